@@ -1,0 +1,127 @@
+//! The command line: flags in, one command run, one exit status out.
+//!
+//! Each command is one file that turns its flags into checked options and runs them.
+//! Nothing below this folder knows a flag.
+
+mod completions;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::term::report::{ColorChoice, Report, Verbosity};
+
+/// The streaming workshop in one binary: make calls, move them, window them.
+#[derive(Debug, Parser)]
+#[command(name = "k", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    /// Say only warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say what is run and what was inferred.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// When to colour messages; NO_COLOR is respected.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: ColorChoice,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::Options),
+}
+
+/// What every command is given beside its flags.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// Where status, warnings and hints go.
+    pub report: Report,
+    /// Whether to stop.
+    pub interrupt: Interrupt,
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Command::Completions(options) => completions::run(options, context),
+        }
+    }
+}
+
+/// Runs the process: parses its arguments, runs the command, prints the one error.
+pub fn main() -> ExitCode {
+    let cli = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => return told_by_clap(&error),
+    };
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let report = Report::new(verbosity, cli.color);
+    let result = Interrupt::listen().and_then(|interrupt| {
+        let report = report.clone();
+        cli.command.run(&Context { report, interrupt })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.error(&error);
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+}
+
+/// Returns the command line's description. A value may begin with `-`, so that it is
+/// reported as a bad value of its flag and not as an unknown flag.
+fn command() -> clap::Command {
+    fn values_may_begin_with_a_dash(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|arg| match arg.get_action().takes_values() && !arg.is_positional() {
+                true => arg.allow_hyphen_values(true),
+                false => arg,
+            })
+            .mut_subcommands(values_may_begin_with_a_dash)
+    }
+    values_may_begin_with_a_dash(Cli::command())
+}
+
+/// Prints help and version on stdout, status 0; what was typed wrongly in at most eight lines
+/// on stderr, status 2.
+fn told_by_clap(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.print().unwrap_or(()); // a closed pipe: `k --help | head -1`
+        return ExitCode::SUCCESS;
+    }
+    let rendered = error.render();
+    let text = if console::colors_enabled_stderr() {
+        rendered.ansi().to_string()
+    } else {
+        rendered.to_string()
+    };
+    for line in text.lines().filter(|line| !line.trim().is_empty()).take(8) {
+        eprintln!("{line}");
+    }
+    ExitCode::from(Error::usage("").exit_status())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,237 @@
+//! What decoded records look like: names and types of columns, and their values by column.
+//!
+//! A [`Columns`] is some hundred to some thousand records turned on their side, so that
+//! expressions and aggregates run over plain vectors. Text borrows from the bytes of the
+//! source. Every other stage stands on this one.
+
+use std::fmt;
+
+/// The type of a column or of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataType {
+    /// A 64-bit integer; times are this, in ms since 1970, UTC.
+    Bigint,
+    /// A 64-bit IEEE float.
+    Double,
+    /// True or false.
+    Boolean,
+    /// UTF-8 text.
+    Text,
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DataType::Bigint => "bigint",
+            DataType::Double => "double",
+            DataType::Boolean => "boolean",
+            DataType::Text => "text",
+        })
+    }
+}
+
+/// A column's name and type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// As in the header of the CSV or the member's name in JSON.
+    pub name: String,
+    /// What its values are.
+    pub data_type: DataType,
+}
+
+/// The columns of an input, in the order of its header.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    /// In the order of the header; names are unique.
+    pub fields: Vec<Field>,
+}
+
+impl Schema {
+    /// Returns the index of the column `name`, matched exactly.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// Returns the names as a list for an error message: `a, b, c`.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+/// One value, owned.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// SQL's null: an empty CSV field, JSON's null.
+    Null,
+    /// An integer; sums may be wider than the `bigint` that went in.
+    Integer(i128),
+    /// A 64-bit IEEE float.
+    Double(f64),
+    /// True or false.
+    Boolean(bool),
+    /// UTF-8 text.
+    Text(Box<str>),
+}
+
+/// The values of one type in one column; `nulls` is empty when no value is null.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values<T> {
+    /// One a row; what stands in a null row means nothing.
+    pub values: Vec<T>,
+    /// Empty, or one a row: true where the row is null.
+    pub nulls: Vec<bool>,
+}
+
+impl<T> Default for Values<T> {
+    fn default() -> Self {
+        Values {
+            values: Vec::new(),
+            nulls: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy + Default> Values<T> {
+    /// Returns an empty column with room for `rows`.
+    pub fn with_capacity(rows: usize) -> Self {
+        Values {
+            values: Vec::with_capacity(rows),
+            nulls: Vec::new(),
+        }
+    }
+
+    /// Returns the value of a row, `None` for null.
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<T> {
+        match self.nulls.get(row) {
+            Some(true) => None,
+            _ => Some(self.values[row]),
+        }
+    }
+
+    /// Adds a row.
+    #[inline]
+    pub fn push(&mut self, value: Option<T>) {
+        match value {
+            Some(value) => {
+                self.values.push(value);
+                if !self.nulls.is_empty() {
+                    self.nulls.push(false);
+                }
+            }
+            None => {
+                self.nulls.resize(self.values.len(), false);
+                self.nulls.push(true);
+                self.values.push(T::default());
+            }
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Returns whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Drops the rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.nulls.truncate(rows);
+    }
+}
+
+impl<T: Copy + Default> FromIterator<Option<T>> for Values<T> {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(rows: I) -> Self {
+        let rows = rows.into_iter();
+        let mut values = Values::with_capacity(rows.size_hint().0);
+        rows.for_each(|row| values.push(row));
+        values
+    }
+}
+
+/// One column of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Column<'a> {
+    /// 64-bit integers.
+    Bigint(Values<i64>),
+    /// 64-bit floats.
+    Double(Values<f64>),
+    /// Booleans.
+    Boolean(Values<bool>),
+    /// Text that borrows from the batch's bytes or its arena.
+    Text(Values<&'a str>),
+}
+
+impl<'a> Column<'a> {
+    /// Returns an empty column of a type, with room for `rows`.
+    pub fn with_capacity(data_type: DataType, rows: usize) -> Self {
+        match data_type {
+            DataType::Bigint => Column::Bigint(Values::with_capacity(rows)),
+            DataType::Double => Column::Double(Values::with_capacity(rows)),
+            DataType::Boolean => Column::Boolean(Values::with_capacity(rows)),
+            DataType::Text => Column::Text(Values::with_capacity(rows)),
+        }
+    }
+
+    /// Returns the type of its values.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Column::Bigint(_) => DataType::Bigint,
+            Column::Double(_) => DataType::Double,
+            Column::Boolean(_) => DataType::Boolean,
+            Column::Text(_) => DataType::Text,
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Column::Bigint(values) => values.len(),
+            Column::Double(values) => values.len(),
+            Column::Boolean(values) => values.len(),
+            Column::Text(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops the rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        match self {
+            Column::Bigint(values) => values.truncate(rows),
+            Column::Double(values) => values.truncate(rows),
+            Column::Boolean(values) => values.truncate(rows),
+            Column::Text(values) => values.truncate(rows),
+        }
+    }
+
+    /// Returns the value of a row, owned.
+    pub fn value(&self, row: usize) -> Value {
+        let value = match self {
+            Column::Bigint(values) => values.get(row).map(|v| Value::Integer(v.into())),
+            Column::Double(values) => values.get(row).map(Value::Double),
+            Column::Boolean(values) => values.get(row).map(Value::Boolean),
+            Column::Text(values) => values.get(row).map(|v| Value::Text(v.into())),
+        };
+        value.unwrap_or(Value::Null)
+    }
+}
+
+/// Some records by column: `columns[c]` is the column `c` of a [`Schema`], every one `rows` long.
+///
+/// Columns that the plan does not name are not decoded: they are empty vectors of their type.
+#[derive(Debug, Clone, Default)]
+pub struct Columns<'a> {
+    /// The number of records.
+    pub rows: usize,
+    /// In the order of the schema.
+    pub columns: Vec<Column<'a>>,
+}

@@ -1,0 +1,17 @@
+//! `k`, the streaming workshop in one binary, as a library: the map.
+//!
+//! ```text
+//! source ─► format ─► engine ──────────────────────────────────────────────────────► sink
+//!  bytes    columns   record → time → watermark → window → aggregate → trigger → pane   bytes
+//! ```
+//!
+//! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
+//! sink together and moves time; the engine reads no clock and knows no file. Flags build a
+//! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka.
+
+pub mod cli;
+pub mod column;
+pub mod error;
+pub mod interrupt;
+pub mod source;
+pub mod term;

@@ -1,0 +1,82 @@
+//! Where records come from: batches of borrowed bytes from a file, a pipe or a topic.
+//!
+//! Comes in: what the reader is given. Goes out: [`Batch`]es, each of one partition and in
+//! its order. A source decodes nothing; `format` does.
+
+use std::time::Duration;
+
+use crate::error::Result;
+
+/// Something that records are read from.
+pub trait Source {
+    /// Returns the number of partitions; batches name them `0..partitions()`.
+    fn partitions(&self) -> usize;
+
+    /// Returns what comes next, waiting at most `timeout` for it.
+    ///
+    /// # Errors
+    /// `refused` when a file cannot be read, `retry` when a broker is out of reach.
+    fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>>;
+
+    /// Returns whether everything known to be in `partition` has been handed over.
+    fn at_end(&self, partition: usize) -> bool;
+
+    /// Asks for `partition` to be read before the others, because event time there is furthest behind.
+    fn prefer(&mut self, _partition: usize) {}
+
+    /// Returns how a person calls it: `topic mono_signal`, `data/tower.csv`, `stdin`.
+    fn name(&self) -> String;
+}
+
+/// What a [`Source`] had.
+#[derive(Debug)]
+pub enum Polled<'a> {
+    /// Records of one partition.
+    Batch(Batch<'a>),
+    /// Nothing within the timeout; more may come.
+    Pending,
+    /// Nothing, and nothing ever again.
+    End,
+}
+
+/// Records of one partition, in its order.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Which of the source's partitions, `0..partitions()`.
+    pub partition: usize,
+    /// The records.
+    pub records: Records<'a>,
+}
+
+/// Records as bytes that borrow from the source.
+#[derive(Debug)]
+pub enum Records<'a> {
+    /// Whole lines of a file or a pipe, without its header.
+    Lines(Lines<'a>),
+    /// Messages of a topic.
+    Messages(Vec<Message<'a>>),
+}
+
+/// Whole lines of a file or a pipe; the last one ends with a newline, too.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines<'a> {
+    /// The lines, without a byte order mark.
+    pub bytes: &'a [u8],
+    /// The number of the first line in its file; a file's first line is 1.
+    pub first_line: u64,
+}
+
+/// One record of a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The partition's number in its topic.
+    pub partition: i32,
+    /// Its place in the partition.
+    pub offset: i64,
+    /// The record's timestamp in ms since 1970, UTC; `None` when it has none.
+    pub timestamp: Option<i64>,
+    /// The key's bytes; `None` for null.
+    pub key: Option<&'a [u8]>,
+    /// The value's bytes; `None` for null (a tombstone).
+    pub value: Option<&'a [u8]>,
+}

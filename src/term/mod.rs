@@ -1,0 +1,5 @@
+//! What a person sees: results on stdout, all else on stderr.
+
+pub mod progress;
+pub mod report;
+pub mod units;

@@ -1,0 +1,139 @@
+//! The one door to the person: status, warning, hint and error, all on stderr.
+//!
+//! Results go to stdout through a sink, never through here. Lines stay readable while a
+//! progress bar is drawn: the bars belong to the same [`Report`].
+
+use console::{Style, Term};
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+use crate::error::Error;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// `-q`: errors and warnings alone.
+    Quiet,
+    /// What a person wants to know.
+    #[default]
+    Normal,
+    /// `-v`: what is run, and what was inferred.
+    Verbose,
+}
+
+/// Writes to stderr.
+#[derive(Debug, Clone)]
+pub struct Report {
+    verbosity: Verbosity,
+    color: bool,
+    bars: MultiProgress,
+}
+
+impl Report {
+    /// Returns a report for the process's stderr.
+    pub fn new(verbosity: Verbosity, choice: ColorChoice) -> Self {
+        let terminal = Term::stderr().is_term();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !no_color,
+        };
+        console::set_colors_enabled_stderr(color);
+        let bars = MultiProgress::with_draw_target(if verbosity == Verbosity::Quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr() // hides itself where stderr is no terminal
+        });
+        Report {
+            verbosity,
+            color,
+            bars,
+        }
+    }
+
+    /// Returns whether `-v` was given.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
+    /// Returns whether `-q` was given.
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// Returns the bars' common home, which [`crate::term::progress`] draws in.
+    pub fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// Says what happened; silent with `-q`.
+    pub fn status(&self, line: impl AsRef<str>) {
+        if self.verbosity >= Verbosity::Normal {
+            self.line(line.as_ref());
+        }
+    }
+
+    /// Says what is run or inferred; only with `-v`.
+    pub fn detail(&self, line: impl AsRef<str>) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.line(line.as_ref());
+        }
+    }
+
+    /// Says what a person should look at, though the run goes on; said with `-q`, too.
+    pub fn warning(&self, line: impl AsRef<str>) {
+        let label = self.paint("warning:", Style::new().yellow().bold());
+        self.line(&format!("{label} {}", line.as_ref()));
+    }
+
+    /// Says what a person can do next; silent with `-q`.
+    pub fn hint(&self, line: impl AsRef<str>) {
+        let label = self.paint("hint:", Style::new().cyan().bold());
+        self.status(format!("{label} {}", line.as_ref()));
+    }
+
+    /// Says why the run ends.
+    pub fn error(&self, error: &Error) {
+        for line in error.lines() {
+            let painted = match line.split_once(' ') {
+                Some(("error:", rest)) => {
+                    let label = self.paint("error:", Style::new().red().bold());
+                    format!("{label} {rest}")
+                }
+                Some(("hint:", rest)) => {
+                    let label = self.paint("hint:", Style::new().cyan().bold());
+                    format!("{label} {rest}")
+                }
+                _ => line,
+            };
+            self.line(&painted);
+        }
+    }
+
+    fn paint(&self, label: &str, style: Style) -> String {
+        if self.color {
+            style.force_styling(true).apply_to(label).to_string()
+        } else {
+            label.to_owned()
+        }
+    }
+
+    /// A closed stderr must not end the run: nobody is left to tell.
+    fn line(&self, line: &str) {
+        use std::io::Write;
+        self.bars
+            .suspend(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
+    }
+}

@@ -1,0 +1,286 @@
+//! Durations, times, shares, rates, counts and bytes: parsed from flags, printed for people.
+//!
+//! Durations and times are whole milliseconds; times count from 1970, UTC.
+
+use jiff::Timestamp;
+
+/// Milliseconds in a second.
+pub const SECOND: i64 = 1_000;
+/// Milliseconds in a minute.
+pub const MINUTE: i64 = 60 * SECOND;
+/// Milliseconds in an hour.
+pub const HOUR: i64 = 60 * MINUTE;
+/// Milliseconds in a day of 24 hours.
+pub const DAY: i64 = 24 * HOUR;
+
+const UNITS: [(&str, i64); 5] = [
+    ("d", DAY),
+    ("h", HOUR),
+    ("m", MINUTE),
+    ("s", SECOND),
+    ("ms", 1),
+];
+
+/// Parses `250ms`, `10s`, `5m`, `1h`, `1d` or a combination such as `1m30s` into ms.
+///
+/// Zero and above; fractions (`1.5s`) are taken where they are whole ms.
+///
+/// # Errors
+/// Says what is wrong, for clap: no unit, an unknown unit, a sign, more than 64 bits of ms.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let example = "write a number and a unit, such as `250ms`, `10s`, `5m`, `1h`, `1d` or `1m30s`";
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(format!("a duration is missing; {example}"));
+    }
+    if rest.starts_with('-') {
+        return Err("a duration cannot be negative".to_owned());
+    }
+    let mut total: i64 = 0;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let unit_end = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at(unit_end);
+        if number.is_empty() {
+            return Err(example.to_owned());
+        }
+        if unit.is_empty() {
+            return Err(format!("`{number}` has no unit; {example}"));
+        }
+        let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            return Err(format!("unknown unit `{unit}`; {example}"));
+        };
+        let part = scaled(number, factor)
+            .ok_or_else(|| format!("`{number}{unit}` is not a whole number of milliseconds"))?;
+        total = total
+            .checked_add(part)
+            .ok_or_else(|| "that duration is too long".to_owned())?;
+        rest = next;
+    }
+    Ok(total)
+}
+
+/// Parses a duration that may not be zero.
+///
+/// # Errors
+/// As [`parse_duration`], and for zero.
+pub fn parse_positive_duration(text: &str) -> Result<i64, String> {
+    match parse_duration(text)? {
+        0 => Err("a duration above zero is needed".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// Returns `number` × `factor` if that is whole and fits.
+fn scaled(number: &str, factor: i64) -> Option<i64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut total = whole.parse::<i64>().ok()?.checked_mul(factor)?;
+    if number.contains('.') {
+        let digits = fraction.trim_end_matches('0');
+        if fraction.is_empty() || digits.len() > 12 {
+            return None;
+        }
+        if !digits.is_empty() {
+            let parts = 10_i128.pow(digits.len() as u32);
+            let scaled = digits.parse::<i128>().ok()? * i128::from(factor);
+            if scaled % parts != 0 {
+                return None;
+            }
+            total = total.checked_add(i64::try_from(scaled / parts).ok()?)?;
+        }
+    }
+    Some(total)
+}
+
+/// Prints a duration in ms as [`parse_duration`] reads it: `1m30s`, `250ms`, `0s`.
+pub fn format_duration(ms: i64) -> String {
+    if ms == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    let mut rest = ms.unsigned_abs();
+    if ms < 0 {
+        text.push('-');
+    }
+    for (unit, size) in UNITS {
+        let count = rest / size as u64;
+        if count > 0 {
+            text.push_str(&format!("{count}{unit}"));
+            rest %= size as u64;
+        }
+    }
+    text
+}
+
+/// Parses a time: whole ms since 1970, ISO 8601 (UTC where no zone is given), or relative to
+/// `now` such as `-10m`. Returns ms since 1970, UTC.
+///
+/// # Errors
+/// Says what is wrong, for clap.
+pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
+    let text = text.trim();
+    if text == "now" {
+        return Ok(now);
+    }
+    if let Ok(ms) = text.parse::<i64>() {
+        return Ok(ms);
+    }
+    for (sign, direction) in [('-', -1), ('+', 1)] {
+        if let Some(duration) = text.strip_prefix(sign) {
+            return Ok(now.saturating_add(direction * parse_duration(duration)?));
+        }
+    }
+    let utc = jiff::tz::TimeZone::UTC;
+    let parsed = text.parse::<Timestamp>().or_else(|_| {
+        text.parse::<jiff::civil::DateTime>()
+            .or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.to_datetime(jiff::civil::Time::midnight())))
+            .and_then(|local| utc.to_timestamp(local))
+    });
+    parsed.map(|at| at.as_millisecond()).map_err(|_| {
+        "write ms since 1970, ISO 8601 such as `2026-01-01T00:00:00Z`, or relative to now such as `-10m`"
+            .to_owned()
+    })
+}
+
+/// Returns ms since 1970, UTC, of this moment.
+pub fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Prints ms since 1970 as ISO 8601 in UTC, whole seconds without a fraction:
+/// `2026-01-01T00:00:10Z`, `2026-01-01T00:00:10.250Z`; a time outside years -9999 to 9999 as its number.
+pub fn format_time(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(at) => at.to_string(),
+        Err(_) => ms.to_string(),
+    }
+}
+
+/// Parses `5%` or `0.05` into a share from 0 to 1.
+///
+/// # Errors
+/// Says what is wrong, for clap.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, scale) = match text.trim().strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text.trim(), 1.0),
+    };
+    match number.trim_end().parse::<f64>() {
+        Ok(value) if (0.0..=scale).contains(&value) => Ok(value / scale),
+        Ok(_) => Err("a share lies between 0 and 1, or 0% and 100%".to_owned()),
+        Err(_) => Err("write a share such as `5%` or `0.05`".to_owned()),
+    }
+}
+
+/// Prints a count with thousands apart: `1,234,567`.
+pub fn format_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Prints a count with its noun: `1 record`, `2,000 records`.
+pub fn format_plural(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", format_count(count))
+}
+
+/// Prints records a second with three digits: `950/s`, `12.3 k/s`, `1.70 M/s`.
+pub fn format_rate(per_second: f64) -> String {
+    let (value, unit) = match per_second {
+        v if v >= 1e6 => (v / 1e6, " M/s"),
+        v if v >= 1e4 => (v / 1e3, " k/s"),
+        v => (v, "/s"),
+    };
+    format!("{}{unit}", three_digits(value))
+}
+
+/// Prints bytes with three digits, by powers of 1,000: `512 B`, `1.09 GB`.
+pub fn format_bytes(bytes: u64) -> String {
+    let value = bytes as f64;
+    let (value, unit) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..1_000_000 => (value / 1e3, "kB"),
+        1_000_000..1_000_000_000 => (value / 1e6, "MB"),
+        _ => (value / 1e9, "GB"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+fn three_digits(value: f64) -> String {
+    let decimals = match value {
+        v if v >= 100.0 || v.fract() == 0.0 => 0,
+        v if v >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_combine_and_come_back() {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1d", DAY),
+            ("1.5s", 1_500),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text), Ok(ms), "{text}");
+        }
+        assert_eq!(format_duration(90_250), "1m30s250ms");
+        assert_eq!(parse_duration(&format_duration(123_456_789)), Ok(123_456_789));
+    }
+
+    #[test]
+    fn durations_without_sense_are_refused() {
+        for text in ["", "10", "s", "-5s", "10 s", "1.5ms", "1x", "1..5s", "99999999999999d", "1s2"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_ms_or_iso_or_relative() {
+        assert_eq!(parse_time("1767225600000", 0), Ok(1_767_225_600_000));
+        assert_eq!(parse_time("2026-01-01T00:00:00Z", 0), Ok(1_767_225_600_000));
+        assert_eq!(parse_time("2026-01-01T00:00:00.250", 0), Ok(1_767_225_600_250));
+        assert_eq!(parse_time("2026-01-01", 0), Ok(1_767_225_600_000));
+        assert_eq!(parse_time("2026-01-01T01:00:00+01:00", 0), Ok(1_767_225_600_000));
+        assert_eq!(parse_time("-10m", 3_600_000), Ok(3_000_000));
+        assert_eq!(parse_time("-5", 0), Ok(-5));
+        assert!(parse_time("yesterday", 0).is_err());
+        assert!(parse_time("-é", 0).is_err());
+    }
+
+    #[test]
+    fn shares_lie_between_nothing_and_all() {
+        assert_eq!(parse_share("5%"), Ok(0.05));
+        assert_eq!(parse_share("0.05"), Ok(0.05));
+        for text in ["-1%", "101%", "2", "five", "NaN"] {
+            assert!(parse_share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_printed_short() {
+        assert_eq!(format_count(1_234_567), "1,234,567");
+        assert_eq!(format_rate(1_700_000.0), "1.70 M/s");
+        assert_eq!(format_bytes(1_090_000_000), "1.09 GB");
+        assert_eq!(format_time(1_767_225_610_250), "2026-01-01T00:00:10.25Z");
+    }
+}
