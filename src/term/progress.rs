@@ -28,16 +28,27 @@ impl Progress {
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ")
-            .with_key("count", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                out.write_str(&units::format_count(state.pos())).unwrap_or(());
-            })
-            .with_key("total", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                out.write_str(&units::format_count(state.len().unwrap_or(0)))
-                    .unwrap_or(());
-            })
-            .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                out.write_str(&units::format_rate(state.per_sec())).unwrap_or(());
-            });
+            .with_key(
+                "count",
+                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    out.write_str(&units::format_count(state.pos()))
+                        .unwrap_or(());
+                },
+            )
+            .with_key(
+                "total",
+                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    out.write_str(&units::format_count(state.len().unwrap_or(0)))
+                        .unwrap_or(());
+                },
+            )
+            .with_key(
+                "rate",
+                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    out.write_str(&units::format_rate(state.per_sec()))
+                        .unwrap_or(());
+                },
+            );
         bar.set_style(style);
         bar.set_message(doing);
         bar.enable_steady_tick(Duration::from_millis(100));

@@ -138,7 +138,10 @@ pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
     let utc = jiff::tz::TimeZone::UTC;
     let parsed = text.parse::<Timestamp>().or_else(|_| {
         text.parse::<jiff::civil::DateTime>()
-            .or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.to_datetime(jiff::civil::Time::midnight())))
+            .or_else(|_| {
+                text.parse::<jiff::civil::Date>()
+                    .map(|d| d.to_datetime(jiff::civil::Time::midnight()))
+            })
             .and_then(|local| utc.to_timestamp(local))
     });
     parsed.map(|at| at.as_millisecond()).map_err(|_| {
@@ -244,12 +247,26 @@ mod tests {
             assert_eq!(parse_duration(text), Ok(ms), "{text}");
         }
         assert_eq!(format_duration(90_250), "1m30s250ms");
-        assert_eq!(parse_duration(&format_duration(123_456_789)), Ok(123_456_789));
+        assert_eq!(
+            parse_duration(&format_duration(123_456_789)),
+            Ok(123_456_789)
+        );
     }
 
     #[test]
     fn durations_without_sense_are_refused() {
-        for text in ["", "10", "s", "-5s", "10 s", "1.5ms", "1x", "1..5s", "99999999999999d", "1s2"] {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-5s",
+            "10 s",
+            "1.5ms",
+            "1x",
+            "1..5s",
+            "99999999999999d",
+            "1s2",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }
@@ -258,9 +275,15 @@ mod tests {
     fn times_are_ms_or_iso_or_relative() {
         assert_eq!(parse_time("1767225600000", 0), Ok(1_767_225_600_000));
         assert_eq!(parse_time("2026-01-01T00:00:00Z", 0), Ok(1_767_225_600_000));
-        assert_eq!(parse_time("2026-01-01T00:00:00.250", 0), Ok(1_767_225_600_250));
+        assert_eq!(
+            parse_time("2026-01-01T00:00:00.250", 0),
+            Ok(1_767_225_600_250)
+        );
         assert_eq!(parse_time("2026-01-01", 0), Ok(1_767_225_600_000));
-        assert_eq!(parse_time("2026-01-01T01:00:00+01:00", 0), Ok(1_767_225_600_000));
+        assert_eq!(
+            parse_time("2026-01-01T01:00:00+01:00", 0),
+            Ok(1_767_225_600_000)
+        );
         assert_eq!(parse_time("-10m", 3_600_000), Ok(3_000_000));
         assert_eq!(parse_time("-5", 0), Ok(-5));
         assert!(parse_time("yesterday", 0).is_err());

@@ -1,0 +1,74 @@
+//! Result tables: plain columns that read well without colour and fit 80 columns if they can.
+//!
+//! Comes in: headings and rows of text. Goes out: lines without trailing spaces, headings
+//! first; numbers stand at the right of their column.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use console::Term;
+
+/// Where the values of a column stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table of results, printed by its `Display` without a newline at the end.
+///
+/// ```
+/// use k::term::table::{Align, Table};
+/// let mut table = Table::new(&[("topic", Align::Left), ("records", Align::Right)]);
+/// table.row(["mono_signal", "6000"]);
+/// table.row(["tower", "11976"]);
+/// assert_eq!(
+///     table.to_string(),
+///     "topic        records\nmono_signal     6000\ntower          11976"
+/// );
+/// ```
+#[derive(Debug)]
+pub struct Table(comfy_table::Table);
+
+impl Table {
+    /// Returns a table without rows. Long cells are wrapped at the width of the terminal;
+    /// where stdout is none, nothing is wrapped.
+    pub fn new(columns: &[(&str, Align)]) -> Self {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).force_no_tty();
+        let terminal = Term::stdout();
+        if terminal.is_term() {
+            table.set_width(terminal.size().1);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table.set_header(columns.iter().map(|(name, _)| *name));
+        for (column, (_, align)) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, 2));
+            column.set_cell_alignment(match align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+        }
+        Table(table)
+    }
+
+    /// Adds a row with a cell for each column.
+    pub fn row<T: fmt::Display>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.0
+            .add_row(cells.into_iter().map(|cell| cell.to_string()));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, line) in self.0.lines().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            f.write_str(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
