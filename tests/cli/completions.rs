@@ -1,0 +1,16 @@
+//! `k completions`.
+
+use crate::workdir::Workdir;
+
+#[test]
+fn the_script_for_bash_completes_k() {
+    let run = Workdir::new().k("completions bash");
+    run.assert_status(0);
+    assert!(run.stdout().contains("complete -F _k"), "{}", run.stdout());
+}
+
+#[test]
+fn an_unknown_shell_is_a_usage_error_in_at_most_eight_lines() {
+    let run = Workdir::new().k("completions tcsh");
+    run.assert_refused(2, &["tcsh", "bash"]);
+}

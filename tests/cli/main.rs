@@ -1,0 +1,6 @@
+//! Tests of the built binary: each runs `k` in a temporary folder of its own and looks at
+//! what it wrote, what it said and how it ended. A module per command.
+
+mod completions;
+#[allow(dead_code)] // while the commands that use the rest are being added
+mod workdir;
