@@ -54,7 +54,11 @@ impl Schema {
 
     /// Returns the names as a list for an error message: `a, b, c`.
     pub fn names(&self) -> String {
-        let names: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .fields
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect();
         names.join(", ")
     }
 }
@@ -72,6 +76,34 @@ pub enum Value {
     Boolean(bool),
     /// UTF-8 text.
     Text(Box<str>),
+}
+
+/// One value, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// As [`Value::Null`].
+    Null,
+    /// As [`Value::Integer`].
+    Integer(i128),
+    /// As [`Value::Double`].
+    Double(f64),
+    /// As [`Value::Boolean`].
+    Boolean(bool),
+    /// As [`Value::Text`].
+    Text(&'a str),
+}
+
+impl Value {
+    /// Returns the value without owning its text.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(value) => ValueRef::Integer(*value),
+            Value::Double(value) => ValueRef::Double(*value),
+            Value::Boolean(value) => ValueRef::Boolean(*value),
+            Value::Text(value) => ValueRef::Text(value),
+        }
+    }
 }
 
 /// The values of one type in one column; `nulls` is empty when no value is null.

@@ -261,7 +261,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_in_lower_case() {
-        let error = Error::io("write `out.csv`", std::io::Error::from_raw_os_error(libc::ENOSPC));
+        let error = Error::io(
+            "write `out.csv`",
+            std::io::Error::from_raw_os_error(libc::ENOSPC),
+        );
         assert_eq!(
             error.lines(),
             ["error: cannot write `out.csv`: no space left on device"]

@@ -11,7 +11,9 @@
 
 pub mod cli;
 pub mod column;
+pub mod engine;
 pub mod error;
+pub mod format;
 pub mod interrupt;
 pub mod source;
 pub mod term;

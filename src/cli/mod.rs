@@ -16,7 +16,12 @@ use crate::term::report::{ColorChoice, Report, Verbosity};
 
 /// The streaming workshop in one binary: make calls, move them, window them.
 #[derive(Debug, Parser)]
-#[command(name = "k", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "k",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
     /// Say only warnings and errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -27,7 +32,13 @@ struct Cli {
     verbose: bool,
 
     /// When to colour messages; NO_COLOR is respected.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
     color: ColorChoice,
 
     #[command(subcommand)]
@@ -90,10 +101,12 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
 fn command() -> clap::Command {
     fn values_may_begin_with_a_dash(command: clap::Command) -> clap::Command {
         command
-            .mut_args(|arg| match arg.get_action().takes_values() && !arg.is_positional() {
-                true => arg.allow_hyphen_values(true),
-                false => arg,
-            })
+            .mut_args(
+                |arg| match arg.get_action().takes_values() && !arg.is_positional() {
+                    true => arg.allow_hyphen_values(true),
+                    false => arg,
+                },
+            )
             .mut_subcommands(values_may_begin_with_a_dash)
     }
     values_may_begin_with_a_dash(Cli::command())

@@ -3,6 +3,8 @@
 //! Comes in: what the reader is given. Goes out: [`Batch`]es, each of one partition and in
 //! its order. A source decodes nothing; `format` does.
 
+pub mod file;
+
 use std::time::Duration;
 
 use crate::error::Result;

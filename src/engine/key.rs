@@ -1,0 +1,269 @@
+//! Grouping keys as bytes, and as small numbers that states are found by.
+//!
+//! Comes in: the grouping columns of a row. Goes out: a [`KeyId`] for as long as some window
+//! holds the key. Two rows have one key when all their grouping values are equal; null equals
+//! null and is a group of its own.
+
+use std::cmp::Ordering;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
+
+use crate::column::{Column, ValueRef};
+
+/// A key's number; it may name another key once it has been released.
+pub type KeyId = u32;
+
+const NULL: u8 = 0;
+const INTEGER: u8 = 1;
+const DOUBLE: u8 = 2;
+const BOOLEAN: u8 = 3;
+const TEXT: u8 = 4;
+
+/// Appends one value of a row to a key's bytes: a tag, then the value.
+pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
+    match column {
+        Column::Bigint(values) => push_fixed(key, INTEGER, values.get(row).map(i64::to_le_bytes)),
+        // -0 and 0 are one group.
+        Column::Double(values) => {
+            push_fixed(
+                key,
+                DOUBLE,
+                values.get(row).map(|v| (v + 0.0).to_le_bytes()),
+            );
+        }
+        Column::Boolean(values) => push_fixed(key, BOOLEAN, values.get(row).map(|v| [v.into()])),
+        Column::Text(values) => match values.get(row) {
+            Some(text) => {
+                key.push(TEXT);
+                key.extend((text.len() as u32).to_le_bytes());
+                key.extend(text.as_bytes());
+            }
+            None => key.push(NULL),
+        },
+    }
+}
+
+fn push_fixed<const N: usize>(key: &mut Vec<u8>, tag: u8, bytes: Option<[u8; N]>) {
+    match bytes {
+        Some(bytes) => {
+            key.push(tag);
+            key.extend(bytes);
+        }
+        None => key.push(NULL),
+    }
+}
+
+/// Returns the values in a key's bytes, in the order in which they were pushed.
+pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
+    std::iter::from_fn(move || {
+        let (&tag, rest) = key.split_first()?;
+        let (value, rest) = match tag {
+            INTEGER => {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                (ValueRef::Integer(i64::from_le_bytes(*bytes).into()), rest)
+            }
+            DOUBLE => {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                (ValueRef::Double(f64::from_le_bytes(*bytes)), rest)
+            }
+            BOOLEAN => {
+                let (&[value], rest) = rest.split_first_chunk()?;
+                (ValueRef::Boolean(value != 0), rest)
+            }
+            TEXT => {
+                let (length, rest) = rest.split_first_chunk()?;
+                let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+                (ValueRef::Text(std::str::from_utf8(text).ok()?), rest)
+            }
+            _ => (ValueRef::Null, rest),
+        };
+        key = rest;
+        Some(value)
+    })
+}
+
+/// Orders two keys by their values, column by column: null first, numbers by size, text by bytes.
+pub fn compare(left: &[u8], right: &[u8]) -> Ordering {
+    let mut left = values(left);
+    let mut right = values(right);
+    loop {
+        let order = match (left.next(), right.next()) {
+            (None, None) => return Ordering::Equal,
+            (Some(left), Some(right)) => compare_values(left, right),
+            (left, right) => left.is_some().cmp(&right.is_some()),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
+    match (left, right) {
+        (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
+        (ValueRef::Double(left), ValueRef::Double(right)) => left.total_cmp(&right),
+        (ValueRef::Boolean(left), ValueRef::Boolean(right)) => left.cmp(&right),
+        (ValueRef::Text(left), ValueRef::Text(right)) => left.cmp(right),
+        // One column has one type: here one of them is null.
+        (left, right) => (left != ValueRef::Null).cmp(&(right != ValueRef::Null)),
+    }
+}
+
+/// The keys that some open window holds.
+#[derive(Debug, Default)]
+pub struct Keys {
+    hasher: DefaultHashBuilder,
+    ids: HashTable<KeyId>,
+    keys: Vec<Key>,
+    free: Vec<KeyId>,
+}
+
+/// One key; created by its first row, dropped when its last window lets go of it.
+#[derive(Debug, Default)]
+struct Key {
+    bytes: Vec<u8>,
+    hash: u64,
+    holders: u32,
+}
+
+impl Keys {
+    /// Returns the number of a key, a new one if no window holds it yet. Until somebody calls
+    /// [`Keys::hold`], the number lasts only to the next [`Keys::release`].
+    #[inline]
+    pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
+        let hash = self.hasher.hash_one(bytes);
+        let keys = &mut self.keys;
+        let entry = self.ids.entry(
+            hash,
+            |&id| {
+                let key = &keys[id as usize];
+                key.hash == hash && key.bytes == bytes
+            },
+            |&id| keys[id as usize].hash,
+        );
+        match entry {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(vacant) => {
+                let id = self.free.pop().unwrap_or(keys.len() as KeyId);
+                vacant.insert(id);
+                if id as usize == keys.len() {
+                    keys.push(Key::default());
+                }
+                let key = &mut keys[id as usize];
+                key.bytes.clear();
+                key.bytes.extend_from_slice(bytes);
+                key.hash = hash;
+                key.holders = 0;
+                id
+            }
+        }
+    }
+
+    /// Returns a key's bytes.
+    pub fn bytes(&self, id: KeyId) -> &[u8] {
+        &self.keys[id as usize].bytes
+    }
+
+    /// Keeps a key for one more window.
+    pub fn hold(&mut self, id: KeyId) {
+        self.keys[id as usize].holders += 1;
+    }
+
+    /// Lets go of a key for one window; the last one drops it.
+    pub fn release(&mut self, id: KeyId) {
+        let key = &mut self.keys[id as usize];
+        key.holders -= 1;
+        if key.holders == 0 {
+            let hash = key.hash;
+            if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id) {
+                entry.remove();
+            }
+            self.free.push(id);
+        }
+    }
+
+    /// Returns how many keys are held.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Returns whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::Values;
+
+    fn key(columns: &[Column<'_>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        columns
+            .iter()
+            .for_each(|column| push(&mut bytes, column, 0));
+        bytes
+    }
+
+    fn text(text: Option<&str>) -> Column<'_> {
+        Column::Text(Values::from_iter([text]))
+    }
+
+    fn bigint(value: i64) -> Column<'static> {
+        Column::Bigint(Values::from_iter([Some(value)]))
+    }
+
+    #[test]
+    fn keys_give_back_their_values() {
+        let bytes = key(&[text(Some("a\0b")), bigint(-7), text(None)]);
+        let found: Vec<ValueRef<'_>> = values(&bytes).collect();
+        assert_eq!(
+            found,
+            [
+                ValueRef::Text("a\0b"),
+                ValueRef::Integer(-7),
+                ValueRef::Null
+            ]
+        );
+    }
+
+    #[test]
+    fn no_two_rows_share_a_key_by_accident() {
+        assert_ne!(
+            key(&[text(Some("ab")), text(Some("c"))]),
+            key(&[text(Some("a")), text(Some("bc"))])
+        );
+        assert_ne!(key(&[text(None)]), key(&[text(Some(""))]));
+    }
+
+    #[test]
+    fn keys_order_by_value_with_null_first() {
+        let ascending = [
+            text(None),
+            text(Some("")),
+            text(Some("a")),
+            text(Some("aa")),
+            text(Some("b")),
+        ];
+        let keys: Vec<Vec<u8>> = ascending.into_iter().map(|column| key(&[column])).collect();
+        assert!(keys.is_sorted_by(|left, right| compare(left, right) == Ordering::Less));
+        assert_eq!(
+            compare(&key(&[bigint(-2)]), &key(&[bigint(1)])),
+            Ordering::Less
+        );
+    }
+
+    #[test]
+    fn a_released_key_makes_room_for_another() {
+        let mut keys = Keys::default();
+        let first = keys.intern(b"first");
+        keys.hold(first);
+        assert_eq!(keys.intern(b"first"), first);
+        keys.release(first);
+        assert!(keys.is_empty());
+        assert_eq!(keys.intern(b"second"), first);
+        assert_eq!(keys.bytes(first), b"second");
+    }
+}

@@ -1,0 +1,115 @@
+//! How far event time has come: per partition, and combined.
+//!
+//! Comes in: event times as they are read, and which partitions are idle. Goes out: the
+//! combined watermark, which says that nothing below it is expected and never goes back
+//! (T. Akidau et al., "The Dataflow Model", VLDB 2015, §2.3; Flink's bounded out-of-orderness).
+
+/// Before any record: below every event time.
+pub const BEGINNING: i64 = i64::MIN;
+/// After the last record of a bounded input: above every event time.
+pub const END: i64 = i64::MAX;
+
+/// The watermarks of one operator's input, in ms since 1970, UTC.
+#[derive(Debug, Clone)]
+pub struct Watermarks {
+    out_of_order_ms: i64,
+    partitions: Vec<Partition>,
+    combined: i64,
+}
+
+/// One partition; created with the operator, never dropped.
+#[derive(Debug, Clone, Copy)]
+struct Partition {
+    /// The highest event time seen; [`BEGINNING`] before the first record.
+    high: i64,
+    /// Does not hold the others back: it is at its end and nothing has come for a while.
+    idle: bool,
+}
+
+impl Watermarks {
+    /// Returns the watermarks of `partitions` partitions, each the highest event time seen less
+    /// `out_of_order_ms`.
+    pub fn new(partitions: usize, out_of_order_ms: i64) -> Self {
+        let partition = Partition {
+            high: BEGINNING,
+            idle: false,
+        };
+        Watermarks {
+            out_of_order_ms,
+            partitions: vec![partition; partitions],
+            combined: BEGINNING,
+        }
+    }
+
+    /// Returns the combined watermark: the minimum over the partitions that are not idle, and
+    /// never less than it has been.
+    #[inline]
+    pub fn combined(&self) -> i64 {
+        self.combined
+    }
+
+    /// Returns the watermark of one partition.
+    pub fn of(&self, partition: usize) -> i64 {
+        match self.partitions[partition].high {
+            high @ (BEGINNING | END) => high,
+            high => high.saturating_sub(self.out_of_order_ms),
+        }
+    }
+
+    /// Returns whether a partition is idle.
+    pub fn is_idle(&self, partition: usize) -> bool {
+        self.partitions[partition].idle
+    }
+
+    /// Takes note of an event time; returns whether the combined watermark has moved.
+    #[inline]
+    pub fn observe(&mut self, partition: usize, at: i64) -> bool {
+        let seen = &mut self.partitions[partition];
+        if at <= seen.high && !seen.idle {
+            return false;
+        }
+        seen.high = seen.high.max(at);
+        seen.idle = false;
+        self.combine()
+    }
+
+    /// Marks a partition as idle or not; returns whether the combined watermark has moved.
+    pub fn set_idle(&mut self, partition: usize, idle: bool) -> bool {
+        self.partitions[partition].idle = idle;
+        self.combine()
+    }
+
+    /// Restores the watermark that a partition had in an earlier run.
+    pub fn restore(&mut self, partition: usize, watermark: i64) -> bool {
+        let high = match watermark {
+            BEGINNING | END => watermark,
+            _ => watermark.saturating_add(self.out_of_order_ms),
+        };
+        let seen = &mut self.partitions[partition];
+        seen.high = seen.high.max(high);
+        self.combine()
+    }
+
+    /// Ends the input: the watermark is above every event time.
+    pub fn end(&mut self) -> bool {
+        self.partitions.iter_mut().for_each(|seen| seen.high = END);
+        self.combine()
+    }
+
+    /// Returns the partition that holds the combined watermark back, if one does.
+    pub fn furthest_behind(&self) -> Option<usize> {
+        (0..self.partitions.len())
+            .filter(|&partition| !self.is_idle(partition))
+            .min_by_key(|&partition| self.of(partition))
+    }
+
+    fn combine(&mut self) -> bool {
+        let active = (0..self.partitions.len()).filter(|&partition| !self.is_idle(partition));
+        let Some(lowest) = active.map(|partition| self.of(partition)).min() else {
+            return false; // all are idle: time stands still
+        };
+        let moved = lowest > self.combined;
+        self.combined = self.combined.max(lowest);
+        moved
+    }
+}

@@ -1,0 +1,176 @@
+//! Where in event time: windows and the assigners that put records into them.
+//!
+//! Comes in: a record's event time. Goes out: the windows that contain it. Times are ms since
+//! 1970, UTC; windows are half open, `[start, end)`, and aligned to the epoch ("The Dataflow
+//! Model", §2.2; Kafka Streams' `TimeWindows`).
+
+use crate::error::{Error, Result};
+use crate::term::units::format_duration;
+
+/// A span of event time, `[start, end)`, in ms since 1970, UTC. Orders by end, then start, which
+/// is the order in which windows close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The first ms in it.
+    pub start: i64,
+    /// The first ms after it.
+    pub end: i64,
+}
+
+impl Ord for Window {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.end, self.start).cmp(&(other.end, other.start))
+    }
+}
+
+impl PartialOrd for Window {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Windows of one size that start every `advance`: tumbling where both are equal, else hopping.
+///
+/// ```text
+/// size 4, advance 2      0   2   4   6   8
+/// windows of time 5          [2,     6)
+///                                [4,     8)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aligned {
+    size_ms: i64,
+    advance_ms: i64,
+    offset_ms: i64,
+}
+
+impl Aligned {
+    /// Returns windows of `size_ms`, one after the other.
+    ///
+    /// # Errors
+    /// `usage` for a size of zero or less.
+    pub fn tumbling(size_ms: i64) -> Result<Self> {
+        Self::hopping(size_ms, size_ms)
+    }
+
+    /// Returns windows of `size_ms` that start every `advance_ms`, which need not divide the size.
+    ///
+    /// # Errors
+    /// `usage` for a size or an advance of zero or less, and for an advance above the size,
+    /// which would leave gaps.
+    pub fn hopping(size_ms: i64, advance_ms: i64) -> Result<Self> {
+        if size_ms <= 0 || advance_ms <= 0 {
+            return Err(Error::usage(
+                "a window's size and advance must be above zero",
+            ));
+        }
+        if advance_ms > size_ms {
+            return Err(Error::usage(format!(
+                "the advance {} is larger than the window's size {}: records between two windows would be lost",
+                format_duration(advance_ms),
+                format_duration(size_ms)
+            )));
+        }
+        Ok(Aligned {
+            size_ms,
+            advance_ms,
+            offset_ms: 0,
+        })
+    }
+
+    /// Shifts the starts from multiples of the advance by `offset_ms`.
+    pub fn aligned_at(mut self, offset_ms: i64) -> Self {
+        self.offset_ms = offset_ms.rem_euclid(self.advance_ms);
+        self
+    }
+
+    /// Returns the size in ms.
+    pub fn size_ms(&self) -> i64 {
+        self.size_ms
+    }
+
+    /// Returns the advance in ms.
+    pub fn advance_ms(&self) -> i64 {
+        self.advance_ms
+    }
+
+    /// Returns the start of the last window that contains `at`.
+    #[inline]
+    pub fn last_start(&self, at: i64) -> i64 {
+        at - (at - self.offset_ms).rem_euclid(self.advance_ms)
+    }
+
+    /// Returns the window that starts at `start`.
+    #[inline]
+    pub fn starting_at(&self, start: i64) -> Window {
+        Window {
+            start,
+            end: start.saturating_add(self.size_ms),
+        }
+    }
+
+    /// Returns the windows that contain `at`, the one that closes last first.
+    pub fn containing(&self, at: i64) -> impl Iterator<Item = Window> + use<> {
+        let windows = *self;
+        let mut start = self.last_start(at);
+        std::iter::from_fn(move || {
+            let window = (start > at - windows.size_ms).then(|| windows.starting_at(start))?;
+            start -= windows.advance_ms;
+            Some(window)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn containing(windows: Aligned, at: i64) -> Vec<(i64, i64)> {
+        let windows = windows.containing(at);
+        windows.map(|window| (window.start, window.end)).collect()
+    }
+
+    #[test]
+    fn a_time_on_the_border_belongs_to_the_window_that_it_starts() {
+        let ten = Aligned::tumbling(10).expect("a size");
+        assert_eq!(containing(ten, 9), [(0, 10)]);
+        assert_eq!(containing(ten, 10), [(10, 20)]);
+        assert_eq!(containing(ten, -1), [(-10, 0)]);
+    }
+
+    #[test]
+    fn hopping_windows_need_no_dividing_advance() {
+        let windows = Aligned::hopping(10, 4).expect("a size");
+        assert_eq!(containing(windows, 9), [(8, 18), (4, 14), (0, 10)]);
+        assert_eq!(containing(windows, 11), [(8, 18), (4, 14)]);
+        assert_eq!(containing(windows, -3), [(-4, 6), (-8, 2), (-12, -2)]);
+    }
+
+    #[test]
+    fn every_window_that_is_returned_contains_the_time_and_none_is_missed() {
+        for (size, advance, offset) in [(7, 3, 0), (10, 10, 4), (5, 1, 0), (6, 4, 3)] {
+            let windows = Aligned::hopping(size, advance)
+                .expect("a size")
+                .aligned_at(offset);
+            for at in -50..50 {
+                let mut naive: Vec<(i64, i64)> = (-100..100)
+                    .map(|n| n * advance + offset)
+                    .filter(|&start| start <= at && at < start + size)
+                    .map(|start| (start, start + size))
+                    .collect();
+                naive.reverse();
+                assert_eq!(
+                    containing(windows, at),
+                    naive,
+                    "{size} {advance} {offset} at {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn windows_that_would_lose_records_are_refused() {
+        assert!(Aligned::tumbling(0).is_err());
+        assert!(Aligned::hopping(10, 0).is_err());
+        assert!(Aligned::hopping(10, 11).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! Bytes ↔ columns: CSV and JSON lines.
+//!
+//! Comes in: [`Records`] as bytes. Goes out: [`Decoded`], the fields that a plan names, by
+//! column, with each record's event time, and every record that does not fit with its place
+//! and the reason. Nothing is dropped here: the node decides what becomes of a malformed record.
+
+pub mod delimited;
+pub mod json;
+mod scan;
+pub mod schema;
+
+use std::fmt;
+
+use bumpalo::Bump;
+
+use crate::column::{Column, Columns, Schema, Values};
+use crate::source::Records;
+
+/// The earliest event time, year 1, in ms since 1970, UTC.
+pub const EARLIEST: i64 = -62_135_596_800_000;
+/// The latest event time, the last ms of year 9999, UTC.
+pub const LATEST: i64 = 253_402_300_799_999;
+
+/// What of each record is wanted.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// All columns that a record has.
+    pub schema: Schema,
+    /// Indexes of the columns to decode, ascending.
+    pub wanted: Vec<usize>,
+    /// Where the event time comes from.
+    pub time: TimeFrom,
+}
+
+/// Where a record's event time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeFrom {
+    /// A column, `bigint` in a unit or text in ISO 8601; it must be among the wanted ones.
+    Column(usize, TimeUnit),
+    /// The record's own timestamp in its topic.
+    Record,
+}
+
+/// The unit of a `bigint` time column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum TimeUnit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    #[default]
+    Ms,
+    /// Microseconds.
+    Us,
+}
+
+/// Decodes batches of one format.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Comma-separated values.
+    Delimited(delimited::Decoder),
+    /// One JSON object a line or a message.
+    Json(json::Decoder),
+}
+
+impl Decoder {
+    /// Decodes the wanted columns of some records; text that had to be unescaped lives in `arena`.
+    pub fn decode<'a>(&mut self, records: &Records<'a>, arena: &'a Bump) -> Decoded<'a> {
+        match self {
+            Decoder::Delimited(decoder) => decoder.decode(records, arena),
+            Decoder::Json(decoder) => decoder.decode(records, arena),
+        }
+    }
+}
+
+/// Some records by column, and those that do not fit.
+#[derive(Debug, Default)]
+pub struct Decoded<'a> {
+    /// The records that fit; columns that are not wanted are empty.
+    pub columns: Columns<'a>,
+    /// Their event times in ms since 1970, UTC, one a row.
+    pub times: Vec<i64>,
+    /// The records that do not fit, in their order.
+    pub malformed: Vec<Malformed<'a>>,
+}
+
+/// A record that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed<'a> {
+    /// How many rows of the batch that fit come before it.
+    pub before: usize,
+    /// Where it stands.
+    pub place: Place,
+    /// Why it does not fit.
+    pub reason: String,
+    /// The record as it came.
+    pub bytes: &'a [u8],
+}
+
+/// Where a record stands in its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The line of a file or pipe; the first is 1.
+    Line(u64),
+    /// The partition and offset in a topic.
+    Offset(i32, i64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(line) => write!(f, "line {line}"),
+            Place::Offset(partition, offset) => write!(f, "partition {partition}, offset {offset}"),
+        }
+    }
+}
+
+impl Decoded<'_> {
+    /// Removes the rows `misfits` (ascending) from the columns and their times, and counts
+    /// `before` of each malformed record anew.
+    fn remove(&mut self, misfits: &[usize]) {
+        let Some(&first) = misfits.first() else {
+            return;
+        };
+        let mut keep = vec![true; self.columns.rows];
+        misfits.iter().for_each(|&row| keep[row] = false);
+        for column in &mut self.columns.columns {
+            match column {
+                Column::Bigint(values) => retain(values, &keep),
+                Column::Double(values) => retain(values, &keep),
+                Column::Boolean(values) => retain(values, &keep),
+                Column::Text(values) => retain(values, &keep),
+            }
+        }
+        retain_rows(&mut self.times, &keep);
+        self.columns.rows -= misfits.len();
+        for malformed in &mut self.malformed {
+            if malformed.before > first {
+                malformed.before -= misfits.partition_point(|&row| row < malformed.before);
+            }
+        }
+    }
+}
+
+fn retain<T>(column: &mut Values<T>, keep: &[bool]) {
+    retain_rows(&mut column.values, keep);
+    retain_rows(&mut column.nulls, keep);
+}
+
+fn retain_rows<T>(rows: &mut Vec<T>, keep: &[bool]) {
+    let mut kept = keep.iter();
+    rows.retain(|_| *kept.next().unwrap_or(&true));
+}
+
+impl TimeUnit {
+    /// Returns a time in this unit as ms since 1970, rounded down, if it lies in the years 1–9999.
+    fn to_ms(self, time: i64) -> Result<i64, String> {
+        let ms = match self {
+            TimeUnit::S => time.saturating_mul(1_000),
+            TimeUnit::Ms => time,
+            TimeUnit::Us => time.div_euclid(1_000),
+        };
+        in_range(ms)
+    }
+}
+
+fn in_range(ms: i64) -> Result<i64, String> {
+    if (EARLIEST..=LATEST).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err(format!("the time {ms} ms lies outside the years 1–9999"))
+    }
+}
+
+/// Reads ISO 8601 text as ms since 1970; without a zone it is UTC.
+fn iso_to_ms(text: &str) -> Result<i64, String> {
+    if text.parse::<i64>().is_ok() {
+        return Err(format!("`{text}` is not an ISO 8601 time"));
+    }
+    crate::term::units::parse_time(text, 0)
+        .map_err(|_| format!("`{text}` is not an ISO 8601 time"))
+        .and_then(in_range)
+}
+
+/// Returns a record's event time from its time column.
+fn time_of(column: &Column<'_>, row: usize, unit: TimeUnit, name: &str) -> Result<i64, String> {
+    let time = match column {
+        Column::Bigint(values) => values.get(row).map(|time| unit.to_ms(time)),
+        Column::Text(values) => values.get(row).map(iso_to_ms),
+        _ => Some(Err("is no time".to_owned())),
+    };
+    match time {
+        Some(time) => time.map_err(|reason| format!("column `{name}`: {reason}")),
+        None => Err(format!("column `{name}`: the time is null")),
+    }
+}
+
+/// Returns bytes for a message: quoted, cut after 40 characters, never a control character.
+fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 40;
+    let text = String::from_utf8_lossy(bytes);
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

@@ -1,0 +1,383 @@
+//! Files and pipes: whole records, a chunk at a time.
+//!
+//! Comes in: a path or stdin. Goes out: [`Lines`] of at most about [`CHUNK`] bytes that end with
+//! a record's end. A pipe hands over what is there, so that a slow writer is followed at once.
+//! Read, not mapped: a mapped file that is cut short while it is read would kill the process.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::{Batch, Lines, Polled, Records, Source};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+
+/// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
+pub const CHUNK: usize = 256 << 10;
+/// The longest record that is taken for one.
+const LONGEST_RECORD: usize = 16 << 20;
+/// How long a pipe may be silent before the types are inferred from what has come.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What ends a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// A newline outside quotes; fields stand between the delimiter.
+    Delimited(u8),
+    /// A newline.
+    Lines,
+}
+
+/// A file or a pipe that records are read from; one partition.
+#[derive(Debug)]
+pub struct FileSource {
+    name: String,
+    input: File,
+    framing: Framing,
+    buffer: Vec<u8>,
+    /// The bytes of `buffer` that were read.
+    filled: usize,
+    /// The bytes at the front of `buffer` that the last batch handed over.
+    handed: usize,
+    /// The number of the next record's first line.
+    line: u64,
+    ended: bool,
+}
+
+impl FileSource {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `refused` when it is not there, is a folder or may not be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let input =
+            File::open(path).map_err(|source| Error::io(format!("read `{name}`"), source))?;
+        if input.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Error::refused(format!(
+                "cannot read `{name}`: it is a folder"
+            )));
+        }
+        Ok(Self::new(name, input))
+    }
+
+    /// Takes stdin.
+    ///
+    /// # Errors
+    /// `refused` when the process has no stdin.
+    pub fn stdin() -> Result<Self> {
+        let owned: io::Result<OwnedFd> = io::stdin().as_fd().try_clone_to_owned();
+        let input = owned.map_err(|source| Error::io("read stdin", source))?;
+        Ok(Self::new("stdin".to_owned(), File::from(input)))
+    }
+
+    fn new(name: String, input: File) -> Self {
+        FileSource {
+            name,
+            input,
+            framing: Framing::Lines,
+            buffer: vec![0; CHUNK],
+            filled: 0,
+            handed: 0,
+            line: 1,
+            ended: false,
+        }
+    }
+
+    /// Says what ends a record; a newline until it is told.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
+    }
+
+    /// Waits for the first byte that is no white space and returns it without consuming it;
+    /// `None` for an input that ends before. A byte order mark is dropped.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `stopped` on a signal.
+    pub fn peek(&mut self, interrupt: &Interrupt) -> Result<Option<u8>> {
+        loop {
+            if self.buffer[..self.filled].starts_with(b"\xEF\xBB\xBF") {
+                self.consume(3);
+            }
+            let mut unread = self.buffer[..self.filled].iter();
+            // A first byte of 0xEF may be two thirds of a byte order mark.
+            let marked = self.filled < 3 && self.buffer[0] == 0xEF && !self.ended;
+            if let Some(&byte) = unread.find(|byte| !byte.is_ascii_whitespace())
+                && !marked
+            {
+                return Ok(Some(byte));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.wait_and_read(interrupt)?;
+        }
+    }
+
+    /// Takes the first record off, as a header; empty when there is none.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `data` when it does not end, `stopped` on a signal.
+    pub fn take_header(&mut self, interrupt: &Interrupt) -> Result<Vec<u8>> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer[..self.filled]) {
+                let header = self.buffer[..end].to_vec();
+                self.consume(end + 1);
+                self.line += 1;
+                return Ok(header);
+            }
+            if self.ended {
+                let header = self.buffer[..self.filled].to_vec();
+                self.consume(self.filled);
+                return Ok(header);
+            }
+            self.make_room()?;
+            self.wait_and_read(interrupt)?;
+        }
+    }
+
+    /// Reads ahead until `records` lines are there, the input ends, or a pipe falls silent.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `stopped` on a signal.
+    pub fn gather(&mut self, records: usize, interrupt: &Interrupt) -> Result<()> {
+        let mut heard = Instant::now();
+        while !self.ended && heard.elapsed() < PATIENCE {
+            interrupt.check()?;
+            let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.filled]).count();
+            if lines >= records || self.filled >= LONGEST_RECORD {
+                break;
+            }
+            self.make_room()?;
+            if self.is_ready(Duration::from_millis(20))? && self.read()? > 0 {
+                heard = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_and_read(&mut self, interrupt: &Interrupt) -> Result<()> {
+        while !self.is_ready(Duration::from_millis(50))? {
+            interrupt.check()?;
+        }
+        interrupt.check()?;
+        self.read().map(drop)
+    }
+
+    /// Returns whether a read would not block. Waiting here, and not in the read, lets a signal
+    /// be seen: the handlers restart reads.
+    fn is_ready(&self, timeout: Duration) -> Result<bool> {
+        let timeout = Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let mut wanted = [PollFd::new(&self.input, PollFlags::IN)];
+        match rustix::event::poll(&mut wanted, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(errno) => Err(self.unreadable(errno.into())),
+        }
+    }
+
+    /// Reads once into the free part of the buffer; 0 at the end.
+    fn read(&mut self) -> Result<usize> {
+        let read = loop {
+            match self.input.read(&mut self.buffer[self.filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let read = read.map_err(|source| self.unreadable(source))?;
+        self.filled += read;
+        self.ended |= read == 0;
+        Ok(read)
+    }
+
+    fn unreadable(&self, source: io::Error) -> Error {
+        Error::io(format!("read `{}`", self.name), source).during(format!(
+            "reading `{}`, after line {}",
+            self.name,
+            self.line - 1
+        ))
+    }
+
+    /// Drops `bytes` from the front.
+    fn consume(&mut self, bytes: usize) {
+        self.buffer.copy_within(bytes..self.filled, 0);
+        self.filled -= bytes;
+    }
+
+    /// Sees to it that a read has room.
+    fn make_room(&mut self) -> Result<()> {
+        if self.filled < self.buffer.len() {
+            return Ok(());
+        }
+        if self.filled >= LONGEST_RECORD {
+            return Err(Error::data(format!(
+                "`{}`, line {}: no end of the record within {} MiB",
+                self.name,
+                self.line,
+                LONGEST_RECORD >> 20
+            ))
+            .hint("look for a quote that is opened and not closed"));
+        }
+        self.buffer.resize(2 * self.buffer.len(), 0);
+        Ok(())
+    }
+
+    /// Returns the length of the whole records at the front of the buffer.
+    fn whole_records(&self) -> usize {
+        let bytes = &self.buffer[..self.filled];
+        let lines = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
+        match self.framing {
+            Framing::Delimited(delimiter) if memchr::memchr(b'"', &bytes[..lines]).is_some() => {
+                whole_quoted_records(bytes, delimiter)
+            }
+            _ => lines,
+        }
+    }
+}
+
+/// Returns the length of the whole records at the front of CSV bytes that hold quotes. A quote
+/// opens only at a field's start, as the `csv` crate has it.
+fn whole_quoted_records(bytes: &[u8], delimiter: u8) -> usize {
+    let (mut whole, mut quoted, mut at_field_start) = (0, false, true);
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' if at_field_start => quoted = true,
+            // A doubled quote closes and opens again.
+            b'"' if quoted => quoted = false,
+            b'"' if at > 0 && bytes[at - 1] == b'"' => quoted = true,
+            b'\n' if !quoted => whole = at + 1,
+            _ => {}
+        }
+        at_field_start = !quoted && (byte == delimiter || byte == b'\n');
+    }
+    whole
+}
+
+impl Source for FileSource {
+    fn partitions(&self) -> usize {
+        1
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
+        if self.handed > 0 {
+            let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.handed]).count();
+            self.line += lines as u64;
+            self.consume(self.handed);
+            self.handed = 0;
+        }
+        let mut whole = self.whole_records();
+        let mut wait = timeout;
+        while !self.ended && (whole == 0 || self.filled < CHUNK) {
+            self.make_room()?;
+            // The first read may wait; then only what is there already is taken.
+            if !self.is_ready(wait)? {
+                break;
+            }
+            wait = Duration::ZERO;
+            self.read()?;
+            if self.filled >= CHUNK || self.ended || whole == 0 {
+                whole = self.whole_records();
+            }
+        }
+        if whole < self.filled && !self.ended {
+            whole = self.whole_records();
+        }
+        if self.ended && whole < self.filled {
+            // The last record has no newline, or a quote in it is not closed.
+            if self.buffer[self.filled - 1] != b'\n' {
+                self.buffer.truncate(self.filled);
+                self.buffer.push(b'\n');
+                self.filled += 1;
+            }
+            whole = self.filled;
+        }
+        self.handed = whole;
+        if whole > 0 {
+            let bytes = &self.buffer[..whole];
+            let first_line = self.line;
+            return Ok(Polled::Batch(Batch {
+                partition: 0,
+                records: Records::Lines(Lines { bytes, first_line }),
+            }));
+        }
+        Ok(if self.ended {
+            Polled::End
+        } else {
+            Polled::Pending
+        })
+    }
+
+    fn at_end(&self, _partition: usize) -> bool {
+        self.ended
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn batches(text: &str, framing: Framing) -> Vec<(u64, String)> {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("written");
+        let mut source = FileSource::open(file.path()).expect("opened");
+        source.set_framing(framing);
+        let mut batches = Vec::new();
+        loop {
+            match source.poll(Duration::ZERO).expect("read") {
+                Polled::Batch(batch) => {
+                    let Records::Lines(lines) = batch.records else {
+                        panic!("a file has lines");
+                    };
+                    let text = String::from_utf8_lossy(lines.bytes).into_owned();
+                    batches.push((lines.first_line, text));
+                }
+                Polled::Pending => {}
+                Polled::End => return batches,
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_handed_over_once_in_whole_lines() {
+        let text: String = (0..60_000).map(|n| format!("{n},{}\n", n * n)).collect();
+        let batches = batches(&text, Framing::Lines);
+        assert!(batches.len() > 2);
+        assert!(batches.iter().all(|(_, bytes)| bytes.ends_with('\n')));
+        let joined: String = batches.iter().map(|(_, bytes)| bytes.as_str()).collect();
+        assert_eq!(joined, text);
+        let (last_line, last) = batches.last().expect("some");
+        assert_eq!(*last_line as usize + last.lines().count(), 60_001);
+    }
+
+    #[test]
+    fn a_last_line_without_newline_is_a_record() {
+        assert_eq!(batches("a\nb", Framing::Lines), [(1, "a\nb\n".to_owned())]);
+    }
+
+    #[test]
+    fn a_newline_inside_quotes_ends_no_record() {
+        let whole = |text: &str| whole_quoted_records(text.as_bytes(), b',');
+        assert_eq!(whole("1,\"a\nb\",2\n3,\"c\n"), 10);
+        assert_eq!(whole("1,\"a\"\"\n\",2\n"), 11);
+        assert_eq!(whole("1,5\" pipe\n2,x\n"), 14);
+        assert_eq!(whole("\"\"\n\"\n"), 3);
+    }
+
+    #[test]
+    fn an_unclosed_quote_is_handed_over_at_the_end() {
+        let framing = Framing::Delimited(b',');
+        assert_eq!(batches("a,\"b\nc", framing), [(1, "a,\"b\nc\n".to_owned())]);
+    }
+}
