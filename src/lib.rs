@@ -9,11 +9,14 @@
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka.
 
+pub mod cdr;
 pub mod cli;
 pub mod column;
 pub mod engine;
 pub mod error;
 pub mod format;
 pub mod interrupt;
+pub mod outlet;
+pub mod pace;
 pub mod source;
 pub mod term;

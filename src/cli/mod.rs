@@ -4,6 +4,7 @@
 //! Nothing below this folder knows a flag.
 
 mod completions;
+mod r#gen;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Gen(r#gen::Options),
     Completions(completions::Options),
 }
 
@@ -62,6 +64,7 @@ pub(crate) struct Context {
 impl Command {
     fn run(self, context: &Context) -> Result<()> {
         match self {
+            Command::Gen(options) => r#gen::run(options, context),
             Command::Completions(options) => completions::run(options, context),
         }
     }

@@ -2,5 +2,6 @@
 //! what it wrote, what it said and how it ended. A module per command.
 
 mod completions;
+mod r#gen;
 #[allow(dead_code)] // while the commands that use the rest are being added
 mod workdir;

@@ -1,0 +1,86 @@
+//! Chunks made by several threads, taken in order by one.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::{Arrivals, Chunk, Recipe};
+use crate::error::Result;
+
+/// What one thread works on; the vectors inside are used again.
+struct Work<T> {
+    chunk: Chunk,
+    product: T,
+}
+
+/// Calls `make` for each chunk of the recipe in `threads` threads and `take` for each product
+/// in the order of the chunks in this thread.
+///
+/// At most two chunks a thread and two more are underway. Each has a product from `new`, which
+/// comes back to `make` as `take` left it.
+///
+/// # Errors
+/// The first error of `take`, which ends the run.
+pub fn in_order<T: Send>(
+    recipe: &Recipe,
+    threads: usize,
+    new: impl Fn() -> T,
+    make: impl Fn(&Chunk, &mut T) + Sync,
+    take: impl FnMut(&mut T) -> Result<()>,
+) -> Result<()> {
+    let (free_sender, free) = channel();
+    for _ in 0..2 * threads + 2 {
+        let work = Work {
+            chunk: Chunk::default(),
+            product: new(),
+        };
+        free_sender.send(work).unwrap_or(()); // the receiver is right here
+    }
+    let plan = Mutex::new((Arrivals::new(recipe), free));
+    let (done_sender, done) = channel();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let done_sender = done_sender.clone();
+            let (plan, make) = (&plan, &make);
+            scope.spawn(move || {
+                while let Some(mut work) = next(plan) {
+                    make(&work.chunk, &mut work.product);
+                    if done_sender.send(work).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(done_sender);
+        take_in_order(done, free_sender, take)
+    })
+}
+
+/// Returns the next chunk once a place for it is free; `None` after the last one, and when
+/// nobody takes them any more.
+fn next<T>(plan: &Mutex<(Arrivals, Receiver<Work<T>>)>) -> Option<Work<T>> {
+    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+    let (arrivals, free) = &mut *plan;
+    let mut work = free.recv().ok()?;
+    arrivals.next_into(&mut work.chunk).then_some(work)
+}
+
+/// Hands the products over in order. Owns both ends, so that the threads end when it returns.
+fn take_in_order<T>(
+    done: Receiver<Work<T>>,
+    free: Sender<Work<T>>,
+    mut take: impl FnMut(&mut T) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut expected = 0;
+    for work in done {
+        early.insert(work.chunk.number, work);
+        while let Some(mut work) = early.remove(&expected) {
+            take(&mut work.product)?;
+            expected += 1;
+            free.send(work).unwrap_or(()); // no thread is left to use it
+        }
+    }
+    Ok(())
+}

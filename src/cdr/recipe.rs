@@ -1,0 +1,193 @@
+//! Every parameter of a run of the generator: the recipe of the ground truth.
+
+use serde::{Deserialize, Serialize};
+
+use super::{callers, towers};
+use crate::error::{Error, Result};
+use crate::term::units;
+
+/// What to generate; the same recipe gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// The time of the first call, in ms since 1970, UTC.
+    pub start_timestamp: i64,
+    /// Calls a second.
+    pub rate: f64,
+    /// For how many seconds calls start.
+    pub seconds: f64,
+    /// The median of the durations before they are cut at the maximum.
+    pub median_duration_ms: u32,
+    /// The standard deviation of the durations' logarithm.
+    pub sigma: f64,
+    /// The longest call there is.
+    pub max_duration_ms: u32,
+    /// How many subscribers call and are called.
+    pub callers: u32,
+    /// How many towers carry calls.
+    pub towers: u32,
+    /// The exponent of Zipf's law for callers; 0 makes all alike.
+    pub skew: f64,
+    /// The share of calls that find the callee busy.
+    pub busy: f64,
+    /// The share of calls that fail.
+    pub failed: f64,
+    /// How calls follow one another.
+    pub arrivals: Arrival,
+    /// When rows leave.
+    pub order: Order,
+    /// Which rows leave later than that.
+    pub delay: Option<Delay>,
+    /// The share of calls that leave twice.
+    pub duplicates: f64,
+    /// Whether rows carry the time they leave.
+    pub with_arrival: bool,
+}
+
+/// How calls follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrival {
+    /// One every 1/rate seconds.
+    Regular,
+    /// At random, rate a second on average: exponential gaps.
+    Poisson,
+}
+
+/// When the row of a call leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// When the call starts: start times are in order.
+    Start,
+    /// When the call ends, as real call records do: start times are out of order.
+    End,
+}
+
+/// A share of rows that leave late.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Delay {
+    /// Which share, 0 to 1.
+    pub share: f64,
+    /// How much later at most; each is drawn from `1..=max_ms`, all as likely.
+    pub max_ms: u32,
+}
+
+impl Delay {
+    /// Parses `5%:30s`.
+    ///
+    /// # Errors
+    /// Says what is wrong, for clap.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (share, max) = text
+            .split_once(':')
+            .ok_or("write a share and the longest delay, such as `5%:30s`")?;
+        let share = units::parse_share(share)?;
+        let max_ms = parse_ms(max)?;
+        Ok(Delay { share, max_ms })
+    }
+}
+
+/// Parses a duration of 1 ms to [`LONGEST_MS`].
+///
+/// # Errors
+/// Says what is wrong, for clap.
+pub fn parse_ms(text: &str) -> Result<u32, String> {
+    match units::parse_positive_duration(text)? {
+        ms if ms <= i64::from(LONGEST_MS) => Ok(ms as u32),
+        _ => Err(format!(
+            "at most {}",
+            units::format_duration(LONGEST_MS.into())
+        )),
+    }
+}
+
+/// The longest call or delay, 30 days: durations are kept in 32 bits.
+const LONGEST_MS: u32 = 30 * 86_400_000;
+/// The most calls: their ids and the arithmetic on them stay exact.
+const MOST_CALLS: f64 = 1e12;
+/// 0001-01-01T00:00:00Z.
+const FIRST_TIME: i64 = -62_135_596_800_000;
+/// 9999-12-31T23:59:59.999Z.
+const LAST_TIME: i64 = 253_402_300_799_999;
+
+impl Recipe {
+    /// Returns how many calls there are: rate × seconds, rounded.
+    pub fn calls(&self) -> u64 {
+        (self.rate * self.seconds).round() as u64
+    }
+
+    /// Checks what no single value shows.
+    ///
+    /// # Errors
+    /// `usage` for what cannot be generated, naming the flags.
+    pub fn check(&self) -> Result<()> {
+        let calls = self.rate * self.seconds;
+        if self.calls() == 0 {
+            return Err(Error::usage(format!(
+                "`--rate {}` for `--seconds {}` makes no call",
+                self.rate, self.seconds
+            ))
+            .hint("rate × seconds is rounded to whole calls; make one of them larger"));
+        }
+        if calls > MOST_CALLS {
+            return Err(Error::usage(format!(
+                "`--rate {}` for `--seconds {}` makes more than 10^12 calls",
+                self.rate, self.seconds
+            )));
+        }
+        if self.median_duration_ms > self.max_duration_ms {
+            return Err(Error::usage(format!(
+                "`--median-duration {}` is above `--max-duration {}`",
+                units::format_duration(self.median_duration_ms.into()),
+                units::format_duration(self.max_duration_ms.into()),
+            )));
+        }
+        if self.busy + self.failed > 1.0 + 1e-9 {
+            return Err(Error::usage(format!(
+                "`--busy` {}% and `--failed` {}% are more than all calls",
+                self.busy * 100.0,
+                self.failed * 100.0
+            )));
+        }
+        if !(2..=callers::MOST).contains(&self.callers) {
+            return Err(Error::usage(format!(
+                "`--callers {}`: 2 to {} are possible, for nobody calls themselves",
+                self.callers,
+                callers::MOST
+            )));
+        }
+        if !(1..=towers::MOST).contains(&self.towers) {
+            return Err(Error::usage(format!(
+                "`--towers {}`: 1 to {} are possible",
+                self.towers,
+                towers::MOST
+            )));
+        }
+        self.check_years()
+    }
+
+    /// Checks that every time lies within the years 1 to 9999. Poisson arrivals may run on
+    /// for longer than `seconds`; twice as long is beyond chance but for a handful of calls.
+    fn check_years(&self) -> Result<()> {
+        let span = self.seconds * 2_000.0 + 100_000.0 / self.rate;
+        let last = self.start_timestamp as f64 + span + 2.0 * f64::from(LONGEST_MS);
+        if self.start_timestamp < FIRST_TIME || last > LAST_TIME as f64 {
+            return Err(Error::usage(format!(
+                "from `--start {}` for `--seconds {}` leaves the years 1 to 9999",
+                units::format_time(self.start_timestamp),
+                self.seconds
+            ))
+            .hint(
+                "`--start` takes ms since 1970, ISO 8601 such as `2026-01-01T00:00:00Z`, or `-10m`",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns whether rows leave in another order than the one calls start in.
+    pub fn reorders(&self) -> bool {
+        self.order == Order::End || self.delay.is_some() || self.duplicates > 0.0
+    }
+}

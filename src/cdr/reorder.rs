@@ -1,0 +1,97 @@
+//! Rows put into the order in which they leave, within a bounded memory.
+//!
+//! Comes in: rows, none of which leaves before a time that only moves forward (the start of
+//! the latest call). Goes out: rows in order, as soon as no earlier one can come.
+
+use std::collections::BTreeMap;
+
+/// Something that leaves at a time.
+pub trait Leaves {
+    /// Returns when it leaves, in ms since 1970, UTC, and what decides between two that leave
+    /// together. Rows equal in both have the same bytes.
+    fn leaves(&self) -> (i64, u64);
+}
+
+/// A calendar queue (R. Brown, 1988): rows wait in buckets of time, and a bucket is sorted
+/// when it is due. It holds what waits at one time, whatever the length of the run.
+#[derive(Debug)]
+pub struct Reorder<T> {
+    bucket_ms: i64,
+    buckets: BTreeMap<i64, Vec<T>>,
+}
+
+impl<T: Leaves> Reorder<T> {
+    /// Returns an empty queue with buckets of `bucket_ms`, at least 1.
+    pub fn new(bucket_ms: i64) -> Self {
+        Reorder {
+            bucket_ms: bucket_ms.max(1),
+            buckets: BTreeMap::new(),
+        }
+    }
+
+    /// Takes rows in and leaves `rows` empty.
+    pub fn push_all(&mut self, rows: &mut Vec<T>) {
+        for row in rows.drain(..) {
+            let bucket = row.leaves().0.div_euclid(self.bucket_ms);
+            self.buckets.entry(bucket).or_default().push(row);
+        }
+    }
+
+    /// Puts the next rows in order into `due` and returns true, or returns false when no bucket
+    /// lies wholly before `horizon`; no row that leaves before it may come later.
+    pub fn next_before(&mut self, horizon: i64, due: &mut Vec<T>) -> bool {
+        due.clear();
+        let Some(first) = self.buckets.first_entry() else {
+            return false;
+        };
+        if *first.key() >= horizon.div_euclid(self.bucket_ms) {
+            return false;
+        }
+        *due = first.remove();
+        due.sort_unstable_by_key(T::leaves);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Row(i64, u64);
+
+    impl Leaves for Row {
+        fn leaves(&self) -> (i64, u64) {
+            (self.0, self.1)
+        }
+    }
+
+    #[test]
+    fn rows_leave_as_a_plain_sort_would_have_them() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for bucket_ms in [1, 7, 100, 100_000] {
+            let rows: Vec<Row> = (0..3_000_u64)
+                .map(|id| Row(id as i64 - 1_500 + (rng.next_u64() % 900) as i64, id))
+                .collect();
+            let mut reorder = Reorder::new(bucket_ms);
+            let (mut due, mut left) = (Vec::new(), Vec::new());
+            for (number, part) in rows.chunks(100).enumerate() {
+                reorder.push_all(&mut part.to_vec());
+                let horizon = number as i64 * 100 + 99 - 1_500;
+                while reorder.next_before(horizon, &mut due) {
+                    assert!(due.iter().all(|row| row.0 < horizon));
+                    left.append(&mut due);
+                }
+            }
+            while reorder.next_before(i64::MAX, &mut due) {
+                left.append(&mut due);
+            }
+            let mut sorted = rows;
+            sorted.sort_by_key(Row::leaves);
+            assert_eq!(left, sorted, "buckets of {bucket_ms} ms");
+        }
+    }
+}
