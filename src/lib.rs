@@ -14,6 +14,7 @@ pub mod cli;
 pub mod column;
 pub mod engine;
 pub mod error;
+pub mod expression;
 pub mod format;
 pub mod interrupt;
 pub mod outlet;

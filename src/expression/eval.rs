@@ -1,0 +1,548 @@
+//! Typed tree × batch → a column, and the rows that failed.
+//!
+//! The tree is walked once per batch, never per row. Every operand is evaluated for every row;
+//! a row that fails (a bigint beyond its range, a text that is no number) is null and marked,
+//! and the mark is lifted where the value does not matter: beside a false in `and`, beside a
+//! true in `or`, in a branch of `case` that is not taken. So the outcome of a row is the same
+//! as if it were evaluated alone, in any order of operands.
+
+use std::borrow::Cow;
+
+use bumpalo::Bump;
+use bumpalo::collections::String as ArenaString;
+
+use super::cast::cast;
+use super::functions::Arguments;
+use super::kernel::{self, Element, Operand};
+use super::like::like;
+use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
+use super::tree::{Operation, Pattern, Scalar, Set, Typed};
+use crate::column::{Column, Columns, DataType, Values};
+
+/// Why a row has no result.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Reason {
+    /// The result does not fit in the type.
+    OutOfRange(DataType),
+    /// The text cannot be read as the type.
+    NoSuch(Box<str>, DataType),
+}
+
+/// A row that failed, and where in the expression.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Failure {
+    pub row: usize,
+    pub span: Span,
+    pub reason: Reason,
+}
+
+impl Failure {
+    /// Says what failed; `text` is what the expression was parsed from.
+    pub fn describe(&self, text: &str) -> String {
+        let part = text.get(self.span.start..self.span.end).unwrap_or(text);
+        match &self.reason {
+            Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
+            Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is no {to}"),
+        }
+    }
+}
+
+/// What a node came to.
+pub(super) struct Outcome<'b, 'a> {
+    pub operand: Operand<'b, 'a>,
+    /// By row, each row at most once; those rows are null in the operand.
+    pub failures: Vec<Failure>,
+}
+
+/// A batch under evaluation.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'b, 'a> {
+    pub columns: &'b Columns<'a>,
+    /// Where texts that did not stand in the batch live.
+    pub arena: &'a Bump,
+}
+
+/// Returns the value of a tree without columns.
+pub(super) fn constant(typed: &Typed) -> Result<Scalar<Box<str>>, Failure> {
+    let arena = Bump::new();
+    let columns = Columns {
+        rows: 1,
+        columns: Vec::new(),
+    };
+    let batch = Batch {
+        columns: &columns,
+        arena: &arena,
+    };
+    let mut outcome = batch.evaluate(typed);
+    match outcome.failures.pop() {
+        Some(failure) => Err(failure),
+        None => Ok(outcome.operand.get(0).to_owned()),
+    }
+}
+
+impl<'b, 'a> Batch<'b, 'a> {
+    /// Returns what `typed` comes to in every row.
+    pub fn evaluate(self, typed: &Typed) -> Outcome<'b, 'a> {
+        let rows = self.columns.rows;
+        match &typed.operation {
+            Operation::Null => sound(Operand::Constant(Scalar::Null)),
+            Operation::Constant(constant) => sound(Operand::Constant(self.borrowed(constant))),
+            Operation::Column(index) => {
+                let column = &self.columns.columns[*index];
+                debug_assert_eq!(column.len(), rows, "column {index} is decoded");
+                sound(Operand::Column(Cow::Borrowed(column)))
+            }
+            Operation::Negate(operand) => self.negate(operand, typed),
+            Operation::Not(operand) => {
+                let Outcome { operand, failures } = self.evaluate(operand);
+                let negated = kernel::unary(operand.view::<bool>(), rows, |value| !value);
+                outcome(negated, failures)
+            }
+            Operation::Logical(connective, operands) => {
+                let mut logic = Logic::new(*connective);
+                for operand in operands {
+                    if logic.is_decided() {
+                        break;
+                    }
+                    let Outcome { operand, failures } = self.evaluate(operand);
+                    logic.add(self.booleans(operand), failures);
+                }
+                outcome(logic.values, logic.failures)
+            }
+            Operation::Compare(comparison, left, right) => {
+                let data_type = left.data_type;
+                let (left, right, failures) = self.both(left, right);
+                let compared = kernel::compare(*comparison, data_type, &left, &right, rows);
+                failed_to_null(compared, failures)
+            }
+            Operation::Arithmetic(..) => self.arithmetic(typed),
+            Operation::Concatenate(left, right) => {
+                let (left, right, failures) = self.both(left, right);
+                let join = |left: &str, right: &str| self.join(&[left, right]);
+                outcome(
+                    kernel::binary(left.view(), right.view(), rows, join),
+                    failures,
+                )
+            }
+            Operation::Is {
+                operand,
+                test,
+                negated,
+            } => {
+                let Outcome { operand, failures } = self.evaluate(operand);
+                let mut values = match test {
+                    Test::Null => kernel::nulls(&operand, rows),
+                    Test::True | Test::False => {
+                        let (view, wanted) = (operand.view::<bool>(), *test == Test::True);
+                        (0..rows).map(|row| view.get(row) == Some(wanted)).collect()
+                    }
+                };
+                if *negated {
+                    values.iter_mut().for_each(|value| *value = !*value);
+                }
+                let nulls = Vec::new();
+                failed_to_null(Values { values, nulls }, failures)
+            }
+            Operation::Between { operand, low, high } => {
+                let data_type = operand.data_type;
+                let operand = self.evaluate(operand);
+                let mut logic = Logic::new(Connective::And);
+                let bounds = [
+                    (Comparison::GreaterOrEqual, low),
+                    (Comparison::LessOrEqual, high),
+                ];
+                for (comparison, bound) in bounds {
+                    self.compare_into(&mut logic, comparison, data_type, &operand, bound);
+                }
+                outcome(logic.values, logic.failures)
+            }
+            Operation::In { operand, list } => {
+                let data_type = operand.data_type;
+                let operand = self.evaluate(operand);
+                let mut logic = Logic::new(Connective::Or);
+                for item in list {
+                    self.compare_into(&mut logic, Comparison::Equal, data_type, &operand, item);
+                }
+                outcome(logic.values, logic.failures)
+            }
+            Operation::Member {
+                operand,
+                set,
+                has_null,
+            } => {
+                let Outcome { operand, failures } = self.evaluate(operand);
+                let mut found = match set {
+                    Set::Bigint(set) => {
+                        kernel::unary(operand.view::<i64>(), rows, |value| set.contains(&value))
+                    }
+                    Set::Text(set) => {
+                        kernel::unary(operand.view::<&str>(), rows, |value| set.contains(value))
+                    }
+                };
+                if *has_null {
+                    let missing: Vec<usize> = (0..rows).filter(|row| !found.values[*row]).collect();
+                    kernel::set_null(&mut found, &missing);
+                }
+                outcome(found, failures)
+            }
+            Operation::Like { operand, pattern } => {
+                let text = self.evaluate(operand);
+                match pattern {
+                    Pattern::Constant(matcher) => {
+                        let view = text.operand.view::<&str>();
+                        let matched = kernel::unary(view, rows, |text| matcher.matches(text));
+                        outcome(matched, text.failures)
+                    }
+                    Pattern::Each { pattern, escape } => {
+                        let pattern = self.evaluate(pattern);
+                        let (texts, patterns) = (text.operand.view(), pattern.operand.view());
+                        let matched = kernel::binary(texts, patterns, rows, |text, pattern| {
+                            like(text, pattern, *escape)
+                        });
+                        outcome(matched, merged(text.failures, pattern.failures))
+                    }
+                }
+            }
+            Operation::Case { .. } => self.case(typed),
+            Operation::Cast { operand, attempt } => self.cast(operand, *attempt, typed),
+            Operation::Call {
+                function,
+                arguments,
+            } => {
+                let arguments: Vec<Outcome> = arguments
+                    .iter()
+                    .map(|argument| self.evaluate(argument))
+                    .collect();
+                let strict = function.strict;
+                self.by_row(typed, arguments, |arguments| {
+                    if strict && arguments.contains(&Scalar::Null) {
+                        return Ok(Scalar::Null);
+                    }
+                    (function.body)(Arguments(arguments), self.arena)
+                })
+            }
+        }
+    }
+
+    fn both(self, left: &Typed, right: &Typed) -> (Operand<'b, 'a>, Operand<'b, 'a>, Vec<Failure>) {
+        let (left, right) = (self.evaluate(left), self.evaluate(right));
+        (
+            left.operand,
+            right.operand,
+            merged(left.failures, right.failures),
+        )
+    }
+
+    fn negate(self, operand: &Typed, typed: &Typed) -> Outcome<'b, 'a> {
+        let rows = self.columns.rows;
+        let Outcome { operand, failures } = self.evaluate(operand);
+        if typed.data_type == DataType::Double {
+            return outcome(
+                kernel::unary(operand.view::<f64>(), rows, |value| -value),
+                failures,
+            );
+        }
+        let zero = kernel::View::All(Some(0));
+        let subtract = Arithmetic::Subtract;
+        let (values, beyond) = kernel::integers(subtract, zero, operand.view(), rows);
+        outcome(values, merged(failures, out_of_range(&beyond, typed)))
+    }
+
+    fn arithmetic(self, typed: &Typed) -> Outcome<'b, 'a> {
+        let Operation::Arithmetic(operation, left, right) = &typed.operation else {
+            unreachable!("called for arithmetic alone");
+        };
+        let rows = self.columns.rows;
+        let (left, right, failures) = self.both(left, right);
+        if typed.data_type == DataType::Double {
+            let values = kernel::doubles(*operation, left.view(), right.view(), rows);
+            return outcome(values, failures);
+        }
+        let (values, beyond) = kernel::integers(*operation, left.view(), right.view(), rows);
+        outcome(values, merged(failures, out_of_range(&beyond, typed)))
+    }
+
+    /// Compares `operand` with a part of `between` or `in`, and connects the answer.
+    fn compare_into(
+        self,
+        logic: &mut Logic,
+        comparison: Comparison,
+        data_type: DataType,
+        operand: &Outcome<'b, 'a>,
+        part: &Typed,
+    ) {
+        let part = self.evaluate(part);
+        let rows = self.columns.rows;
+        let compared =
+            kernel::compare(comparison, data_type, &operand.operand, &part.operand, rows);
+        logic.add(compared, merged(operand.failures.clone(), part.failures));
+    }
+
+    fn case(self, typed: &Typed) -> Outcome<'b, 'a> {
+        let Operation::Case {
+            operand,
+            branches,
+            otherwise,
+        } = &typed.operation
+        else {
+            unreachable!("called for case alone");
+        };
+        let rows = self.columns.rows;
+        let compared = operand
+            .as_ref()
+            .map(|operand| (operand.data_type, self.evaluate(operand)));
+        // Which branch a row takes: the first whose condition is true, else the last of all.
+        const FAILED: usize = usize::MAX;
+        let undecided = branches.len();
+        let mut taken = vec![undecided; rows];
+        let mut failures = Vec::new();
+        let mut results = Vec::with_capacity(branches.len() + 1);
+        for (branch, (when, then)) in branches.iter().enumerate() {
+            let mut condition = self.evaluate(when);
+            if let Some((data_type, compared)) = &compared {
+                let equal = kernel::compare(
+                    Comparison::Equal,
+                    *data_type,
+                    &compared.operand,
+                    &condition.operand,
+                    rows,
+                );
+                let failures = merged(compared.failures.clone(), condition.failures);
+                condition = outcome(equal, failures);
+            }
+            for failure in condition.failures {
+                if taken[failure.row] == undecided {
+                    taken[failure.row] = FAILED;
+                    failures.push(failure);
+                }
+            }
+            let holds = condition.operand.view::<bool>();
+            for (row, taken) in taken.iter_mut().enumerate() {
+                if *taken == undecided && holds.get(row) == Some(true) {
+                    *taken = branch;
+                }
+            }
+            results.push(self.evaluate(then));
+        }
+        results.push(match otherwise {
+            Some(otherwise) => self.evaluate(otherwise),
+            None => sound(Operand::Constant(Scalar::Null)),
+        });
+        for (branch, result) in results.iter_mut().enumerate() {
+            let its_own = result
+                .failures
+                .drain(..)
+                .filter(|failure| taken[failure.row] == branch);
+            failures.extend(its_own);
+        }
+        failures.sort_by_key(|failure| failure.row);
+        let operand = match typed.data_type {
+            DataType::Bigint => choose::<i64>(&taken, &results),
+            DataType::Double => choose::<f64>(&taken, &results),
+            DataType::Boolean => choose::<bool>(&taken, &results),
+            DataType::Text => choose::<&str>(&taken, &results),
+        };
+        Outcome { operand, failures }
+    }
+
+    fn cast(self, operand: &Typed, attempt: bool, typed: &Typed) -> Outcome<'b, 'a> {
+        let (from, to) = (operand.data_type, typed.data_type);
+        let result = self.evaluate(operand);
+        if (from, to) == (DataType::Bigint, DataType::Double) {
+            let view = result.operand.view::<i64>();
+            let values = kernel::unary(view, self.columns.rows, |value| value as f64);
+            return outcome(values, result.failures);
+        }
+        self.by_row(typed, vec![result], |arguments| {
+            match cast(arguments[0], to, self.arena) {
+                Err(_) if attempt => Ok(Scalar::Null),
+                result => result,
+            }
+        })
+    }
+
+    /// Evaluates row by row what has no loop of its own.
+    fn by_row(
+        self,
+        typed: &Typed,
+        arguments: Vec<Outcome<'b, 'a>>,
+        f: impl Fn(&[Scalar<&'a str>]) -> Result<Scalar<&'a str>, Reason>,
+    ) -> Outcome<'b, 'a> {
+        let rows = self.columns.rows;
+        let mut operands = Vec::with_capacity(arguments.len());
+        let mut failures = Vec::new();
+        for argument in arguments {
+            operands.push(argument.operand);
+            failures = merged(failures, argument.failures);
+        }
+        let mut own_failures = Vec::new();
+        let mut column = Column::with_capacity(typed.data_type, rows);
+        let mut values = vec![Scalar::Null; operands.len()];
+        for row in 0..rows {
+            for (value, operand) in values.iter_mut().zip(&operands) {
+                *value = operand.get(row);
+            }
+            let result = f(&values).unwrap_or_else(|reason| {
+                let span = typed.span;
+                own_failures.push(Failure { row, span, reason });
+                Scalar::Null
+            });
+            push(&mut column, result);
+        }
+        let failures = merged(failures, own_failures);
+        let failed: Vec<usize> = failures.iter().map(|failure| failure.row).collect();
+        match &mut column {
+            Column::Bigint(values) => kernel::set_null(values, &failed),
+            Column::Double(values) => kernel::set_null(values, &failed),
+            Column::Boolean(values) => kernel::set_null(values, &failed),
+            Column::Text(values) => kernel::set_null(values, &failed),
+        }
+        Outcome {
+            operand: Operand::Column(Cow::Owned(column)),
+            failures,
+        }
+    }
+
+    fn booleans(self, operand: Operand<'b, 'a>) -> Values<bool> {
+        match operand {
+            Operand::Column(column) => match column.into_owned() {
+                Column::Boolean(values) => values,
+                _ => unreachable!("the checker made sure of a condition"),
+            },
+            Operand::Constant(constant) => {
+                kernel::same(bool::from_scalar(constant), self.columns.rows)
+            }
+        }
+    }
+
+    fn borrowed(self, constant: &Scalar<Box<str>>) -> Scalar<&'a str> {
+        match constant {
+            Scalar::Null => Scalar::Null,
+            Scalar::Bigint(value) => Scalar::Bigint(*value),
+            Scalar::Double(value) => Scalar::Double(*value),
+            Scalar::Boolean(value) => Scalar::Boolean(*value),
+            Scalar::Text(value) => Scalar::Text(self.arena.alloc_str(value)),
+        }
+    }
+
+    fn join(self, parts: &[&str]) -> &'a str {
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut joined = ArenaString::with_capacity_in(length, self.arena);
+        parts.iter().for_each(|part| joined.push_str(part));
+        joined.into_bump_str()
+    }
+}
+
+/// The operands of `and` or `or`, connected one by one.
+struct Logic {
+    connective: Connective,
+    /// Empty before the first operand.
+    values: Values<bool>,
+    failures: Vec<Failure>,
+}
+
+impl Logic {
+    fn new(connective: Connective) -> Self {
+        Logic {
+            connective,
+            values: Values::default(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Returns whether no further operand can change any row.
+    fn is_decided(&self) -> bool {
+        let decides = self.decides();
+        !self.values.is_empty()
+            && self.values.nulls.is_empty()
+            && self.values.values.iter().all(|value| *value == decides)
+    }
+
+    /// Returns the value that settles a row whatever the other operands are.
+    fn decides(&self) -> bool {
+        self.connective == Connective::Or
+    }
+
+    fn add(&mut self, mut values: Values<bool>, mut failures: Vec<Failure>) {
+        let failed: Vec<usize> = failures.iter().map(|failure| failure.row).collect();
+        kernel::set_null(&mut values, &failed);
+        if self.values.is_empty() {
+            self.values = values;
+            self.failures = failures;
+            return;
+        }
+        let decides = Some(self.decides());
+        self.failures
+            .retain(|failure| values.get(failure.row) != decides);
+        failures.retain(|failure| self.values.get(failure.row) != decides);
+        self.failures = merged(std::mem::take(&mut self.failures), failures);
+        kernel::connect(self.connective, &mut self.values, &values);
+    }
+}
+
+fn sound<'b, 'a>(operand: Operand<'b, 'a>) -> Outcome<'b, 'a> {
+    Outcome {
+        operand,
+        failures: Vec::new(),
+    }
+}
+
+fn outcome<'b, 'a, T: Element<'a>>(values: Values<T>, failures: Vec<Failure>) -> Outcome<'b, 'a> {
+    Outcome {
+        operand: Operand::computed(values),
+        failures,
+    }
+}
+
+/// As [`outcome`], for operations that turn null into a value: a failed row stays null.
+fn failed_to_null<'b, 'a, T: Element<'a>>(
+    mut values: Values<T>,
+    failures: Vec<Failure>,
+) -> Outcome<'b, 'a> {
+    let failed: Vec<usize> = failures.iter().map(|failure| failure.row).collect();
+    kernel::set_null(&mut values, &failed);
+    outcome(values, failures)
+}
+
+fn out_of_range(rows: &[usize], typed: &Typed) -> Vec<Failure> {
+    let (span, reason) = (typed.span, Reason::OutOfRange(typed.data_type));
+    let failure = |row: &usize| Failure {
+        row: *row,
+        span,
+        reason: reason.clone(),
+    };
+    rows.iter().map(failure).collect()
+}
+
+/// Returns the failures of both by row; where both have one, the first's.
+fn merged(mut first: Vec<Failure>, mut second: Vec<Failure>) -> Vec<Failure> {
+    if first.is_empty() {
+        return second;
+    }
+    first.append(&mut second);
+    first.sort_by_key(|failure| failure.row); // stable: the first's stay in front
+    first.dedup_by_key(|failure| failure.row);
+    first
+}
+
+/// Returns for each row the value of the branch it takes; null where there is no such branch.
+fn choose<'b, 'a, T: Element<'a>>(taken: &[usize], results: &[Outcome<'b, 'a>]) -> Operand<'b, 'a> {
+    let views: Vec<_> = results
+        .iter()
+        .map(|result| result.operand.view::<T>())
+        .collect();
+    let values = taken
+        .iter()
+        .enumerate()
+        .map(|(row, branch)| views.get(*branch).and_then(|view| view.get(row)));
+    Operand::computed(values.collect())
+}
+
+fn push<'a>(column: &mut Column<'a>, value: Scalar<&'a str>) {
+    match column {
+        Column::Bigint(values) => values.push(i64::from_scalar(value)),
+        Column::Double(values) => values.push(f64::from_scalar(value)),
+        Column::Boolean(values) => values.push(bool::from_scalar(value)),
+        Column::Text(values) => values.push(<&str>::from_scalar(value)),
+    }
+}

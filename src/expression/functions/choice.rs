@@ -1,0 +1,95 @@
+//! Functions that choose between values of one type, null among them.
+
+use std::cmp::Ordering;
+
+use super::Parameter::Any;
+use super::{Arguments, Function, Returned, Returns};
+use crate::expression::tree::Scalar;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new(
+        "coalesce",
+        &[("value", Any)],
+        Returns::Same,
+        |arguments, _| {
+            let present = arguments.each().find(|value| *value != Scalar::Null);
+            Ok(present.unwrap_or(Scalar::Null))
+        },
+    )
+    .repeats()
+    .sees_null()
+    .says(
+        "The first of its arguments that is not null.",
+        "coalesce(null, 'b', 'c')",
+        "b",
+    ),
+    Function::new(
+        "ifnull",
+        &[("value", Any), ("instead", Any)],
+        Returns::Same,
+        |arguments, _| Ok(arguments.get(usize::from(arguments.is_null(0)))),
+    )
+    .sees_null()
+    .says(
+        "The value, or the other one where it is null.",
+        "ifnull(null, 0)",
+        "0",
+    ),
+    Function::new(
+        "nullif",
+        &[("value", Any), ("null value", Any)],
+        Returns::Same,
+        |arguments, _| match arguments.get(0) == arguments.get(1) {
+            true => Ok(Scalar::Null),
+            false => Ok(arguments.get(0)),
+        },
+    )
+    .sees_null()
+    .says(
+        "The value, or null where it equals the other one.",
+        "nullif('', '')",
+        "null",
+    ),
+    Function::new(
+        "greatest",
+        &[("value", Any)],
+        Returns::Same,
+        |arguments, _| extreme(arguments, Ordering::Greater),
+    )
+    .repeats()
+    .sees_null()
+    .says(
+        "The highest of its arguments; nulls are passed over.",
+        "greatest(3, null, 7)",
+        "7",
+    ),
+    Function::new("least", &[("value", Any)], Returns::Same, |arguments, _| {
+        extreme(arguments, Ordering::Less)
+    })
+    .repeats()
+    .sees_null()
+    .says(
+        "The lowest of its arguments; nulls are passed over.",
+        "least('b', 'a')",
+        "a",
+    ),
+];
+
+fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
+    let mut extreme = Scalar::Null;
+    for value in arguments.each() {
+        let better = match (value, extreme) {
+            (Scalar::Null, _) => false,
+            (_, Scalar::Null) => true,
+            (Scalar::Bigint(value), Scalar::Bigint(best)) => value.cmp(&best) == wanted,
+            (Scalar::Double(value), Scalar::Double(best)) => value.total_cmp(&best) == wanted,
+            (Scalar::Boolean(value), Scalar::Boolean(best)) => value.cmp(&best) == wanted,
+            (Scalar::Text(value), Scalar::Text(best)) => value.cmp(best) == wanted,
+            _ => false,
+        };
+        if better {
+            extreme = value;
+        }
+    }
+    Ok(extreme)
+}

@@ -1,0 +1,204 @@
+//! The functions of expressions: one table, by ksqlDB's names, each with an example that a test
+//! runs.
+//!
+//! A function is called row by row with values of its parameters' types. What differs from
+//! ksqlDB: positions and lengths count characters, not UTF-16 units.
+
+mod choice;
+mod number;
+mod text;
+
+use bumpalo::Bump;
+
+use super::eval::Reason;
+use super::tree::Scalar;
+
+/// A function of expressions.
+#[derive(Debug)]
+pub struct Function {
+    /// In lower case.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// An expression that calls it.
+    pub example: &'static str,
+    /// What the example comes to, as text.
+    pub result: &'static str,
+    alias: Option<&'static str>,
+    required: &'static [(&'static str, Parameter)],
+    optional: &'static [(&'static str, Parameter)],
+    /// Whether the last required parameter may be given any number of times.
+    repeats: bool,
+    pub(super) returns: Returns,
+    /// Whether a null argument makes the result null without a call.
+    pub(super) strict: bool,
+    pub(super) body: Body,
+}
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    Text,
+    Bigint,
+    Double,
+    /// Bigint or double, the same for all such parameters of a call.
+    Number,
+    /// Any type, the same for all such parameters of a call.
+    Any,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Returns {
+    Text,
+    Bigint,
+    Double,
+    /// The type of the parameters that take any type or number.
+    Same,
+}
+
+pub(super) type Body = for<'v, 'a> fn(Arguments<'v, 'a>, &'a Bump) -> Returned<'a>;
+pub(super) type Returned<'a> = Result<Scalar<&'a str>, Reason>;
+
+/// Returns every function, in the order of a table for people.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    [text::FUNCTIONS, number::FUNCTIONS, choice::FUNCTIONS]
+        .into_iter()
+        .flatten()
+}
+
+/// Returns the functions of a name in lower case: more than one where the arguments decide.
+pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Function> {
+    all().filter(move |function| function.names().any(|known| known == name))
+}
+
+impl Function {
+    /// Returns its name and the other name it has, if it has one.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.alias)
+    }
+
+    /// Returns how it is written: `substring(text, start[, length])`.
+    pub fn usage(&self) -> String {
+        let required: Vec<&str> = self.required.iter().map(|(name, _)| *name).collect();
+        let mut usage = format!("{}({}", self.name, required.join(", "));
+        if self.repeats {
+            usage.push_str(", …");
+        }
+        for (name, _) in self.optional {
+            usage.push_str(&format!("[, {name}"));
+        }
+        usage.push_str(&"]".repeat(self.optional.len()));
+        usage.push(')');
+        usage
+    }
+
+    /// Returns whether it can be called with so many arguments.
+    pub(super) fn takes(&self, arguments: usize) -> bool {
+        let most = self.required.len() + self.optional.len();
+        arguments >= self.required.len() && (arguments <= most || self.repeats)
+    }
+
+    /// Returns what the argument at an index has to be.
+    pub(super) fn parameter(&self, at: usize) -> Parameter {
+        let parameters = self.required.iter().chain(self.optional);
+        let mut parameters = parameters.map(|(_, parameter)| *parameter);
+        let last = self.required.last().map(|(_, parameter)| *parameter);
+        parameters.nth(at).or(last).unwrap_or(Parameter::Any)
+    }
+
+    const fn new(
+        name: &'static str,
+        required: &'static [(&'static str, Parameter)],
+        returns: Returns,
+        body: Body,
+    ) -> Self {
+        Function {
+            name,
+            summary: "",
+            example: "",
+            result: "",
+            alias: None,
+            required,
+            optional: &[],
+            repeats: false,
+            returns,
+            strict: true,
+            body,
+        }
+    }
+
+    const fn says(
+        mut self,
+        summary: &'static str,
+        example: &'static str,
+        result: &'static str,
+    ) -> Self {
+        self.summary = summary;
+        self.example = example;
+        self.result = result;
+        self
+    }
+
+    const fn alias(mut self, name: &'static str) -> Self {
+        self.alias = Some(name);
+        self
+    }
+
+    const fn optional(mut self, parameters: &'static [(&'static str, Parameter)]) -> Self {
+        self.optional = parameters;
+        self
+    }
+
+    const fn repeats(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// Calls it with nulls, too.
+    const fn sees_null(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+}
+
+/// The arguments of one call, of the types that the checker made sure of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arguments<'v, 'a>(pub &'v [Scalar<&'a str>]);
+
+impl<'v, 'a> Arguments<'v, 'a> {
+    fn get(self, at: usize) -> Scalar<&'a str> {
+        self.0.get(at).copied().unwrap_or(Scalar::Null)
+    }
+
+    fn each(self) -> impl Iterator<Item = Scalar<&'a str>> + 'v {
+        self.0.iter().copied()
+    }
+
+    /// Returns a text; empty for null, which only functions that see null are given.
+    fn text(self, at: usize) -> &'a str {
+        match self.get(at) {
+            Scalar::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    /// Returns a bigint; `None` where it is null or left out.
+    fn bigint(self, at: usize) -> Option<i64> {
+        match self.get(at) {
+            Scalar::Bigint(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns a double; NaN for null, which only functions that see null are given.
+    fn double(self, at: usize) -> f64 {
+        match self.get(at) {
+            Scalar::Double(value) => value,
+            _ => f64::NAN,
+        }
+    }
+
+    fn is_null(self, at: usize) -> bool {
+        self.get(at) == Scalar::Null
+    }
+}

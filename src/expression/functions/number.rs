@@ -1,0 +1,245 @@
+//! Functions of numbers.
+//!
+//! Those that are not exact come from `libm`, so that every platform gives the same bits.
+
+use super::Parameter::{Bigint, Double, Number};
+use super::{Arguments, Function, Returned, Returns};
+use crate::column::DataType;
+use crate::expression::cast::truncated;
+use crate::expression::eval::Reason;
+use crate::expression::tree::Scalar;
+
+const ANGLE: &[(&str, super::Parameter)] = &[("angle", Double)];
+const NUMBER: &[(&str, super::Parameter)] = &[("number", Number)];
+const VALUE: &[(&str, super::Parameter)] = &[("number", Double)];
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new(
+        "abs",
+        NUMBER,
+        Returns::Same,
+        |arguments, _| match arguments.get(0) {
+            Scalar::Bigint(value) => match value.checked_abs() {
+                Some(value) => Ok(Scalar::Bigint(value)),
+                None => Err(Reason::OutOfRange(DataType::Bigint)),
+            },
+            _ => Ok(Scalar::Double(arguments.double(0).abs())),
+        },
+    )
+    .says("The number without its sign.", "abs(-3)", "3"),
+    Function::new(
+        "sign",
+        NUMBER,
+        Returns::Bigint,
+        |arguments, _| match arguments.get(0) {
+            Scalar::Bigint(value) => Ok(Scalar::Bigint(value.signum())),
+            _ => {
+                let value = arguments.double(0);
+                Ok(Scalar::Bigint(
+                    i64::from(value > 0.0) - i64::from(value < 0.0),
+                ))
+            }
+        },
+    )
+    .says(
+        "-1, 0 or 1 for a negative number, zero, a positive number.",
+        "sign(-2.5)",
+        "-1",
+    ),
+    Function::new("ceil", NUMBER, Returns::Same, |arguments, _| {
+        whole(arguments, f64::ceil)
+    })
+    .alias("ceiling")
+    .says("The next whole number up.", "ceil(2.1)", "3.0"),
+    Function::new("floor", NUMBER, Returns::Same, |arguments, _| {
+        whole(arguments, f64::floor)
+    })
+    .says("The next whole number down.", "floor(-2.1)", "-3.0"),
+    Function::new("round", NUMBER, Returns::Bigint, |arguments, _| {
+        to_bigint(arguments, |value| {
+            let down = value.floor();
+            if value - down >= 0.5 {
+                down + 1.0
+            } else {
+                down
+            }
+        })
+    })
+    .says("The nearest bigint; halves go up.", "round(-2.5)", "-2"),
+    Function::new(
+        "round",
+        &[("number", Double), ("places", Bigint)],
+        Returns::Double,
+        |arguments, _| {
+            Ok(decimal(arguments, |rest, unit, negative| {
+                rest * 2 > unit || (rest * 2 == unit && !negative)
+            }))
+        },
+    )
+    .says(
+        "The number to so many decimal places; halves go up.",
+        "round(2.675, 2)",
+        "2.68",
+    ),
+    Function::new("trunc", NUMBER, Returns::Bigint, |arguments, _| {
+        to_bigint(arguments, f64::trunc)
+    })
+    .says("The bigint without the fraction.", "trunc(-2.9)", "-2"),
+    Function::new(
+        "trunc",
+        &[("number", Double), ("places", Bigint)],
+        Returns::Double,
+        |arguments, _| Ok(decimal(arguments, |_, _, _| false)),
+    )
+    .says(
+        "The number cut to so many decimal places.",
+        "trunc(2.679, 2)",
+        "2.67",
+    ),
+    Function::new("sqrt", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, f64::sqrt)
+    })
+    .says("The square root; not a number below 0.", "sqrt(9)", "3.0"),
+    Function::new("cbrt", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::cbrt)
+    })
+    .says("The cube root.", "cbrt(27)", "3.0"),
+    Function::new("exp", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::exp)
+    })
+    .says("e to the power of the number.", "exp(0)", "1.0"),
+    Function::new("ln", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::log)
+    })
+    .says("The natural logarithm.", "ln(1)", "0.0"),
+    Function::new(
+        "log",
+        &[("base", Double), ("number", Double)],
+        Returns::Double,
+        |arguments, _| {
+            let (base, value) = (arguments.double(0), arguments.double(1));
+            if base <= 0.0 || base == 1.0 {
+                return Ok(Scalar::Double(f64::NAN));
+            }
+            Ok(Scalar::Double(libm::log(value) / libm::log(base)))
+        },
+    )
+    .says("The logarithm to a base.", "log(2, 8)", "3.0"),
+    Function::new(
+        "power",
+        &[("base", Double), ("exponent", Double)],
+        Returns::Double,
+        |arguments, _| {
+            Ok(Scalar::Double(libm::pow(
+                arguments.double(0),
+                arguments.double(1),
+            )))
+        },
+    )
+    .says(
+        "The base to the power of the exponent.",
+        "power(2, 10)",
+        "1024.0",
+    ),
+    Function::new("sin", ANGLE, Returns::Double, |arguments, _| {
+        real(arguments, libm::sin)
+    })
+    .says("The sine of an angle in radians.", "sin(0)", "0.0"),
+    Function::new("cos", ANGLE, Returns::Double, |arguments, _| {
+        real(arguments, libm::cos)
+    })
+    .says("The cosine of an angle in radians.", "cos(0)", "1.0"),
+    Function::new("tan", ANGLE, Returns::Double, |arguments, _| {
+        real(arguments, libm::tan)
+    })
+    .says("The tangent of an angle in radians.", "tan(0)", "0.0"),
+    Function::new("asin", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::asin)
+    })
+    .says("The angle whose sine the number is.", "asin(0)", "0.0"),
+    Function::new("acos", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::acos)
+    })
+    .says("The angle whose cosine the number is.", "acos(1)", "0.0"),
+    Function::new("atan", VALUE, Returns::Double, |arguments, _| {
+        real(arguments, libm::atan)
+    })
+    .says("The angle whose tangent the number is.", "atan(0)", "0.0"),
+    Function::new(
+        "atan2",
+        &[("y", Double), ("x", Double)],
+        Returns::Double,
+        |arguments, _| {
+            Ok(Scalar::Double(libm::atan2(
+                arguments.double(0),
+                arguments.double(1),
+            )))
+        },
+    )
+    .says("The angle of the point (x, y).", "atan2(0, 1)", "0.0"),
+    Function::new("degrees", ANGLE, Returns::Double, |arguments, _| {
+        real(arguments, f64::to_degrees)
+    })
+    .says("Radians in degrees.", "degrees(pi())", "180.0"),
+    Function::new("radians", ANGLE, Returns::Double, |arguments, _| {
+        real(arguments, f64::to_radians)
+    })
+    .says("Degrees in radians.", "radians(0)", "0.0"),
+    Function::new("pi", &[], Returns::Double, |_, _| {
+        Ok(Scalar::Double(std::f64::consts::PI))
+    })
+    .says("π.", "pi()", "3.141592653589793"),
+];
+
+fn real<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
+    Ok(Scalar::Double(f(arguments.double(0))))
+}
+
+/// Returns a double made whole; a bigint is.
+fn whole<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
+    match arguments.get(0) {
+        Scalar::Double(value) => Ok(Scalar::Double(f(value))),
+        value => Ok(value),
+    }
+}
+
+fn to_bigint<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
+    match arguments.get(0) {
+        Scalar::Double(value) => truncated(f(value)).map(Scalar::Bigint),
+        value => Ok(value),
+    }
+}
+
+/// Returns a double to so many decimal places, counted on its shortest decimal digits as Java's
+/// `BigDecimal.valueOf` does; `up` decides from (rest, unit, negative) of the last place kept.
+fn decimal<'a>(arguments: Arguments, up: impl Fn(u64, u64, bool) -> bool) -> Scalar<&'a str> {
+    let value = arguments.double(0);
+    let places = arguments.bigint(1).unwrap_or(0);
+    let rounded = shortest_digits(value).and_then(|(digits, exponent)| {
+        // Digits to drop; all 17 that a double has are less than half of 10^18.
+        let drop = exponent
+            .checked_add(places)?
+            .checked_neg()
+            .filter(|drop| *drop > 0)?;
+        if drop > 18 {
+            return Some(0.0);
+        }
+        let unit = 10_u64.pow(drop as u32);
+        let kept = digits / unit + u64::from(up(digits % unit, unit, value < 0.0));
+        format!("{kept}e{}", -places).parse().ok()
+    });
+    Scalar::Double(rounded.map_or(value, |rounded: f64| rounded.copysign(value)))
+}
+
+/// Returns the shortest digits × 10^exponent that read back as the absolute value; `None` for
+/// infinity and for what is no number.
+fn shortest_digits(value: f64) -> Option<(u64, i64)> {
+    let printed = format!("{:e}", value.abs());
+    let (mantissa, exponent) = printed.split_once('e')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}").parse().ok()?;
+    Some((
+        digits,
+        exponent.parse::<i64>().ok()? - fraction.len() as i64,
+    ))
+}

@@ -1,0 +1,261 @@
+//! Functions of text. Positions and lengths count characters, the first is 1.
+
+use bumpalo::Bump;
+use bumpalo::collections::String as ArenaString;
+
+use super::Parameter::{Bigint, Text};
+use super::{Arguments, Function, Returned, Returns};
+use crate::column::DataType;
+use crate::expression::eval::Reason;
+use crate::expression::tree::Scalar;
+
+/// The longest text that padding makes, in characters.
+const LONGEST: i64 = 1 << 20;
+
+const TEXT: &[(&str, super::Parameter)] = &[("text", Text)];
+const PADDED: &[(&str, super::Parameter)] =
+    &[("text", Text), ("length", Bigint), ("padding", Text)];
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("concat", TEXT, Returns::Text, |arguments, arena| {
+        Ok(joined("", arguments.each(), arena))
+    })
+    .repeats()
+    .sees_null()
+    .says("The texts joined; null counts as empty, other than with `||`.", "concat('a', null, 'b')", "ab"),
+    Function::new("concat_ws", &[("separator", Text), ("text", Text)], Returns::Text, |arguments, arena| {
+        match arguments.is_null(0) {
+            true => Ok(Scalar::Null),
+            false => Ok(joined(arguments.text(0), arguments.each().skip(1), arena)),
+        }
+    })
+    .repeats()
+    .sees_null()
+    .says("The texts that are not null, joined by a separator.", "concat_ws('-', 'a', null, 'b')", "a-b"),
+    Function::new("ucase", TEXT, Returns::Text, |arguments, arena| {
+        let upper = |c: char| c.to_uppercase();
+        Ok(mapped(arguments.text(0), arena, |c| c.is_ascii_lowercase(), upper))
+    })
+    .alias("upper")
+    .says("The text in upper case.", "ucase('straße')", "STRASSE"),
+    Function::new("lcase", TEXT, Returns::Text, |arguments, arena| {
+        let lower = |c: char| c.to_lowercase();
+        Ok(mapped(arguments.text(0), arena, |c| c.is_ascii_uppercase(), lower))
+    })
+    .alias("lower")
+    .says("The text in lower case.", "lcase('Ärger')", "ärger"),
+    Function::new("initcap", TEXT, Returns::Text, initcap)
+        .says("The first letter of each word in upper case, the others in lower.", "initcap('the next CALL')", "The Next Call"),
+    Function::new("len", TEXT, Returns::Bigint, |arguments, _| {
+        Ok(Scalar::Bigint(characters(arguments.text(0))))
+    })
+    .alias("length")
+    .says("The number of characters.", "len('café')", "4"),
+    Function::new("trim", TEXT, Returns::Text, |arguments, _| {
+        Ok(Scalar::Text(arguments.text(0).trim_matches(|c| c <= ' ')))
+    })
+    .says("The text without blanks at its ends.", "trim('  a b ')", "a b"),
+    Function::new("substring", &[("text", Text), ("start", Bigint)], Returns::Text, substring)
+        .optional(&[("length", Bigint)])
+        .alias("substr")
+        .says("The part from a position on; a negative one counts from the end.", "substring('stream', -3, 2)", "ea"),
+    Function::new("instr", &[("text", Text), ("part", Text)], Returns::Bigint, instr)
+        .optional(&[("start", Bigint), ("occurrence", Bigint)])
+        .sees_null()
+        .says("The position of a part, 0 if it is not there; a negative start searches backwards.", "instr('corporate floor', 'or', -3, 2)", "2"),
+    Function::new("replace", &[("text", Text), ("old", Text), ("new", Text)], Returns::Text, replace)
+        .says("The text with each occurrence of a part replaced.", "replace('a-b-c', '-', '+')", "a+b+c"),
+    Function::new("lpad", PADDED, Returns::Text, |arguments, arena| {
+        padded(arguments, arena, true)
+    })
+    .says("The text padded at its front, or cut, to a length; null if that is negative or the padding is empty.", "lpad('7', 3, '0')", "007"),
+    Function::new("rpad", PADDED, Returns::Text, |arguments, arena| {
+        padded(arguments, arena, false)
+    })
+    .says("The text padded at its end, or cut, to a length; null if that is negative or the padding is empty.", "rpad('ab', 5, 'xy')", "abxyx"),
+    Function::new("elt", &[("n", Bigint), ("text", Text)], Returns::Text, |arguments, _| {
+        let chosen = arguments.bigint(0).and_then(|n| usize::try_from(n).ok());
+        Ok(chosen.filter(|n| *n > 0).map_or(Scalar::Null, |n| arguments.get(n)))
+    })
+    .repeats()
+    .sees_null()
+    .says("The n-th of the texts, null if there is none.", "elt(2, 'a', 'b')", "b"),
+    Function::new("field", &[("text", Text), ("among", Text)], Returns::Bigint, |arguments, _| {
+        let wanted = arguments.get(0);
+        let found = arguments.each().skip(1).position(|other| other == wanted);
+        let found = found.filter(|_| wanted != Scalar::Null);
+        Ok(Scalar::Bigint(found.map_or(0, |at| at as i64 + 1)))
+    })
+    .repeats()
+    .sees_null()
+    .says("The place of the text among the others, 0 if it is not there.", "field('b', 'a', 'b')", "2"),
+    Function::new("chr", &[("code", Bigint)], Returns::Text, |arguments, arena| {
+        let code = arguments.bigint(0).and_then(|code| u32::try_from(code).ok());
+        let character = code.and_then(char::from_u32);
+        let text = character.map(|c| &*arena.alloc_str(c.encode_utf8(&mut [0; 4])));
+        Ok(text.map_or(Scalar::Null, Scalar::Text))
+    })
+    .says("The character with a Unicode number, null if there is none.", "chr(233)", "é"),
+];
+
+fn joined<'a>(
+    separator: &str,
+    texts: impl Iterator<Item = Scalar<&'a str>>,
+    arena: &'a Bump,
+) -> Scalar<&'a str> {
+    let mut all = ArenaString::new_in(arena);
+    let mut first = true;
+    for text in texts {
+        if let Scalar::Text(text) = text {
+            if !first {
+                all.push_str(separator);
+            }
+            all.push_str(text);
+            first = false;
+        }
+    }
+    Scalar::Text(all.into_bump_str())
+}
+
+/// Returns the text with every character mapped; ASCII that does not change is not copied.
+fn mapped<'a, M: Iterator<Item = char>>(
+    text: &'a str,
+    arena: &'a Bump,
+    changes: impl Fn(char) -> bool,
+    map: impl Fn(char) -> M,
+) -> Scalar<&'a str> {
+    if text.chars().all(|c| c.is_ascii() && !changes(c)) {
+        return Scalar::Text(text);
+    }
+    let mut mapped = ArenaString::with_capacity_in(text.len(), arena);
+    mapped.extend(text.chars().flat_map(map));
+    Scalar::Text(mapped.into_bump_str())
+}
+
+fn initcap<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
+    let text = arguments.text(0);
+    let mut capitalised = ArenaString::with_capacity_in(text.len(), arena);
+    let mut begins = true;
+    for c in text.chars() {
+        match begins {
+            true => capitalised.extend(c.to_uppercase()),
+            false => capitalised.extend(c.to_lowercase()),
+        }
+        begins = c.is_whitespace();
+    }
+    Ok(Scalar::Text(capitalised.into_bump_str()))
+}
+
+fn characters(text: &str) -> i64 {
+    text.chars().count() as i64 // a byte loop that the compiler vectorises
+}
+
+/// Returns the byte at which the character with an index begins; the end where there is none.
+fn byte_of(text: &str, character: i64) -> usize {
+    let Ok(character) = usize::try_from(character) else {
+        return 0;
+    };
+    let mut bytes = text.char_indices().map(|(byte, _)| byte);
+    bytes.nth(character).unwrap_or(text.len())
+}
+
+fn substring<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
+    let text = arguments.text(0);
+    let start = match arguments.bigint(1).unwrap_or(1) {
+        back if back < 0 => characters(text).saturating_add(back).max(0),
+        start => start - 1,
+    };
+    let rest = &text[byte_of(text, start)..];
+    let length = arguments.bigint(2).unwrap_or(i64::MAX);
+    Ok(Scalar::Text(&rest[..byte_of(rest, length)]))
+}
+
+/// Oracle's `instr`, which ksqlDB's documentation describes. Its code gives other numbers where
+/// it finds nothing from a position on, or searches backwards for other than two characters.
+fn instr<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
+    if arguments.is_null(0) || arguments.is_null(1) {
+        return Ok(Scalar::Bigint(0));
+    }
+    let (text, part) = (arguments.text(0), arguments.text(1));
+    let position = |at: usize, default: i64| match arguments.0.len() > at {
+        true => arguments.bigint(at),
+        false => Some(default),
+    };
+    let (Some(start), Some(occurrence)) = (position(2, 1), position(3, 1)) else {
+        return Ok(Scalar::Null);
+    };
+    let length = characters(text);
+    let Some(skipped) = usize::try_from(occurrence - i64::from(occurrence > 0)).ok() else {
+        return Ok(Scalar::Bigint(0));
+    };
+    if start == 0 || start.unsigned_abs() > length.unsigned_abs() || occurrence == 0 {
+        return Ok(Scalar::Bigint(0));
+    }
+    let found = if start > 0 {
+        let from = byte_of(text, start - 1);
+        let mut places = text[from..].char_indices().map(|(byte, _)| from + byte);
+        nth_place(&mut places, text, part, skipped)
+    } else {
+        let up_to = byte_of(text, length + start);
+        let mut places = text
+            .char_indices()
+            .rev()
+            .map(|(byte, _)| byte)
+            .filter(|at| *at <= up_to);
+        nth_place(&mut places, text, part, skipped)
+    };
+    Ok(Scalar::Bigint(
+        found.map_or(0, |byte| characters(&text[..byte]) + 1),
+    ))
+}
+
+/// Returns the place where `part` begins, after `skipped` others.
+fn nth_place(
+    places: &mut dyn Iterator<Item = usize>,
+    text: &str,
+    part: &str,
+    skipped: usize,
+) -> Option<usize> {
+    places
+        .filter(|byte| text[*byte..].starts_with(part))
+        .nth(skipped)
+}
+
+fn replace<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
+    let (text, old, new) = (arguments.text(0), arguments.text(1), arguments.text(2));
+    if old.is_empty() || !text.contains(old) {
+        return Ok(Scalar::Text(text));
+    }
+    let mut replaced = ArenaString::with_capacity_in(text.len(), arena);
+    for (at, part) in text.split(old).enumerate() {
+        if at > 0 {
+            replaced.push_str(new);
+        }
+        replaced.push_str(part);
+    }
+    Ok(Scalar::Text(replaced.into_bump_str()))
+}
+
+fn padded<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump, at_front: bool) -> Returned<'a> {
+    let (text, padding) = (arguments.text(0), arguments.text(2));
+    let length = arguments.bigint(1).unwrap_or(-1);
+    if length < 0 || padding.is_empty() {
+        return Ok(Scalar::Null);
+    }
+    if length > LONGEST {
+        return Err(Reason::OutOfRange(DataType::Text));
+    }
+    let missing = length - characters(text);
+    if missing <= 0 {
+        return Ok(Scalar::Text(&text[..byte_of(text, length)]));
+    }
+    let mut padded = ArenaString::with_capacity_in(text.len() + missing as usize, arena);
+    if !at_front {
+        padded.push_str(text);
+    }
+    padded.extend(padding.chars().cycle().take(missing as usize));
+    if at_front {
+        padded.push_str(text);
+    }
+    Ok(Scalar::Text(padded.into_bump_str()))
+}

@@ -1,0 +1,233 @@
+//! Expressions: `disposition = 'connected' and duration > 60000`.
+//!
+//! The life of an expression:
+//! 1. `lexer`: text → tokens, each with its place.
+//! 2. `parser`: tokens → an untyped tree (`syntax`), which also prints the canonical text.
+//! 3. `types` and `names`: tree + [`Schema`] → a typed tree (`tree`): columns by index, types
+//!    settled, constants folded. Everything that is wrong is told here, with a caret, before the
+//!    first record.
+//! 4. `eval`: typed tree × [`Columns`] → a column, by the loops of `kernel` and, row by row, by
+//!    the [`functions`].
+//!
+//! The rules are SQL's, and ksqlDB's where SQL leaves a choice: three-valued logic with null;
+//! bigint / bigint cuts the fraction off; `+` joins two texts. Division by zero gives null. A
+//! bigint beyond its range, and a `cast` of a text that is no number, fail the row: it is
+//! malformed, never silently null or wrapped. `try_cast` gives null instead.
+
+mod cast;
+mod eval;
+pub mod functions;
+mod kernel;
+mod lexer;
+mod like;
+mod list;
+mod names;
+mod parser;
+mod syntax;
+mod tree;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bumpalo::Bump;
+
+pub use list::{Call, Item, parse_calls, parse_list};
+pub use syntax::Span;
+pub use types::data_type_named;
+
+use crate::column::{Column, Columns, DataType, Schema, Value};
+use crate::error::{Error, Result};
+use eval::{Batch, Failure};
+use syntax::Node;
+use tree::{Operation, Scalar, Typed};
+use types::Checker;
+
+/// An expression, checked against a schema and ready to be evaluated.
+///
+/// ```
+/// use bumpalo::Bump;
+/// use k::column::{Column, Columns, DataType, Field, Schema};
+/// use k::expression::Expression;
+///
+/// let field = Field { name: "n".to_owned(), data_type: DataType::Bigint };
+/// let schema = Schema { fields: vec![field] };
+/// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
+/// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
+/// let batch = Columns { rows: 3, columns: vec![n] };
+/// assert_eq!(even.select(&batch, &Bump::new()).rows, [false, true, false]);
+/// # Ok::<(), k::error::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Expression {
+    typed: Typed,
+    /// What a person typed, for the failures of rows.
+    source: String,
+    /// The canonical text.
+    text: String,
+    span: Span,
+    columns: Vec<usize>,
+}
+
+/// A row that has no result, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// The row's index in the batch.
+    pub row: usize,
+    /// For a person: "`a * b` is beyond the range of bigint".
+    pub reason: String,
+}
+
+/// What an expression came to over a batch.
+#[derive(Debug)]
+pub struct Evaluated<'b, 'a> {
+    /// One value a row, of the expression's type; null in the rows that failed.
+    pub column: Cow<'b, Column<'a>>,
+    /// The rows that failed, by row, each once: malformed records.
+    pub errors: Vec<RowError>,
+}
+
+/// Which rows of a batch a condition keeps.
+#[derive(Debug)]
+pub struct Selection {
+    /// One a row: true where the condition is true, neither false nor null.
+    pub rows: Vec<bool>,
+    /// The rows that failed, by row, each once: malformed records. They are not kept.
+    pub errors: Vec<RowError>,
+}
+
+impl Expression {
+    /// Parses one expression and checks it against a schema.
+    ///
+    /// # Errors
+    /// `usage` with a caret under the wrong part.
+    pub fn parse(text: &str, schema: &Schema) -> Result<Self> {
+        let mut node = parser::Parser::new(text)?.whole()?;
+        Expression::check(text, schema, &mut node)
+    }
+
+    /// Parses a condition, as `--where` takes it.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`], and for what is no boolean.
+    pub fn parse_condition(text: &str, schema: &Schema) -> Result<Self> {
+        let expression = Expression::parse(text, schema)?;
+        let is_null = matches!(expression.typed.constant(), Some(Scalar::Null));
+        if expression.data_type() != DataType::Boolean && !is_null {
+            let message = format!("a condition is needed, not {}", expression.data_type());
+            let span = expression.span;
+            return Err(Error::usage(message)
+                .at(text, span.start, span.end)
+                .hint("compare it with something: `duration > 60000`, `tower = 'T1'`"));
+        }
+        Ok(expression)
+    }
+
+    /// Checks a part of `text` that was parsed.
+    fn check(text: &str, schema: &Schema, node: &mut Node) -> Result<Self> {
+        let typed = Checker { text, schema }.check_whole(node)?;
+        let mut columns = Vec::new();
+        typed.visit(&mut |typed| {
+            if let Operation::Column(index) = typed.operation {
+                columns.push(index);
+            }
+        });
+        columns.sort_unstable();
+        columns.dedup();
+        Ok(Expression {
+            typed,
+            source: text.to_owned(),
+            text: node.to_string(),
+            span: node.span,
+            columns,
+        })
+    }
+
+    /// Returns the type of its results.
+    pub fn data_type(&self) -> DataType {
+        self.typed.data_type
+    }
+
+    /// Returns the indexes of the columns that it reads, ascending: the ones to decode.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Returns the index of the column that it is, if it is nothing but a column.
+    pub fn column(&self) -> Option<usize> {
+        match self.typed.operation {
+            Operation::Column(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Returns the value that it has in every row, if it reads no column.
+    pub fn constant(&self) -> Option<Value> {
+        self.typed.constant().map(Scalar::value)
+    }
+
+    /// Returns the canonical text, with the schema's names of columns; parsed again it gives the
+    /// same expression.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns its place in the text that was parsed, for carets.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Returns its value in every row of a batch.
+    ///
+    /// Texts that the expression makes live in `arena`, which the caller resets between batches.
+    /// The columns of [`Expression::columns`] have to be decoded.
+    pub fn evaluate<'b, 'a>(
+        &'b self,
+        columns: &'b Columns<'a>,
+        arena: &'a Bump,
+    ) -> Evaluated<'b, 'a> {
+        let outcome = Batch { columns, arena }.evaluate(&self.typed);
+        Evaluated {
+            column: outcome.operand.into_column(self.data_type(), columns.rows),
+            errors: self.errors(&outcome.failures),
+        }
+    }
+
+    /// Returns the rows of a batch in which a condition is true.
+    ///
+    /// `arena` as in [`Expression::evaluate`]. For what is no boolean, every row is left out.
+    pub fn select<'a>(&self, columns: &Columns<'a>, arena: &'a Bump) -> Selection {
+        let evaluated = self.evaluate(columns, arena);
+        let mut rows = match evaluated.column.into_owned() {
+            Column::Boolean(condition) => {
+                let mut rows = condition.values;
+                let nulls = condition.nulls.iter();
+                rows.iter_mut()
+                    .zip(nulls)
+                    .for_each(|(row, null)| *row &= !null);
+                rows
+            }
+            _ => Vec::new(),
+        };
+        rows.resize(columns.rows, false);
+        let errors = evaluated.errors;
+        Selection { rows, errors }
+    }
+
+    fn errors(&self, failures: &[Failure]) -> Vec<RowError> {
+        let error = |failure: &Failure| RowError {
+            row: failure.row,
+            reason: failure.describe(&self.source),
+        };
+        failures.iter().map(error).collect()
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

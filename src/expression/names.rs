@@ -1,0 +1,169 @@
+//! Names in expressions → what they stand for: columns, the virtual `duration`, functions; or
+//! the nearest name that there is.
+
+use super::functions::{self, Function, Parameter, Returns};
+use super::syntax::{Arithmetic, Span};
+use super::tree::{Operation, Typed};
+use super::types::{Checker, converted, meet, null, settled, typed};
+use crate::column::DataType;
+use crate::error::{Error, Result};
+use crate::term::units;
+
+impl Checker<'_> {
+    pub fn column(&self, name: &mut String, quoted: bool, span: Span) -> Result<Typed> {
+        let fields = &self.schema.fields;
+        let index = self.schema.index_of(name).or_else(|| {
+            let same = |index: &usize| fields[*index].name.to_lowercase() == name.to_lowercase();
+            let mut matching = (0..fields.len()).filter(same);
+            matching.next().filter(|_| matching.next().is_none())
+        });
+        if let Some(index) = index {
+            name.clone_from(&fields[index].name);
+            return Ok(typed(
+                Operation::Column(index),
+                fields[index].data_type,
+                span,
+            ));
+        }
+        if name.eq_ignore_ascii_case("duration")
+            && let Some(duration) = self.duration(span)
+        {
+            "duration".clone_into(name);
+            return Ok(duration);
+        }
+        Err(self.unknown_column(name, quoted, span))
+    }
+
+    fn unknown_column(&self, name: &str, quoted: bool, span: Span) -> Error {
+        let error = self.error(format!("unknown column `{name}`"), span);
+        let as_text = format!("'{}'", name.replace('\'', "''"));
+        if quoted {
+            return error.hint(format!(
+                "double quotes name a column; text goes in single quotes: `{as_text}`"
+            ));
+        }
+        let virtual_column = self.duration(span).map(|_| "duration");
+        let names = self.schema.fields.iter().map(|field| field.name.as_str());
+        let error = match nearest(name, names.chain(virtual_column)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("text goes in single quotes: `{as_text}`")),
+        };
+        let and_virtual = virtual_column.map_or("", |_| ", duration");
+        error.hint(format!("columns: {}{and_virtual}", self.schema.names()))
+    }
+
+    /// Returns end_timestamp − start_timestamp, where both are there: the virtual column.
+    fn duration(&self, span: Span) -> Option<Typed> {
+        let timestamp = |name| {
+            let index = self.schema.index_of(name)?;
+            let data_type = self.schema.fields[index].data_type;
+            (data_type == DataType::Bigint)
+                .then(|| Box::new(typed(Operation::Column(index), data_type, span)))
+        };
+        let (end, start) = (timestamp("end_timestamp")?, timestamp("start_timestamp")?);
+        let operation = Operation::Arithmetic(Arithmetic::Subtract, end, start);
+        Some(typed(operation, DataType::Bigint, span))
+    }
+
+    pub fn call(
+        &self,
+        name: &str,
+        name_span: Span,
+        mut arguments: Vec<Typed>,
+        span: Span,
+    ) -> Result<Typed> {
+        let known: Vec<&'static Function> = functions::named(name).collect();
+        if known.is_empty() {
+            let error = self.error(format!("unknown function `{name}`"), name_span);
+            let names = functions::all().flat_map(Function::names);
+            return Err(match nearest(name, names) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+        let fits = |function: &&&Function| function.takes(arguments.len());
+        let Some(&function) = known.iter().find(fits) else {
+            let given = units::format_plural(arguments.len() as u64, "argument");
+            let uses: Vec<String> = known
+                .iter()
+                .map(|function| format!("`{}`", function.usage()))
+                .collect();
+            return Err(self
+                .error(format!("`{name}` does not take {given}"), span)
+                .hint(format!("write {}", uses.join(" or "))));
+        };
+        let common = self.common_of(function, &mut arguments)?;
+        for (at, argument) in arguments.iter_mut().enumerate() {
+            let data_type = match function.parameter(at) {
+                Parameter::Text => DataType::Text,
+                Parameter::Bigint => DataType::Bigint,
+                Parameter::Double => DataType::Double,
+                Parameter::Number | Parameter::Any => common,
+            };
+            let taken = std::mem::replace(argument, null(data_type, span));
+            let converted = converted(settled(taken, data_type), data_type);
+            let what = format!("`{name}`");
+            *argument = self.need(converted, data_type, &what, &data_type.to_string())?;
+        }
+        let data_type = match function.returns {
+            Returns::Text => DataType::Text,
+            Returns::Bigint => DataType::Bigint,
+            Returns::Double => DataType::Double,
+            Returns::Same => common,
+        };
+        let operation = Operation::Call {
+            function,
+            arguments,
+        };
+        Ok(typed(operation, data_type, span))
+    }
+
+    /// Returns the one type of the arguments whose parameters share it.
+    fn common_of(&self, function: &Function, arguments: &mut [Typed]) -> Result<DataType> {
+        let mut shared = None;
+        for (at, argument) in arguments.iter().enumerate() {
+            let parameter = function.parameter(at);
+            let shares = matches!(parameter, Parameter::Number | Parameter::Any);
+            if !shares || matches!(argument.operation, Operation::Null) {
+                continue;
+            }
+            let number = matches!(argument.data_type, DataType::Bigint | DataType::Double);
+            if parameter == Parameter::Number && !number {
+                let what = format!("`{}`", function.name);
+                let message = format!("{what} needs a number, not {}", argument.data_type);
+                return Err(self.error(message, argument.span));
+            }
+            shared = match shared {
+                None => Some(argument.data_type),
+                Some(shared) => Some(meet(shared, argument.data_type).ok_or_else(|| {
+                    let message = format!(
+                        "the arguments of `{}` are of one type, not {shared} and {}",
+                        function.name, argument.data_type
+                    );
+                    self.error(message, argument.span)
+                })?),
+            };
+        }
+        let numbers = (0..arguments.len()).any(|at| function.parameter(at) == Parameter::Number);
+        Ok(shared.unwrap_or(if numbers {
+            DataType::Bigint
+        } else {
+            DataType::Text
+        }))
+    }
+}
+
+/// Returns the name nearest to `name`, if one is near.
+fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    names
+        .map(|other| {
+            (
+                strsim::damerau_levenshtein(&name, &other.to_lowercase()),
+                other,
+            )
+        })
+        .filter(|(distance, other)| *distance <= 1 + other.len().min(name.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
+}

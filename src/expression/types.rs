@@ -1,0 +1,577 @@
+//! Untyped tree + schema → typed tree, or an error with a caret before the first record.
+//!
+//! Types meet by few rules: bigint beside double becomes double, `null` takes the type of its
+//! neighbours, all else must be the same or be cast. What stands on constants alone is
+//! evaluated here, once.
+
+use super::eval;
+use super::like::Matcher;
+use super::syntax::{Arithmetic, Binary, Comparison, Node, NodeKind, Span, Test};
+use super::tree::{Operation, Pattern, Scalar, Set, Typed};
+use crate::column::{DataType, Schema, Value};
+use crate::error::{Error, Result};
+use crate::term::units;
+
+/// Above how many constants `in` looks them up instead of comparing with each.
+const LOOK_UP_ABOVE: usize = 8;
+
+/// Returns the type with a name of SQL's: `bigint`, `int`, `double`, `boolean`, `text`, `varchar`
+/// and their like, whatever their case.
+pub fn data_type_named(name: &str) -> Option<DataType> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "bigint" | "int" | "integer" | "long" => DataType::Bigint,
+        "double" | "float" | "real" => DataType::Double,
+        "boolean" | "bool" => DataType::Boolean,
+        "text" | "string" | "varchar" => DataType::Text,
+        _ => return None,
+    })
+}
+
+/// Types the expressions of one text.
+pub(super) struct Checker<'c> {
+    /// For carets.
+    pub text: &'c str,
+    pub schema: &'c Schema,
+}
+
+impl Checker<'_> {
+    /// Returns the typed tree of `node`, and writes the schema's spelling of columns into `node`.
+    ///
+    /// # Errors
+    /// `usage` with a caret: an unknown column or function, types that do not meet, constants
+    /// out of range.
+    pub fn check(&self, node: &mut Node) -> Result<Typed> {
+        let span = node.span;
+        let typed = match &mut node.kind {
+            NodeKind::Literal(value) => return Ok(literal(value, span)),
+            NodeKind::Column { name, quoted } => return self.column(name, *quoted, span),
+            NodeKind::Negate(operand) => {
+                let operand = self.number(operand, "`-`")?;
+                let data_type = operand.data_type;
+                typed(Operation::Negate(Box::new(operand)), data_type, span)
+            }
+            NodeKind::Not(operand) => {
+                let operand = self.condition(operand, "`not`")?;
+                boolean(Operation::Not(Box::new(operand)), span)
+            }
+            NodeKind::Logical(connective, operands) => {
+                let name = format!("`{connective}`");
+                let operands: Result<Vec<Typed>> = operands
+                    .iter_mut()
+                    .map(|operand| self.condition(operand, &name))
+                    .collect();
+                boolean(Operation::Logical(*connective, operands?), span)
+            }
+            NodeKind::Binary {
+                operator,
+                left,
+                right,
+            } => {
+                let (left, right) = (self.check(left)?, self.check(right)?);
+                match operator {
+                    Binary::Compare(comparison) => self.compare(*comparison, left, right, span)?,
+                    Binary::Arithmetic(operation) => {
+                        self.arithmetic(*operation, left, right, span)?
+                    }
+                    Binary::Concatenate => self.concatenate(left, right, span)?,
+                }
+            }
+            NodeKind::Is {
+                operand,
+                test,
+                negated,
+            } => {
+                let operand = match test {
+                    Test::Null => settled(self.check(operand)?, DataType::Text),
+                    _ => self.condition(operand, "`is true` and `is false`")?,
+                };
+                let operation = Operation::Is {
+                    operand: Box::new(operand),
+                    test: *test,
+                    negated: *negated,
+                };
+                boolean(operation, span)
+            }
+            NodeKind::Between {
+                operand,
+                low,
+                high,
+                negated,
+            } => {
+                let mut operands = vec![self.check(operand)?, self.check(low)?, self.check(high)?];
+                self.unify(&mut operands, "compare")?;
+                self.ordered(&operands[0])?;
+                let mut operands = operands.into_iter().map(Box::new);
+                match (operands.next(), operands.next(), operands.next()) {
+                    (Some(operand), Some(low), Some(high)) => {
+                        let operation = Operation::Between { operand, low, high };
+                        negate_if(*negated, self.fold(boolean(operation, span))?)
+                    }
+                    _ => unreachable!("three went in"),
+                }
+            }
+            NodeKind::In {
+                operand,
+                list,
+                negated,
+            } => {
+                let mut operands = vec![self.check(operand)?];
+                for item in list {
+                    operands.push(self.check(item)?);
+                }
+                self.unify(&mut operands, "compare")?;
+                let operand = Box::new(operands.remove(0));
+                let operation = member_or_in(operand, operands);
+                negate_if(*negated, self.fold(boolean(operation, span))?)
+            }
+            NodeKind::Like {
+                operand,
+                pattern,
+                escape,
+                negated,
+            } => {
+                let operand = Box::new(self.text_operand(operand, "`like`")?);
+                let pattern = Box::new(self.text_operand(pattern, "`like`")?);
+                let escape = *escape;
+                let pattern = match pattern.constant() {
+                    Some(Scalar::Null) => return Ok(null(DataType::Boolean, span)),
+                    Some(Scalar::Text(constant)) => {
+                        Pattern::Constant(Matcher::new(constant, escape))
+                    }
+                    _ => Pattern::Each { pattern, escape },
+                };
+                let operation = Operation::Like { operand, pattern };
+                negate_if(*negated, self.fold(boolean(operation, span))?)
+            }
+            NodeKind::Case {
+                operand,
+                branches,
+                otherwise,
+            } => self.case(
+                operand.as_deref_mut(),
+                branches,
+                otherwise.as_deref_mut(),
+                span,
+            )?,
+            NodeKind::Cast {
+                operand,
+                to,
+                attempt,
+            } => {
+                let operand = settled(self.check(operand)?, *to);
+                self.cast(operand, *to, *attempt, span)?
+            }
+            NodeKind::Call {
+                name,
+                name_span,
+                arguments,
+            } => {
+                let arguments: Result<Vec<Typed>> = arguments
+                    .iter_mut()
+                    .map(|argument| self.check(argument))
+                    .collect();
+                self.call(name, *name_span, arguments?, span)?
+            }
+        };
+        self.fold(typed)
+    }
+
+    /// Returns the typed tree of a whole expression, where a bare `null` is text.
+    pub fn check_whole(&self, node: &mut Node) -> Result<Typed> {
+        Ok(settled(self.check(node)?, DataType::Text))
+    }
+
+    /// Returns `typed` evaluated, if it stands on constants alone.
+    fn fold(&self, typed: Typed) -> Result<Typed> {
+        let mut constant = !matches!(typed.operation, Operation::Column(_));
+        typed.for_each_child(&mut |child| constant &= child.constant().is_some());
+        if !constant || typed.constant().is_some() {
+            return Ok(typed);
+        }
+        let constant = eval::constant(&typed).map_err(|failure| {
+            let span = failure.span;
+            Error::usage(failure.describe(self.text)).at(self.text, span.start, span.end)
+        })?;
+        Ok(Typed {
+            operation: Operation::Constant(constant),
+            ..typed
+        })
+    }
+
+    fn condition(&self, node: &mut Node, what: &str) -> Result<Typed> {
+        let operand = settled(self.check(node)?, DataType::Boolean);
+        self.need(operand, DataType::Boolean, what, "a condition")
+    }
+
+    fn text_operand(&self, node: &mut Node, what: &str) -> Result<Typed> {
+        let operand = settled(self.check(node)?, DataType::Text);
+        self.need(operand, DataType::Text, what, "text")
+    }
+
+    fn number(&self, node: &mut Node, what: &str) -> Result<Typed> {
+        let operand = settled(self.check(node)?, DataType::Bigint);
+        match operand.data_type {
+            DataType::Bigint | DataType::Double => Ok(operand),
+            _ => self.need(operand, DataType::Bigint, what, "a number"),
+        }
+    }
+
+    pub fn need(
+        &self,
+        operand: Typed,
+        data_type: DataType,
+        what: &str,
+        need: &str,
+    ) -> Result<Typed> {
+        if operand.data_type == data_type {
+            return Ok(operand);
+        }
+        let message = format!("{what} needs {need}, not {}", operand.data_type);
+        let error = self.error(message, operand.span);
+        Err(self.with_cast_hint(error, &operand, data_type))
+    }
+
+    fn compare(
+        &self,
+        comparison: Comparison,
+        left: Typed,
+        right: Typed,
+        span: Span,
+    ) -> Result<Typed> {
+        let mut operands = vec![left, right];
+        self.unify(&mut operands, "compare")?;
+        let needs_order = !matches!(
+            comparison,
+            Comparison::Equal
+                | Comparison::NotEqual
+                | Comparison::Distinct
+                | Comparison::NotDistinct
+        );
+        if needs_order {
+            self.ordered(&operands[0])?;
+        }
+        let strict = !matches!(comparison, Comparison::Distinct | Comparison::NotDistinct);
+        if strict && operands.iter().any(is_null) {
+            return Ok(null(DataType::Boolean, span));
+        }
+        let (left, right) = pair(operands);
+        Ok(boolean(Operation::Compare(comparison, left, right), span))
+    }
+
+    fn ordered(&self, operand: &Typed) -> Result<()> {
+        match operand.data_type {
+            DataType::Boolean => Err(self.error("booleans have no order".to_owned(), operand.span)),
+            _ => Ok(()),
+        }
+    }
+
+    fn arithmetic(
+        &self,
+        operation: Arithmetic,
+        left: Typed,
+        right: Typed,
+        span: Span,
+    ) -> Result<Typed> {
+        let is_text = |operand: &Typed| {
+            operand.data_type == DataType::Text && !matches!(operand.operation, Operation::Null)
+        };
+        if operation == Arithmetic::Add && is_text(&left) && is_text(&right) {
+            return self.concatenate(left, right, span);
+        }
+        let name = format!("`{}`", Binary::Arithmetic(operation));
+        let mut operands = vec![left, right];
+        for operand in &operands {
+            let number = matches!(operand.data_type, DataType::Bigint | DataType::Double);
+            if number || matches!(operand.operation, Operation::Null) {
+                continue;
+            }
+            let message = format!("{name} needs numbers, not {}", operand.data_type);
+            let error = self.error(message, operand.span);
+            return Err(match (operation, operands.iter().any(is_text)) {
+                (Arithmetic::Add, true) => error.hint("to join texts: `a || cast(n as text)`"),
+                _ => self.with_cast_hint(error, operand, DataType::Bigint),
+            });
+        }
+        self.unify(&mut operands, "calculate with")?;
+        let data_type = match operands[0].data_type {
+            DataType::Text => DataType::Bigint, // two bare nulls
+            data_type => data_type,
+        };
+        if operands.iter().any(is_null) {
+            return Ok(null(data_type, span));
+        }
+        let (left, right) = pair(operands);
+        Ok(typed(
+            Operation::Arithmetic(operation, left, right),
+            data_type,
+            span,
+        ))
+    }
+
+    fn concatenate(&self, left: Typed, right: Typed, span: Span) -> Result<Typed> {
+        let mut operands = Vec::with_capacity(2);
+        for operand in [left, right] {
+            let operand = settled(operand, DataType::Text);
+            operands.push(self.need(operand, DataType::Text, "`||`", "text")?);
+        }
+        if operands.iter().any(is_null) {
+            return Ok(null(DataType::Text, span));
+        }
+        let (left, right) = pair(operands);
+        Ok(typed(
+            Operation::Concatenate(left, right),
+            DataType::Text,
+            span,
+        ))
+    }
+
+    fn case(
+        &self,
+        operand: Option<&mut Node>,
+        branches: &mut [(Node, Node)],
+        otherwise: Option<&mut Node>,
+        span: Span,
+    ) -> Result<Typed> {
+        let mut conditions = Vec::new();
+        let mut results = Vec::new();
+        let compared = operand.is_some();
+        if let Some(operand) = operand {
+            conditions.push(self.check(operand)?);
+        }
+        for (when, then) in branches {
+            conditions.push(match compared {
+                true => self.check(when)?,
+                false => self.condition(when, "`when`")?,
+            });
+            results.push(self.check(then)?);
+        }
+        let has_otherwise = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            results.push(self.check(otherwise)?);
+        }
+        if compared {
+            self.unify(&mut conditions, "compare")?;
+        }
+        self.unify(&mut results, "choose between")?;
+        let data_type = results[0].data_type;
+        let operand = compared.then(|| Box::new(conditions.remove(0)));
+        let otherwise = if has_otherwise {
+            results.pop().map(Box::new)
+        } else {
+            None
+        };
+        let operation = Operation::Case {
+            operand,
+            branches: conditions.into_iter().zip(results).collect(),
+            otherwise,
+        };
+        Ok(typed(operation, data_type, span))
+    }
+
+    fn cast(&self, operand: Typed, to: DataType, attempt: bool, span: Span) -> Result<Typed> {
+        let from = operand.data_type;
+        if from == to {
+            return Ok(Typed { span, ..operand });
+        }
+        let castable = from == DataType::Text || to == DataType::Text;
+        if !castable && (from == DataType::Boolean || to == DataType::Boolean) {
+            return Err(self.error(format!("cannot cast {from} to {to}"), span));
+        }
+        let operation = Operation::Cast {
+            operand: Box::new(operand),
+            attempt,
+        };
+        Ok(typed(operation, to, span))
+    }
+
+    /// Brings all operands to one type.
+    fn unify(&self, operands: &mut Vec<Typed>, doing: &str) -> Result<()> {
+        let mut common: Option<&Typed> = None;
+        let mut data_type = DataType::Text;
+        for operand in operands.iter() {
+            if matches!(operand.operation, Operation::Null) {
+                continue;
+            }
+            let Some(first) = common else {
+                common = Some(operand);
+                data_type = operand.data_type;
+                continue;
+            };
+            let Some(met) = meet(data_type, operand.data_type) else {
+                let (one, other) = (first.data_type, operand.data_type);
+                let span = first.span.to(operand.span);
+                let error = self.error(format!("cannot {doing} {one} and {other}"), span);
+                return Err(self.with_mismatch_hint(error, first, operand));
+            };
+            data_type = met;
+        }
+        *operands = std::mem::take(operands)
+            .into_iter()
+            .map(|operand| converted(settled(operand, data_type), data_type))
+            .collect();
+        Ok(())
+    }
+
+    pub fn error(&self, message: String, span: Span) -> Error {
+        Error::usage(message).at(self.text, span.start, span.end)
+    }
+
+    fn source(&self, span: Span) -> &str {
+        &self.text[span.start..span.end]
+    }
+
+    fn with_cast_hint(&self, error: Error, operand: &Typed, to: DataType) -> Error {
+        if operand.data_type == DataType::Boolean || to == DataType::Boolean {
+            return error;
+        }
+        error.hint(format!(
+            "convert it: `cast({} as {to})`",
+            self.source(operand.span)
+        ))
+    }
+
+    /// Says how to mend a comparison of text with a number.
+    fn with_mismatch_hint(&self, error: Error, left: &Typed, right: &Typed) -> Error {
+        let (text, other) = match (left.data_type, right.data_type) {
+            (DataType::Text, _) => (left, right),
+            (_, DataType::Text) => (right, left),
+            _ => return error,
+        };
+        if other.data_type == DataType::Boolean {
+            return error;
+        }
+        match (text.constant(), other.constant()) {
+            (Some(Scalar::Text(constant)), _) => {
+                if constant.trim().parse::<f64>().is_ok() {
+                    error.hint(format!(
+                        "write the number without quotes: `{}`",
+                        constant.trim()
+                    ))
+                } else if constant.contains('-')
+                    && let Ok(ms) = units::parse_time(constant, 0)
+                {
+                    error.hint(format!("times are ms since 1970: `{ms}`"))
+                } else {
+                    error
+                }
+            }
+            (None, Some(_)) => error.hint(format!(
+                "text goes in single quotes: `'{}'`",
+                self.source(other.span)
+            )),
+            _ => self.with_cast_hint(error, text, other.data_type),
+        }
+    }
+}
+
+/// Returns the type that both become, if one is.
+pub(super) fn meet(one: DataType, other: DataType) -> Option<DataType> {
+    match (one, other) {
+        _ if one == other => Some(one),
+        (DataType::Bigint, DataType::Double) | (DataType::Double, DataType::Bigint) => {
+            Some(DataType::Double)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn typed(operation: Operation, data_type: DataType, span: Span) -> Typed {
+    Typed {
+        operation,
+        data_type,
+        span,
+    }
+}
+
+fn boolean(operation: Operation, span: Span) -> Typed {
+    typed(operation, DataType::Boolean, span)
+}
+
+pub(super) fn null(data_type: DataType, span: Span) -> Typed {
+    typed(Operation::Constant(Scalar::Null), data_type, span)
+}
+
+fn is_null(operand: &Typed) -> bool {
+    operand.constant() == Some(&Scalar::Null)
+}
+
+fn literal(value: &Value, span: Span) -> Typed {
+    let (constant, data_type) = match value {
+        Value::Null => return typed(Operation::Null, DataType::Text, span),
+        // The parser lets no integer past the range of bigint.
+        Value::Integer(value) => (Scalar::Bigint(*value as i64), DataType::Bigint),
+        Value::Double(value) => (Scalar::Double(*value), DataType::Double),
+        Value::Boolean(value) => (Scalar::Boolean(*value), DataType::Boolean),
+        Value::Text(value) => (Scalar::Text(value.clone()), DataType::Text),
+    };
+    typed(Operation::Constant(constant), data_type, span)
+}
+
+/// Returns `operand`, where a bare `null` is given a type.
+pub(super) fn settled(operand: Typed, data_type: DataType) -> Typed {
+    match operand.operation {
+        Operation::Null => null(data_type, operand.span),
+        _ => operand,
+    }
+}
+
+/// Returns `operand` as double where it is bigint and double is wanted, else as it is.
+pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
+    if (operand.data_type, data_type) != (DataType::Bigint, DataType::Double) {
+        return operand;
+    }
+    let span = operand.span;
+    let operation = match operand.constant() {
+        Some(Scalar::Bigint(value)) => Operation::Constant(Scalar::Double(*value as f64)),
+        Some(_) => Operation::Constant(Scalar::Null),
+        None => Operation::Cast {
+            operand: Box::new(operand),
+            attempt: false,
+        },
+    };
+    typed(operation, DataType::Double, span)
+}
+
+fn negate_if(negated: bool, condition: Typed) -> Typed {
+    let span = condition.span;
+    match negated {
+        true => boolean(Operation::Not(Box::new(condition)), span),
+        false => condition,
+    }
+}
+
+fn pair(operands: Vec<Typed>) -> (Box<Typed>, Box<Typed>) {
+    let mut operands = operands.into_iter().map(Box::new);
+    match (operands.next(), operands.next()) {
+        (Some(left), Some(right)) => (left, right),
+        _ => unreachable!("two went in"),
+    }
+}
+
+/// Returns `in` by looking up where the list is long and constant, else by comparing.
+fn member_or_in(operand: Box<Typed>, list: Vec<Typed>) -> Operation {
+    let constants: Option<Vec<&Scalar<Box<str>>>> = list.iter().map(Typed::constant).collect();
+    let set = match (constants, operand.data_type) {
+        (Some(constants), DataType::Bigint) if constants.len() > LOOK_UP_ABOVE => {
+            let values = constants.iter().filter_map(|constant| match constant {
+                Scalar::Bigint(value) => Some(*value),
+                _ => None,
+            });
+            Set::Bigint(values.collect())
+        }
+        (Some(constants), DataType::Text) if constants.len() > LOOK_UP_ABOVE => {
+            let values = constants.iter().filter_map(|constant| match constant {
+                Scalar::Text(value) => Some(value.clone()),
+                _ => None,
+            });
+            Set::Text(values.collect())
+        }
+        _ => return Operation::In { operand, list },
+    };
+    let has_null = list.iter().any(is_null);
+    Operation::Member {
+        operand,
+        set,
+        has_null,
+    }
+}
