@@ -215,7 +215,8 @@ impl<'b, 'a> Batch<'b, 'a> {
                     .collect();
                 let strict = function.strict;
                 self.by_row(typed, arguments, |arguments| {
-                    if strict && arguments.contains(&Scalar::Null) {
+                    let is_null = |argument: &Scalar<&str>| matches!(argument, Scalar::Null);
+                    if strict && arguments.iter().any(is_null) {
                         return Ok(Scalar::Null);
                     }
                     (function.body)(Arguments(arguments), self.arena)

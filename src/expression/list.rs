@@ -4,7 +4,7 @@ use super::lexer::TokenKind;
 use super::parser::Parser;
 use super::syntax::{Node, Precedence};
 use super::{Expression, Span};
-use crate::column::Schema;
+use crate::column::{DataType, Schema};
 use crate::error::Result;
 
 /// `expression [as name]`.
@@ -38,7 +38,7 @@ pub struct Call {
 pub fn parse_list(text: &str, schema: &Schema) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for (mut node, alias) in Parser::new(text)?.list(Parser::item)? {
-        let expression = Expression::check(text, schema, &mut node)?;
+        let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
         let name = alias.unwrap_or_else(|| match expression.column() {
             Some(column) => schema.fields[column].name.clone(),
             None => expression.text().to_owned(),
@@ -59,7 +59,7 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
         let arguments: Result<Vec<Expression>> = call
             .arguments
             .iter_mut()
-            .map(|argument| Expression::check(text, schema, argument))
+            .map(|argument| Expression::check(text, schema, argument, DataType::Text))
             .collect();
         calls.push(Call {
             function: call.function,

@@ -105,8 +105,7 @@ impl Expression {
     /// # Errors
     /// `usage` with a caret under the wrong part.
     pub fn parse(text: &str, schema: &Schema) -> Result<Self> {
-        let mut node = parser::Parser::new(text)?.whole()?;
-        Expression::check(text, schema, &mut node)
+        Expression::parse_as(text, schema, DataType::Text)
     }
 
     /// Parses a condition, as `--where` takes it.
@@ -114,9 +113,8 @@ impl Expression {
     /// # Errors
     /// As [`Expression::parse`], and for what is no boolean.
     pub fn parse_condition(text: &str, schema: &Schema) -> Result<Self> {
-        let expression = Expression::parse(text, schema)?;
-        let is_null = matches!(expression.typed.constant(), Some(Scalar::Null));
-        if expression.data_type() != DataType::Boolean && !is_null {
+        let expression = Expression::parse_as(text, schema, DataType::Boolean)?;
+        if expression.data_type() != DataType::Boolean {
             let message = format!("a condition is needed, not {}", expression.data_type());
             let span = expression.span;
             return Err(Error::usage(message)
@@ -126,9 +124,15 @@ impl Expression {
         Ok(expression)
     }
 
+    /// Parses one expression; `null_type` is what a bare `null` would be.
+    fn parse_as(text: &str, schema: &Schema, null_type: DataType) -> Result<Self> {
+        let mut node = parser::Parser::new(text)?.whole()?;
+        Expression::check(text, schema, &mut node, null_type)
+    }
+
     /// Checks a part of `text` that was parsed.
-    fn check(text: &str, schema: &Schema, node: &mut Node) -> Result<Self> {
-        let typed = Checker { text, schema }.check_whole(node)?;
+    fn check(text: &str, schema: &Schema, node: &mut Node, null_type: DataType) -> Result<Self> {
+        let typed = Checker { text, schema }.check_whole(node, null_type)?;
         let mut columns = Vec::new();
         typed.visit(&mut |typed| {
             if let Operation::Column(index) = typed.operation {

@@ -9,6 +9,9 @@ use crate::column::DataType;
 use crate::error::{Error, Result};
 use crate::term::units;
 
+/// Aggregates that people look for in expressions.
+const AGGREGATES: [&str; 5] = ["count", "sum", "min", "max", "avg"];
+
 impl Checker<'_> {
     pub fn column(&self, name: &mut String, quoted: bool, span: Span) -> Result<Typed> {
         let fields = &self.schema.fields;
@@ -75,6 +78,11 @@ impl Checker<'_> {
         let known: Vec<&'static Function> = functions::named(name).collect();
         if known.is_empty() {
             let error = self.error(format!("unknown function `{name}`"), name_span);
+            if AGGREGATES.contains(&name) {
+                return Err(error.hint(
+                    "an aggregate is no part of an expression; `k window` takes it in `--agg`",
+                ));
+            }
             let names = functions::all().flat_map(Function::names);
             return Err(match nearest(name, names) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),

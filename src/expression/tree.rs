@@ -1,6 +1,6 @@
 //! The typed tree: columns by index, types settled, constants folded. It is what is evaluated.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use super::functions::Function;
 use super::like::Matcher;

@@ -176,9 +176,12 @@ impl Checker<'_> {
         self.fold(typed)
     }
 
-    /// Returns the typed tree of a whole expression, where a bare `null` is text.
-    pub fn check_whole(&self, node: &mut Node) -> Result<Typed> {
-        Ok(settled(self.check(node)?, DataType::Text))
+    /// Returns the typed tree of a whole expression; `null_type` is what a bare `null` would be.
+    ///
+    /// # Errors
+    /// As [`Checker::check`].
+    pub fn check_whole(&self, node: &mut Node, null_type: DataType) -> Result<Typed> {
+        Ok(settled(self.check(node)?, null_type))
     }
 
     /// Returns `typed` evaluated, if it stands on constants alone.
@@ -188,10 +191,8 @@ impl Checker<'_> {
         if !constant || typed.constant().is_some() {
             return Ok(typed);
         }
-        let constant = eval::constant(&typed).map_err(|failure| {
-            let span = failure.span;
-            Error::usage(failure.describe(self.text)).at(self.text, span.start, span.end)
-        })?;
+        let constant = eval::constant(&typed)
+            .map_err(|failure| self.error(failure.describe(self.text), failure.span))?;
         Ok(Typed {
             operation: Operation::Constant(constant),
             ..typed

@@ -18,11 +18,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
-    .says(
-        "The first of its arguments that is not null.",
-        "coalesce(null, 'b', 'c')",
-        "b",
-    ),
+    .says("The first of its arguments that is not null.")
+    .example("coalesce(null, 'b', 'c')", "b"),
     Function::new(
         "ifnull",
         &[("value", Any), ("instead", Any)],
@@ -30,11 +27,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |arguments, _| Ok(arguments.get(usize::from(arguments.is_null(0)))),
     )
     .sees_null()
-    .says(
-        "The value, or the other one where it is null.",
-        "ifnull(null, 0)",
-        "0",
-    ),
+    .says("The value, or the other one where it is null.")
+    .example("ifnull(null, 0)", "0"),
     Function::new(
         "nullif",
         &[("value", Any), ("null value", Any)],
@@ -45,11 +39,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .sees_null()
-    .says(
-        "The value, or null where it equals the other one.",
-        "nullif('', '')",
-        "null",
-    ),
+    .says("The value, or null where it equals the other one.")
+    .example("nullif('', '')", "null"),
     Function::new(
         "greatest",
         &[("value", Any)],
@@ -58,21 +49,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
-    .says(
-        "The highest of its arguments; nulls are passed over.",
-        "greatest(3, null, 7)",
-        "7",
-    ),
+    .says("The highest of its arguments; nulls are passed over.")
+    .example("greatest(3, null, 7)", "7"),
     Function::new("least", &[("value", Any)], Returns::Same, |arguments, _| {
         extreme(arguments, Ordering::Less)
     })
     .repeats()
     .sees_null()
-    .says(
-        "The lowest of its arguments; nulls are passed over.",
-        "least('b', 'a')",
-        "a",
-    ),
+    .says("The lowest of its arguments; nulls are passed over.")
+    .example("least('b', 'a')", "a"),
 ];
 
 fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {

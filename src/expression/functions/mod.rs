@@ -127,13 +127,12 @@ impl Function {
         }
     }
 
-    const fn says(
-        mut self,
-        summary: &'static str,
-        example: &'static str,
-        result: &'static str,
-    ) -> Self {
+    const fn says(mut self, summary: &'static str) -> Self {
         self.summary = summary;
+        self
+    }
+
+    const fn example(mut self, example: &'static str, result: &'static str) -> Self {
         self.example = example;
         self.result = result;
         self

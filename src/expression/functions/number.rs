@@ -26,7 +26,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             _ => Ok(Scalar::Double(arguments.double(0).abs())),
         },
     )
-    .says("The number without its sign.", "abs(-3)", "3"),
+    .says("The number without its sign.")
+    .example("abs(-3)", "3"),
     Function::new(
         "sign",
         NUMBER,
@@ -41,20 +42,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
             }
         },
     )
-    .says(
-        "-1, 0 or 1 for a negative number, zero, a positive number.",
-        "sign(-2.5)",
-        "-1",
-    ),
+    .says("-1, 0 or 1 for a negative number, zero, a positive number.")
+    .example("sign(-2.5)", "-1"),
     Function::new("ceil", NUMBER, Returns::Same, |arguments, _| {
         whole(arguments, f64::ceil)
     })
     .alias("ceiling")
-    .says("The next whole number up.", "ceil(2.1)", "3.0"),
+    .says("The next whole number up.")
+    .example("ceil(2.1)", "3.0"),
     Function::new("floor", NUMBER, Returns::Same, |arguments, _| {
         whole(arguments, f64::floor)
     })
-    .says("The next whole number down.", "floor(-2.1)", "-3.0"),
+    .says("The next whole number down.")
+    .example("floor(-2.1)", "-3.0"),
     Function::new("round", NUMBER, Returns::Bigint, |arguments, _| {
         to_bigint(arguments, |value| {
             let down = value.floor();
@@ -65,7 +65,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             }
         })
     })
-    .says("The nearest bigint; halves go up.", "round(-2.5)", "-2"),
+    .says("The nearest bigint; halves go up.")
+    .example("round(-2.5)", "-2"),
     Function::new(
         "round",
         &[("number", Double), ("places", Bigint)],
@@ -76,42 +77,41 @@ pub(super) static FUNCTIONS: &[Function] = &[
             }))
         },
     )
-    .says(
-        "The number to so many decimal places; halves go up.",
-        "round(2.675, 2)",
-        "2.68",
-    ),
+    .says("The number to so many decimal places; halves go up.")
+    .example("round(2.675, 2)", "2.68"),
     Function::new("trunc", NUMBER, Returns::Bigint, |arguments, _| {
         to_bigint(arguments, f64::trunc)
     })
-    .says("The bigint without the fraction.", "trunc(-2.9)", "-2"),
+    .says("The bigint without the fraction.")
+    .example("trunc(-2.9)", "-2"),
     Function::new(
         "trunc",
         &[("number", Double), ("places", Bigint)],
         Returns::Double,
         |arguments, _| Ok(decimal(arguments, |_, _, _| false)),
     )
-    .says(
-        "The number cut to so many decimal places.",
-        "trunc(2.679, 2)",
-        "2.67",
-    ),
+    .says("The number cut to so many decimal places.")
+    .example("trunc(2.679, 2)", "2.67"),
     Function::new("sqrt", VALUE, Returns::Double, |arguments, _| {
         real(arguments, f64::sqrt)
     })
-    .says("The square root; not a number below 0.", "sqrt(9)", "3.0"),
+    .says("The square root; not a number below 0.")
+    .example("sqrt(9)", "3.0"),
     Function::new("cbrt", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::cbrt)
     })
-    .says("The cube root.", "cbrt(27)", "3.0"),
+    .says("The cube root.")
+    .example("cbrt(27)", "3.0"),
     Function::new("exp", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::exp)
     })
-    .says("e to the power of the number.", "exp(0)", "1.0"),
+    .says("e to the power of the number.")
+    .example("exp(0)", "1.0"),
     Function::new("ln", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::log)
     })
-    .says("The natural logarithm.", "ln(1)", "0.0"),
+    .says("The natural logarithm.")
+    .example("ln(1)", "0.0"),
     Function::new(
         "log",
         &[("base", Double), ("number", Double)],
@@ -124,7 +124,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Ok(Scalar::Double(libm::log(value) / libm::log(base)))
         },
     )
-    .says("The logarithm to a base.", "log(2, 8)", "3.0"),
+    .says("The logarithm to a base.")
+    .example("log(2, 8)", "3.0"),
     Function::new(
         "power",
         &[("base", Double), ("exponent", Double)],
@@ -136,35 +137,38 @@ pub(super) static FUNCTIONS: &[Function] = &[
             )))
         },
     )
-    .says(
-        "The base to the power of the exponent.",
-        "power(2, 10)",
-        "1024.0",
-    ),
+    .says("The base to the power of the exponent.")
+    .example("power(2, 10)", "1024.0"),
     Function::new("sin", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, libm::sin)
     })
-    .says("The sine of an angle in radians.", "sin(0)", "0.0"),
+    .says("The sine of an angle in radians.")
+    .example("sin(0)", "0.0"),
     Function::new("cos", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, libm::cos)
     })
-    .says("The cosine of an angle in radians.", "cos(0)", "1.0"),
+    .says("The cosine of an angle in radians.")
+    .example("cos(0)", "1.0"),
     Function::new("tan", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, libm::tan)
     })
-    .says("The tangent of an angle in radians.", "tan(0)", "0.0"),
+    .says("The tangent of an angle in radians.")
+    .example("tan(0)", "0.0"),
     Function::new("asin", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::asin)
     })
-    .says("The angle whose sine the number is.", "asin(0)", "0.0"),
+    .says("The angle whose sine the number is.")
+    .example("asin(0)", "0.0"),
     Function::new("acos", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::acos)
     })
-    .says("The angle whose cosine the number is.", "acos(1)", "0.0"),
+    .says("The angle whose cosine the number is.")
+    .example("acos(1)", "0.0"),
     Function::new("atan", VALUE, Returns::Double, |arguments, _| {
         real(arguments, libm::atan)
     })
-    .says("The angle whose tangent the number is.", "atan(0)", "0.0"),
+    .says("The angle whose tangent the number is.")
+    .example("atan(0)", "0.0"),
     Function::new(
         "atan2",
         &[("y", Double), ("x", Double)],
@@ -176,19 +180,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
             )))
         },
     )
-    .says("The angle of the point (x, y).", "atan2(0, 1)", "0.0"),
+    .says("The angle of the point (x, y).")
+    .example("atan2(0, 1)", "0.0"),
     Function::new("degrees", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, f64::to_degrees)
     })
-    .says("Radians in degrees.", "degrees(pi())", "180.0"),
+    .says("Radians in degrees.")
+    .example("degrees(pi())", "180.0"),
     Function::new("radians", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, f64::to_radians)
     })
-    .says("Degrees in radians.", "radians(0)", "0.0"),
+    .says("Degrees in radians.")
+    .example("radians(0)", "0.0"),
     Function::new("pi", &[], Returns::Double, |_, _| {
         Ok(Scalar::Double(std::f64::consts::PI))
     })
-    .says("π.", "pi()", "3.141592653589793"),
+    .says("π.")
+    .example("pi()", "3.141592653589793"),
 ];
 
 fn real<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
@@ -217,10 +225,10 @@ fn decimal<'a>(arguments: Arguments, up: impl Fn(u64, u64, bool) -> bool) -> Sca
     let places = arguments.bigint(1).unwrap_or(0);
     let rounded = shortest_digits(value).and_then(|(digits, exponent)| {
         // Digits to drop; all 17 that a double has are less than half of 10^18.
-        let drop = exponent
-            .checked_add(places)?
-            .checked_neg()
-            .filter(|drop| *drop > 0)?;
+        let drop = exponent.saturating_add(places).saturating_neg();
+        if drop <= 0 {
+            return None;
+        }
         if drop > 18 {
             return Some(0.0);
         }

@@ -22,80 +22,142 @@ pub(super) static FUNCTIONS: &[Function] = &[
     })
     .repeats()
     .sees_null()
-    .says("The texts joined; null counts as empty, other than with `||`.", "concat('a', null, 'b')", "ab"),
-    Function::new("concat_ws", &[("separator", Text), ("text", Text)], Returns::Text, |arguments, arena| {
-        match arguments.is_null(0) {
+    .says("The texts joined; null counts as empty, other than with `||`.")
+    .example("concat('a', null, 'b')", "ab"),
+    Function::new(
+        "concat_ws",
+        &[("separator", Text), ("text", Text)],
+        Returns::Text,
+        |arguments, arena| match arguments.is_null(0) {
             true => Ok(Scalar::Null),
             false => Ok(joined(arguments.text(0), arguments.each().skip(1), arena)),
-        }
-    })
+        },
+    )
     .repeats()
     .sees_null()
-    .says("The texts that are not null, joined by a separator.", "concat_ws('-', 'a', null, 'b')", "a-b"),
+    .says("The texts that are not null, joined by a separator.")
+    .example("concat_ws('-', 'a', null, 'b')", "a-b"),
     Function::new("ucase", TEXT, Returns::Text, |arguments, arena| {
-        let upper = |c: char| c.to_uppercase();
-        Ok(mapped(arguments.text(0), arena, |c| c.is_ascii_lowercase(), upper))
+        let text = arguments.text(0);
+        if text.is_ascii() {
+            let upper = arena.alloc_str(text);
+            upper.make_ascii_uppercase();
+            return Ok(Scalar::Text(upper));
+        }
+        Ok(mapped(text, arena, char::to_uppercase))
     })
     .alias("upper")
-    .says("The text in upper case.", "ucase('straße')", "STRASSE"),
+    .says("The text in upper case.")
+    .example("ucase('straße')", "STRASSE"),
     Function::new("lcase", TEXT, Returns::Text, |arguments, arena| {
-        let lower = |c: char| c.to_lowercase();
-        Ok(mapped(arguments.text(0), arena, |c| c.is_ascii_uppercase(), lower))
+        let text = arguments.text(0);
+        if text.is_ascii() {
+            let lower = arena.alloc_str(text);
+            lower.make_ascii_lowercase();
+            return Ok(Scalar::Text(lower));
+        }
+        Ok(mapped(text, arena, char::to_lowercase))
     })
     .alias("lower")
-    .says("The text in lower case.", "lcase('Ärger')", "ärger"),
+    .says("The text in lower case.")
+    .example("lcase('Ärger')", "ärger"),
     Function::new("initcap", TEXT, Returns::Text, initcap)
-        .says("The first letter of each word in upper case, the others in lower.", "initcap('the next CALL')", "The Next Call"),
+        .says("The first letter of each word in upper case, the others in lower.")
+        .example("initcap('the next CALL')", "The Next Call"),
     Function::new("len", TEXT, Returns::Bigint, |arguments, _| {
         Ok(Scalar::Bigint(characters(arguments.text(0))))
     })
     .alias("length")
-    .says("The number of characters.", "len('café')", "4"),
+    .says("The number of characters.")
+    .example("len('café')", "4"),
     Function::new("trim", TEXT, Returns::Text, |arguments, _| {
         Ok(Scalar::Text(arguments.text(0).trim_matches(|c| c <= ' ')))
     })
-    .says("The text without blanks at its ends.", "trim('  a b ')", "a b"),
-    Function::new("substring", &[("text", Text), ("start", Bigint)], Returns::Text, substring)
-        .optional(&[("length", Bigint)])
-        .alias("substr")
-        .says("The part from a position on; a negative one counts from the end.", "substring('stream', -3, 2)", "ea"),
-    Function::new("instr", &[("text", Text), ("part", Text)], Returns::Bigint, instr)
-        .optional(&[("start", Bigint), ("occurrence", Bigint)])
-        .sees_null()
-        .says("The position of a part, 0 if it is not there; a negative start searches backwards.", "instr('corporate floor', 'or', -3, 2)", "2"),
-    Function::new("replace", &[("text", Text), ("old", Text), ("new", Text)], Returns::Text, replace)
-        .says("The text with each occurrence of a part replaced.", "replace('a-b-c', '-', '+')", "a+b+c"),
+    .says("The text without blanks at its ends.")
+    .example("trim('  a b ')", "a b"),
+    Function::new(
+        "substring",
+        &[("text", Text), ("start", Bigint)],
+        Returns::Text,
+        substring,
+    )
+    .optional(&[("length", Bigint)])
+    .alias("substr")
+    .says("The part from a position on; a negative one counts from the end.")
+    .example("substring('stream', -3, 2)", "ea"),
+    Function::new(
+        "instr",
+        &[("text", Text), ("part", Text)],
+        Returns::Bigint,
+        instr,
+    )
+    .optional(&[("start", Bigint), ("occurrence", Bigint)])
+    .sees_null()
+    .says("The position of a part, else 0; a negative start searches backwards.")
+    .example("instr('corporate floor', 'or', -3, 2)", "2"),
+    Function::new(
+        "replace",
+        &[("text", Text), ("old", Text), ("new", Text)],
+        Returns::Text,
+        replace,
+    )
+    .says("The text with each occurrence of a part replaced.")
+    .example("replace('a-b-c', '-', '+')", "a+b+c"),
     Function::new("lpad", PADDED, Returns::Text, |arguments, arena| {
         padded(arguments, arena, true)
     })
-    .says("The text padded at its front, or cut, to a length; null if that is negative or the padding is empty.", "lpad('7', 3, '0')", "007"),
+    .says("The text padded at its front, or cut, to a length.")
+    .example("lpad('7', 3, '0')", "007"),
     Function::new("rpad", PADDED, Returns::Text, |arguments, arena| {
         padded(arguments, arena, false)
     })
-    .says("The text padded at its end, or cut, to a length; null if that is negative or the padding is empty.", "rpad('ab', 5, 'xy')", "abxyx"),
-    Function::new("elt", &[("n", Bigint), ("text", Text)], Returns::Text, |arguments, _| {
-        let chosen = arguments.bigint(0).and_then(|n| usize::try_from(n).ok());
-        Ok(chosen.filter(|n| *n > 0).map_or(Scalar::Null, |n| arguments.get(n)))
-    })
+    .says("The text padded at its end, or cut, to a length.")
+    .example("rpad('ab', 5, 'xy')", "abxyx"),
+    Function::new(
+        "elt",
+        &[("n", Bigint), ("text", Text)],
+        Returns::Text,
+        |arguments, _| {
+            let chosen = arguments.bigint(0).and_then(|n| usize::try_from(n).ok());
+            Ok(chosen
+                .filter(|n| *n > 0)
+                .map_or(Scalar::Null, |n| arguments.get(n)))
+        },
+    )
     .repeats()
     .sees_null()
-    .says("The n-th of the texts, null if there is none.", "elt(2, 'a', 'b')", "b"),
-    Function::new("field", &[("text", Text), ("among", Text)], Returns::Bigint, |arguments, _| {
-        let wanted = arguments.get(0);
-        let found = arguments.each().skip(1).position(|other| other == wanted);
-        let found = found.filter(|_| wanted != Scalar::Null);
-        Ok(Scalar::Bigint(found.map_or(0, |at| at as i64 + 1)))
-    })
+    .says("The n-th of the texts, null if there is none.")
+    .example("elt(2, 'a', 'b')", "b"),
+    Function::new(
+        "field",
+        &[("text", Text), ("among", Text)],
+        Returns::Bigint,
+        |arguments, _| {
+            let wanted = arguments.get(0);
+            let found = arguments.each().skip(1).position(|other| other == wanted);
+            let found = found.filter(|_| wanted != Scalar::Null);
+            Ok(Scalar::Bigint(found.map_or(0, |at| at as i64 + 1)))
+        },
+    )
     .repeats()
     .sees_null()
-    .says("The place of the text among the others, 0 if it is not there.", "field('b', 'a', 'b')", "2"),
-    Function::new("chr", &[("code", Bigint)], Returns::Text, |arguments, arena| {
-        let code = arguments.bigint(0).and_then(|code| u32::try_from(code).ok());
-        let character = code.and_then(char::from_u32);
-        let text = character.map(|c| &*arena.alloc_str(c.encode_utf8(&mut [0; 4])));
-        Ok(text.map_or(Scalar::Null, Scalar::Text))
-    })
-    .says("The character with a Unicode number, null if there is none.", "chr(233)", "é"),
+    .says("The place of the text among the others, 0 if it is not there.")
+    .example("field('b', 'a', 'b')", "2"),
+    Function::new(
+        "chr",
+        &[("code", Bigint)],
+        Returns::Text,
+        |arguments, arena| {
+            let code = arguments
+                .bigint(0)
+                .and_then(|code| u32::try_from(code).ok());
+            let character = code.and_then(char::from_u32);
+            let text = character.map(|c| &*arena.alloc_str(c.encode_utf8(&mut [0; 4])));
+            Ok(text.map_or(Scalar::Null, Scalar::Text))
+        },
+    )
+    .says("The character with a Unicode number, null if there is none.")
+    .example("chr(233)", "é"),
 ];
 
 fn joined<'a>(
@@ -117,16 +179,11 @@ fn joined<'a>(
     Scalar::Text(all.into_bump_str())
 }
 
-/// Returns the text with every character mapped; ASCII that does not change is not copied.
 fn mapped<'a, M: Iterator<Item = char>>(
-    text: &'a str,
+    text: &str,
     arena: &'a Bump,
-    changes: impl Fn(char) -> bool,
     map: impl Fn(char) -> M,
 ) -> Scalar<&'a str> {
-    if text.chars().all(|c| c.is_ascii() && !changes(c)) {
-        return Scalar::Text(text);
-    }
     let mut mapped = ArenaString::with_capacity_in(text.len(), arena);
     mapped.extend(text.chars().flat_map(map));
     Scalar::Text(mapped.into_bump_str())
@@ -236,6 +293,7 @@ fn replace<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
     Ok(Scalar::Text(replaced.into_bump_str()))
 }
 
+/// Returns the text at its length; null if that is negative or the padding is empty.
 fn padded<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump, at_front: bool) -> Returned<'a> {
     let (text, padding) = (arguments.text(0), arguments.text(2));
     let length = arguments.bigint(1).unwrap_or(-1);
