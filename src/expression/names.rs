@@ -13,6 +13,11 @@ use crate::term::units;
 const AGGREGATES: [&str; 5] = ["count", "sum", "min", "max", "avg"];
 
 impl Checker<'_> {
+    /// Returns the column of a name, matched exactly, else in any case if that leaves one; and
+    /// writes its own spelling into `name`.
+    ///
+    /// # Errors
+    /// `usage`: there is none; names the nearest and all there are.
     pub fn column(&self, name: &mut String, quoted: bool, span: Span) -> Result<Typed> {
         let fields = &self.schema.fields;
         let index = self.schema.index_of(name).or_else(|| {
@@ -68,6 +73,10 @@ impl Checker<'_> {
         Some(typed(operation, DataType::Bigint, span))
     }
 
+    /// Returns a call whose arguments have the types of its parameters.
+    ///
+    /// # Errors
+    /// `usage`: no such function, or not with these arguments.
     pub fn call(
         &self,
         name: &str,
@@ -100,7 +109,7 @@ impl Checker<'_> {
                 .error(format!("`{name}` does not take {given}"), span)
                 .hint(format!("write {}", uses.join(" or "))));
         };
-        let common = self.common_of(function, &mut arguments)?;
+        let common = self.common_of(function, &arguments)?;
         for (at, argument) in arguments.iter_mut().enumerate() {
             let data_type = match function.parameter(at) {
                 Parameter::Text => DataType::Text,
@@ -127,7 +136,7 @@ impl Checker<'_> {
     }
 
     /// Returns the one type of the arguments whose parameters share it.
-    fn common_of(&self, function: &Function, arguments: &mut [Typed]) -> Result<DataType> {
+    fn common_of(&self, function: &Function, arguments: &[Typed]) -> Result<DataType> {
         let mut shared = None;
         for (at, argument) in arguments.iter().enumerate() {
             let parameter = function.parameter(at);
