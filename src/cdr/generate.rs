@@ -245,3 +245,331 @@ impl Leaves for Segment {
         (self.start, self.call_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::recipe::tests::recipe;
+    use super::super::{Delay, in_order};
+    use super::*;
+
+    fn chunks(recipe: &Recipe) -> Vec<Chunk> {
+        let mut arrivals = Arrivals::new(recipe);
+        let mut chunks = Vec::new();
+        let mut chunk = Chunk::default();
+        while arrivals.next_into(&mut chunk) {
+            chunks.push(chunk.clone());
+        }
+        chunks
+    }
+
+    fn calls(recipe: &Recipe) -> Vec<Call> {
+        let generator = Generator::new(recipe.clone()).expect("a good recipe");
+        chunks(recipe)
+            .iter()
+            .flat_map(|chunk| generator.calls(chunk).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn departures(recipe: &Recipe) -> Vec<Departure> {
+        let generator = Generator::new(recipe.clone()).expect("a good recipe");
+        let mut departures = Vec::new();
+        for chunk in chunks(recipe) {
+            generator.departures_into(&chunk, &mut departures);
+        }
+        departures
+    }
+
+    fn many() -> Recipe {
+        Recipe {
+            rate: 1_000.0,
+            ..recipe()
+        }
+    }
+
+    /// Returns whether a count of `n` trials is within five standard deviations of a share.
+    fn is_share(count: usize, n: usize, share: f64) -> bool {
+        let (count, n) = (count as f64, n as f64);
+        (count - n * share).abs() <= 5.0 * (n * share * (1.0 - share)).sqrt()
+    }
+
+    #[test]
+    fn regular_calls_fill_every_second_alike() {
+        for rate in [0.3, 1.0, 3.0, 7.0, 100.0, 333.3, 2_000.0, 100_000.0] {
+            let recipe = Recipe {
+                rate,
+                seconds: (300_000.0 / rate).min(1e5).floor(),
+                ..recipe()
+            };
+            let calls = calls(&recipe);
+            assert_eq!(calls.len() as u64, recipe.calls());
+            for call in &calls {
+                let exact = call.id as f64 * 1_000.0 / rate;
+                let late = exact - (call.start - recipe.start_timestamp) as f64;
+                assert!((-1e-6..1.0).contains(&late), "{rate} {} {late}", call.id);
+            }
+            let whole = rate.fract() == 0.0;
+            let mut counts = HashMap::new();
+            for call in &calls {
+                *counts
+                    .entry((call.start - recipe.start_timestamp) / 1_000)
+                    .or_insert(0) += 1;
+            }
+            assert!(!whole || counts.values().all(|&count| f64::from(count) == rate));
+        }
+    }
+
+    #[test]
+    fn poisson_calls_have_exponential_gaps() {
+        let recipe = Recipe {
+            arrivals: Arrival::Poisson,
+            rate: 100.0,
+            seconds: 2_000.0,
+            ..recipe()
+        };
+        let calls = calls(&recipe);
+        let gaps: Vec<f64> = calls
+            .windows(2)
+            .map(|pair| (pair[1].start - pair[0].start) as f64)
+            .collect();
+        assert!(gaps.iter().all(|gap| *gap >= 0.0));
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps
+            .iter()
+            .map(|gap| (gap - mean) * (gap - mean))
+            .sum::<f64>()
+            / gaps.len() as f64;
+        assert!((mean - 10.0).abs() < 0.12, "{mean}");
+        assert!((variance.sqrt() - 10.0).abs() < 0.25, "{variance}");
+        // The gaps are cut to ms: one above 20.5 ms on average stands for one above 20 ms.
+        let long = gaps.iter().filter(|gap| **gap >= 21.0).count() as f64 / gaps.len() as f64;
+        assert!((long - libm::exp(-2.05)).abs() < 0.006, "{long}");
+        // Counts a second have the variance of their mean.
+        let mut counts = vec![0.0_f64; 1_900];
+        for call in &calls {
+            let second = (call.start - recipe.start_timestamp) as usize / 1_000;
+            if let Some(count) = counts.get_mut(second) {
+                *count += 1.0;
+            }
+        }
+        let variance = counts
+            .iter()
+            .map(|count| (count - 100.0) * (count - 100.0))
+            .sum::<f64>()
+            / 1_900.0;
+        assert!((variance - 100.0).abs() < 17.0, "{variance}");
+    }
+
+    #[test]
+    fn dispositions_come_by_their_shares() {
+        for (busy, failed) in [(0.1, 0.1), (0.0, 0.0), (0.3, 0.001), (1.0, 0.0), (0.5, 0.5)] {
+            let calls = calls(&Recipe {
+                busy,
+                failed,
+                ..many()
+            });
+            for (disposition, share) in
+                Disposition::ALL
+                    .into_iter()
+                    .zip([1.0 - busy - failed, busy, failed])
+            {
+                let count = calls
+                    .iter()
+                    .filter(|call| call.disposition == disposition)
+                    .count();
+                assert!(
+                    is_share(count, calls.len(), share),
+                    "{disposition:?} {share}: {count}"
+                );
+            }
+            let fits = |call: &Call| {
+                (call.disposition == Disposition::Connected) == (call.duration_ms > 0)
+            };
+            assert!(calls.iter().all(fits));
+        }
+    }
+
+    #[test]
+    fn durations_are_lognormal_up_to_the_maximum() {
+        let durations = |recipe: &Recipe| -> Vec<f64> {
+            let calls = calls(recipe).into_iter();
+            let connected = calls.filter(|call| call.disposition == Disposition::Connected);
+            let mut sorted: Vec<f64> = connected.map(|call| call.duration_ms.into()).collect();
+            sorted.sort_by(f64::total_cmp);
+            sorted
+        };
+        let sorted = durations(&many());
+        let quantile =
+            |share: f64| libm::log(sorted[(sorted.len() as f64 * share) as usize] / 60_000.0);
+        for (share, z) in [
+            (0.0228, -2.0),
+            (0.1587, -1.0),
+            (0.5, 0.0),
+            (0.8413, 1.0),
+            (0.9772, 2.0),
+        ] {
+            assert!(
+                (quantile(share) - z).abs() < 0.05,
+                "{share}: {}",
+                quantile(share)
+            );
+        }
+        // Half of the untruncated distribution lies above this maximum: the median of the
+        // other half is its quartile, and the last ms are no more likely than those before.
+        let sorted = durations(&Recipe {
+            max_duration_ms: 60_000,
+            ..many()
+        });
+        let median = sorted[sorted.len() / 2];
+        assert!(
+            (median / 60_000.0 - libm::exp(-0.6745)).abs() < 0.01,
+            "{median}"
+        );
+        let count =
+            |from: f64, to: f64| sorted.iter().filter(|ms| (from..to).contains(*ms)).count() as f64;
+        let (last, before) = (count(59_001.0, 60_001.0), count(58_001.0, 59_001.0));
+        assert!(last < before + 5.0 * before.sqrt(), "{last} {before}");
+    }
+
+    #[test]
+    fn segments_tile_connected_calls_and_change_the_tower() {
+        for towers in [1, 2, 100] {
+            let recipe = Recipe { towers, ..many() };
+            let generator = Generator::new(recipe.clone()).expect("a good recipe");
+            let mut segments = Vec::new();
+            for chunk in chunks(&recipe) {
+                generator.segments_into(&chunk, &mut segments);
+            }
+            let mut rest = segments.as_slice();
+            for call in calls(&recipe) {
+                let count = rest
+                    .iter()
+                    .take_while(|segment| segment.call_id == call.id)
+                    .count();
+                let (own, others) = rest.split_at(count);
+                rest = others;
+                if call.disposition != Disposition::Connected {
+                    assert!(own.is_empty());
+                    continue;
+                }
+                assert_eq!(own[0].start, call.start);
+                assert_eq!(own[count - 1].end(), call.end());
+                assert!(
+                    own.iter()
+                        .all(|segment| segment.duration_ms > 0 && segment.tower < towers)
+                );
+                assert!(own.windows(2).all(|pair| pair[0].end() == pair[1].start));
+                assert!(own.windows(2).all(|pair| pair[0].tower != pair[1].tower));
+                assert!(towers > 1 || count == 1);
+            }
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_call_stays_with_a_tower_for_a_minute_on_average() {
+        let long = Recipe {
+            median_duration_ms: 86_400_000,
+            sigma: 0.0,
+            max_duration_ms: 86_400_000,
+            ..recipe()
+        };
+        let long = Recipe {
+            seconds: 1.0,
+            ..long
+        };
+        let generator = Generator::new(long.clone()).expect("a good recipe");
+        let mut segments = Vec::new();
+        for chunk in chunks(&long) {
+            generator.segments_into(&chunk, &mut segments);
+        }
+        let mean = segments
+            .iter()
+            .map(|segment| f64::from(segment.duration_ms))
+            .sum::<f64>()
+            / segments.len() as f64;
+        assert!((mean / 60_000.0 - 1.0).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn delays_and_copies_leave_the_calls_as_they_are() {
+        let delay = Some(Delay {
+            share: 0.05,
+            max_ms: 30_000,
+        });
+        let recipe = Recipe {
+            delay,
+            duplicates: 0.02,
+            order: Order::End,
+            ..many()
+        };
+        let departures = departures(&recipe);
+        let late: Vec<i64> = departures
+            .iter()
+            .map(|row| row.leaves - row.call.end())
+            .filter(|ms| *ms != 0)
+            .collect();
+        assert!(late.iter().all(|ms| (1..=30_000).contains(ms)));
+        assert!(
+            is_share(late.len(), departures.len(), 0.05),
+            "{}",
+            late.len()
+        );
+        let mean = late.iter().sum::<i64>() / late.len() as i64;
+        assert!((14_300..15_700).contains(&mean), "{mean}");
+        let mut once: Vec<Call> = departures.iter().map(|row| row.call).collect();
+        let rows = once.len();
+        once.dedup();
+        assert!(
+            is_share(rows - once.len(), once.len(), 0.02),
+            "{}",
+            rows - once.len()
+        );
+        assert_eq!(once, calls(&many()));
+    }
+
+    #[test]
+    fn any_number_of_threads_makes_the_same_calls_in_the_same_order() {
+        for arrivals in [Arrival::Regular, Arrival::Poisson] {
+            let recipe = Recipe {
+                arrivals,
+                skew: 1.1,
+                ..many()
+            };
+            let expected = calls(&recipe);
+            let generator = Generator::new(recipe.clone()).expect("a good recipe");
+            for threads in [1, 2, 3, 7] {
+                let make = |chunk: &Chunk, calls: &mut Vec<Call>| {
+                    calls.clear();
+                    calls.extend(generator.calls(chunk));
+                };
+                let mut taken = Vec::new();
+                let take = |calls: &mut Vec<Call>| {
+                    taken.extend_from_slice(calls);
+                    Ok(())
+                };
+                in_order(&recipe, threads, Vec::new, make, take).expect("nothing fails");
+                assert_eq!(taken, expected, "{threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn another_seed_makes_other_calls() {
+        let pairs = |seed| -> Vec<(u32, u32)> {
+            let calls = calls(&Recipe { seed, ..recipe() });
+            calls
+                .iter()
+                .map(|call| (call.caller, call.duration_ms))
+                .collect()
+        };
+        let (one, other) = (pairs(1), pairs(2));
+        let same = one
+            .iter()
+            .zip(&other)
+            .filter(|(one, other)| one == other)
+            .count();
+        assert!(same * 50 < one.len(), "{same}");
+    }
+}

@@ -191,3 +191,168 @@ impl Recipe {
         self.order == Order::End || self.delay.is_some() || self.duplicates > 0.0
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A hundred calls a second for a hundred seconds, all else as by default.
+    pub(crate) fn recipe() -> Recipe {
+        Recipe {
+            seed: 1,
+            start_timestamp: 1_767_225_600_000,
+            rate: 100.0,
+            seconds: 100.0,
+            median_duration_ms: 60_000,
+            sigma: 1.0,
+            max_duration_ms: 3_600_000,
+            callers: 10_000,
+            towers: 100,
+            skew: 0.0,
+            busy: 0.1,
+            failed: 0.1,
+            arrivals: Arrival::Regular,
+            order: Order::Start,
+            delay: None,
+            duplicates: 0.0,
+            with_arrival: false,
+        }
+    }
+
+    #[test]
+    fn the_number_of_calls_is_rate_times_seconds_rounded() {
+        let calls = |rate, seconds| {
+            Recipe {
+                rate,
+                seconds,
+                ..recipe()
+            }
+            .calls()
+        };
+        assert_eq!(calls(100.0, 60.0), 6_000);
+        assert_eq!(calls(0.1, 10.0), 1);
+        assert_eq!(calls(0.3, 5.0), 2);
+        assert_eq!(calls(0.1, 1.0), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_generated_is_refused_by_flag() {
+        let good = recipe();
+        assert!(good.check().is_ok());
+        for (flag, bad) in [
+            (
+                "--rate",
+                Recipe {
+                    rate: 0.001,
+                    seconds: 1.0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--rate",
+                Recipe {
+                    rate: 1e300,
+                    seconds: 1e300,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--median-duration",
+                Recipe {
+                    median_duration_ms: 3_600_001,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--busy",
+                Recipe {
+                    busy: 0.6,
+                    failed: 0.5,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--callers",
+                Recipe {
+                    callers: 1,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--callers",
+                Recipe {
+                    callers: 10_000_001,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--towers",
+                Recipe {
+                    towers: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--start",
+                Recipe {
+                    start_timestamp: LAST_TIME,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--start",
+                Recipe {
+                    start_timestamp: i64::MIN,
+                    ..good.clone()
+                },
+            ),
+            (
+                "--seconds",
+                Recipe {
+                    rate: 1e-6,
+                    seconds: 1e12,
+                    ..good.clone()
+                },
+            ),
+        ] {
+            let error = bad.check().expect_err(flag);
+            assert!(error.to_string().contains(flag), "{error}");
+            assert_eq!(error.exit_status(), 2);
+        }
+    }
+
+    #[test]
+    fn a_recipe_comes_back_from_its_file() {
+        let delay = Some(Delay {
+            share: 0.05,
+            max_ms: 30_000,
+        });
+        let recipe = Recipe {
+            seed: u64::MAX,
+            delay,
+            rate: 0.1,
+            ..recipe()
+        };
+        let text = serde_json::to_string(&recipe).expect("JSON");
+        assert_eq!(
+            serde_json::from_str::<Recipe>(&text).expect("a recipe"),
+            recipe
+        );
+    }
+
+    #[test]
+    fn a_delay_is_a_share_and_a_duration() {
+        assert_eq!(
+            Delay::parse("5%:30s"),
+            Ok(Delay {
+                share: 0.05,
+                max_ms: 30_000
+            })
+        );
+        for text in [
+            "", "5%", "5%:", ":30s", "5%:30", "101%:30s", "5%:0s", "5%:31d", "-5%:1s",
+        ] {
+            assert!(Delay::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -260,8 +260,8 @@ impl CallRow {
 /// The text of minutes and of hundreds of seconds around now, kept by their last bits.
 #[derive(Debug)]
 struct Times {
-    minutes: Vec<(i64, [u8; 17])>,
-    hundreds: Vec<(u64, [u8; 8])>,
+    minutes: Box<[(i64, [u8; 17]); KEPT]>,
+    hundreds: Box<[(u64, [u8; 8]); KEPT]>,
 }
 
 /// Calls of up to two hours find their minutes kept.
@@ -270,8 +270,8 @@ const KEPT: usize = 128;
 impl Times {
     fn new() -> Self {
         Times {
-            minutes: vec![(i64::MIN, [0; 17]); KEPT],
-            hundreds: vec![(u64::MAX, [0; 8]); KEPT],
+            minutes: Box::new([(i64::MIN, [0; 17]); KEPT]),
+            hundreds: Box::new([(u64::MAX, [0; 8]); KEPT]),
         }
     }
 
@@ -348,4 +348,141 @@ fn minute_text(minute: i64) -> [u8; 17] {
         text[place..place + 2].copy_from_slice(&PAIRS[value.unsigned_abs() as usize]);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recipe::tests::recipe;
+    use super::*;
+
+    fn time_text(ms: i64) -> String {
+        let at = Timestamp::from_millisecond(ms).expect("years 1 to 9999");
+        at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    }
+
+    fn phone(subscriber: u32) -> String {
+        String::from_utf8_lossy(&phone_number(subscriber)).into_owned()
+    }
+
+    /// The row of a call, written plainly.
+    fn plain(call: &Call) -> String {
+        format!(
+            "{},{},{},{},{},{},{},{}\n",
+            call.id,
+            call.start,
+            call.end(),
+            time_text(call.start),
+            time_text(call.end()),
+            phone(call.caller),
+            phone(call.callee),
+            call.disposition.name()
+        )
+    }
+
+    fn call(id: u64, start: i64, duration_ms: u32) -> Call {
+        let disposition = Disposition::ALL[id as usize % 3];
+        let (caller, callee) = (id as u32 % 10_000_000, duration_ms % 10_000_000);
+        Call {
+            id,
+            start,
+            duration_ms,
+            caller,
+            callee,
+            disposition,
+        }
+    }
+
+    #[test]
+    fn csv_rows_are_those_that_plain_formatting_makes() {
+        let mut rows = Rows::new(&recipe(), Format::Csv);
+        let days = 86_400_000;
+        for start in [
+            1_767_225_600_000,               // 2026
+            1_709_164_799_999,               // the last ms before a 29 February
+            999_999_990_000,                 // twelve digits, and thirteen at the end
+            0,                               // 1970
+            -1,                              // before it
+            -62_135_596_800_000,             // the year 1
+            9_999_999_990_000,               // thirteen digits, and fourteen at the end
+            253_402_300_799_999 - 40 * days, // the year 9999
+        ] {
+            for (step, duration_ms) in [0, 1, 999, 60_000, 3_600_000, 86_400_000, 30 * 86_400_000]
+                .into_iter()
+                .enumerate()
+            {
+                for id in [
+                    0,
+                    1,
+                    9,
+                    10,
+                    9_999,
+                    10_000,
+                    10_001,
+                    123_456_789,
+                    999_999_999_999,
+                    5,
+                ] {
+                    let call = call(id, start + 7_919 * step as i64, duration_ms);
+                    let mut text = Vec::new();
+                    rows.call(&call, call.start, &mut text);
+                    assert_eq!(String::from_utf8_lossy(&text), plain(&call));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn json_rows_have_the_header_s_names_and_types() {
+        let recipe = Recipe {
+            with_arrival: true,
+            ..recipe()
+        };
+        let mut rows = Rows::new(&recipe, Format::Json);
+        let mut text = Vec::new();
+        rows.call(
+            &call(4, 1_767_225_600_000, 1_500),
+            1_767_225_600_007,
+            &mut text,
+        );
+        rows.segment(
+            &Segment {
+                call_id: 4,
+                start: 1_767_225_600_000,
+                duration_ms: 9,
+                tower: 41,
+            },
+            &mut text,
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&text),
+            "{\"call_id\":4,\"start_timestamp\":1767225600000,\"end_timestamp\":1767225601500,\
+             \"start_timestring\":\"2026-01-01T00:00:00.000Z\",\
+             \"end_timestring\":\"2026-01-01T00:00:01.500Z\",\
+             \"caller\":\"01515955923\",\"callee\":\"01511743067\",\"disposition\":\"busy\",\
+             \"arrival_timestamp\":1767225600007}\n\
+             {\"call_id\":4,\"tower\":\"T042\",\"start_timestamp\":1767225600000,\
+             \"end_timestamp\":1767225600009}\n"
+        );
+    }
+
+    #[test]
+    fn towers_have_numbers_of_one_length() {
+        for (towers, first, last) in [(5, "T001", "T005"), (1_000_000, "T0000001", "T1000000")] {
+            let mut rows = Rows::new(&Recipe { towers, ..recipe() }, Format::Csv);
+            let mut text = Vec::new();
+            for tower in [0, towers - 1] {
+                let segment = Segment {
+                    call_id: 1,
+                    start: 0,
+                    duration_ms: 1,
+                    tower,
+                };
+                rows.segment(&segment, &mut text);
+            }
+            assert_eq!(
+                String::from_utf8_lossy(&text),
+                format!("1,{first},0,1\n1,{last},0,1\n")
+            );
+        }
+    }
 }

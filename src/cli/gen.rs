@@ -233,6 +233,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         tallies,
         to,
         elapsed,
+        is_complete: job.failure.get().is_none(),
     };
     match job.failure.into_inner() {
         None => {
@@ -633,19 +634,26 @@ struct Summary<'a> {
     tallies: [Option<Tally>; 2],
     to: [String; 2],
     elapsed: Duration,
+    /// Whether nothing ended the run before its time.
+    is_complete: bool,
 }
 
 impl Summary<'_> {
     fn show(&self, report: &Report) {
-        let written: Vec<String> = ["call", "tower segment"]
+        let [calls, segments] = &self.tallies;
+        let counts = [
+            calls.as_ref().map(|tally| (self.count_calls(tally), tally)),
+            segments
+                .as_ref()
+                .map(|tally| (units::format_plural(tally.rows, "tower segment"), tally)),
+        ];
+        let written: Vec<String> = counts
             .into_iter()
-            .zip(&self.tallies)
             .zip(&self.to)
-            .filter_map(|((noun, tally), to)| {
-                let tally = tally.as_ref()?;
-                let rows = units::format_plural(tally.rows, noun);
+            .filter_map(|(count, to)| {
+                let (count, tally) = count?;
                 Some(format!(
-                    "{rows} to {to} ({})",
+                    "{count} to {to} ({})",
                     units::format_bytes(tally.bytes)
                 ))
             })
@@ -665,6 +673,22 @@ impl Summary<'_> {
             self.recipe.seed,
             units::format_time(self.recipe.start_timestamp)
         ));
+    }
+
+    /// Returns `100 calls`, or `110 rows (100 calls, 10 of them twice)`.
+    fn count_calls(&self, tally: &Tally) -> String {
+        if self.recipe.duplicates == 0.0 {
+            return units::format_plural(tally.rows, "call");
+        }
+        let rows = units::format_plural(tally.rows, "row");
+        match tally.rows.checked_sub(self.recipe.calls()) {
+            Some(copies) if self.is_complete => format!(
+                "{rows} ({}, {} of them twice)",
+                units::format_plural(self.recipe.calls(), "call"),
+                units::format_count(copies)
+            ),
+            _ => format!("{rows} of calls"),
+        }
     }
 
     /// Returns `80 connected, 10 busy, 10 failed; 3 out of order, by up to 1m30s`.
