@@ -4,7 +4,10 @@
 //! Nothing below this folder knows a flag.
 
 mod completions;
+mod endpoint;
 mod r#gen;
+mod input;
+mod window;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -50,6 +53,7 @@ struct Cli {
 enum Command {
     Gen(r#gen::Options),
     Completions(completions::Options),
+    Window(Box<window::Options>),
 }
 
 /// What every command is given beside its flags.
@@ -66,6 +70,7 @@ impl Command {
         match self {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Completions(options) => completions::run(options, context),
+            Command::Window(options) => window::run(*options, context),
         }
     }
 }

@@ -7,7 +7,7 @@
 use bumpalo::Bump;
 
 use super::scan::Separators;
-use super::{Decoded, Layout, Malformed, Place, TimeFrom, shown, time_of};
+use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, shown, time_of};
 use crate::column::{Column, Columns, DataType, Values};
 use crate::error::{Error, Result};
 use crate::source::{Lines, Message, Records};
@@ -20,9 +20,6 @@ pub struct Decoder {
     separators: Separators,
 }
 
-/// A record that has the right number of fields: where it stands, and its bytes.
-type Origin<'a> = (Place, &'a [u8]);
-
 impl Decoder {
     /// Returns a decoder of lines whose fields stand between `delimiter`s.
     pub fn new(layout: Layout, delimiter: u8) -> Self {
@@ -34,24 +31,29 @@ impl Decoder {
     }
 
     /// Decodes some records.
-    pub fn decode<'a>(&mut self, records: &Records<'a>, arena: &'a Bump) -> Decoded<'a> {
+    pub fn decode<'a>(
+        &mut self,
+        records: &Records<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
         match records {
             Records::Lines(lines) if memchr::memchr(b'"', lines.bytes).is_none() => {
-                self.decode_plain_lines(*lines)
+                self.decode_plain_lines(*lines, origins)
             }
             Records::Lines(lines) => {
                 let mut table = Table::new(&self.layout);
                 self.add_quoted(lines.bytes, &mut table, arena, |line| {
                     Place::Line(lines.first_line + line - 1)
                 });
-                table.decode(None)
+                table.decode(origins, None)
             }
-            Records::Messages(messages) => self.decode_messages(messages, arena),
+            Records::Messages(messages) => self.decode_messages(messages, origins, arena),
         }
     }
 
     /// The fast path: one search for separators, then one pass a column.
-    fn decode_plain_lines<'a>(&mut self, lines: Lines<'a>) -> Decoded<'a> {
+    fn decode_plain_lines<'a>(&mut self, lines: Lines<'a>, origins: Origins) -> Decoded<'a> {
         let bytes = lines.bytes;
         let width = self.layout.schema.fields.len();
         self.separators.find(bytes, self.delimiter);
@@ -109,10 +111,21 @@ impl Decoder {
             let record = without_return(&bytes[start..newline as usize]);
             (Place::Line(lines.first_line + line), record)
         };
-        decode_columns(&self.layout, firsts.len(), field, origin, None, malformed)
+        let count = firsts.len();
+        let rows = Rows {
+            count,
+            field,
+            origin,
+        };
+        decode_columns(&self.layout, rows, origins, None, malformed)
     }
 
-    fn decode_messages<'a>(&mut self, messages: &[Message<'a>], arena: &'a Bump) -> Decoded<'a> {
+    fn decode_messages<'a>(
+        &mut self,
+        messages: &[Message<'a>],
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
         let width = self.layout.schema.fields.len();
         let mut table = Table::new(&self.layout);
         let mut times = Vec::with_capacity(messages.len());
@@ -145,7 +158,7 @@ impl Decoder {
             }
             times.resize(times.len() + table.origins.len() - rows, message.timestamp);
         }
-        table.decode(Some(&times))
+        table.decode(origins, Some(&times))
     }
 
     /// Adds the records of bytes that hold quotes, read by the `csv` crate.
@@ -216,30 +229,49 @@ impl<'a, 'l> Table<'a, 'l> {
         });
     }
 
-    fn decode(self, times: Option<&[Option<i64>]>) -> Decoded<'a> {
+    fn decode(self, origins: Origins, times: Option<&[Option<i64>]>) -> Decoded<'a> {
         let Table {
             layout,
             fields,
-            origins,
+            origins: places,
             malformed,
         } = self;
         let width = layout.wanted.len();
         let place_of = |column: usize| layout.wanted.partition_point(|&wanted| wanted < column);
         let field = |row: usize, column: usize| fields[row * width + place_of(column)];
-        let origin = |row: usize| origins[row];
-        decode_columns(layout, origins.len(), field, origin, times, malformed)
+        let origin = |row: usize| places[row];
+        let count = places.len();
+        let rows = Rows {
+            count,
+            field,
+            origin,
+        };
+        decode_columns(layout, rows, origins, times, malformed)
     }
+}
+
+/// Records that have the right number of fields, however they lie in memory.
+struct Rows<F, O> {
+    count: usize,
+    /// Returns the bytes of a row's field, by the column's index in the schema.
+    field: F,
+    /// Returns where a row stands.
+    origin: O,
 }
 
 /// Decodes the wanted columns one after the other, and takes out the rows that do not fit.
 fn decode_columns<'a>(
     layout: &Layout,
-    rows: usize,
-    field: impl Fn(usize, usize) -> &'a [u8],
-    origin: impl Fn(usize) -> Origin<'a>,
+    rows: Rows<impl Fn(usize, usize) -> &'a [u8], impl Fn(usize) -> Origin<'a>>,
+    origins: Origins,
     record_times: Option<&[Option<i64>]>,
     malformed: Vec<Malformed<'a>>,
 ) -> Decoded<'a> {
+    let Rows {
+        count,
+        field,
+        origin,
+    } = rows;
     let schema = &layout.schema;
     let empty = |field: &crate::column::Field| Column::with_capacity(field.data_type, 0);
     let mut columns: Vec<Column<'a>> = schema.fields.iter().map(empty).collect();
@@ -253,15 +285,15 @@ fn decode_columns<'a>(
         };
         let at = |row: usize| field(row, index);
         columns[index] = match schema.fields[index].data_type {
-            DataType::Bigint => Column::Bigint(decode_column(rows, at, bigint, refused)),
-            DataType::Double => Column::Double(decode_column(rows, at, double, refused)),
-            DataType::Boolean => Column::Boolean(decode_column(rows, at, boolean, refused)),
-            DataType::Text => Column::Text(decode_column(rows, at, text, refused)),
+            DataType::Bigint => Column::Bigint(decode_column(count, at, bigint, refused)),
+            DataType::Double => Column::Double(decode_column(count, at, double, refused)),
+            DataType::Boolean => Column::Boolean(decode_column(count, at, boolean, refused)),
+            DataType::Text => Column::Text(decode_column(count, at, text, refused)),
         };
     }
 
-    let mut times = Vec::with_capacity(rows);
-    for row in 0..rows {
+    let mut times = Vec::with_capacity(count);
+    for row in 0..count {
         let time = match layout.time {
             TimeFrom::Column(index, unit) => {
                 time_of(&columns[index], row, unit, &schema.fields[index].name)
@@ -277,41 +309,19 @@ fn decode_columns<'a>(
     }
 
     let mut decoded = Decoded {
-        columns: Columns { rows, columns },
+        columns: Columns {
+            rows: count,
+            columns,
+        },
         times,
+        origins: match origins {
+            Origins::Keep => (0..count).map(&origin).collect(),
+            Origins::Forget => Vec::new(),
+        },
         malformed,
     };
-    take_out(&mut decoded, misfits, origin);
+    decoded.refuse(misfits, origin);
     decoded
-}
-
-/// Moves the misfits from the rows to the malformed records, in the order of the source.
-fn take_out<'a>(
-    decoded: &mut Decoded<'a>,
-    mut misfits: Vec<(usize, String)>,
-    origin: impl Fn(usize) -> Origin<'a>,
-) {
-    if misfits.is_empty() {
-        return;
-    }
-    misfits.sort_by_key(|(row, _)| *row); // stable: the first reason of a row stays first
-    misfits.dedup_by_key(|(row, _)| *row);
-    let rows: Vec<usize> = misfits.iter().map(|(row, _)| *row).collect();
-    for (row, reason) in misfits {
-        let (place, bytes) = origin(row);
-        // Records of a wrong width that stand before row `row` have `before` <= row.
-        let at = decoded
-            .malformed
-            .partition_point(|other| other.before <= row);
-        let malformed = Malformed {
-            before: row,
-            place,
-            reason,
-            bytes,
-        };
-        decoded.malformed.insert(at, malformed);
-    }
-    decoded.remove(&rows);
 }
 
 /// Decodes one column; an empty field is null, and a misfit is told and left null.

@@ -9,7 +9,7 @@ use std::fmt;
 use bumpalo::Bump;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::{Decoded, Layout, Malformed, Place, TimeFrom, time_of};
+use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, time_of};
 use crate::column::{Column, Columns, DataType};
 use crate::source::Records;
 
@@ -31,7 +31,12 @@ impl Decoder {
     }
 
     /// Decodes some records; blank lines are no records.
-    pub fn decode<'a>(&mut self, records: &Records<'a>, arena: &'a Bump) -> Decoded<'a> {
+    pub fn decode<'a>(
+        &mut self,
+        records: &Records<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
         let fields = &self.layout.schema.fields;
         let mut decoded = Decoded::default();
         decoded.columns.columns = fields
@@ -46,17 +51,21 @@ impl Decoder {
                     let object = lines.bytes[start..end].trim_ascii();
                     start = end + 1;
                     if !object.is_empty() {
-                        self.decode_object(object, Place::Line(line), None, arena, &mut decoded);
+                        let origin = (Place::Line(line), object);
+                        self.decode_object(origin, None, arena, &mut decoded);
                     }
                 }
             }
             Records::Messages(messages) => {
                 for message in messages {
                     let place = Place::Offset(message.partition, message.offset);
-                    let object = message.value.unwrap_or(b"null");
-                    self.decode_object(object, place, message.timestamp, arena, &mut decoded);
+                    let origin = (place, message.value.unwrap_or(b"null"));
+                    self.decode_object(origin, message.timestamp, arena, &mut decoded);
                 }
             }
+        }
+        if origins == Origins::Forget {
+            decoded.origins.clear();
         }
         decoded
     }
@@ -64,8 +73,7 @@ impl Decoder {
     /// Adds one row, or one malformed record and no row.
     fn decode_object<'a>(
         &mut self,
-        object: &'a [u8],
-        place: Place,
+        (place, object): Origin<'a>,
         record_time: Option<i64>,
         arena: &'a Bump,
         decoded: &mut Decoded<'a>,
@@ -77,6 +85,7 @@ impl Decoder {
         match read {
             Ok(time) => {
                 decoded.times.push(time);
+                decoded.origins.push((place, object));
                 decoded.columns.rows += 1;
             }
             Err(reason) => {

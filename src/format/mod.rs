@@ -64,12 +64,27 @@ pub enum Decoder {
 
 impl Decoder {
     /// Decodes the wanted columns of some records; text that had to be unescaped lives in `arena`.
-    pub fn decode<'a>(&mut self, records: &Records<'a>, arena: &'a Bump) -> Decoded<'a> {
+    /// Each row's origin is kept only where `origins` says so.
+    pub fn decode<'a>(
+        &mut self,
+        records: &Records<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
         match self {
-            Decoder::Delimited(decoder) => decoder.decode(records, arena),
-            Decoder::Json(decoder) => decoder.decode(records, arena),
+            Decoder::Delimited(decoder) => decoder.decode(records, origins, arena),
+            Decoder::Json(decoder) => decoder.decode(records, origins, arena),
         }
     }
+}
+
+/// Whether to keep where each row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origins {
+    /// For rows that may have to be named or written elsewhere.
+    Keep,
+    /// For speed.
+    Forget,
 }
 
 /// Some records by column, and those that do not fit.
@@ -79,9 +94,14 @@ pub struct Decoded<'a> {
     pub columns: Columns<'a>,
     /// Their event times in ms since 1970, UTC, one a row.
     pub times: Vec<i64>,
+    /// Where each row stands and its bytes, one a row; empty unless it was to be kept.
+    pub origins: Vec<Origin<'a>>,
     /// The records that do not fit, in their order.
     pub malformed: Vec<Malformed<'a>>,
 }
+
+/// Where a record stands, and its bytes as they came.
+pub type Origin<'a> = (Place, &'a [u8]);
 
 /// A record that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +134,44 @@ impl fmt::Display for Place {
     }
 }
 
-impl Decoded<'_> {
+impl<'a> Decoded<'a> {
+    /// Moves rows that turned out not to fit from the columns to the malformed records, in the
+    /// order of the source. `misfits` may name a row more than once: its first reason counts.
+    pub fn refuse(
+        &mut self,
+        mut misfits: Vec<(usize, String)>,
+        origin: impl Fn(usize) -> Origin<'a>,
+    ) {
+        if misfits.is_empty() {
+            return;
+        }
+        misfits.sort_by_key(|(row, _)| *row); // stable
+        misfits.dedup_by_key(|(row, _)| *row);
+        let rows: Vec<usize> = misfits.iter().map(|(row, _)| *row).collect();
+        for (row, reason) in misfits {
+            let (place, bytes) = origin(row);
+            // Malformed records that stand before row `row` have `before` <= `row`.
+            let at = self.malformed.partition_point(|other| other.before <= row);
+            let malformed = Malformed {
+                before: row,
+                place,
+                reason,
+                bytes,
+            };
+            self.malformed.insert(at, malformed);
+        }
+        self.remove(&rows);
+    }
+
+    /// Drops the rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.columns.rows = rows;
+        self.times.truncate(rows);
+        self.origins.truncate(rows);
+        let columns = self.columns.columns.iter_mut();
+        columns.for_each(|column| column.truncate(rows));
+    }
+
     /// Removes the rows `misfits` (ascending) from the columns and their times, and counts
     /// `before` of each malformed record anew.
     fn remove(&mut self, misfits: &[usize]) {
@@ -132,6 +189,7 @@ impl Decoded<'_> {
             }
         }
         retain_rows(&mut self.times, &keep);
+        retain_rows(&mut self.origins, &keep);
         self.columns.rows -= misfits.len();
         for malformed in &mut self.malformed {
             if malformed.before > first {

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Batch, Lines, Polled, Records, Source};
 use crate::error::{Error, Result};
+use crate::format::schema::SAMPLE;
 use crate::interrupt::Interrupt;
 
 /// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
@@ -140,16 +141,15 @@ impl FileSource {
         }
     }
 
-    /// Reads ahead until `records` lines are there, the input ends, or a pipe falls silent.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `stopped` on a signal.
-    pub fn gather(&mut self, records: usize, interrupt: &Interrupt) -> Result<()> {
+    /// Reads ahead until `records` lines are there, the input ends, or a pipe falls silent after
+    /// its first record.
+    fn gather(&mut self, records: usize, interrupt: &Interrupt) -> Result<()> {
         let mut heard = Instant::now();
-        while !self.ended && heard.elapsed() < PATIENCE {
+        while !self.ended {
             interrupt.check()?;
             let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.filled]).count();
-            if lines >= records || self.filled >= LONGEST_RECORD {
+            let silent = lines > 0 && heard.elapsed() >= PATIENCE;
+            if lines >= records || silent || self.filled >= LONGEST_RECORD {
                 break;
             }
             self.make_room()?;
@@ -158,6 +158,15 @@ impl FileSource {
             }
         }
         Ok(())
+    }
+
+    /// Gives the last record of an input that has ended the newline that it may lack.
+    fn end_last_record(&mut self) {
+        if self.ended && self.filled > 0 && self.buffer[self.filled - 1] != b'\n' {
+            self.buffer.truncate(self.filled);
+            self.buffer.push(b'\n');
+            self.filled += 1;
+        }
     }
 
     fn wait_and_read(&mut self, interrupt: &Interrupt) -> Result<()> {
@@ -265,6 +274,17 @@ impl Source for FileSource {
         1
     }
 
+    fn sample(&mut self, interrupt: &Interrupt) -> Result<Option<Records<'_>>> {
+        self.gather(SAMPLE, interrupt)?;
+        self.end_last_record();
+        let whole = match self.ended {
+            true => self.filled,
+            false => self.whole_records(),
+        };
+        let (bytes, first_line) = (&self.buffer[..whole], self.line);
+        Ok((whole > 0).then_some(Records::Lines(Lines { bytes, first_line })))
+    }
+
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         if self.handed > 0 {
             let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.handed]).count();
@@ -291,11 +311,7 @@ impl Source for FileSource {
         }
         if self.ended && whole < self.filled {
             // The last record has no newline, or a quote in it is not closed.
-            if self.buffer[self.filled - 1] != b'\n' {
-                self.buffer.truncate(self.filled);
-                self.buffer.push(b'\n');
-                self.filled += 1;
-            }
+            self.end_last_record();
             whole = self.filled;
         }
         self.handed = whole;
@@ -351,7 +367,9 @@ mod tests {
 
     #[test]
     fn every_byte_is_handed_over_once_in_whole_lines() {
-        let text: String = (0..60_000).map(|n| format!("{n},{}\n", n * n)).collect();
+        let text: String = (0..60_000_u64)
+            .map(|n| format!("{n},{}\n", n * n))
+            .collect();
         let batches = batches(&text, Framing::Lines);
         assert!(batches.len() > 2);
         assert!(batches.iter().all(|(_, bytes)| bytes.ends_with('\n')));

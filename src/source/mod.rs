@@ -8,11 +8,19 @@ pub mod file;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::interrupt::Interrupt;
 
 /// Something that records are read from.
 pub trait Source {
     /// Returns the number of partitions; batches name them `0..partitions()`.
     fn partitions(&self) -> usize;
+
+    /// Waits for the first records and returns them without consuming them, so that types can be
+    /// inferred; `None` where the source ends before any.
+    ///
+    /// # Errors
+    /// As [`Source::poll`], and `stopped` on a signal.
+    fn sample(&mut self, interrupt: &Interrupt) -> Result<Option<Records<'_>>>;
 
     /// Returns what comes next, waiting at most `timeout` for it.
     ///

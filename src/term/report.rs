@@ -104,6 +104,11 @@ impl Report {
         self.status(format!("{label} {}", line.as_ref()));
     }
 
+    /// Prints what was asked for on stderr, such as statistics; with `-q`, too.
+    pub fn result(&self, line: impl AsRef<str>) {
+        self.line(line.as_ref());
+    }
+
     /// Says why the run ends.
     pub fn error(&self, error: &Error) {
         for line in error.lines() {

@@ -1,0 +1,142 @@
+//! Opens what a person named as input, and finds out what its records look like.
+
+use std::path::Path;
+
+use crate::cli::Context;
+use crate::column::{Field, Schema};
+use crate::error::{Error, Result};
+use crate::format::delimited::{self, parse_header};
+use crate::format::{Decoder, Layout, json, schema};
+use crate::source::file::{FileSource, Framing};
+use crate::source::{Lines, Records, Source};
+
+/// The delimiter of CSV.
+const COMMA: u8 = b',';
+
+/// An input that is open, with the columns of its records.
+pub(crate) struct Input {
+    /// Where the records come from; none is consumed yet.
+    pub source: Box<dyn Source>,
+    /// Their columns.
+    pub schema: Schema,
+    /// How they are written.
+    pub notation: Notation,
+    /// Whether records carry a timestamp of their own.
+    pub record_times: bool,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notation {
+    /// CSV.
+    Delimited,
+    /// One JSON object a line or a message.
+    Json,
+}
+
+impl Notation {
+    /// Returns the decoder of a layout.
+    pub fn decoder(self, layout: Layout) -> Decoder {
+        match self {
+            Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(layout, COMMA)),
+            Notation::Json => Decoder::Json(json::Decoder::new(layout)),
+        }
+    }
+}
+
+/// Opens a file, or stdin where `path` is `None`. `declared` are the columns of `--schema`.
+pub(crate) fn open_file(
+    path: Option<&Path>,
+    declared: Option<Schema>,
+    context: &Context,
+) -> Result<Input> {
+    let mut source = match path {
+        Some(path) => FileSource::open(path)?,
+        None => FileSource::stdin()?,
+    };
+    let interrupt = &context.interrupt;
+    let (notation, schema) = match source.peek(interrupt)? {
+        None => {
+            return Err(Error::data(format!("`{}` is empty", source.name()))
+                .hint("a CSV begins with a line that names its columns"));
+        }
+        Some(b'{') => {
+            source.set_framing(Framing::Lines);
+            let schema = match declared {
+                Some(schema) => schema,
+                None => match source.sample(interrupt)? {
+                    Some(records) => schema::infer_json(&records),
+                    None => Schema::default(),
+                },
+            };
+            (Notation::Json, schema)
+        }
+        Some(_) => {
+            source.set_framing(Framing::Delimited(COMMA));
+            let header = source.take_header(interrupt)?;
+            let name = source.name();
+            let names = parse_header(&header, COMMA).map_err(|error| error.during(format!("reading `{name}`, line 1")))?;
+            let schema = delimited_schema(&mut source, names, declared, context)?;
+            (Notation::Delimited, schema)
+        }
+    };
+    tell_schema(&schema, context);
+    Ok(Input {
+        source: Box::new(source),
+        schema,
+        notation,
+        record_times: false,
+    })
+}
+
+/// Takes the declared types by name, known ones for the workshop's columns, and infers the rest.
+fn delimited_schema(
+    source: &mut FileSource,
+    names: Vec<String>,
+    declared: Option<Schema>,
+    context: &Context,
+) -> Result<Schema> {
+    if let Some(declared) = &declared
+        && let Some(unknown) = declared.fields.iter().find(|field| !names.contains(&field.name))
+    {
+        return Err(Error::usage(format!(
+            "`--schema` declares column `{}`, which the header has not",
+            unknown.name
+        ))
+        .hint(format!("there are {}", names.join(", "))));
+    }
+    let declared_type = |name: &str| {
+        let declared = declared.as_ref()?;
+        declared.index_of(name).map(|index| declared.fields[index].data_type)
+    };
+    let all_known = names
+        .iter()
+        .all(|name| declared_type(name).or_else(|| schema::known_type(name)).is_some());
+    // A slow pipe need not be waited for where nothing has to be inferred.
+    let nothing = Records::Lines(Lines { bytes: b"", first_line: 1 });
+    let inferred = match all_known {
+        true => schema::infer_delimited(&names, COMMA, &nothing),
+        false => {
+            let sample = source.sample(&context.interrupt)?;
+            schema::infer_delimited(&names, COMMA, sample.as_ref().unwrap_or(&nothing))
+        }
+    };
+    let fields = inferred.fields.into_iter().map(|field| Field {
+        data_type: declared_type(&field.name).unwrap_or(field.data_type),
+        name: field.name,
+    });
+    Ok(Schema {
+        fields: fields.collect(),
+    })
+}
+
+/// Says with `-v` which types were taken, in the words of `--schema`.
+fn tell_schema(schema: &Schema, context: &Context) {
+    if context.report.is_verbose() {
+        let fields = schema.fields.iter();
+        let fields: Vec<String> = fields
+            .map(|field| format!("{} {}", field.name, field.data_type))
+            .collect();
+        context.report.detail(format!("schema: {}", fields.join(", ")));
+    }
+}

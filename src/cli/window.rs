@@ -1,0 +1,264 @@
+//! `k window`: flags → plan → node, and the account at the end.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use console::Term;
+
+use crate::cli::Context;
+use crate::cli::endpoint::{Endpoint, stdin_is_input};
+use crate::cli::input::{self, Input};
+use crate::engine::trigger::Trigger;
+use crate::engine::window::Aligned;
+use crate::error::{Error, Result};
+use crate::format::{TimeUnit, schema};
+use crate::node::{Node, Options as NodeOptions, summary};
+use crate::plan::{Plan, Query};
+use crate::sink::Sink;
+use crate::sink::table::TableSink;
+use crate::sink::text::{Notation, TextSink};
+use crate::term::units::{format_plural, parse_duration, parse_positive_duration};
+
+/// Aggregate records over event-time windows, from a file, a pipe or a topic.
+///
+/// Times come from a column, not from the clock. The watermark is the highest time seen less
+/// `--out-of-order`, and says that nothing below it is expected; every well-formed record moves
+/// it, filtered ones too. A window `[start, end)` closes when the watermark reaches its end; its
+/// row leaves once `--grace` has passed, too. The end of a file or pipe closes every window.
+/// A record whose windows have all closed and passed their grace is expired: it is dropped, and
+/// counted in the summary.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
+  k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
+  k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
+pub(super) struct Options {
+    #[command(flatten)]
+    windows: WindowOptions,
+
+    /// Read from a file, a topic, or `-` for stdin [default: a pipe on stdin, else topic mono_signal]
+    #[arg(long, value_name = "SOURCE")]
+    from: Option<Endpoint>,
+
+    /// Write to a file, or `-` for stdout.
+    #[arg(long, value_name = "SINK", default_value = "-")]
+    to: Endpoint,
+
+    /// Group by these columns or expressions; none: one group.
+    #[arg(long, value_name = "COLUMN,…")]
+    by: Option<String>,
+
+    /// Compute these: count, sum, min, max, avg, each with `as NAME` if wished.
+    #[arg(long, value_name = "AGGREGATE,…", default_value = "count")]
+    agg: String,
+
+    /// Count only records for which this holds: `disposition = 'connected' and duration > 60000`.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+
+    /// Take the event time from this column, or from `@record`, a topic's own timestamp
+    /// [default: event_time or start_timestamp if there, else @record]
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+
+    /// The unit of a time column of integers.
+    #[arg(long, value_enum, default_value = "ms", value_name = "UNIT")]
+    time_unit: TimeUnit,
+
+    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
+    #[arg(long, value_name = "COLUMNS")]
+    schema: Option<String>,
+
+    /// Let the watermark stay this far behind the highest event time.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    out_of_order: i64,
+
+    /// Keep records that come this late after their window's end, and its row as long.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    grace: i64,
+
+    /// Let a partition that is at its end hold the watermark back no longer than this.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    idle: i64,
+
+    /// When rows leave.
+    #[arg(long, value_enum, default_value = "final", value_name = "WHEN")]
+    emit: Trigger,
+
+    /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Count malformed records instead of ending at the first.
+    #[arg(long)]
+    skip_bad: bool,
+
+    /// Put the account as one line of JSON at the end of stderr.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    stats: Option<Stats>,
+
+    /// Write the account as one line of JSON to a file.
+    #[arg(long, value_name = "FILE")]
+    stats_to: Option<PathBuf>,
+}
+
+/// Where in event time: exactly one window.
+#[derive(Debug, clap::Args)]
+#[group(id = "window", required = true, multiple = false, args = ["tumbling", "hopping"])]
+struct WindowOptions {
+    /// Windows of this size, one after the other.
+    #[arg(long, value_name = "SIZE", value_parser = parse_positive_duration)]
+    tumbling: Option<i64>,
+
+    /// Windows of this size that start every ADVANCE, which need not divide the size.
+    #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
+    hopping: Option<(i64, i64)>,
+
+    /// Shift the windows' starts by this much.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    align: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stats {
+    Json,
+}
+
+fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
+    let (size, advance) = text
+        .split_once(',')
+        .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
+    Ok((parse_positive_duration(size)?, parse_positive_duration(advance)?))
+}
+
+impl WindowOptions {
+    fn windows(&self) -> Result<Aligned> {
+        let windows = match (self.tumbling, self.hopping) {
+            (Some(size), _) => Aligned::tumbling(size),
+            (_, Some((size, advance))) => Aligned::hopping(size, advance),
+            _ => Err(Error::usage("a window is missing").hint("add one, such as `--tumbling 10s`")),
+        };
+        Ok(windows?.aligned_at(self.align))
+    }
+}
+
+pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+    let query = options.query()?;
+    let mut input = options.open(context)?;
+    let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
+    let sink = options.sink(&plan)?;
+    options.run(&plan, input, sink, context)
+}
+
+impl Options {
+    fn query(&self) -> Result<Query> {
+        Ok(Query {
+            filter: self.filter.clone(),
+            by: self.by.clone(),
+            aggregates: self.agg.clone(),
+            time: self.time.clone(),
+            time_unit: self.time_unit,
+            windows: self.windows.windows()?,
+            grace_ms: self.grace,
+            out_of_order_ms: self.out_of_order,
+            trigger: self.emit,
+        })
+    }
+
+    fn open(&self, context: &Context) -> Result<Input> {
+        let declared = self.schema.as_deref().map(schema::parse_declaration).transpose()?;
+        let default = || match stdin_is_input() {
+            true => Endpoint::Pipe,
+            false => Endpoint::Topic("mono_signal".to_owned()),
+        };
+        match self.from.clone().unwrap_or_else(default) {
+            Endpoint::Pipe => input::open_file(None, declared, context),
+            Endpoint::File(path) => input::open_file(Some(&path), declared, context),
+            Endpoint::Topic(_) => todo!(),
+        }
+    }
+
+    /// Opens the sink; a file is created only now that the plan is known to be right.
+    fn sink(&self, plan: &Plan) -> Result<Box<dyn Sink>> {
+        let header = plan.header();
+        match &self.to {
+            Endpoint::Pipe => {
+                let terminal = io::stdout().is_terminal();
+                let format = self.format.unwrap_or(match terminal {
+                    true => Format::Table,
+                    false => Format::Csv,
+                });
+                let terminal = terminal.then(Term::stdout);
+                Ok(writer_sink("stdout", io::stdout(), format, header, terminal))
+            }
+            Endpoint::File(path) => {
+                let name = format!("`{}`", path.display());
+                let output = File::create(path)
+                    .map_err(|source| Error::io(format!("write {name}"), source))?;
+                let json = path.extension().is_some_and(|ending| ending != "csv");
+                let format = self.format.unwrap_or(match json {
+                    true => Format::Json,
+                    false => Format::Csv,
+                });
+                Ok(writer_sink(&name, output, format, header, None))
+            }
+            Endpoint::Topic(_) => todo!(),
+        }
+    }
+
+    fn run(&self, plan: &Plan, mut input: Input, sink: Box<dyn Sink>, context: &Context) -> Result<()> {
+        let decoder = input.notation.decoder(plan.layout.clone());
+        let options = NodeOptions {
+            skip_bad: self.skip_bad,
+            idle: Duration::from_millis(self.idle.unsigned_abs()),
+        };
+        let partitions = input.source.partitions();
+        let mut node = Node::new(plan, decoder, partitions, sink, options, &context.interrupt)?;
+        let ended = node.run(input.source.as_mut());
+        let (account, watermark) = (*node.account(), node.watermark());
+        if ended.as_ref().is_err_and(|error| error.remedy() == crate::error::Remedy::ClosedPipe) {
+            return ended;
+        }
+        for line in summary::lines(&account, watermark) {
+            context.report.status(line);
+        }
+        if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {
+            context.report.warning(format!(
+                "{} lie before 1980: is the unit right? See `--time-unit s|ms|us`",
+                format_plural(account.before_1980, "event time")
+            ));
+        }
+        let stats = summary::json(&account, watermark);
+        if let Some(path) = &self.stats_to {
+            std::fs::write(path, format!("{stats}\n"))
+                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
+        }
+        if self.stats.is_some() {
+            context.report.result(&stats);
+        }
+        ended
+    }
+}
+
+fn writer_sink<W: Write + 'static>(
+    name: &str,
+    output: W,
+    format: Format,
+    header: crate::sink::Header,
+    terminal: Option<Term>,
+) -> Box<dyn Sink> {
+    match format {
+        Format::Table => Box::new(TableSink::new(output, &header, terminal)),
+        Format::Csv => Box::new(TextSink::new(name, output, Notation::Csv, header)),
+        Format::Json => Box::new(TextSink::new(name, output, Notation::Json, header)),
+    }
+}

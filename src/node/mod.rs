@@ -1,0 +1,242 @@
+//! The consumer → process → producer node: alone knows source, engine and sink, and moves time.
+//!
+//! Comes in: batches of a source. Goes out: rows in a sink, and the account of every record.
+
+pub mod summary;
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use bumpalo::Bump;
+
+use crate::column::Column;
+use crate::engine::account::Account;
+use crate::engine::operator::{Input, Operator};
+use crate::engine::pane::Panes;
+use crate::error::{Error, Result};
+use crate::expression::{Expression, RowError};
+use crate::format::{Decoded, Decoder, Malformed, Origins};
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::sink::Sink;
+use crate::source::{Batch, Polled, Source};
+
+/// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
+const POLL: Duration = Duration::from_millis(50);
+/// How often open windows are drawn for a person.
+const REDRAW: Duration = Duration::from_millis(250);
+
+/// How a node runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether malformed records are counted instead of ending the run.
+    pub skip_bad: bool,
+    /// How long a partition that is at its end holds the watermark back.
+    pub idle: Duration,
+}
+
+/// What became of a batch.
+enum Step {
+    /// The engine has taken it in.
+    Done,
+    /// It holds malformed records, or expressions fail over these rows: nothing was taken in.
+    Refused(Vec<(usize, String)>),
+}
+
+/// A windowed aggregation from one source to one sink, in memory.
+pub struct Node<'n> {
+    plan: &'n Plan,
+    decoder: Decoder,
+    operator: Operator,
+    sink: Box<dyn Sink + 'n>,
+    options: Options,
+    interrupt: &'n Interrupt,
+    panes: Panes,
+    arena: Bump,
+}
+
+impl<'n> Node<'n> {
+    /// Returns a node that has read nothing yet.
+    ///
+    /// # Errors
+    /// `usage` when the plan does not fit.
+    pub fn new(
+        plan: &'n Plan,
+        decoder: Decoder,
+        partitions: usize,
+        sink: Box<dyn Sink + 'n>,
+        options: Options,
+        interrupt: &'n Interrupt,
+    ) -> Result<Self> {
+        Ok(Node {
+            plan,
+            decoder,
+            operator: plan.operator(partitions)?,
+            sink,
+            options,
+            interrupt,
+            panes: Panes::default(),
+            arena: Bump::new(),
+        })
+    }
+
+    /// Returns where every record went so far.
+    pub fn account(&self) -> &Account {
+        self.operator.account()
+    }
+
+    /// Returns how far event time has come, over all partitions.
+    pub fn watermark(&self) -> i64 {
+        self.operator.watermarks().combined()
+    }
+
+    /// Reads the source to its end and writes every row.
+    ///
+    /// # Errors
+    /// Those of source and sink; `data` at a malformed record, unless they are skipped; `stopped`
+    /// after a signal. Rows of windows that are still open are then not written.
+    pub fn run(&mut self, source: &mut dyn Source) -> Result<()> {
+        let ended = self.read(source);
+        if ended.is_ok() {
+            self.operator.on_end(&mut self.panes);
+            self.write()?;
+        }
+        // The rows of windows that have closed are out in any case.
+        let flushed = self.sink.flush();
+        ended.and(flushed)
+    }
+
+    fn read(&mut self, source: &mut dyn Source) -> Result<()> {
+        let mut heard = vec![Instant::now(); source.partitions()];
+        let mut drawn = Instant::now();
+        let name = source.name();
+        loop {
+            self.interrupt.check()?;
+            match source.poll(POLL)? {
+                Polled::Batch(batch) => {
+                    heard[batch.partition] = Instant::now();
+                    let mut arena = std::mem::take(&mut self.arena);
+                    let processed = self.process(&batch, &name, &arena);
+                    arena.reset();
+                    self.arena = arena;
+                    self.write()?; // also what was due before a malformed record
+                    processed?;
+                }
+                Polled::Pending => {}
+                Polled::End => return Ok(()),
+            }
+            self.mark_idle(source, &heard);
+            self.write()?;
+            if self.sink.wants_open() && drawn.elapsed() >= REDRAW {
+                self.draw_open()?;
+                drawn = Instant::now();
+            }
+        }
+    }
+
+    /// Decodes a batch, evaluates the plan's expressions by column, and hands it to the engine.
+    fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
+        let mut decoded = self.decoder.decode(&batch.records, Origins::Forget, arena);
+        let misfits = match self.step(batch.partition, &decoded, arena) {
+            Step::Done => return Ok(()),
+            Step::Refused(misfits) => misfits,
+        };
+        // Some record does not fit: rare, so only now are the places of rows looked for.
+        if !misfits.is_empty() {
+            decoded = self.decoder.decode(&batch.records, Origins::Keep, arena);
+            let origins = decoded.origins.clone();
+            decoded.refuse(misfits, |row| origins[row]);
+        }
+        let stop = self.account_malformed(&mut decoded, source);
+        decoded.malformed.clear();
+        self.step(batch.partition, &decoded, arena);
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// Counts the malformed records; where they end the run, keeps the rows before the first of
+    /// them and returns the error to end with.
+    fn account_malformed(&mut self, decoded: &mut Decoded<'_>, source: &str) -> Option<Error> {
+        if self.options.skip_bad {
+            decoded.malformed.iter().for_each(|_| self.operator.on_malformed());
+            return None;
+        }
+        let first = decoded.malformed.first()?;
+        let (rows, error) = (first.before, refusal(first, source));
+        self.operator.on_malformed();
+        decoded.truncate(rows);
+        Some(error)
+    }
+
+    /// Hands the rows to the engine, unless some record does not fit.
+    fn step<'a>(&mut self, partition: usize, decoded: &Decoded<'a>, arena: &'a Bump) -> Step {
+        let columns = &decoded.columns;
+        let plan = self.plan;
+        let mut errors = Vec::new();
+        let selected = plan.filter.as_ref().map(|filter| {
+            let selection = filter.select(columns, arena);
+            errors.extend(selection.errors);
+            selection.rows
+        });
+        let mut evaluate = |expression: &'n Expression| {
+            let evaluated = expression.evaluate(columns, arena);
+            // What a filtered record would have given does not matter.
+            let counts = |error: &RowError| selected.as_ref().is_none_or(|rows| rows[error.row]);
+            errors.extend(evaluated.errors.into_iter().filter(counts));
+            evaluated.column
+        };
+        let by = plan.by.iter().map(|item| evaluate(&item.expression));
+        let keys: Vec<Cow<'_, Column<'a>>> = by.collect();
+        let arguments = plan.aggregates.iter().map(|aggregate| aggregate.argument.as_ref());
+        let arguments: Vec<Option<Cow<'_, Column<'a>>>> =
+            arguments.map(|argument| argument.map(&mut evaluate)).collect();
+        if !errors.is_empty() || !decoded.malformed.is_empty() {
+            let misfits = errors.into_iter().map(|error| (error.row, error.reason));
+            return Step::Refused(misfits.collect());
+        }
+        let input = Input {
+            partition,
+            times: &decoded.times,
+            selected: selected.as_deref(),
+            keys: &keys,
+            arguments: &arguments,
+        };
+        self.operator.on_batch(&input, &mut self.panes);
+        Step::Done
+    }
+
+    /// A partition that is at its end and has been silent holds event time back no more; of the
+    /// others the one furthest behind is read first.
+    fn mark_idle(&mut self, source: &mut dyn Source, heard: &[Instant]) {
+        for (partition, heard) in heard.iter().enumerate() {
+            let idle = source.at_end(partition) && heard.elapsed() >= self.options.idle;
+            if idle != self.operator.watermarks().is_idle(partition) {
+                self.operator.on_idle(partition, idle, &mut self.panes);
+            }
+        }
+        if heard.len() > 1
+            && let Some(partition) = self.operator.watermarks().furthest_behind()
+        {
+            source.prefer(partition);
+        }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if self.panes.is_empty() {
+            return Ok(());
+        }
+        self.sink.write(&self.panes)?;
+        self.panes.clear();
+        self.sink.flush()
+    }
+
+    fn draw_open(&mut self) -> Result<()> {
+        let mut open = Panes::default();
+        self.operator.open_panes(&mut open);
+        self.sink.show_open(&open)
+    }
+}
+
+fn refusal(malformed: &Malformed<'_>, source: &str) -> Error {
+    Error::data(format!("{source}, {}: {}", malformed.place, malformed.reason))
+        .hint("skip and count such records with `--skip-bad`")
+}

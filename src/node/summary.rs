@@ -1,0 +1,105 @@
+//! What a run did, for a person and for a program.
+
+use serde_json::json;
+
+use crate::engine::account::Account;
+use crate::engine::watermark::{BEGINNING, END};
+use crate::term::units::{
+    DAY, HOUR, MINUTE, SECOND, format_count, format_duration, format_plural, format_time,
+};
+
+/// Returns the summary's lines: where every record went, by record and by record × window, and
+/// what grace would have kept the expired ones.
+pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
+    let Account { windows, .. } = account;
+    let mut lines = vec![format!(
+        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered → {}; watermark {}",
+        format_plural(account.records(), "record"),
+        format_count(account.on_time),
+        format_count(account.late),
+        format_count(account.expired),
+        format_count(account.malformed),
+        format_count(account.filtered),
+        format_plural(account.rows, "row"),
+        shown_watermark(watermark),
+    )];
+    lines.push(format!(
+        "record × window: {} on time, {} late, {} expired",
+        format_count(windows.on_time),
+        format_count(windows.late),
+        format_count(windows.expired),
+    ));
+    if account.expired > 0 {
+        lines.push(format!(
+            "`--grace {}` would have kept every expired record",
+            format_duration(rounded_up(account.grace_needed_ms))
+        ));
+    }
+    lines
+}
+
+/// Returns the account as one line of JSON; times in ms since 1970, UTC, the watermark null
+/// before the first record and "end" at the end of a bounded input.
+pub fn json(account: &Account, watermark: i64) -> String {
+    let watermark = match watermark {
+        BEGINNING => serde_json::Value::Null,
+        END => json!("end"),
+        at => json!(at),
+    };
+    json!({
+        "in": account.records(),
+        "on_time": account.on_time,
+        "late": account.late,
+        "expired": account.expired,
+        "malformed": account.malformed,
+        "filtered": account.filtered,
+        "panes": account.rows,
+        "watermark": watermark,
+    })
+    .to_string()
+}
+
+fn shown_watermark(watermark: i64) -> String {
+    match watermark {
+        BEGINNING => "not set".to_owned(),
+        END => "at the end".to_owned(),
+        at => format_time(at),
+    }
+}
+
+/// Rounds a duration up to one that a person would type: two leading digits of its unit.
+fn rounded_up(ms: i64) -> i64 {
+    let unit = [DAY, HOUR, MINUTE, SECOND, 1]
+        .into_iter()
+        .find(|&unit| ms >= unit)
+        .unwrap_or(1);
+    let step = if ms >= 100 * unit { 10 * unit } else { unit };
+    (ms / step + i64::from(ms % step > 0)).saturating_mul(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grace_that_is_named_suffices_and_is_short() {
+        for (needed, named) in [(1, 1), (999, 1_000), (1_001, 2_000), (61_000, 120_000)] {
+            assert_eq!(rounded_up(needed), named, "{needed}");
+        }
+        assert_eq!(rounded_up(850), 850);
+    }
+
+    #[test]
+    fn every_record_is_in_the_sum() {
+        let account = Account {
+            on_time: 5,
+            late: 1,
+            expired: 2,
+            grace_needed_ms: 2_500,
+            ..Account::default()
+        };
+        let lines = lines(&account, END);
+        assert!(lines[0].starts_with("8 records in = 5 on time + 1 late + 2 expired"));
+        assert_eq!(lines[2], "`--grace 3s` would have kept every expired record");
+    }
+}

@@ -1,0 +1,223 @@
+//! The plan of a windowed aggregation, which flags (and later ksql text) build.
+//!
+//! Comes in: a [`Query`] as typed and the [`Schema`] of the input. Goes out: a [`Plan`], checked:
+//! every column exists, every type fits, before the first record is processed.
+
+use crate::column::{DataType, Schema};
+use crate::engine::aggregate::Function;
+use crate::engine::operator::{Operator, Settings};
+use crate::engine::trigger::Trigger;
+use crate::engine::window::Aligned;
+use crate::error::{Error, Result};
+use crate::expression::{Call, Expression, Item, parse_calls, parse_list};
+use crate::format::{Layout, TimeFrom, TimeUnit};
+use crate::sink::Header;
+
+/// A windowed aggregation as typed; all durations in ms.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Which records count: an expression of type boolean.
+    pub filter: Option<String>,
+    /// The grouping expressions, separated by commas; `None` for one group.
+    pub by: Option<String>,
+    /// The aggregates, separated by commas: `count, sum(duration) as total`.
+    pub aggregates: String,
+    /// The event time's column, `@record` for the record's own timestamp, or `None` for the default.
+    pub time: Option<String>,
+    /// The unit of a `bigint` time column.
+    pub time_unit: TimeUnit,
+    /// Where: the windows.
+    pub windows: Aligned,
+    /// For how long after its end a window takes late records.
+    pub grace_ms: i64,
+    /// How far the watermark stays behind the highest event time.
+    pub out_of_order_ms: i64,
+    /// When rows leave.
+    pub trigger: Trigger,
+}
+
+/// A windowed aggregation over records of a known schema.
+#[derive(Debug)]
+pub struct Plan {
+    /// What of each record is decoded.
+    pub layout: Layout,
+    /// Which records count; `None` for all.
+    pub filter: Option<Expression>,
+    /// The grouping expressions.
+    pub by: Vec<Item>,
+    /// What is computed.
+    pub aggregates: Vec<Aggregate>,
+    windows: Aligned,
+    grace_ms: i64,
+    out_of_order_ms: i64,
+    trigger: Trigger,
+}
+
+/// One aggregate of a plan.
+#[derive(Debug)]
+pub struct Aggregate {
+    /// The name of its column in the result.
+    pub name: String,
+    /// Which function.
+    pub function: Function,
+    /// What it is computed over; `None` for `count(*)`.
+    pub argument: Option<Expression>,
+}
+
+impl Query {
+    /// Checks the query against the columns of its input. `record_times` says whether the input's
+    /// records carry a timestamp of their own, as those of a topic do.
+    ///
+    /// # Errors
+    /// `usage` for an unknown column, a type that does not fit, a missing event time, or two
+    /// result columns of one name.
+    pub fn plan(&self, schema: Schema, record_times: bool) -> Result<Plan> {
+        let filter = self.filter.as_deref();
+        let filter = filter.map(|text| Expression::parse_condition(text, &schema)).transpose()?;
+        let by = self.by.as_deref();
+        let by = by.map_or(Ok(Vec::new()), |text| parse_list(text, &schema))?;
+        let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
+        let aggregates = calls.map(|call| aggregate(call, &self.aggregates));
+        let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
+        let time = self.event_time(&schema, record_times)?;
+
+        let mut wanted: Vec<usize> = Vec::new();
+        let arguments = aggregates.iter().filter_map(|aggregate| aggregate.argument.as_ref());
+        let expressions = filter.iter().chain(by.iter().map(|item| &item.expression));
+        for expression in expressions.chain(arguments) {
+            wanted.extend_from_slice(expression.columns());
+        }
+        if let TimeFrom::Column(index, _) = time {
+            wanted.push(index);
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+
+        let plan = Plan {
+            layout: Layout { schema, wanted, time },
+            filter,
+            by,
+            aggregates,
+            windows: self.windows,
+            grace_ms: self.grace_ms,
+            out_of_order_ms: self.out_of_order_ms,
+            trigger: self.trigger,
+        };
+        plan.check_names()?;
+        Ok(plan)
+    }
+
+    /// Takes the named column, else `event_time` (a join's result) or `start_timestamp` if there,
+    /// else the record's own timestamp.
+    fn event_time(&self, schema: &Schema, record_times: bool) -> Result<TimeFrom> {
+        let no_record_times = || {
+            Error::usage("the records of a file or pipe carry no timestamp of their own")
+                .hint(format!("name a column with `--time`; there are {}", schema.names()))
+        };
+        let index = match self.time.as_deref() {
+            Some("@record") if record_times => return Ok(TimeFrom::Record),
+            Some("@record") => return Err(no_record_times()),
+            Some(name) => schema.index_of(name).ok_or_else(|| {
+                Error::usage(format!("unknown column `{name}` in `--time`"))
+                    .hint(format!("there are {}", schema.names()))
+            })?,
+            None => {
+                let mut defaults = ["event_time", "start_timestamp"].into_iter();
+                match defaults.find_map(|name| schema.index_of(name)) {
+                    Some(index) => index,
+                    None if record_times => return Ok(TimeFrom::Record),
+                    None => {
+                        return Err(Error::usage("no event time: there is no column `start_timestamp`")
+                            .hint(format!("name a column with `--time`; there are {}", schema.names())));
+                    }
+                }
+            }
+        };
+        let field = &schema.fields[index];
+        match field.data_type {
+            DataType::Bigint | DataType::Text => Ok(TimeFrom::Column(index, self.time_unit)),
+            other => Err(Error::usage(format!(
+                "column `{}` is a {other}; an event time is a bigint or ISO 8601 text",
+                field.name
+            ))),
+        }
+    }
+}
+
+fn aggregate(call: Call, text: &str) -> Result<Aggregate> {
+    let span = call.span;
+    let wrong = |error: Error| error.at(text, span.start, span.end);
+    let function = Function::named(&call.function).ok_or_else(|| {
+        let known: Vec<&str> = Function::ALL.into_iter().map(|(name, _)| name).collect();
+        wrong(Error::usage(format!("unknown aggregate `{}`", call.function)))
+            .hint(format!("there are {}", known.join(", ")))
+    })?;
+    if call.distinct {
+        return Err(wrong(Error::usage(format!("`{}` takes no `distinct`", call.function))));
+    }
+    if call.arguments.len() > 1 {
+        return Err(wrong(Error::usage(format!("`{}` takes one argument", call.function))));
+    }
+    let argument = call.arguments.into_iter().next();
+    let data_type = argument.as_ref().map(Expression::data_type);
+    function.accumulator(data_type).map_err(wrong)?;
+    let name = call.alias.unwrap_or_else(|| match &argument {
+        Some(argument) => format!("{}_{}", function.name(), column_name(argument)),
+        None => function.name().to_owned(),
+    });
+    Ok(Aggregate {
+        name,
+        function,
+        argument,
+    })
+}
+
+/// Returns an expression's text as part of a column's name: letters, digits and underscores.
+fn column_name(expression: &Expression) -> String {
+    let text = expression.to_string();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join("_")
+}
+
+impl Plan {
+    /// Returns an operator that computes the plan over `partitions` partitions.
+    ///
+    /// # Errors
+    /// `usage` as [`Query::plan`] would have said already.
+    pub fn operator(&self, partitions: usize) -> Result<Operator> {
+        let aggregates = self.aggregates.iter().map(|aggregate| {
+            let argument = aggregate.argument.as_ref().map(Expression::data_type);
+            aggregate.function.accumulator(argument)
+        });
+        let settings = Settings {
+            windows: self.windows,
+            grace_ms: self.grace_ms,
+            out_of_order_ms: self.out_of_order_ms,
+            trigger: self.trigger,
+            aggregates: aggregates.collect::<Result<_>>()?,
+        };
+        Ok(Operator::new(settings, partitions))
+    }
+
+    /// Returns the names of the result's columns.
+    pub fn header(&self) -> Header {
+        Header {
+            keys: self.by.iter().map(|item| item.name.clone()).collect(),
+            values: self.aggregates.iter().map(|aggregate| aggregate.name.clone()).collect(),
+        }
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let header = self.header();
+        let mut names: Vec<&str> = header.names().collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::usage(format!("two columns of the result are named `{}`", pair[0]))
+                .hint("give one another name with `as`")),
+            None => Ok(()),
+        }
+    }
+}

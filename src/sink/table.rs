@@ -1,0 +1,168 @@
+//! A table for a person: rows as they come, and below them the open windows, drawn anew.
+//!
+//! Rows are never held back, so widths come from the header and the first rows and only grow.
+
+use std::io::Write;
+
+use console::{Alignment, Term, measure_text_width, pad_str, style};
+
+use super::{Header, Sink};
+use crate::column::{Value, ValueRef};
+use crate::engine::pane::{Pane, Panes};
+use crate::error::{Error, Result};
+use crate::term::units::format_time;
+
+/// Rows as aligned columns on stdout.
+pub struct TableSink<W> {
+    output: W,
+    names: Vec<String>,
+    /// How many columns at the front are times or keys; the others are values, right-aligned.
+    keys: usize,
+    widths: Vec<usize>,
+    terminal: Option<Term>,
+    header_written: bool,
+    /// How many lines of open windows stand at the bottom of the screen.
+    drawn: usize,
+}
+
+impl<W: Write> TableSink<W> {
+    /// Returns a table on `output`; with a `terminal`, which must show the same, open windows are
+    /// drawn below the rows.
+    pub fn new(output: W, header: &Header, terminal: Option<Term>) -> Self {
+        let names: Vec<String> = header.names().map(str::to_owned).collect();
+        let widths = names.iter().map(|name| measure_text_width(name)).collect();
+        TableSink {
+            output,
+            keys: 2 + header.keys.len(),
+            names,
+            widths,
+            terminal,
+            header_written: false,
+            drawn: 0,
+        }
+    }
+
+    fn cells(pane: Pane<'_>) -> Vec<String> {
+        let window = [pane.window.start, pane.window.end].map(format_time);
+        let values = pane.key().chain(pane.values.iter().map(Value::as_ref));
+        window.into_iter().chain(values.map(shown)).collect()
+    }
+
+    fn widen(&mut self, cells: &[String]) {
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(measure_text_width(cell));
+        }
+    }
+
+    fn line(&self, cells: &[String]) -> String {
+        let mut line = String::new();
+        for (nth, (cell, &width)) in cells.iter().zip(&self.widths).enumerate() {
+            let alignment = match nth < self.keys {
+                true => Alignment::Left,
+                false => Alignment::Right,
+            };
+            if nth > 0 {
+                line.push_str("  ");
+            }
+            line.push_str(&pad_str(cell, width, alignment, None));
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+
+    fn erase_open(&mut self) -> Result<()> {
+        if let Some(terminal) = &self.terminal
+            && self.drawn > 0
+        {
+            terminal.clear_last_lines(self.drawn).map_err(unwritable)?;
+        }
+        self.drawn = 0;
+        Ok(())
+    }
+
+    fn write_header(&mut self) -> Result<()> {
+        if !self.header_written {
+            self.header_written = true;
+            let header = self.line(&self.names);
+            writeln!(self.output, "{header}").map_err(unwritable)?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for TableSink<W> {
+    fn write(&mut self, panes: &Panes) -> Result<()> {
+        if panes.is_empty() {
+            return Ok(());
+        }
+        self.erase_open()?;
+        let rows: Vec<Vec<String>> = panes.iter().map(Self::cells).collect();
+        rows.iter().for_each(|cells| self.widen(cells));
+        self.write_header()?;
+        for cells in rows {
+            let line = self.line(&cells);
+            writeln!(self.output, "{line}").map_err(unwritable)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.erase_open()?;
+        self.write_header()?;
+        self.output.flush().map_err(unwritable)
+    }
+
+    fn wants_open(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    fn show_open(&mut self, open: &Panes) -> Result<()> {
+        self.erase_open()?;
+        let Some(terminal) = &self.terminal else {
+            return Ok(());
+        };
+        let (height, width) = terminal.size();
+        let room = usize::from(height).saturating_sub(4).max(1);
+        let rows: Vec<Vec<String>> = open.iter().take(room).map(Self::cells).collect();
+        rows.iter().for_each(|cells| self.widen(cells));
+        self.write_header()?;
+        for cells in &rows {
+            let line = format!("{}  open", self.line(cells));
+            let line = console::truncate_str(&line, width.into(), "…");
+            writeln!(self.output, "{}", style(line).dim()).map_err(unwritable)?;
+        }
+        self.drawn = rows.len();
+        if open.len() > rows.len() {
+            let more = format!("… and {} more open rows", open.len() - rows.len());
+            writeln!(self.output, "{}", style(more).dim()).map_err(unwritable)?;
+            self.drawn += 1;
+        }
+        self.output.flush().map_err(unwritable)
+    }
+}
+
+fn unwritable(source: std::io::Error) -> Error {
+    Error::io("write the table", source)
+}
+
+/// Returns a value for a person: null as such, doubles with at most three decimals.
+fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "null".to_owned(),
+        ValueRef::Integer(value) => value.to_string(),
+        ValueRef::Double(value) if value.abs() < 1e15 => {
+            let text = format!("{value:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        ValueRef::Double(value) => value.to_string(),
+        ValueRef::Boolean(value) => value.to_string(),
+        ValueRef::Text(text) => text.chars().flat_map(printable).collect(),
+    }
+}
+
+/// A control character in the data must not move the cursor.
+fn printable(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = (!c.is_control()).then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}

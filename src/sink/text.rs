@@ -1,0 +1,208 @@
+//! CSV and JSON lines.
+
+use std::io::Write;
+
+use super::{Header, Sink};
+use crate::column::ValueRef;
+use crate::engine::pane::{Pane, Panes};
+use crate::error::{Error, Result};
+
+/// How a row becomes text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// RFC 4180 with a header; null is an empty field, times are ms since 1970, UTC.
+    Csv,
+    /// One JSON object a line; times are ms since 1970, UTC.
+    Json,
+}
+
+/// Rows as text lines.
+pub struct TextSink<W> {
+    name: String,
+    output: W,
+    notation: Notation,
+    header: Header,
+    /// `"window_start":`, … escaped once.
+    members: Vec<Vec<u8>>,
+    header_written: bool,
+    lines: Vec<u8>,
+}
+
+impl<W: Write> TextSink<W> {
+    /// Returns a sink that writes to `output`, called `name` in errors.
+    pub fn new(name: impl Into<String>, output: W, notation: Notation, header: Header) -> Self {
+        let member = |name: &str| {
+            let mut member = Vec::new();
+            push_json(&mut member, ValueRef::Text(name));
+            member.push(b':');
+            member
+        };
+        TextSink {
+            name: name.into(),
+            output,
+            notation,
+            members: header.names().map(member).collect(),
+            header,
+            header_written: false,
+            lines: Vec::new(),
+        }
+    }
+
+    fn push_row(&mut self, pane: Pane<'_>) {
+        let (notation, lines) = (self.notation, &mut self.lines);
+        let window = [pane.window.start, pane.window.end];
+        let window = window.map(|at| ValueRef::Integer(at.into()));
+        let values = pane.values.iter().map(crate::column::Value::as_ref);
+        let row = window.into_iter().chain(pane.key()).chain(values);
+        for (nth, (value, member)) in row.zip(&self.members).enumerate() {
+            match notation {
+                Notation::Csv => {
+                    if nth > 0 {
+                        lines.push(b',');
+                    }
+                    push_csv(lines, value);
+                }
+                Notation::Json => {
+                    lines.push(if nth > 0 { b',' } else { b'{' });
+                    lines.extend_from_slice(member);
+                    push_json(lines, value);
+                }
+            }
+        }
+        lines.extend_from_slice(match notation {
+            Notation::Csv => b"\n",
+            Notation::Json => b"}\n",
+        });
+    }
+
+    fn push_header(&mut self) {
+        if self.header_written || self.notation == Notation::Json {
+            return;
+        }
+        self.header_written = true;
+        for (nth, name) in self.header.names().enumerate() {
+            if nth > 0 {
+                self.lines.push(b',');
+            }
+            push_csv(&mut self.lines, ValueRef::Text(name));
+        }
+        self.lines.push(b'\n');
+    }
+
+    fn write_lines(&mut self) -> Result<()> {
+        let written = self.output.write_all(&self.lines);
+        self.lines.clear();
+        written.map_err(|source| Error::io(format!("write {}", self.name), source))
+    }
+}
+
+impl<W: Write> Sink for TextSink<W> {
+    fn write(&mut self, panes: &Panes) -> Result<()> {
+        /// Rows are handed on before they fill more than this.
+        const MOST: usize = 256 << 10;
+        self.push_header();
+        for pane in panes.iter() {
+            self.push_row(pane);
+            if self.lines.len() >= MOST {
+                self.write_lines()?;
+            }
+        }
+        self.write_lines()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.push_header();
+        self.write_lines()?;
+        let flushed = self.output.flush();
+        flushed.map_err(|source| Error::io(format!("write {}", self.name), source))
+    }
+}
+
+/// Appends a value as a CSV field.
+pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => {}
+        ValueRef::Text(text) => push_csv_text(line, text.as_bytes()),
+        value => push_plain(line, value),
+    }
+}
+
+/// An empty text is quoted: without quotes it would be null.
+fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
+    let quoted = text.is_empty()
+        || memchr::memchr3(b',', b'"', b'\n', text).is_some()
+        || memchr::memchr(b'\r', text).is_some();
+    if !quoted {
+        line.extend_from_slice(text);
+        return;
+    }
+    line.push(b'"');
+    for &byte in text {
+        if byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(byte);
+    }
+    line.push(b'"');
+}
+
+/// Appends a value as JSON.
+pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => line.extend_from_slice(b"null"),
+        ValueRef::Text(text) => {
+            // Writing text to a vector cannot fail.
+            serde_json::to_writer(line, text).unwrap_or(());
+        }
+        value => push_plain(line, value),
+    }
+}
+
+/// Appends a number or a boolean; every double is written so that reading gives it back.
+fn push_plain(line: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Integer(value) => {
+            line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        }
+        ValueRef::Double(value) if value.is_finite() => {
+            line.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        }
+        ValueRef::Boolean(true) => line.extend_from_slice(b"true"),
+        ValueRef::Boolean(false) => line.extend_from_slice(b"false"),
+        // JSON and SQL have no word for an infinite or undefined number.
+        ValueRef::Double(_) | ValueRef::Null | ValueRef::Text(_) => {
+            line.extend_from_slice(b"null");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(value: ValueRef<'_>) -> String {
+        let mut line = Vec::new();
+        push_csv(&mut line, value);
+        String::from_utf8(line).expect("UTF-8")
+    }
+
+    #[test]
+    fn csv_fields_come_back_as_they_were() {
+        for text in ["", "plain", "a,b", "say \"so\"", "two\nlines", "cr\r", "café"] {
+            let line = format!("{},x\n", csv(ValueRef::Text(text)));
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(line.as_bytes());
+            let record = reader.records().next().expect("a record").expect("CSV");
+            assert_eq!(&record[0], text);
+        }
+        assert_eq!(csv(ValueRef::Null), "");
+    }
+
+    #[test]
+    fn doubles_come_back_as_they_were() {
+        for value in [0.1, 85843.5, 1e300, -0.0, 3.0] {
+            assert_eq!(csv(ValueRef::Double(value)).parse(), Ok(value));
+        }
+    }
+}
