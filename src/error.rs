@@ -42,7 +42,11 @@ pub enum Remedy {
 /// assert_eq!(error.lines().len(), 3);
 /// ```
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+/// Boxed, so that a `Result` stays small where nothing goes wrong.
+#[derive(Debug)]
+struct Details {
     remedy: Remedy,
     message: String,
     snippet: Option<Snippet>,
@@ -61,14 +65,14 @@ struct Snippet {
 
 impl Error {
     fn new(remedy: Remedy, message: impl Into<String>) -> Self {
-        Error {
+        Error(Box::new(Details {
             remedy,
             message: message.into(),
             snippet: None,
             during: Vec::new(),
             hints: Vec::new(),
             source: None,
-        }
+        }))
     }
 
     /// Returns an error about something typed wrongly: a flag, an expression, a column's name.
@@ -121,19 +125,19 @@ impl Error {
     /// Marks the bytes `start..end` of `text` as the wrong part, shown with carets.
     pub fn at(mut self, text: &str, start: usize, end: usize) -> Self {
         let text = text.to_owned();
-        self.snippet = Some(Snippet { text, start, end });
+        self.0.snippet = Some(Snippet { text, start, end });
         self
     }
 
     /// Adds what was being done, from the inside out: "reading topic `t`, partition 2".
     pub fn during(mut self, doing: impl Into<String>) -> Self {
-        self.during.push(doing.into());
+        self.0.during.push(doing.into());
         self
     }
 
     /// Adds what a person can do next; names only commands that exist.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.0.hints.push(hint.into());
         self
     }
 
@@ -142,18 +146,18 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// Returns what a caller can do about it.
     pub fn remedy(&self) -> Remedy {
-        self.remedy
+        self.0.remedy
     }
 
     /// Returns the exit status of a process that ends with this error.
     pub fn exit_status(&self) -> u8 {
-        match self.remedy {
+        match self.0.remedy {
             Remedy::Retype => 2,
             Remedy::Stopped(signal) => 128 + signal as u8,
             Remedy::ClosedPipe => 0,
@@ -164,21 +168,21 @@ impl Error {
     /// Returns the error as lines for a terminal, at most eight; the first begins with `error: `.
     /// Empty for a closed pipe and for a run that a person stopped.
     pub fn lines(&self) -> Vec<String> {
-        if matches!(self.remedy, Remedy::ClosedPipe | Remedy::Stopped(_)) {
+        if matches!(self.0.remedy, Remedy::ClosedPipe | Remedy::Stopped(_)) {
             return Vec::new();
         }
-        let mut lines: Vec<String> = format!("error: {}", self.message)
+        let mut lines: Vec<String> = format!("error: {}", self.0.message)
             .lines()
             .map(str::to_owned)
             .collect();
-        if let Some(snippet) = &self.snippet {
+        if let Some(snippet) = &self.0.snippet {
             lines.extend(snippet.lines());
         }
-        lines.extend(self.during.iter().map(|doing| format!("  while {doing}")));
-        if self.remedy == Remedy::Bug {
+        lines.extend(self.0.during.iter().map(|doing| format!("  while {doing}")));
+        if self.0.remedy == Remedy::Bug {
             lines.push("hint: this is a fault of `k`; please report it".to_owned());
         }
-        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
         lines.truncate(8);
         lines
     }
@@ -205,13 +209,14 @@ impl Snippet {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
+        self.0
+            .source
             .as_deref()
             .map(|source| source as &(dyn std::error::Error + 'static))
     }

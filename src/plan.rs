@@ -73,7 +73,9 @@ impl Query {
     /// result columns of one name.
     pub fn plan(&self, schema: Schema, record_times: bool) -> Result<Plan> {
         let filter = self.filter.as_deref();
-        let filter = filter.map(|text| Expression::parse_condition(text, &schema)).transpose()?;
+        let filter = filter
+            .map(|text| Expression::parse_condition(text, &schema))
+            .transpose()?;
         let by = self.by.as_deref();
         let by = by.map_or(Ok(Vec::new()), |text| parse_list(text, &schema))?;
         let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
@@ -82,7 +84,9 @@ impl Query {
         let time = self.event_time(&schema, record_times)?;
 
         let mut wanted: Vec<usize> = Vec::new();
-        let arguments = aggregates.iter().filter_map(|aggregate| aggregate.argument.as_ref());
+        let arguments = aggregates
+            .iter()
+            .filter_map(|aggregate| aggregate.argument.as_ref());
         let expressions = filter.iter().chain(by.iter().map(|item| &item.expression));
         for expression in expressions.chain(arguments) {
             wanted.extend_from_slice(expression.columns());
@@ -94,7 +98,11 @@ impl Query {
         wanted.dedup();
 
         let plan = Plan {
-            layout: Layout { schema, wanted, time },
+            layout: Layout {
+                schema,
+                wanted,
+                time,
+            },
             filter,
             by,
             aggregates,
@@ -111,8 +119,9 @@ impl Query {
     /// else the record's own timestamp.
     fn event_time(&self, schema: &Schema, record_times: bool) -> Result<TimeFrom> {
         let no_record_times = || {
-            Error::usage("the records of a file or pipe carry no timestamp of their own")
-                .hint(format!("name a column with `--time`; there are {}", schema.names()))
+            Error::usage("the records of a file or pipe carry no timestamp of their own").hint(
+                format!("name a column with `--time`; there are {}", schema.names()),
+            )
         };
         let index = match self.time.as_deref() {
             Some("@record") if record_times => return Ok(TimeFrom::Record),
@@ -127,8 +136,13 @@ impl Query {
                     Some(index) => index,
                     None if record_times => return Ok(TimeFrom::Record),
                     None => {
-                        return Err(Error::usage("no event time: there is no column `start_timestamp`")
-                            .hint(format!("name a column with `--time`; there are {}", schema.names())));
+                        return Err(Error::usage(
+                            "no event time: there is no column `start_timestamp`",
+                        )
+                        .hint(format!(
+                            "name a column with `--time`; there are {}",
+                            schema.names()
+                        )));
                     }
                 }
             }
@@ -149,14 +163,23 @@ fn aggregate(call: Call, text: &str) -> Result<Aggregate> {
     let wrong = |error: Error| error.at(text, span.start, span.end);
     let function = Function::named(&call.function).ok_or_else(|| {
         let known: Vec<&str> = Function::ALL.into_iter().map(|(name, _)| name).collect();
-        wrong(Error::usage(format!("unknown aggregate `{}`", call.function)))
-            .hint(format!("there are {}", known.join(", ")))
+        wrong(Error::usage(format!(
+            "unknown aggregate `{}`",
+            call.function
+        )))
+        .hint(format!("there are {}", known.join(", ")))
     })?;
     if call.distinct {
-        return Err(wrong(Error::usage(format!("`{}` takes no `distinct`", call.function))));
+        return Err(wrong(Error::usage(format!(
+            "`{}` takes no `distinct`",
+            call.function
+        ))));
     }
     if call.arguments.len() > 1 {
-        return Err(wrong(Error::usage(format!("`{}` takes one argument", call.function))));
+        return Err(wrong(Error::usage(format!(
+            "`{}` takes one argument",
+            call.function
+        ))));
     }
     let argument = call.arguments.into_iter().next();
     let data_type = argument.as_ref().map(Expression::data_type);
@@ -206,7 +229,11 @@ impl Plan {
     pub fn header(&self) -> Header {
         Header {
             keys: self.by.iter().map(|item| item.name.clone()).collect(),
-            values: self.aggregates.iter().map(|aggregate| aggregate.name.clone()).collect(),
+            values: self
+                .aggregates
+                .iter()
+                .map(|aggregate| aggregate.name.clone())
+                .collect(),
         }
     }
 
@@ -215,8 +242,11 @@ impl Plan {
         let mut names: Vec<&str> = header.names().collect();
         names.sort_unstable();
         match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::usage(format!("two columns of the result are named `{}`", pair[0]))
-                .hint("give one another name with `as`")),
+            Some(pair) => Err(Error::usage(format!(
+                "two columns of the result are named `{}`",
+                pair[0]
+            ))
+            .hint("give one another name with `as`")),
             None => Ok(()),
         }
     }

@@ -55,7 +55,10 @@ pub(crate) fn stdin_is_input() -> bool {
     let status = rustix::fs::fstat(rustix::stdio::stdin());
     status.is_ok_and(|status| {
         let kind = FileType::from_raw_mode(status.st_mode);
-        matches!(kind, FileType::Fifo | FileType::Socket | FileType::RegularFile)
+        matches!(
+            kind,
+            FileType::Fifo | FileType::Socket | FileType::RegularFile
+        )
     })
 }
 
@@ -67,7 +70,10 @@ mod tests {
     fn names_follow_one_rule() {
         let endpoint = |name: &str| name.parse::<Endpoint>().expect("infallible");
         assert_eq!(endpoint("-"), Endpoint::Pipe);
-        assert_eq!(endpoint("mono_signal"), Endpoint::Topic("mono_signal".to_owned()));
+        assert_eq!(
+            endpoint("mono_signal"),
+            Endpoint::Topic("mono_signal".to_owned())
+        );
         assert_eq!(endpoint("topic:a.csv"), Endpoint::Topic("a.csv".to_owned()));
         for file in ["a.csv", "data/x", "b.jsonl", "c.json", "./d"] {
             assert_eq!(endpoint(file), Endpoint::File(file.into()), "{file}");

@@ -75,7 +75,8 @@ pub(crate) fn open_file(
             source.set_framing(Framing::Delimited(COMMA));
             let header = source.take_header(interrupt)?;
             let name = source.name();
-            let names = parse_header(&header, COMMA).map_err(|error| error.during(format!("reading `{name}`, line 1")))?;
+            let names = parse_header(&header, COMMA)
+                .map_err(|error| error.during(format!("reading `{name}`, line 1")))?;
             let schema = delimited_schema(&mut source, names, declared, context)?;
             (Notation::Delimited, schema)
         }
@@ -97,7 +98,10 @@ fn delimited_schema(
     context: &Context,
 ) -> Result<Schema> {
     if let Some(declared) = &declared
-        && let Some(unknown) = declared.fields.iter().find(|field| !names.contains(&field.name))
+        && let Some(unknown) = declared
+            .fields
+            .iter()
+            .find(|field| !names.contains(&field.name))
     {
         return Err(Error::usage(format!(
             "`--schema` declares column `{}`, which the header has not",
@@ -107,13 +111,20 @@ fn delimited_schema(
     }
     let declared_type = |name: &str| {
         let declared = declared.as_ref()?;
-        declared.index_of(name).map(|index| declared.fields[index].data_type)
+        declared
+            .index_of(name)
+            .map(|index| declared.fields[index].data_type)
     };
-    let all_known = names
-        .iter()
-        .all(|name| declared_type(name).or_else(|| schema::known_type(name)).is_some());
+    let all_known = names.iter().all(|name| {
+        declared_type(name)
+            .or_else(|| schema::known_type(name))
+            .is_some()
+    });
     // A slow pipe need not be waited for where nothing has to be inferred.
-    let nothing = Records::Lines(Lines { bytes: b"", first_line: 1 });
+    let nothing = Records::Lines(Lines {
+        bytes: b"",
+        first_line: 1,
+    });
     let inferred = match all_known {
         true => schema::infer_delimited(&names, COMMA, &nothing),
         false => {
@@ -137,6 +148,8 @@ fn tell_schema(schema: &Schema, context: &Context) {
         let fields: Vec<String> = fields
             .map(|field| format!("{} {}", field.name, field.data_type))
             .collect();
-        context.report.detail(format!("schema: {}", fields.join(", ")));
+        context
+            .report
+            .detail(format!("schema: {}", fields.join(", ")));
     }
 }

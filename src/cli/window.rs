@@ -137,7 +137,10 @@ fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
     let (size, advance) = text
         .split_once(',')
         .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
-    Ok((parse_positive_duration(size)?, parse_positive_duration(advance)?))
+    Ok((
+        parse_positive_duration(size)?,
+        parse_positive_duration(advance)?,
+    ))
 }
 
 impl WindowOptions {
@@ -175,7 +178,11 @@ impl Options {
     }
 
     fn open(&self, context: &Context) -> Result<Input> {
-        let declared = self.schema.as_deref().map(schema::parse_declaration).transpose()?;
+        let declared = self
+            .schema
+            .as_deref()
+            .map(schema::parse_declaration)
+            .transpose()?;
         let default = || match stdin_is_input() {
             true => Endpoint::Pipe,
             false => Endpoint::Topic("mono_signal".to_owned()),
@@ -183,7 +190,7 @@ impl Options {
         match self.from.clone().unwrap_or_else(default) {
             Endpoint::Pipe => input::open_file(None, declared, context),
             Endpoint::File(path) => input::open_file(Some(&path), declared, context),
-            Endpoint::Topic(_) => todo!(),
+            Endpoint::Topic(_) => Err(Error::refused("topics come next")),
         }
     }
 
@@ -198,7 +205,13 @@ impl Options {
                     false => Format::Csv,
                 });
                 let terminal = terminal.then(Term::stdout);
-                Ok(writer_sink("stdout", io::stdout(), format, header, terminal))
+                Ok(writer_sink(
+                    "stdout",
+                    io::stdout(),
+                    format,
+                    header,
+                    terminal,
+                ))
             }
             Endpoint::File(path) => {
                 let name = format!("`{}`", path.display());
@@ -211,11 +224,17 @@ impl Options {
                 });
                 Ok(writer_sink(&name, output, format, header, None))
             }
-            Endpoint::Topic(_) => todo!(),
+            Endpoint::Topic(_) => Err(Error::refused("topics come next")),
         }
     }
 
-    fn run(&self, plan: &Plan, mut input: Input, sink: Box<dyn Sink>, context: &Context) -> Result<()> {
+    fn run(
+        &self,
+        plan: &Plan,
+        mut input: Input,
+        sink: Box<dyn Sink>,
+        context: &Context,
+    ) -> Result<()> {
         let decoder = input.notation.decoder(plan.layout.clone());
         let options = NodeOptions {
             skip_bad: self.skip_bad,
@@ -225,7 +244,10 @@ impl Options {
         let mut node = Node::new(plan, decoder, partitions, sink, options, &context.interrupt)?;
         let ended = node.run(input.source.as_mut());
         let (account, watermark) = (*node.account(), node.watermark());
-        if ended.as_ref().is_err_and(|error| error.remedy() == crate::error::Remedy::ClosedPipe) {
+        if ended
+            .as_ref()
+            .is_err_and(|error| error.remedy() == crate::error::Remedy::ClosedPipe)
+        {
             return ended;
         }
         for line in summary::lines(&account, watermark) {

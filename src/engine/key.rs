@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
+use smallvec::SmallVec;
 
 use crate::column::{Column, ValueRef};
 
@@ -111,25 +112,39 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
 }
 
 /// The keys that some open window holds.
+///
+/// A number stays with its key until [`Keys::sweep`], though its last window lets go of it before.
 #[derive(Debug, Default)]
 pub struct Keys {
     hasher: DefaultHashBuilder,
     ids: HashTable<KeyId>,
     keys: Vec<Key>,
     free: Vec<KeyId>,
+    /// Keys that no window may hold any more, or yet.
+    unheld: Vec<KeyId>,
 }
 
-/// One key; created by its first row, dropped when its last window lets go of it.
+/// One key, in one cache line where it is short. Created by its first row, dropped by the sweep
+/// after its last window has let go of it.
 #[derive(Debug, Default)]
 struct Key {
-    bytes: Vec<u8>,
     hash: u64,
+    bytes: SmallVec<[u8; 24]>,
     holders: u32,
+    mark: Mark,
+}
+
+/// What a user of the keys notes beside one; it means nothing when the key is dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Says when the note was taken; 0 for no note.
+    pub generation: u64,
+    /// The note.
+    pub value: u32,
 }
 
 impl Keys {
-    /// Returns the number of a key, a new one if no window holds it yet. Until somebody calls
-    /// [`Keys::hold`], the number lasts only to the next [`Keys::release`].
+    /// Returns the number of a key, a new one if it has none yet.
     #[inline]
     pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
         let hash = self.hasher.hash_one(bytes);
@@ -138,7 +153,7 @@ impl Keys {
             hash,
             |&id| {
                 let key = &keys[id as usize];
-                key.hash == hash && key.bytes == bytes
+                key.hash == hash && key.bytes.as_slice() == bytes
             },
             |&id| keys[id as usize].hash,
         );
@@ -147,14 +162,16 @@ impl Keys {
             Entry::Vacant(vacant) => {
                 let id = self.free.pop().unwrap_or(keys.len() as KeyId);
                 vacant.insert(id);
-                if id as usize == keys.len() {
-                    keys.push(Key::default());
+                let key = Key {
+                    hash,
+                    bytes: SmallVec::from_slice(bytes),
+                    ..Key::default()
+                };
+                match keys.get_mut(id as usize) {
+                    Some(free) => *free = key,
+                    None => keys.push(key),
                 }
-                let key = &mut keys[id as usize];
-                key.bytes.clear();
-                key.bytes.extend_from_slice(bytes);
-                key.hash = hash;
-                key.holders = 0;
+                self.unheld.push(id);
                 id
             }
         }
@@ -165,30 +182,47 @@ impl Keys {
         &self.keys[id as usize].bytes
     }
 
+    /// Returns the note beside a key.
+    #[inline]
+    pub fn mark(&mut self, id: KeyId) -> &mut Mark {
+        &mut self.keys[id as usize].mark
+    }
+
     /// Keeps a key for one more window.
     pub fn hold(&mut self, id: KeyId) {
         self.keys[id as usize].holders += 1;
     }
 
-    /// Lets go of a key for one window; the last one drops it.
+    /// Lets go of a key for one window.
     pub fn release(&mut self, id: KeyId) {
         let key = &mut self.keys[id as usize];
         key.holders -= 1;
         if key.holders == 0 {
-            let hash = key.hash;
-            if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id) {
-                entry.remove();
-            }
-            self.free.push(id);
+            self.unheld.push(id);
         }
     }
 
-    /// Returns how many keys are held.
+    /// Drops the keys that no window holds; their numbers may name others from now on.
+    pub fn sweep(&mut self) {
+        for id in self.unheld.drain(..) {
+            let key = &mut self.keys[id as usize];
+            if key.holders > 0 {
+                continue;
+            }
+            // A key let go of twice since the last sweep is dropped once.
+            if let Ok(entry) = self.ids.find_entry(key.hash, |&other| other == id) {
+                entry.remove();
+                self.free.push(id);
+            }
+        }
+    }
+
+    /// Returns how many keys there are.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Returns whether no key is held.
+    /// Returns whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -256,14 +290,30 @@ mod tests {
     }
 
     #[test]
-    fn a_released_key_makes_room_for_another() {
+    fn a_key_that_is_let_go_of_makes_room_after_the_sweep() {
         let mut keys = Keys::default();
         let first = keys.intern(b"first");
         keys.hold(first);
+        keys.sweep();
         assert_eq!(keys.intern(b"first"), first);
         keys.release(first);
+        assert_eq!(keys.bytes(first), b"first");
+        keys.sweep();
         assert!(keys.is_empty());
         assert_eq!(keys.intern(b"second"), first);
         assert_eq!(keys.bytes(first), b"second");
+    }
+
+    #[test]
+    fn a_key_that_no_window_took_is_swept() {
+        let mut keys = Keys::default();
+        keys.intern(b"expired");
+        let kept = keys.intern(b"kept");
+        keys.hold(kept);
+        keys.release(kept);
+        keys.hold(kept);
+        keys.sweep();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(keys.bytes(kept), b"kept");
     }
 }

@@ -21,3 +21,6 @@ pub mod pane;
 pub mod trigger;
 pub mod watermark;
 pub mod window;
+
+#[cfg(test)]
+mod tests;

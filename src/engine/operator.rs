@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use super::account::Account;
 use super::aggregate::{Accumulator, Slot};
-use super::key::{self, KeyId, Keys};
+use super::key::{self, KeyId, Keys, Mark};
 use super::pane::Panes;
 use super::trigger::Trigger;
 use super::watermark::Watermarks;
@@ -68,6 +68,8 @@ pub struct Operator {
     pending: Pending,
     /// What the last record has changed, latest window first; filled only where changes leave.
     changed: Vec<(Window, Slot)>,
+    /// The keys of the batch, one a row.
+    key_ids: Vec<KeyId>,
     /// The bytes of the last record's key.
     key: Vec<u8>,
 }
@@ -97,25 +99,25 @@ struct OpenWindow {
     slots: HashTable<Slot>,
 }
 
-/// The windows that contain the times `[start, start + advance)`.
+/// The windows that contain the times `[start, start + advance)`, and the slots that keys have
+/// in them. Found anew when a record lies elsewhere or a window leaves.
 #[derive(Debug, Default)]
 struct Nearby {
     start: i64,
-    windows: Vec<(Window, Option<usize>)>,
+    windows: Vec<Window>,
+    /// The slots of the keys met since, `windows.len()` a key; its mark says where they begin.
+    slots: Vec<Slot>,
+    /// Tells the marks of these windows from earlier ones.
+    generation: u64,
 }
+
+/// Stands in [`Nearby::slots`] for a slot that has not been looked for.
+const UNKNOWN: Slot = Slot::MAX;
 
 #[derive(Debug, Default)]
 struct Pending {
     slots: Vec<Slot>,
     rows: Vec<u32>,
-}
-
-/// What became of a record in the best of its windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    OnTime,
-    Late,
-    Expired,
 }
 
 impl Operator {
@@ -134,6 +136,7 @@ impl Operator {
             nearby: Nearby::default(),
             pending: Pending::default(),
             changed: Vec::new(),
+            key_ids: Vec::new(),
             key: Vec::new(),
         }
     }
@@ -142,6 +145,7 @@ impl Operator {
     ///
     /// Its meaning is record by record: how records are cut into batches changes nothing.
     pub fn on_batch(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
+        self.intern_keys(input);
         for row in 0..input.times.len() {
             let at = input.times[row];
             if self.watermarks.observe(input.partition, at) {
@@ -152,24 +156,27 @@ impl Operator {
                 self.account.filtered += 1;
                 continue;
             }
-            self.assign(input, row, at);
+            self.assign(row, at);
             if self.trigger == Trigger::Changes {
                 self.fire_changes(input, panes);
             }
         }
         self.flush(input);
+        self.keys.sweep();
     }
 
     /// Ends the input: every window closes.
     pub fn on_end(&mut self, panes: &mut Panes) {
         self.watermarks.end();
         self.close_due(panes);
+        self.keys.sweep();
     }
 
     /// Marks a partition as idle, or as active again, so that it holds the others back no more.
     pub fn on_idle(&mut self, partition: usize, idle: bool, panes: &mut Panes) {
         if self.watermarks.set_idle(partition, idle) {
             self.close_due(panes);
+            self.keys.sweep();
         }
     }
 
@@ -216,87 +223,89 @@ impl Operator {
         (earliest, self.open.by_end.len())
     }
 
+    /// Returns how many states are held, one for each window and key.
+    pub fn slots_in_use(&self) -> usize {
+        self.slots.keys.len() - self.slots.free.len()
+    }
+
+    /// Finds the numbers of the rows' keys, all in one loop, so that one row's cache misses
+    /// overlap with the next one's. A row that is filtered gets any number.
+    fn intern_keys(&mut self, input: &Input<'_, '_>) {
+        self.key_ids.clear();
+        let rows = input.times.len();
+        if input.keys.is_empty() {
+            let only = self.keys.intern(&[]);
+            self.key_ids.resize(rows, only);
+            return;
+        }
+        for row in 0..rows {
+            if input.selected.is_some_and(|selected| !selected[row]) {
+                self.key_ids.push(0);
+                continue;
+            }
+            self.key.clear();
+            for column in input.keys {
+                key::push(&mut self.key, column, row);
+            }
+            self.key_ids.push(self.keys.intern(&self.key));
+        }
+    }
+
     /// Finds the record's windows, counts its fate, and leaves it pending in each open one.
     #[inline]
-    fn assign(&mut self, input: &Input<'_, '_>, row: usize, at: i64) {
+    fn assign(&mut self, row: usize, at: i64) {
         if !self.nearby.contains(at, self.windows.advance_ms()) {
-            self.find_nearby(at);
+            self.nearby.find(at, self.windows);
         }
+        let key = self.key_ids[row];
+        let first = self.nearby.first_slot(self.keys.mark(key));
         let watermark = self.watermarks.combined();
-        let mut fate = Fate::Expired;
-        let mut any_closed = false;
-        let mut key = None;
+        let (mut any_kept, mut any_closed) = (false, false);
         for nth in 0..self.nearby.windows.len() {
-            let (window, open) = self.nearby.windows[nth];
+            let window = self.nearby.windows[nth];
             if window.end <= at {
                 continue; // an advance that does not divide the size: some windows end in between
             }
-            let closed = watermark >= window.end;
-            any_closed |= closed;
-            if closed && watermark >= window.end.saturating_add(self.grace_ms) {
-                self.account.windows.expired += 1;
-                continue;
-            }
-            match closed {
-                true => self.account.windows.late += 1,
-                false => self.account.windows.on_time += 1,
-            }
-            let key = *key.get_or_insert_with(|| {
-                fate = Fate::OnTime;
-                self.key.clear();
-                for column in input.keys {
-                    key::push(&mut self.key, column, row);
+            if watermark >= window.end {
+                any_closed = true;
+                if watermark >= window.end.saturating_add(self.grace_ms) {
+                    self.account.windows.expired += 1;
+                    continue;
                 }
-                self.keys.intern(&self.key)
-            });
-            let index = open.unwrap_or_else(|| {
-                let index = self.open.open(window, self.grace_ms);
-                self.nearby.windows[nth].1 = Some(index);
-                index
-            });
-            let slot = self.slot(index, key);
+                self.account.windows.late += 1;
+            } else {
+                self.account.windows.on_time += 1;
+            }
+            any_kept = true;
+            let mut slot = self.nearby.slots[first + nth];
+            if slot == UNKNOWN {
+                slot = self.slot(window, key);
+                self.nearby.slots[first + nth] = slot;
+            }
             self.pending.slots.push(slot);
             self.pending.rows.push(row as u32);
             if self.trigger == Trigger::Changes {
                 self.changed.push((window, slot));
             }
         }
-        if fate == Fate::OnTime && any_closed {
-            fate = Fate::Late;
-        }
-        self.count(fate, at);
-    }
-
-    #[inline]
-    fn count(&mut self, fate: Fate, at: i64) {
-        match fate {
-            Fate::OnTime => self.account.on_time += 1,
-            Fate::Late => self.account.late += 1,
-            Fate::Expired => {
-                self.account.expired += 1;
-                let last = self.windows.starting_at(self.windows.last_start(at));
-                let behind = self.watermarks.combined().saturating_sub(last.end);
-                let needed = behind.saturating_add(1);
-                self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
-            }
+        match (any_kept, any_closed) {
+            (true, false) => self.account.on_time += 1,
+            (true, true) => self.account.late += 1,
+            (false, _) => self.count_expired(at),
         }
     }
 
-    #[cold]
-    fn find_nearby(&mut self, at: i64) {
-        let (windows, open) = (self.windows, &self.open.by_end);
-        self.nearby.start = windows.last_start(at);
-        // Windows of the span's first ms are those of all its times, and perhaps some more.
-        let containing = windows.containing(self.nearby.start);
-        self.nearby.windows.clear();
-        self.nearby
-            .windows
-            .extend(containing.map(|window| (window, open.get(&window).copied())));
+    fn count_expired(&mut self, at: i64) {
+        self.account.expired += 1;
+        let last = self.windows.starting_at(self.windows.last_start(at));
+        let behind = self.watermarks.combined().saturating_sub(last.end);
+        let needed = behind.saturating_add(1);
+        self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
     }
 
-    /// Returns the slot of a key in an open window, an empty one the first time.
-    #[inline]
-    fn slot(&mut self, index: usize, key: KeyId) -> Slot {
+    /// Returns the slot of a key in a window, an empty one the first time.
+    fn slot(&mut self, window: Window, key: KeyId) -> Slot {
+        let index = self.open.index_of(window, self.grace_ms);
         let slots = &mut self.slots;
         let window = &mut self.open.all[index];
         let hash = spread(key);
@@ -366,7 +375,7 @@ impl Operator {
             }
             self.slots.free.extend_from_slice(&slots);
             self.open.close(window, index, self.grace_ms);
-            self.nearby.windows.clear();
+            self.nearby.forget();
         }
     }
 
@@ -415,7 +424,11 @@ impl OpenWindows {
         }
     }
 
-    fn open(&mut self, window: Window, grace_ms: i64) -> usize {
+    /// Returns the place of a window, which is opened if it is not open.
+    fn index_of(&mut self, window: Window, grace_ms: i64) -> usize {
+        if let Some(&index) = self.by_end.get(&window) {
+            return index;
+        }
         let index = self.free.pop().unwrap_or(self.all.len());
         if index == self.all.len() {
             self.all.push(OpenWindow::default());
@@ -442,6 +455,31 @@ impl Nearby {
     #[inline]
     fn contains(&self, at: i64, advance_ms: i64) -> bool {
         !self.windows.is_empty() && at >= self.start && at - self.start < advance_ms
+    }
+
+    fn find(&mut self, at: i64, windows: Aligned) {
+        self.start = windows.last_start(at);
+        self.windows.clear();
+        // The windows of the span's first ms are those of all its times, and perhaps some more.
+        self.windows.extend(windows.containing(self.start));
+        self.slots.clear();
+        self.generation += 1;
+    }
+
+    fn forget(&mut self) {
+        self.windows.clear();
+    }
+
+    /// Returns where a key's slots begin.
+    #[inline]
+    fn first_slot(&mut self, mark: &mut Mark) -> usize {
+        if mark.generation != self.generation {
+            mark.generation = self.generation;
+            mark.value = self.slots.len() as u32;
+            self.slots
+                .resize(self.slots.len() + self.windows.len(), UNKNOWN);
+        }
+        mark.value as usize
     }
 }
 

@@ -387,7 +387,7 @@ fn text(bytes: &[u8]) -> Option<Result<&str, &'static str>> {
 }
 
 /// Reads a decimal integer of 64 bits: digits, after at most one `-`.
-#[inline]
+#[inline(always)] // once a value in the tightest loop; the compiler leaves it out of line else
 pub(crate) fn parse_bigint(bytes: &[u8]) -> Option<i64> {
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),

@@ -157,7 +157,10 @@ impl<'n> Node<'n> {
     /// them and returns the error to end with.
     fn account_malformed(&mut self, decoded: &mut Decoded<'_>, source: &str) -> Option<Error> {
         if self.options.skip_bad {
-            decoded.malformed.iter().for_each(|_| self.operator.on_malformed());
+            decoded
+                .malformed
+                .iter()
+                .for_each(|_| self.operator.on_malformed());
             return None;
         }
         let first = decoded.malformed.first()?;
@@ -186,9 +189,13 @@ impl<'n> Node<'n> {
         };
         let by = plan.by.iter().map(|item| evaluate(&item.expression));
         let keys: Vec<Cow<'_, Column<'a>>> = by.collect();
-        let arguments = plan.aggregates.iter().map(|aggregate| aggregate.argument.as_ref());
-        let arguments: Vec<Option<Cow<'_, Column<'a>>>> =
-            arguments.map(|argument| argument.map(&mut evaluate)).collect();
+        let arguments = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| aggregate.argument.as_ref());
+        let arguments: Vec<Option<Cow<'_, Column<'a>>>> = arguments
+            .map(|argument| argument.map(&mut evaluate))
+            .collect();
         if !errors.is_empty() || !decoded.malformed.is_empty() {
             let misfits = errors.into_iter().map(|error| (error.row, error.reason));
             return Step::Refused(misfits.collect());
@@ -237,6 +244,9 @@ impl<'n> Node<'n> {
 }
 
 fn refusal(malformed: &Malformed<'_>, source: &str) -> Error {
-    Error::data(format!("{source}, {}: {}", malformed.place, malformed.reason))
-        .hint("skip and count such records with `--skip-bad`")
+    Error::data(format!(
+        "{source}, {}: {}",
+        malformed.place, malformed.reason
+    ))
+    .hint("skip and count such records with `--skip-bad`")
 }

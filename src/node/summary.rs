@@ -100,6 +100,9 @@ mod tests {
         };
         let lines = lines(&account, END);
         assert!(lines[0].starts_with("8 records in = 5 on time + 1 late + 2 expired"));
-        assert_eq!(lines[2], "`--grace 3s` would have kept every expired record");
+        assert_eq!(
+            lines[2],
+            "`--grace 3s` would have kept every expired record"
+        );
     }
 }

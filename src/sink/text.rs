@@ -188,7 +188,15 @@ mod tests {
 
     #[test]
     fn csv_fields_come_back_as_they_were() {
-        for text in ["", "plain", "a,b", "say \"so\"", "two\nlines", "cr\r", "café"] {
+        for text in [
+            "",
+            "plain",
+            "a,b",
+            "say \"so\"",
+            "two\nlines",
+            "cr\r",
+            "café",
+        ] {
             let line = format!("{},x\n", csv(ValueRef::Text(text)));
             let mut reader = csv::ReaderBuilder::new()
                 .has_headers(false)

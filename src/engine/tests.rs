@@ -1,0 +1,236 @@
+//! The operator against a plain recomputation, and its rules of closing, late and expired.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::account::Account;
+use super::aggregate::Function;
+use super::operator::{Input, Operator, Settings};
+use super::pane::Panes;
+use super::trigger::Trigger;
+use super::window::Aligned;
+use crate::column::{Column, DataType, Value, ValueRef, Values};
+
+/// Records as (partition, event time, caller, argument).
+type Record = (usize, i64, &'static str, i64);
+/// Rows as (window start, window end, caller, count, sum).
+type Row = (i64, i64, String, i128, i128);
+
+fn operator(windows: Aligned, grace_ms: i64, trigger: Trigger, partitions: usize) -> Operator {
+    let count = Function::Count.accumulator(None).expect("a function");
+    let sum = Function::Sum
+        .accumulator(Some(DataType::Bigint))
+        .expect("a function");
+    let settings = Settings {
+        windows,
+        grace_ms,
+        out_of_order_ms: 0,
+        trigger,
+        aggregates: vec![count, sum],
+    };
+    Operator::new(settings, partitions)
+}
+
+fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
+    let mut panes = Panes::default();
+    for run in records.chunk_by(|left, right| left.0 == right.0) {
+        let times: Vec<i64> = run.iter().map(|record| record.1).collect();
+        let callers: Values<&str> = run.iter().map(|record| Some(record.2)).collect();
+        let arguments: Values<i64> = run.iter().map(|record| Some(record.3)).collect();
+        let input = Input {
+            partition: run[0].0,
+            times: &times,
+            selected: None,
+            keys: &[Cow::Owned(Column::Text(callers))],
+            arguments: &[None, Some(Cow::Owned(Column::Bigint(arguments)))],
+        };
+        operator.on_batch(&input, &mut panes);
+    }
+    take(&mut panes, rows);
+}
+
+fn end(operator: &mut Operator, rows: &mut Vec<Row>) {
+    let mut panes = Panes::default();
+    operator.on_end(&mut panes);
+    take(&mut panes, rows);
+}
+
+fn take(panes: &mut Panes, rows: &mut Vec<Row>) {
+    for pane in panes.iter() {
+        let Some(ValueRef::Text(caller)) = pane.key().next() else {
+            panic!("the key is a text");
+        };
+        let [Value::Integer(count), Value::Integer(sum)] = pane.values else {
+            panic!("count and sum are integers");
+        };
+        rows.push((
+            pane.window.start,
+            pane.window.end,
+            caller.to_owned(),
+            *count,
+            *sum,
+        ));
+    }
+    panes.clear();
+}
+
+fn run(mut operator: Operator, records: &[Record], batch: usize) -> (Vec<Row>, Account) {
+    let mut rows = Vec::new();
+    for records in records.chunks(batch) {
+        feed(&mut operator, records, &mut rows);
+    }
+    end(&mut operator, &mut rows);
+    (rows, *operator.account())
+}
+
+fn row(window: (i64, i64), caller: &str, count: i128, sum: i128) -> Row {
+    (window.0, window.1, caller.to_owned(), count, sum)
+}
+
+fn random_records(rng: &mut ChaCha8Rng, disorder: i64) -> Vec<Record> {
+    const CALLERS: [&str; 5] = ["a", "b", "c", "dd", "a longer caller than fits in place"];
+    (0..rng.random_range(1..400))
+        .map(|n| {
+            let at = n * 3 - rng.random_range(0..=disorder);
+            (
+                0,
+                at,
+                CALLERS[rng.random_range(0..5)],
+                rng.random_range(-9..9),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn with_enough_grace_results_equal_a_plain_recomputation() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..200 {
+        let size = rng.random_range(1..60);
+        let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
+        let records = random_records(&mut rng, 50);
+        let mut naive: BTreeMap<(i64, i64, &str), (i128, i128)> = BTreeMap::new();
+        for &(_, at, caller, argument) in &records {
+            for window in windows.containing(at) {
+                let state = naive.entry((window.end, window.start, caller)).or_default();
+                state.0 += 1;
+                state.1 += i128::from(argument);
+            }
+        }
+        let naive: Vec<Row> = naive
+            .into_iter()
+            .map(|((end, start, caller), (count, sum))| row((start, end), caller, count, sum))
+            .collect();
+        let (rows, account) = run(operator(windows, 200, Trigger::Final, 1), &records, 1_000);
+        assert_eq!(rows, naive);
+        assert_eq!(account.expired, 0);
+        assert_eq!(account.records(), records.len() as u64);
+    }
+}
+
+#[test]
+fn batches_of_any_size_mean_the_same() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    for trigger in [Trigger::Final, Trigger::Changes] {
+        for _ in 0..60 {
+            let size = rng.random_range(1..60);
+            let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
+            let grace = rng.random_range(0..30);
+            let records = random_records(&mut rng, 60);
+            let by_one = run(operator(windows, grace, trigger, 1), &records, 1);
+            for batch in [2, 7, 1_000] {
+                let again = run(operator(windows, grace, trigger, 1), &records, batch);
+                assert_eq!(again, by_one, "batches of {batch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_closes_at_its_end_and_leaves_after_its_grace() {
+    let windows = Aligned::tumbling(10).expect("a size");
+    let mut operator = operator(windows, 5, Trigger::Final, 1);
+    let mut rows = Vec::new();
+    feed(
+        &mut operator,
+        &[(0, 3, "a", 1), (0, 10, "a", 1), (0, 9, "a", 1)],
+        &mut rows,
+    );
+    assert_eq!(operator.account().late, 1, "closed at 10, kept until 15");
+    feed(&mut operator, &[(0, 14, "a", 1)], &mut rows);
+    assert_eq!(rows, []);
+    feed(&mut operator, &[(0, 15, "a", 1)], &mut rows);
+    assert_eq!(rows, [row((0, 10), "a", 2, 2)]);
+    feed(&mut operator, &[(0, 9, "a", 1)], &mut rows);
+    assert_eq!(operator.account().expired, 1);
+    assert_eq!(operator.account().grace_needed_ms, 6);
+}
+
+#[test]
+fn a_hopping_record_is_late_while_one_of_its_windows_is_open() {
+    let windows = Aligned::hopping(10, 5).expect("a size");
+    let mut operator = operator(windows, 0, Trigger::Final, 1);
+    feed(
+        &mut operator,
+        &[(0, 12, "a", 1), (0, 7, "a", 1), (0, 4, "a", 1)],
+        &mut Vec::new(),
+    );
+    let account = operator.account();
+    // 7 is in [0, 10), expired, and in [5, 15), open; 4 in [-5, 5) and [0, 10), both expired.
+    assert_eq!((account.on_time, account.late, account.expired), (1, 1, 1));
+    assert_eq!((account.windows.on_time, account.windows.expired), (3, 3));
+}
+
+#[test]
+fn the_slowest_partition_holds_windows_open_until_it_is_idle() {
+    let windows = Aligned::tumbling(10).expect("a size");
+    let mut operator = operator(windows, 0, Trigger::Final, 2);
+    let mut rows = Vec::new();
+    feed(&mut operator, &[(0, 3, "a", 1), (0, 25, "a", 1)], &mut rows);
+    assert_eq!(rows, [], "nothing is known of partition 1");
+    feed(&mut operator, &[(1, 4, "b", 1)], &mut rows);
+    assert_eq!(rows, []);
+    let mut panes = Panes::default();
+    operator.on_idle(1, true, &mut panes);
+    take(&mut panes, &mut rows);
+    assert_eq!(rows, [row((0, 10), "a", 1, 1), row((0, 10), "b", 1, 1)]);
+    feed(&mut operator, &[(1, 9, "b", 1)], &mut rows);
+    assert_eq!(
+        operator.account().expired,
+        1,
+        "the watermark does not go back"
+    );
+}
+
+#[test]
+fn every_change_leaves_one_row_for_each_window() {
+    let windows = Aligned::hopping(10, 5).expect("a size");
+    let records = [(0, 7, "a", 2), (0, 7, "a", 3)];
+    let (rows, account) = run(operator(windows, 0, Trigger::Changes, 1), &records, 10);
+    let expected = [
+        row((0, 10), "a", 1, 2),
+        row((5, 15), "a", 1, 2),
+        row((0, 10), "a", 2, 5),
+        row((5, 15), "a", 2, 5),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(account.rows, 4);
+}
+
+#[test]
+fn memory_follows_the_open_windows() {
+    let windows = Aligned::tumbling(10).expect("a size");
+    let mut operator = operator(windows, 0, Trigger::Final, 1);
+    let mut rows = Vec::new();
+    for at in 0..10_000 {
+        feed(
+            &mut operator,
+            &[(0, at, if at % 2 == 0 { "even" } else { "odd" }, 1)],
+            &mut rows,
+        );
+        assert!(operator.slots_in_use() <= 2 && operator.open_windows().1 <= 1);
+    }
+}
