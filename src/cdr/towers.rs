@@ -25,10 +25,9 @@ pub(super) fn walk(call: &Call, towers: u32, rng: &mut ChaCha8Rng, segments: &mu
     let end = call.end();
     let mut start = call.start;
     let (mut tower, _) = scaled(rng.next_u64(), towers);
-    #[allow(clippy::while_immutable_condition)] // a single tower keeps the call, others break
-    while towers > 1 {
+    loop {
         let dwell = dwell_ms(rng.next_u64());
-        if dwell >= end - start {
+        if towers == 1 || dwell >= end - start {
             break;
         }
         segments.push(Segment {
