@@ -17,6 +17,7 @@ pub mod error;
 pub mod expression;
 pub mod format;
 pub mod interrupt;
+pub mod kafka;
 pub mod node;
 pub mod outlet;
 pub mod pace;

@@ -3,10 +3,14 @@
 //! Each command is one file that turns its flags into checked options and runs them.
 //! Nothing below this folder knows a flag.
 
+mod broker;
 mod completions;
+mod confirm;
 mod endpoint;
 mod r#gen;
 mod input;
+mod listing;
+mod topic;
 mod window;
 
 use std::ffi::OsString;
@@ -52,6 +56,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Gen(r#gen::Options),
+    Topic(topic::Options),
     Completions(completions::Options),
     Window(Box<window::Options>),
 }
@@ -69,6 +74,7 @@ impl Command {
     fn run(self, context: &Context) -> Result<()> {
         match self {
             Command::Gen(options) => r#gen::run(options, context),
+            Command::Topic(options) => topic::run(options, context),
             Command::Completions(options) => completions::run(options, context),
             Command::Window(options) => window::run(*options, context),
         }

@@ -1,7 +1,9 @@
 //! Tests of the built binary: each runs `k` in a temporary folder of its own and looks at
 //! what it wrote, what it said and how it ended. A module per command.
 
+mod broker;
 mod completions;
 mod r#gen;
+mod topic;
 #[allow(dead_code)] // while the commands that use the rest are being added
 mod workdir;

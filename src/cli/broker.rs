@@ -1,0 +1,150 @@
+//! Flags that say where Kafka is, the same for every command that speaks to it.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::kafka::{self, Settings};
+
+/// Where Kafka is and how to speak to it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Kafka")]
+pub(super) struct BrokerOptions {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Take librdkafka properties from a file: a NAME=VALUE a line, `#` begins a comment.
+    #[arg(long = "config", visible_alias = "client-config", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// As [`BrokerOptions`], for commands in which `--config` means something else.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Kafka")]
+pub(super) struct ClientOptions {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Take librdkafka properties from a file: a NAME=VALUE a line, `#` begins a comment.
+    #[arg(long, value_name = "FILE")]
+    client_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+struct Connection {
+    /// Brokers as HOST:PORT,… Without it: K_BROKER, else the running stack, else 127.0.0.1:9092.
+    #[arg(short, long, value_name = "LIST")]
+    broker: Option<String>,
+
+    /// Set a librdkafka property; a secret as NAME=@FILE or NAME=env:VAR.
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    properties: Vec<String>,
+}
+
+impl BrokerOptions {
+    /// Returns the settings that the flags ask for.
+    ///
+    /// # Errors
+    /// `usage` for a property that is not well written or does not exist, `refused` for a file
+    /// that cannot be read.
+    pub fn settings(&self, context: &Context) -> Result<Settings> {
+        self.connection.settings(self.config.as_deref(), context)
+    }
+}
+
+impl ClientOptions {
+    /// As [`BrokerOptions::settings`].
+    pub fn settings(&self, context: &Context) -> Result<Settings> {
+        self.connection
+            .settings(self.client_config.as_deref(), context)
+    }
+}
+
+impl Connection {
+    fn settings(&self, config: Option<&Path>, context: &Context) -> Result<Settings> {
+        let mut properties = Vec::new();
+        if let Some(path) = config {
+            let name = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| Error::io(format!("read `{name}`"), source))?;
+            for (line, text) in (1..).zip(text.lines()) {
+                let text = text.trim();
+                if !text.is_empty() && !text.starts_with('#') {
+                    let property = parse_property(text);
+                    let place = format!("reading `{name}`, line {line}");
+                    properties.push(property.map_err(|error| error.during(place))?);
+                }
+            }
+        }
+        for text in &self.properties {
+            if let Some((name, value)) = text.split_once('=')
+                && is_secret(name)
+                && !value.starts_with('@')
+                && !value.starts_with("env:")
+            {
+                return Err(Error::usage(format!(
+                    "`-X {name}=…` would show the secret to everybody who lists the processes"
+                ))
+                .hint(format!("write `-X {name}=@FILE` or `-X {name}=env:VAR`")));
+            }
+            properties.push(parse_property(text)?);
+        }
+        let brokers = self.brokers(&properties);
+        properties.retain(|(name, _)| !is_broker_list(name));
+        let (report, interrupt) = (context.report.clone(), context.interrupt.clone());
+        Settings::new(brokers, properties, report, interrupt)
+    }
+
+    fn brokers(&self, properties: &[(String, String)]) -> String {
+        let set = || {
+            properties
+                .iter()
+                .rev()
+                .find(|(name, _)| is_broker_list(name))
+        };
+        let environment = || {
+            std::env::var("K_BROKER")
+                .ok()
+                .filter(|list| !list.trim().is_empty())
+        };
+        self.broker
+            .clone()
+            .or_else(|| set().map(|(_, value)| value.clone()))
+            .or_else(environment)
+            .unwrap_or_else(kafka::default_broker)
+    }
+}
+
+fn is_broker_list(name: &str) -> bool {
+    matches!(name, "bootstrap.servers" | "metadata.broker.list")
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.trim();
+    name.ends_with("password") || name.ends_with("secret") || name == "ssl.key.pem"
+}
+
+/// Reads `NAME=VALUE`, and the value from a file or a variable where it says so.
+fn parse_property(text: &str) -> Result<(String, String)> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(Error::usage(format!(
+            "a property is written NAME=VALUE, not `{text}`"
+        )));
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let value = if let Some(path) = value.strip_prefix('@') {
+        std::fs::read_to_string(path)
+            .map_err(|source| Error::io(format!("read `{path}` for property `{name}`"), source))?
+            .trim_end_matches(['\r', '\n'])
+            .to_owned()
+    } else if let Some(variable) = value.strip_prefix("env:") {
+        std::env::var(variable).map_err(|_| {
+            Error::usage(format!(
+                "property `{name}`: the variable `{variable}` is not set"
+            ))
+        })?
+    } else {
+        value.to_owned()
+    };
+    Ok((name.to_owned(), value))
+}

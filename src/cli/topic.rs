@@ -1,0 +1,364 @@
+//! `k topic`: list, create, alter, describe and delete topics.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::broker::{BrokerOptions, ClientOptions};
+use super::confirm::confirm;
+use super::listing::{Format, Kind, Listing, number, number_or_null, text};
+use crate::column::Value;
+use crate::error::{Error, Result};
+use crate::kafka::admin::{Admin, Extent, OffsetInfo, OffsetOf, Topic};
+use crate::term::units;
+
+/// List, create, alter, describe and delete topics.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    List(List),
+    Create(Create),
+    Alter(Alter),
+    Describe(Describe),
+    Delete(Delete),
+}
+
+/// List the topics: partitions, replicas, records.
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Show Kafka's own topics, too.
+    #[arg(long)]
+    internal: bool,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Create topics.
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Their names.
+    #[arg(required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+
+    /// How many partitions.
+    #[arg(short, long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+
+    /// How many brokers keep a copy; default: the broker's.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    replication: Option<i32>,
+
+    /// A setting of the topic, such as `retention.ms=-1`; repeatable.
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+
+    /// It is no error if a topic exists already.
+    #[arg(long)]
+    if_not_exists: bool,
+
+    #[command(flatten)]
+    broker: ClientOptions,
+}
+
+/// Change a topic: more partitions, other settings.
+#[derive(Debug, clap::Args)]
+struct Alter {
+    /// Its name.
+    topic: String,
+
+    /// How many partitions there are to be in all; keys move to other partitions.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+
+    /// A setting of the topic, such as `retention.ms=-1`; repeatable.
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+
+    /// Take a setting back to the broker's default; repeatable.
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+
+    #[command(flatten)]
+    broker: ClientOptions,
+}
+
+/// Describe a topic: for each partition its offsets, records, first and highest timestamp.
+#[derive(Debug, clap::Args)]
+struct Describe {
+    /// Its name.
+    topic: String,
+
+    /// List the topic's settings instead.
+    #[arg(long)]
+    settings: bool,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Delete topics with all their records.
+#[derive(Debug, clap::Args)]
+struct Delete {
+    /// Their names.
+    #[arg(required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+    match options.action {
+        Action::List(options) => list(&options, context),
+        Action::Create(options) => create(&options, context),
+        Action::Alter(options) => alter(&options, context),
+        Action::Describe(options) => describe(&options, context),
+        Action::Delete(options) => delete(&options, context),
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("write NAME=VALUE, such as `retention.ms=-1`".to_owned()),
+    }
+}
+
+/// Returns the partitions of some topics as admin requests take them.
+fn partitions_of<'a>(topics: impl IntoIterator<Item = &'a Topic>) -> Vec<(&'a str, i32)> {
+    let topics = topics.into_iter();
+    topics
+        .flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .map(|partition| (topic.name.as_str(), partition.number))
+        })
+        .collect()
+}
+
+fn list(options: &List, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let mut topics = admin.topics()?;
+    topics.retain(|topic| options.internal || !topic.name.starts_with("__"));
+    let extents = admin.extents(&partitions_of(&topics))?;
+    let mut records: BTreeMap<&str, i64> = BTreeMap::new();
+    for ((topic, _), extent) in &extents {
+        *records.entry(topic).or_default() += extent.records();
+    }
+    let mut listing = Listing::new(&[
+        ("topic", Kind::Text),
+        ("partitions", Kind::Number),
+        ("replication", Kind::Number),
+        ("records", Kind::Number),
+    ]);
+    for topic in &topics {
+        let replicas = topic
+            .partitions
+            .iter()
+            .map(|partition| partition.replicas.len());
+        listing.row([
+            text(topic.name.as_str()),
+            number(topic.partitions.len() as i64),
+            number(replicas.max().unwrap_or(0) as i64),
+            number(records.get(topic.name.as_str()).copied().unwrap_or(0)),
+        ]);
+    }
+    listing.print(options.format)?;
+    if topics.is_empty() {
+        context.report.status("there is no topic yet");
+        context
+            .report
+            .hint("`k topic create` makes one, `k produce` makes and fills one");
+    }
+    Ok(())
+}
+
+fn create(options: &Create, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    for topic in &options.topics {
+        if options.if_not_exists && admin.find_topic(topic)?.is_some() {
+            context
+                .report
+                .status(format!("topic `{topic}` exists already"));
+            continue;
+        }
+        admin.create_topic(
+            topic,
+            options.partitions,
+            options.replication,
+            &options.settings,
+        )?;
+        let partitions = units::format_plural(options.partitions as u64, "partition");
+        context
+            .report
+            .status(format!("created topic `{topic}` with {partitions}"));
+    }
+    Ok(())
+}
+
+fn alter(options: &Alter, context: &Context) -> Result<()> {
+    if options.partitions.is_none() && options.settings.is_empty() && options.unset.is_empty() {
+        return Err(
+            Error::usage("nothing to change").hint("give `--partitions`, `--config` or `--unset`")
+        );
+    }
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let topic = admin.topic(&options.topic)?;
+    if let Some(total) = options.partitions {
+        let now = topic.partitions.len();
+        if (total as usize) < now {
+            return Err(Error::refused(format!(
+                "topic `{}` has {now} partitions; Kafka can add partitions, not take them away",
+                topic.name
+            )));
+        }
+        if total as usize > now {
+            admin.create_partitions(&topic.name, total)?;
+            context
+                .report
+                .status(format!("topic `{}` has {total} partitions now", topic.name));
+            context
+                .report
+                .warning("the records of a key may now be spread over two partitions");
+        }
+    }
+    let set = options
+        .settings
+        .iter()
+        .cloned()
+        .map(|(name, value)| (name, Some(value)));
+    let unset = options.unset.iter().cloned().map(|name| (name, None));
+    let changes: Vec<(String, Option<String>)> = set.chain(unset).collect();
+    if !changes.is_empty() {
+        admin.alter_topic(&topic.name, &changes)?;
+        let count = units::format_plural(changes.len() as u64, "setting");
+        context
+            .report
+            .status(format!("changed {count} of topic `{}`", topic.name));
+    }
+    Ok(())
+}
+
+fn describe(options: &Describe, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let topic = admin.topic(&options.topic)?;
+    if options.settings {
+        return describe_settings(&admin, &topic.name, options.format);
+    }
+    let partitions = partitions_of([&topic]);
+    let extents = admin.extents(&partitions)?;
+    let timestamps = |wanted| -> Result<BTreeMap<i32, i64>> {
+        let found = admin.offsets(&partitions, wanted)?.into_iter();
+        Ok(found
+            .filter(|info: &OffsetInfo| info.offset.is_ok())
+            .map(|info| (info.partition, info.timestamp))
+            .collect())
+    };
+    let firsts = timestamps(OffsetOf::Time(0))?;
+    let highest = timestamps(OffsetOf::MaxTimestamp)?;
+    let mut listing = Listing::new(&[
+        ("partition", Kind::Number),
+        ("leader", Kind::Number),
+        ("replicas", Kind::Text),
+        ("in_sync", Kind::Text),
+        ("first_offset", Kind::Number),
+        ("end_offset", Kind::Number),
+        ("records", Kind::Number),
+        ("first_timestamp", Kind::Time),
+        ("highest_timestamp", Kind::Time),
+    ]);
+    for partition in &topic.partitions {
+        let extent = extents.get(&(topic.name.clone(), partition.number));
+        let offset =
+            |of: fn(&Extent) -> i64| extent.map_or(Value::Null, |extent| number(of(extent)));
+        let timestamp = |of: &BTreeMap<i32, i64>| {
+            of.get(&partition.number)
+                .map_or(Value::Null, |&at| number_or_null(at))
+        };
+        listing.row([
+            number(partition.number),
+            partition.leader.map_or(Value::Null, number),
+            text(joined(&partition.replicas)),
+            text(joined(&partition.in_sync)),
+            offset(|extent| extent.first),
+            offset(|extent| extent.end),
+            offset(Extent::records),
+            timestamp(&firsts),
+            timestamp(&highest),
+        ]);
+    }
+    listing.print(options.format)
+}
+
+fn describe_settings(admin: &Admin, topic: &str, format: Option<Format>) -> Result<()> {
+    let mut listing = Listing::new(&[
+        ("setting", Kind::Text),
+        ("value", Kind::Text),
+        ("set_for_topic", Kind::Text),
+    ]);
+    for setting in admin.topic_settings(topic)? {
+        listing.row([
+            text(setting.name),
+            setting.value.map_or(Value::Null, text),
+            Value::Boolean(!setting.is_default),
+        ]);
+    }
+    listing.print(format)
+}
+
+/// Returns broker numbers as `1 2 3`.
+fn joined(numbers: &[i32]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+    numbers.join(" ")
+}
+
+fn delete(options: &Delete, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    // All of them are looked up first: a slip in the second name must not cost the first topic.
+    let topics = options.topics.iter().map(|name| admin.topic(name));
+    let topics = topics.collect::<Result<Vec<Topic>>>()?;
+    let records: i64 = admin
+        .extents(&partitions_of(&topics))?
+        .values()
+        .map(Extent::records)
+        .sum();
+    let names: Vec<String> = topics
+        .iter()
+        .map(|topic| format!("`{}`", topic.name))
+        .collect();
+    let names = names.join(", ");
+    let noun = if topics.len() == 1 { "topic" } else { "topics" };
+    let records = units::format_plural(records as u64, "record");
+    confirm(
+        &format!("Delete {noun} {names} with {records}?"),
+        options.yes,
+        context,
+    )?;
+    for topic in &topics {
+        admin.delete_topic(&topic.name)?;
+        context
+            .report
+            .status(format!("deleted topic `{}`", topic.name));
+    }
+    Ok(())
+}

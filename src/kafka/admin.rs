@@ -1,0 +1,510 @@
+//! Topics, their settings and offsets, and consumer groups.
+//!
+//! Comes in: names and what is wanted. Goes out: plain descriptions. Every request ends within
+//! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer};
+
+use super::native::Requests;
+pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
+use super::{Context, Failure, Health, PATIENCE, Settings, not_created};
+use crate::error::{Error, Result};
+
+/// The value that stands for "keep for ever" and for "any time ahead".
+const FOREVER: [(&str, &str); 2] = [
+    ("retention.ms", "-1"),
+    ("message.timestamp.after.max.ms", "9223372036854775807"),
+];
+
+/// How long a partition may take to get ready after its topic was created.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// A topic and where its partitions are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// In the order of their numbers, from 0 on.
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition and the brokers that hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// Its number in the topic.
+    pub number: i32,
+    /// The broker that reads and writes go to; `None` while there is none.
+    pub leader: Option<i32>,
+    /// The brokers that hold it.
+    pub replicas: Vec<i32>,
+    /// Those of them that are up to date.
+    pub in_sync: Vec<i32>,
+}
+
+impl Topic {
+    /// Returns whether every partition can be written to.
+    fn is_ready(&self) -> bool {
+        let mut partitions = self.partitions.iter();
+        !self.partitions.is_empty() && partitions.all(|partition| partition.leader.is_some())
+    }
+}
+
+/// What a partition holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The offset of the first record that is still there.
+    pub first: i64,
+    /// The high watermark: one past the last record, transaction markers included.
+    pub end: i64,
+}
+
+impl Extent {
+    /// Returns the number of offsets; in a plain topic, of records.
+    pub fn records(&self) -> i64 {
+        (self.end - self.first).max(0)
+    }
+}
+
+/// A connection for administration.
+pub struct Admin {
+    settings: Settings,
+    client: Arc<BaseProducer<Context>>,
+    health: Arc<Health>,
+}
+
+impl Admin {
+    /// Makes a client; it connects with the first request.
+    ///
+    /// # Errors
+    /// `usage` for properties that do not go together.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let (context, health) = settings.context();
+        let client = settings.config(&[]).create_with_context(context);
+        Ok(Admin {
+            settings: settings.clone(),
+            client: Arc::new(client.map_err(not_created)?),
+            health,
+        })
+    }
+
+    /// Looks after the client while waiting: its errors, a person's signal.
+    fn tick(&self) -> Result<()> {
+        self.settings.interrupt.check()?;
+        self.client.poll(Duration::ZERO);
+        self.settings.check_health(&self.health)
+    }
+
+    /// Sends a request. A time-out is told as what it is: a broker out of reach.
+    fn ask<T>(
+        &self,
+        request: impl FnOnce(&Requests<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let tick = || self.tick();
+        let requests = Requests::new(self.client.client().native_client(), &tick);
+        request(&requests).map_err(|failure| match failure.code() {
+            Some(
+                RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown,
+            ) => self.settings.unreachable(&self.health).into(),
+            _ => failure,
+        })
+    }
+
+    /// Asks for one topic or all. librdkafka has no way to ask that a signal could end, so the
+    /// question is asked on a thread of its own.
+    fn metadata(&self, topic: Option<&str>) -> Result<Vec<(Topic, Option<RDKafkaErrorCode>)>> {
+        let (sender, answer) = mpsc::channel();
+        let client = self.client.clone();
+        let topic = topic.map(str::to_owned);
+        std::thread::spawn(move || {
+            let metadata = client.client().fetch_metadata(topic.as_deref(), PATIENCE);
+            let topics =
+                metadata.map(|metadata| metadata.topics().iter().map(read_topic).collect());
+            sender.send(topics).unwrap_or(()); // nobody waits any more after a signal
+        });
+        loop {
+            match answer.recv_timeout(Duration::from_millis(20)) {
+                Ok(Ok(topics)) => return Ok(topics),
+                Ok(Err(KafkaError::MetadataFetch(_))) => {
+                    return Err(self.settings.unreachable(&self.health));
+                }
+                Ok(Err(error)) => {
+                    return Err(Error::refused(format!("cannot ask for topics: {error}")));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.tick()?,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(Error::bug("the question for topics came to no answer"));
+                }
+            }
+        }
+    }
+
+    /// Returns all topics by name, internal ones too.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn topics(&self) -> Result<Vec<Topic>> {
+        let topics = self.metadata(None)?.into_iter();
+        let mut topics: Vec<Topic> = topics.map(|(topic, _)| topic).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// Returns a topic if it exists.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when it must not be seen or has no valid name.
+    pub fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
+        let Some((topic, error)) = self.metadata(Some(name))?.pop() else {
+            return Ok(None);
+        };
+        match error {
+            None => Ok(Some(topic)),
+            Some(RDKafkaErrorCode::LeaderNotAvailable) => Ok(Some(topic)),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Ok(None)
+            }
+            Some(code) => {
+                let what = format!("use topic `{name}`");
+                Err(Failure::Refused(code, code.to_string()).told(what))
+            }
+        }
+    }
+
+    /// Returns a topic that must exist.
+    ///
+    /// # Errors
+    /// As [`find_topic`](Self::find_topic), and `refused` when it does not exist.
+    pub fn topic(&self, name: &str) -> Result<Topic> {
+        match self.find_topic(name)? {
+            Some(topic) => Ok(topic),
+            None => Err(self.unknown_topic(name)),
+        }
+    }
+
+    fn unknown_topic(&self, name: &str) -> Error {
+        let error = Error::refused(format!("topic `{name}` does not exist"));
+        let topics = self.topics().unwrap_or_default();
+        match nearest(name, topics.iter().map(|topic| topic.name.as_str())) {
+            Some(near) => error.hint(format!(
+                "did you mean `{near}`? `k topic list` shows them all"
+            )),
+            None => error.hint("`k topic list` shows the topics, `k topic create` makes one"),
+        }
+    }
+
+    /// Waits until the topic is as wanted. The controller answers a change before all brokers
+    /// know of it, and the next command may ask another one.
+    fn wait_for(
+        &self,
+        name: &str,
+        wanted: impl Fn(Option<&Topic>) -> bool,
+    ) -> Result<Option<Topic>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let topic = self.find_topic(name)?;
+            if wanted(topic.as_ref()) {
+                return Ok(topic);
+            }
+            let now = Instant::now();
+            if now > deadline {
+                return Err(Error::retry(format!(
+                    "topic `{name}` was changed, but the brokers do not show it yet"
+                )));
+            }
+            self.settings
+                .interrupt
+                .sleep_until(now + Duration::from_millis(20));
+        }
+    }
+
+    /// Creates a topic; without `replication` the broker's default. It can be used at once.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason, `retry` when no broker answers.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<()> {
+        let replication = replication.unwrap_or(-1);
+        self.ask(|requests| requests.create_topic(name, partitions, replication, settings))
+            .map_err(|failure| failure.told(format!("create topic `{name}`")))?;
+        self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))
+            .map(drop)
+    }
+
+    /// Creates a topic for event times of any age, and waits until it can be written to. It is
+    /// no error if the topic has come into being meanwhile.
+    ///
+    /// # Errors
+    /// As [`create_topic`](Self::create_topic).
+    pub fn create_data_topic(&self, name: &str, partitions: i32) -> Result<Topic> {
+        let settings = FOREVER.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let create = |settings: &[(String, String)]| {
+            self.ask(|requests| requests.create_topic(name, partitions, -1, settings))
+        };
+        let mut created = create(&settings);
+        // Brokers before 3.6 do not know how far ahead a timestamp may be.
+        if created
+            .as_ref()
+            .is_err_and(|failure| failure.code() == Some(RDKafkaErrorCode::InvalidConfig))
+        {
+            created = create(&settings[..1]);
+        }
+        match created {
+            Err(failure) if failure.code() != Some(RDKafkaErrorCode::TopicAlreadyExists) => {
+                return Err(failure.told(format!("create topic `{name}`")));
+            }
+            _ => {}
+        }
+        let topic = self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))?;
+        topic.ok_or_else(|| self.unknown_topic(name))
+    }
+
+    /// Deletes a topic with its records.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason, `retry` when no broker answers.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.ask(|requests| requests.delete_topic(name))
+            .map_err(|failure| failure.told(format!("delete topic `{name}`")))?;
+        self.wait_for(name, |topic| topic.is_none()).map(drop)
+    }
+
+    /// Gives a topic more partitions, `total` in all.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason, such as fewer than there are.
+    pub fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
+        self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
+            .map_err(|failure| failure.told(format!("give topic `{topic}` {total} partitions")))?;
+        let grown = |topic: &Topic| topic.partitions.len() >= total as usize && topic.is_ready();
+        self.wait_for(topic, |topic| topic.is_some_and(grown))
+            .map(drop)
+    }
+
+    /// Returns all settings of a topic by name.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason.
+    pub fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>> {
+        let mut settings = self
+            .ask(|requests| requests.topic_settings(topic))
+            .map_err(|failure| failure.told(format!("read the settings of topic `{topic}`")))?;
+        settings.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(settings)
+    }
+
+    /// Changes settings of a topic and leaves the others alone; `None` takes a setting back.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason, such as an unknown setting.
+    pub fn alter_topic(&self, topic: &str, changes: &[(String, Option<String>)]) -> Result<()> {
+        self.ask(|requests| requests.alter_settings(topic, changes))
+            .map_err(|failure| failure.told(format!("change topic `{topic}`")))
+    }
+
+    /// Returns an offset of each partition, in no order. A partition whose new leader is not
+    /// ready yet is asked for again, for [`SETTLING`] at most.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn offsets(&self, partitions: &[(&str, i32)], wanted: OffsetOf) -> Result<Vec<OffsetInfo>> {
+        let deadline = Instant::now() + SETTLING;
+        let mut left = partitions.to_vec();
+        let mut found = Vec::with_capacity(left.len());
+        loop {
+            let infos = self
+                .ask(|requests| requests.list_offsets(&left, wanted))
+                .map_err(|failure| failure.told("look up offsets"))?;
+            let now = Instant::now();
+            let (unsettled, settled): (Vec<_>, Vec<_>) = infos
+                .into_iter()
+                .partition(|info| info.offset.as_ref().is_err_and(is_unsettled) && now < deadline);
+            found.extend(settled);
+            if unsettled.is_empty() {
+                return Ok(found);
+            }
+            left.retain(|&(topic, partition)| {
+                let mut unsettled = unsettled.iter();
+                unsettled.any(|info| info.topic == topic && info.partition == partition)
+            });
+            self.settings
+                .interrupt
+                .sleep_until(now + Duration::from_millis(20));
+        }
+    }
+
+    /// Returns what each of some partitions holds; what cannot be looked up is left out.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn extents(&self, partitions: &[(&str, i32)]) -> Result<BTreeMap<(String, i32), Extent>> {
+        let firsts = self.offsets(partitions, OffsetOf::Earliest)?;
+        let ends = self.offsets(partitions, OffsetOf::Latest)?;
+        let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
+        for info in firsts {
+            if let Ok(first) = info.offset {
+                let extent = Extent { first, end: first };
+                extents.insert((info.topic, info.partition), extent);
+            }
+        }
+        for info in ends {
+            if let (Ok(end), Some(extent)) =
+                (info.offset, extents.get_mut(&(info.topic, info.partition)))
+            {
+                extent.end = end;
+            }
+        }
+        Ok(extents)
+    }
+
+    /// Returns all consumer groups by name.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn groups(&self) -> Result<Vec<Group>> {
+        let groups = self.ask(|requests| requests.groups());
+        let mut groups = groups.map_err(|failure| failure.told("list the groups"))?;
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(groups)
+    }
+
+    /// Returns a group that must exist, and its members.
+    ///
+    /// # Errors
+    /// `refused` when it does not exist.
+    pub fn group(&self, name: &str) -> Result<(Group, Vec<Member>)> {
+        let described = self.ask(|requests| requests.group(name));
+        match described {
+            Ok((group, _)) if group.state == "dead" => Err(self.unknown_group(name)),
+            Err(failure) if failure.code() == Some(RDKafkaErrorCode::GroupIdNotFound) => {
+                Err(self.unknown_group(name))
+            }
+            Err(failure) => Err(failure.told(format!("describe group `{name}`"))),
+            Ok(described) => Ok(described),
+        }
+    }
+
+    fn unknown_group(&self, name: &str) -> Error {
+        let error = Error::refused(format!("group `{name}` does not exist"));
+        let groups = self.groups().unwrap_or_default();
+        match nearest(name, groups.iter().map(|group| group.name.as_str())) {
+            Some(near) => error.hint(format!(
+                "did you mean `{near}`? `k group list` shows them all"
+            )),
+            None => error.hint("`k group list` shows the groups"),
+        }
+    }
+
+    /// Returns the offsets that a group has committed, by topic and partition.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason.
+    pub fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
+        let offsets = self.ask(|requests| requests.group_offsets(name));
+        let offsets = offsets
+            .map_err(|failure| failure.told(format!("read the offsets of group `{name}`")))?;
+        let offsets = offsets.into_iter();
+        Ok(offsets
+            .map(|(topic, partition, offset)| ((topic, partition), offset))
+            .collect())
+    }
+
+    /// Sets the committed offsets of a group that has no members.
+    ///
+    /// # Errors
+    /// `refused` when the group has members.
+    pub fn set_group_offsets(
+        &self,
+        name: &str,
+        offsets: &BTreeMap<(String, i32), i64>,
+    ) -> Result<()> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for ((topic, partition), offset) in offsets {
+            let added =
+                list.add_partition_offset(topic, *partition, rdkafka::Offset::Offset(*offset));
+            added.map_err(|error| Error::bug(format!("no list of offsets: {error}")))?;
+        }
+        let set = self.ask(|requests| requests.set_group_offsets(name, &list));
+        set.map_err(|failure| {
+            let has_members = matches!(
+                failure.code(),
+                Some(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::UnknownMemberId)
+            );
+            let error = failure.told(format!("set the offsets of group `{name}`"));
+            match has_members {
+                true => error.hint("stop its members first; `k group describe` shows them"),
+                false => error,
+            }
+        })
+    }
+}
+
+/// Returns whether a partition's new leader only needs some time.
+fn is_unsettled(code: &RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::FencedLeaderEpoch
+    )
+}
+
+fn read_topic(topic: &rdkafka::metadata::MetadataTopic) -> (Topic, Option<RDKafkaErrorCode>) {
+    let mut partitions: Vec<Partition> = topic
+        .partitions()
+        .iter()
+        .map(|partition| Partition {
+            number: partition.id(),
+            leader: (partition.leader() >= 0).then_some(partition.leader()),
+            replicas: partition.replicas().to_vec(),
+            in_sync: partition.isr().to_vec(),
+        })
+        .collect();
+    partitions.sort_by_key(|partition| partition.number);
+    let name = topic.name().to_owned();
+    (
+        Topic { name, partitions },
+        topic.error().map(RDKafkaErrorCode::from),
+    )
+}
+
+/// Returns the name that `name` was most likely meant to be.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognized() {
+        let topics = ["mono_signal", "tower"];
+        assert_eq!(
+            nearest("mono-signal", topics.into_iter()),
+            Some("mono_signal")
+        );
+        assert_eq!(nearest("towers", topics.into_iter()), Some("tower"));
+        assert_eq!(nearest("orders", topics.into_iter()), None);
+    }
+}

@@ -1,0 +1,340 @@
+//! What both edges share of Kafka: settings, connecting, logs, errors.
+//!
+//! Comes in: a broker list and librdkafka properties. Goes out: clients whose log and errors
+//! reach a person only through [`Report`], as lines in `k`'s own words.
+//!
+//! - [`admin`]: topics, configurations, groups and offsets
+//! - [`partitioner`]: which partition a key belongs to
+//! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
+
+pub mod admin;
+mod native;
+pub mod partitioner;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::term::report::Report;
+
+/// How long a broker may take to answer before it is called out of reach.
+pub const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Returns the broker of a person who named none.
+pub fn default_broker() -> String {
+    "127.0.0.1:9092".to_owned()
+}
+
+/// Where Kafka is and how to speak to it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `HOST:PORT`, comma-separated.
+    pub brokers: String,
+    /// librdkafka properties that a person set; they win over `k`'s own.
+    properties: Vec<(String, String)>,
+    report: Report,
+    interrupt: Interrupt,
+}
+
+impl Settings {
+    /// Checks the properties by their names and values.
+    ///
+    /// # Errors
+    /// `usage` for a property that librdkafka does not know or a value that it does not take.
+    pub fn new(
+        brokers: String,
+        properties: Vec<(String, String)>,
+        report: Report,
+        interrupt: Interrupt,
+    ) -> Result<Self> {
+        for (name, value) in &properties {
+            ClientConfig::new()
+                .set(name, value)
+                .create_native_config()
+                .map_err(|error| bad_property(&error, name))?;
+        }
+        Ok(Settings {
+            brokers,
+            properties,
+            report,
+            interrupt,
+        })
+    }
+
+    /// Returns the configuration of a client: `own` defaults, then what the person set.
+    fn config(&self, own: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "k")
+            // Under rootless podman `localhost` is ::1 first, which accepts and then resets.
+            .set("broker.address.family", "v4")
+            .set("socket.connection.setup.timeout.ms", "5000")
+            .set("reconnect.backoff.max.ms", "1000")
+            // Topics are created by `k` with its own settings, never by asking for them.
+            .set("allow.auto.create.topics", "false")
+            .set_log_level(if self.report.is_verbose() {
+                RDKafkaLogLevel::Info
+            } else {
+                RDKafkaLogLevel::Emerg
+            });
+        for (name, value) in own {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+
+    /// Returns a context for a new client and the health that it reports to.
+    fn context(&self) -> (Context, Arc<Health>) {
+        let health = Arc::new(Health::default());
+        let context = Context {
+            report: self.report.clone(),
+            health: health.clone(),
+        };
+        (context, health)
+    }
+
+    /// Returns the property that a person set, if they did.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        let mut set = self.properties.iter().rev();
+        set.find(|(set, _)| set == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns an error once no broker can be reached or the client is of no more use.
+    fn check_health(&self, health: &Health) -> Result<()> {
+        if let Some((_, reason)) = &health.lock().fatal {
+            return Err(Error::refused(format!(
+                "Kafka at `{}` refused the connection: {reason}",
+                self.brokers
+            )));
+        }
+        match health.all_down() {
+            true => Err(self.unreachable(health)),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns the error of a broker that is out of reach.
+    fn unreachable(&self, health: &Health) -> Error {
+        let reason = health.reason().unwrap_or_else(|| "no answer".to_owned());
+        Error::retry(format!(
+            "cannot reach Kafka at `{}`: {reason}",
+            self.brokers
+        ))
+        .hint("start the stack with `k start`, or name another broker with `--broker`")
+    }
+}
+
+fn bad_property(error: &KafkaError, name: &str) -> Error {
+    let reason = match error {
+        KafkaError::ClientConfig(_, reason, _, _) => reason.trim_end_matches('.').to_owned(),
+        other => other.to_string(),
+    };
+    Error::usage(format!("property `{name}`: {}", lower_first(&reason)))
+        .hint("the names are librdkafka's, listed in its CONFIGURATION.md")
+}
+
+/// Returns the error of a client that could not be made, such as of two properties at odds.
+fn not_created(error: KafkaError) -> Error {
+    let reason = match &error {
+        KafkaError::ClientCreation(reason) => reason.clone(),
+        KafkaError::ClientConfig(_, reason, name, _) => format!("property `{name}`: {reason}"),
+        other => other.to_string(),
+    };
+    Error::usage(format!(
+        "cannot use these Kafka properties: {}",
+        lower_first(&reason)
+    ))
+    .caused_by(error)
+}
+
+/// What a client has said about its connections.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Why the last connection failed, in few words.
+    reason: Option<String>,
+    /// Whether no broker can be reached.
+    all_down: bool,
+    /// An error after which the client is of no more use.
+    fatal: Option<(RDKafkaErrorCode, String)>,
+}
+
+impl Health {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn reason(&self) -> Option<String> {
+        self.lock().reason.clone()
+    }
+
+    /// Returns whether no broker can be reached.
+    fn all_down(&self) -> bool {
+        self.lock().all_down
+    }
+
+    fn note(&self, code: RDKafkaErrorCode, reason: &str) {
+        let mut trouble = self.lock();
+        match code {
+            RDKafkaErrorCode::AllBrokersDown => trouble.all_down = true,
+            RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL => {
+                let reason = short_reason(reason);
+                trouble.fatal.get_or_insert((code, reason));
+            }
+            _ => trouble.reason = Some(short_reason(reason)),
+        }
+    }
+}
+
+/// Takes librdkafka's log and errors; nothing of them is printed but with `-v`.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    report: Report,
+    health: Arc<Health>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.report
+            .detail(format!("librdkafka: {facility}: {message}"));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.report.detail(format!("librdkafka: {reason}"));
+        if let Some(code) = error.rdkafka_error_code() {
+            self.health.note(code, reason);
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: ()) {}
+}
+
+/// Why a request came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The broker answered with an error.
+    Refused(RDKafkaErrorCode, String),
+    /// There was no answer.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+impl Failure {
+    /// Returns the code of a refusal.
+    pub fn code(&self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Failure::Refused(code, _) => Some(*code),
+            Failure::Error(_) => None,
+        }
+    }
+
+    /// Returns the error for a person; `what` completes "cannot …".
+    pub fn told(self, what: impl std::fmt::Display) -> Error {
+        match self {
+            Failure::Refused(_, reason) => {
+                Error::refused(format!("cannot {what}: {}", lower_first(&reason)))
+            }
+            Failure::Error(error) => error,
+        }
+    }
+}
+
+/// Returns the part of a connection error that a person can use:
+/// `h:9092/bootstrap: Connect to ipv4#h:9092 failed: Connection refused (after 0ms in state CONNECT)`
+/// becomes `connection refused`.
+fn short_reason(reason: &str) -> String {
+    let reason = reason.split(" (after ").next().unwrap_or_default();
+    let reason = match reason.rsplit_once("failed: ") {
+        Some((_, cause)) => cause,
+        None => match reason.split_once(": ") {
+            Some((broker, cause)) if broker.contains(':') => cause,
+            _ => reason,
+        },
+    };
+    lower_first(reason.trim())
+}
+
+/// Returns a sentence as it stands after a colon: first letter small, no full stop.
+fn lower_first(text: &str) -> String {
+    let text = text
+        .strip_prefix("Broker: ")
+        .or(text.strip_prefix("Local: "))
+        .unwrap_or(text);
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    match chars.next() {
+        // An abbreviation such as SSL stays as it is.
+        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_error_is_cut_to_its_cause() {
+        for (said, told) in [
+            (
+                "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+                "connection refused",
+            ),
+            (
+                "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known (after 3ms in state CONNECT)",
+                "failed to resolve 'nohost:9092': Name or service not known",
+            ),
+            (
+                "10.255.255.1:9092/bootstrap: Connection setup timed out in state CONNECT (after 5000ms in state CONNECT)",
+                "connection setup timed out in state CONNECT",
+            ),
+        ] {
+            assert_eq!(short_reason(said), told);
+        }
+    }
+
+    #[test]
+    fn a_brokers_words_follow_a_colon() {
+        assert_eq!(
+            lower_first("Broker: Unknown topic or partition"),
+            "unknown topic or partition"
+        );
+        assert_eq!(lower_first("SSL handshake failed."), "SSL handshake failed");
+        assert_eq!(lower_first(""), "");
+    }
+}

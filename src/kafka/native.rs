@@ -1,0 +1,670 @@
+//! The librdkafka calls that the `rdkafka` crate lacks, behind a safe face.
+//!
+//! Comes in: a client of the `rdkafka` crate. Goes out: answers of admin requests, records sent
+//! without copying their values, and batches of fetched records. All unsafe code of `k` that
+//! speaks to librdkafka is in this file.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr::NonNull;
+use std::slice;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::bindings as rd;
+use rdkafka::bindings::rd_kafka_admin_op_t as Op;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::{Failure, PATIENCE};
+use crate::error::{Error, Result};
+
+/// Something that librdkafka made and that is given back at the end.
+#[derive(Debug)]
+struct Owned<T> {
+    made: NonNull<T>,
+    give_back: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    fn new(made: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Result<Self> {
+        let made = NonNull::new(made).ok_or_else(|| Error::bug("librdkafka made nothing"))?;
+        Ok(Owned { made, give_back })
+    }
+
+    fn ptr(&self) -> *mut T {
+        self.made.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: `made` came from the constructor that belongs to `give_back`, once.
+        unsafe { (self.give_back)(self.made.as_ptr()) }
+    }
+}
+
+/// Returns a text for C.
+fn c_text(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::usage("a name holds a zero byte"))
+}
+
+/// Returns C's text as ours; empty for null.
+///
+/// # Safety
+/// `text` is null or ends with a zero byte.
+unsafe fn rust_text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Returns C's array as a slice; empty for null.
+///
+/// # Safety
+/// `array` is null or has `count` elements that live as long as `'a`.
+unsafe fn rust_slice<'a, T>(array: *const T, count: usize) -> &'a [T] {
+    if array.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { slice::from_raw_parts(array, count) }
+}
+
+fn refusal(code: rd::rd_kafka_resp_err_t, reason: String) -> Result<(), Failure> {
+    if code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
+    }
+    let code = RDKafkaErrorCode::from(code);
+    let reason = if reason.is_empty() {
+        code.to_string()
+    } else {
+        reason
+    };
+    Err(Failure::Refused(code, reason))
+}
+
+// ------------------------------------------------------------------------------ admin requests
+
+/// One setting of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// As Kafka calls it: `retention.ms`.
+    pub name: String,
+    /// `None` where the broker keeps it secret.
+    pub value: Option<String>,
+    /// Whether nobody set it for this topic.
+    pub is_default: bool,
+}
+
+/// A consumer group as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// `stable`, `empty`, …
+    pub state: &'static str,
+    /// `consumer` (KIP-848), `classic`, or empty where the broker does not tell.
+    pub protocol: &'static str,
+}
+
+/// A member of a consumer group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The client's name for itself.
+    pub client: String,
+    /// Unique in its group.
+    pub id: String,
+    /// Where it runs, as the broker sees it.
+    pub host: String,
+    /// What it reads.
+    pub partitions: Vec<(String, i32)>,
+}
+
+/// What of a partition is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetOf {
+    /// The first record that is there.
+    Earliest,
+    /// The high watermark: one past the last record, transaction markers included.
+    Latest,
+    /// The record with the highest timestamp.
+    MaxTimestamp,
+    /// The first record at or after a time in ms since 1970.
+    Time(i64),
+}
+
+/// A partition, the offset that was asked for and that record's timestamp; -1 where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetInfo {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The offset, or why there is none.
+    pub offset: Result<i64, RDKafkaErrorCode>,
+    /// In ms since 1970.
+    pub timestamp: i64,
+}
+
+/// Sends admin requests through a client and waits for the answers.
+pub(super) struct Requests<'a> {
+    /// The client; it outlives the requests.
+    rk: *mut rd::rd_kafka_t,
+    /// Called every some milliseconds while waiting; its error ends the wait.
+    tick: &'a dyn Fn() -> Result<()>,
+}
+
+impl<'a> Requests<'a> {
+    pub fn new(
+        client: &'a rdkafka::client::NativeClient,
+        tick: &'a dyn Fn() -> Result<()>,
+    ) -> Self {
+        let rk = client.ptr();
+        Requests { rk, tick }
+    }
+
+    /// Sends one request and waits for its answer.
+    ///
+    /// # Safety
+    /// `send` calls the librdkafka function of `op` with these options and this queue.
+    unsafe fn ask(
+        &self,
+        op: Op,
+        send: impl FnOnce(*const rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
+    ) -> Result<Owned<rd::rd_kafka_event_t>, Failure> {
+        const LOOK: Duration = Duration::from_millis(20);
+        // SAFETY: the client lives as long as `self`; options and queue live until the answer.
+        unsafe {
+            let options = Owned::new(
+                rd::rd_kafka_AdminOptions_new(self.rk, op),
+                rd::rd_kafka_AdminOptions_destroy,
+            )?;
+            let timeout = PATIENCE.as_millis() as c_int;
+            let mut reason = [0; 256];
+            rd::rd_kafka_AdminOptions_set_request_timeout(
+                options.ptr(),
+                timeout,
+                reason.as_mut_ptr(),
+                reason.len(),
+            );
+            let queue = Owned::new(rd::rd_kafka_queue_new(self.rk), rd::rd_kafka_queue_destroy)?;
+            send(options.ptr(), queue.ptr());
+            let deadline = Instant::now() + PATIENCE + Duration::from_secs(1);
+            loop {
+                let event = rd::rd_kafka_queue_poll(queue.ptr(), LOOK.as_millis() as c_int);
+                if !event.is_null() {
+                    let event = Owned::new(event, rd::rd_kafka_event_destroy)?;
+                    let code = rd::rd_kafka_event_error(event.ptr());
+                    refusal(
+                        code,
+                        rust_text(rd::rd_kafka_event_error_string(event.ptr())),
+                    )?;
+                    return Ok(event);
+                }
+                (self.tick)()?;
+                if Instant::now() > deadline {
+                    let timed_out = RDKafkaErrorCode::OperationTimedOut;
+                    return Err(Failure::Refused(timed_out, timed_out.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Creates a topic; a replication of -1 is the broker's default.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: i32,
+        settings: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let c_name = c_text(name)?;
+        let mut reason = [0; 512];
+        // SAFETY: the topic and the answer live until the end of this function.
+        unsafe {
+            let made = rd::rd_kafka_NewTopic_new(
+                c_name.as_ptr(),
+                partitions,
+                replication,
+                reason.as_mut_ptr(),
+                reason.len(),
+            );
+            if made.is_null() {
+                let reason = rust_text(reason.as_ptr());
+                return Err(Failure::Refused(RDKafkaErrorCode::InvalidArgument, reason));
+            }
+            let topic = Owned::new(made, rd::rd_kafka_NewTopic_destroy)?;
+            for (name, value) in settings {
+                let (name, value) = (c_text(name)?, c_text(value)?);
+                rd::rd_kafka_NewTopic_set_config(topic.ptr(), name.as_ptr(), value.as_ptr());
+            }
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, |options, queue| {
+                rd::rd_kafka_CreateTopics(self.rk, &mut topic.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_CreateTopics_result(event.ptr());
+            let mut count = 0;
+            let topics = rd::rd_kafka_CreateTopics_result_topics(answer, &mut count);
+            topic_results(rust_slice(topics, count))
+        }
+    }
+
+    /// Deletes a topic with its records.
+    pub fn delete_topic(&self, name: &str) -> Result<(), Failure> {
+        let c_name = c_text(name)?;
+        // SAFETY: the topic and the answer live until the end of this function.
+        unsafe {
+            let topic = Owned::new(
+                rd::rd_kafka_DeleteTopic_new(c_name.as_ptr()),
+                rd::rd_kafka_DeleteTopic_destroy,
+            )?;
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DELETETOPICS, |options, queue| {
+                rd::rd_kafka_DeleteTopics(self.rk, &mut topic.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_DeleteTopics_result(event.ptr());
+            let mut count = 0;
+            let topics = rd::rd_kafka_DeleteTopics_result_topics(answer, &mut count);
+            topic_results(rust_slice(topics, count))
+        }
+    }
+
+    /// Gives a topic more partitions, `total` in all.
+    pub fn create_partitions(&self, topic: &str, total: usize) -> Result<(), Failure> {
+        let c_topic = c_text(topic)?;
+        let mut reason = [0; 512];
+        // SAFETY: the request and the answer live until the end of this function.
+        unsafe {
+            let made = rd::rd_kafka_NewPartitions_new(
+                c_topic.as_ptr(),
+                total,
+                reason.as_mut_ptr(),
+                reason.len(),
+            );
+            if made.is_null() {
+                let reason = rust_text(reason.as_ptr());
+                return Err(Failure::Refused(RDKafkaErrorCode::InvalidArgument, reason));
+            }
+            let partitions = Owned::new(made, rd::rd_kafka_NewPartitions_destroy)?;
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, |options, queue| {
+                rd::rd_kafka_CreatePartitions(self.rk, &mut partitions.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_CreatePartitions_result(event.ptr());
+            let mut count = 0;
+            let topics = rd::rd_kafka_CreatePartitions_result_topics(answer, &mut count);
+            topic_results(rust_slice(topics, count))
+        }
+    }
+
+    /// Returns the settings of a topic.
+    pub fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>, Failure> {
+        let resource = topic_resource(topic)?;
+        // SAFETY: the resource and the answer live until the end of this function.
+        unsafe {
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, |options, queue| {
+                rd::rd_kafka_DescribeConfigs(self.rk, &mut resource.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_DescribeConfigs_result(event.ptr());
+            let mut count = 0;
+            let resources = rd::rd_kafka_DescribeConfigs_result_resources(answer, &mut count);
+            let mut settings = Vec::new();
+            for &resource in rust_slice(resources, count) {
+                resource_result(resource)?;
+                let mut count = 0;
+                let entries = rd::rd_kafka_ConfigResource_configs(resource, &mut count);
+                settings.extend(rust_slice(entries, count).iter().map(|&entry| {
+                    let value = rd::rd_kafka_ConfigEntry_value(entry);
+                    let source = rd::rd_kafka_ConfigEntry_source(entry);
+                    Setting {
+                        name: rust_text(rd::rd_kafka_ConfigEntry_name(entry)),
+                        value: (!value.is_null()).then(|| rust_text(value)),
+                        is_default: source
+                            != rd::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG,
+                    }
+                }));
+            }
+            Ok(settings)
+        }
+    }
+
+    /// Changes settings of a topic and leaves the others alone; `None` takes a setting back.
+    pub fn alter_settings(
+        &self,
+        topic: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<(), Failure> {
+        use rd::rd_kafka_AlterConfigOpType_t as Change;
+        let resource = topic_resource(topic)?;
+        // SAFETY: the resource and the answer live until the end of this function.
+        unsafe {
+            for (name, value) in changes {
+                let name = c_text(name)?;
+                let (change, value) = match value {
+                    Some(value) => (Change::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, c_text(value)?),
+                    None => (
+                        Change::RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE,
+                        CString::default(),
+                    ),
+                };
+                let error = rd::rd_kafka_ConfigResource_add_incremental_config(
+                    resource.ptr(),
+                    name.as_ptr(),
+                    change,
+                    value.as_ptr(),
+                );
+                failure_of(error)?;
+            }
+            let event = self.ask(
+                Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS,
+                |options, queue| {
+                    rd::rd_kafka_IncrementalAlterConfigs(
+                        self.rk,
+                        &mut resource.ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                },
+            )?;
+            let answer = rd::rd_kafka_event_IncrementalAlterConfigs_result(event.ptr());
+            let mut count = 0;
+            let resources =
+                rd::rd_kafka_IncrementalAlterConfigs_result_resources(answer, &mut count);
+            rust_slice(resources, count)
+                .iter()
+                .try_for_each(|&resource| resource_result(resource))
+        }
+    }
+
+    /// Returns all consumer groups.
+    pub fn groups(&self) -> Result<Vec<Group>, Failure> {
+        // SAFETY: the answer lives until the end of this function.
+        unsafe {
+            let event = self.ask(
+                Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
+                |options, queue| {
+                    rd::rd_kafka_ListConsumerGroups(self.rk, options, queue);
+                },
+            )?;
+            let answer = rd::rd_kafka_event_ListConsumerGroups_result(event.ptr());
+            let mut count = 0;
+            let groups = rd::rd_kafka_ListConsumerGroups_result_valid(answer, &mut count);
+            let groups = rust_slice(groups, count).iter().map(|&group| Group {
+                name: rust_text(rd::rd_kafka_ConsumerGroupListing_group_id(group)),
+                state: state_name(rd::rd_kafka_ConsumerGroupListing_state(group)),
+                protocol: protocol_name(rd::rd_kafka_ConsumerGroupListing_type(group)),
+            });
+            Ok(groups.collect())
+        }
+    }
+
+    /// Returns a group and its members; an unknown group has the state `dead`.
+    pub fn group(&self, name: &str) -> Result<(Group, Vec<Member>), Failure> {
+        let c_name = c_text(name)?;
+        // SAFETY: the name and the answer live until the end of this function.
+        unsafe {
+            let event = self.ask(
+                Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+                |options, queue| {
+                    rd::rd_kafka_DescribeConsumerGroups(
+                        self.rk,
+                        &mut c_name.as_ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                },
+            )?;
+            let answer = rd::rd_kafka_event_DescribeConsumerGroups_result(event.ptr());
+            let mut count = 0;
+            let groups = rd::rd_kafka_DescribeConsumerGroups_result_groups(answer, &mut count);
+            let Some(&group) = rust_slice(groups, count).first() else {
+                return Err(Error::bug("a group's description is missing").into());
+            };
+            error_result(rd::rd_kafka_ConsumerGroupDescription_error(group))?;
+            let members =
+                (0..rd::rd_kafka_ConsumerGroupDescription_member_count(group)).map(|at| {
+                    let member = rd::rd_kafka_ConsumerGroupDescription_member(group, at);
+                    let assignment = rd::rd_kafka_MemberDescription_assignment(member);
+                    let partitions = rd::rd_kafka_MemberAssignment_partitions(assignment);
+                    Member {
+                        client: rust_text(rd::rd_kafka_MemberDescription_client_id(member)),
+                        id: rust_text(rd::rd_kafka_MemberDescription_consumer_id(member)),
+                        host: rust_text(rd::rd_kafka_MemberDescription_host(member)),
+                        partitions: elements(partitions)
+                            .iter()
+                            .map(|element| (rust_text(element.topic), element.partition))
+                            .collect(),
+                    }
+                });
+            let members = members.collect();
+            let group = Group {
+                name: name.to_owned(),
+                state: state_name(rd::rd_kafka_ConsumerGroupDescription_state(group)),
+                protocol: protocol_name(rd::rd_kafka_ConsumerGroupDescription_type(group)),
+            };
+            Ok((group, members))
+        }
+    }
+
+    /// Returns the offsets that a group has committed: topic, partition, offset.
+    pub fn group_offsets(&self, name: &str) -> Result<Vec<(String, i32, i64)>, Failure> {
+        let c_name = c_text(name)?;
+        // SAFETY: the request and the answer live until the end of this function.
+        unsafe {
+            let request = Owned::new(
+                rd::rd_kafka_ListConsumerGroupOffsets_new(c_name.as_ptr(), std::ptr::null()),
+                rd::rd_kafka_ListConsumerGroupOffsets_destroy,
+            )?;
+            let event = self.ask(
+                Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+                |options, queue| {
+                    rd::rd_kafka_ListConsumerGroupOffsets(
+                        self.rk,
+                        &mut request.ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                },
+            )?;
+            let answer = rd::rd_kafka_event_ListConsumerGroupOffsets_result(event.ptr());
+            let mut count = 0;
+            let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(answer, &mut count);
+            let mut offsets = Vec::new();
+            for &group in rust_slice(groups, count) {
+                error_result(rd::rd_kafka_group_result_error(group))?;
+                for element in elements(rd::rd_kafka_group_result_partitions(group)) {
+                    refusal(element.err, String::new())?;
+                    if element.offset >= 0 {
+                        offsets.push((rust_text(element.topic), element.partition, element.offset));
+                    }
+                }
+            }
+            Ok(offsets)
+        }
+    }
+
+    /// Sets the committed offsets of a group that has no members.
+    pub fn set_group_offsets(
+        &self,
+        name: &str,
+        offsets: &TopicPartitionList,
+    ) -> Result<(), Failure> {
+        let c_name = c_text(name)?;
+        // SAFETY: the request and the answer live until the end of this function.
+        unsafe {
+            let request = Owned::new(
+                rd::rd_kafka_AlterConsumerGroupOffsets_new(c_name.as_ptr(), offsets.ptr()),
+                rd::rd_kafka_AlterConsumerGroupOffsets_destroy,
+            )?;
+            let event = self.ask(
+                Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
+                |options, queue| {
+                    rd::rd_kafka_AlterConsumerGroupOffsets(
+                        self.rk,
+                        &mut request.ptr(),
+                        1,
+                        options,
+                        queue,
+                    );
+                },
+            )?;
+            let answer = rd::rd_kafka_event_AlterConsumerGroupOffsets_result(event.ptr());
+            let mut count = 0;
+            let groups = rd::rd_kafka_AlterConsumerGroupOffsets_result_groups(answer, &mut count);
+            for &group in rust_slice(groups, count) {
+                error_result(rd::rd_kafka_group_result_error(group))?;
+                for element in elements(rd::rd_kafka_group_result_partitions(group)) {
+                    refusal(element.err, String::new())?;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Returns an offset of each partition, whether its records are committed or not.
+    pub fn list_offsets(
+        &self,
+        partitions: &[(&str, i32)],
+        wanted: OffsetOf,
+    ) -> Result<Vec<OffsetInfo>, Failure> {
+        use rd::rd_kafka_OffsetSpec_t as Spec;
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let spec = match wanted {
+            OffsetOf::Earliest => Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64,
+            OffsetOf::Latest => Spec::RD_KAFKA_OFFSET_SPEC_LATEST as i64,
+            OffsetOf::MaxTimestamp => Spec::RD_KAFKA_OFFSET_SPEC_MAX_TIMESTAMP as i64,
+            // Below zero are the marks above; no record is older than 1970 for Kafka.
+            OffsetOf::Time(time) => time.max(0),
+        };
+        let list = TopicPartitionList::with_capacity(partitions.len());
+        // SAFETY: the list and the answer live until the end of this function.
+        unsafe {
+            for &(topic, partition) in partitions {
+                let topic = c_text(topic)?;
+                let added =
+                    rd::rd_kafka_topic_partition_list_add(list.ptr(), topic.as_ptr(), partition);
+                (*added).offset = spec;
+            }
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |options, queue| {
+                rd::rd_kafka_ListOffsets(self.rk, list.ptr(), options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_ListOffsets_result(event.ptr());
+            let mut count = 0;
+            let infos = rd::rd_kafka_ListOffsets_result_infos(answer, &mut count);
+            let infos = rust_slice(infos, count).iter().map(|&info| {
+                let element = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
+                let known = element.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                OffsetInfo {
+                    topic: rust_text(element.topic),
+                    partition: element.partition,
+                    offset: match known {
+                        true => Ok(element.offset),
+                        false => Err(element.err.into()),
+                    },
+                    timestamp: rd::rd_kafka_ListOffsetsResultInfo_timestamp(info),
+                }
+            });
+            Ok(infos.collect())
+        }
+    }
+}
+
+/// Returns the first refusal among results for topics.
+///
+/// # Safety
+/// The results are librdkafka's.
+unsafe fn topic_results(results: &[*const rd::rd_kafka_topic_result_t]) -> Result<(), Failure> {
+    results.iter().try_for_each(|&result| {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let reason = rust_text(rd::rd_kafka_topic_result_error_string(result));
+            refusal(rd::rd_kafka_topic_result_error(result), reason)
+        }
+    })
+}
+
+/// # Safety
+/// The resource is librdkafka's.
+unsafe fn resource_result(resource: *const rd::rd_kafka_ConfigResource_t) -> Result<(), Failure> {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let reason = rust_text(rd::rd_kafka_ConfigResource_error_string(resource));
+        refusal(rd::rd_kafka_ConfigResource_error(resource), reason)
+    }
+}
+
+/// # Safety
+/// The error is librdkafka's, or null.
+unsafe fn error_result(error: *const rd::rd_kafka_error_t) -> Result<(), Failure> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: as promised by the caller.
+    unsafe {
+        refusal(
+            rd::rd_kafka_error_code(error),
+            rust_text(rd::rd_kafka_error_string(error)),
+        )
+    }
+}
+
+/// As [`error_result`], and gives the error back.
+///
+/// # Safety
+/// The error is librdkafka's and the caller's own, or null.
+unsafe fn failure_of(error: *mut rd::rd_kafka_error_t) -> Result<(), Failure> {
+    if error.is_null() {
+        return Ok(());
+    }
+    let error = Owned::new(error, rd::rd_kafka_error_destroy)?;
+    // SAFETY: as promised by the caller.
+    unsafe { error_result(error.ptr()) }
+}
+
+fn topic_resource(topic: &str) -> Result<Owned<rd::rd_kafka_ConfigResource_t>> {
+    let topic = c_text(topic)?;
+    let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    // SAFETY: the name is copied.
+    let made = unsafe { rd::rd_kafka_ConfigResource_new(kind, topic.as_ptr()) };
+    Owned::new(made, rd::rd_kafka_ConfigResource_destroy)
+}
+
+/// Returns the elements of a partition list; empty for null.
+///
+/// # Safety
+/// The list is null or lives as long as `'a`.
+unsafe fn elements<'a>(
+    list: *const rd::rd_kafka_topic_partition_list_t,
+) -> &'a [rd::rd_kafka_topic_partition_t] {
+    if list.is_null() {
+        return &[];
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { rust_slice((*list).elems, (*list).cnt as usize) }
+}
+
+fn state_name(state: rd::rd_kafka_consumer_group_state_t) -> &'static str {
+    use rd::rd_kafka_consumer_group_state_t as State;
+    match state {
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE => "preparing rebalance",
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE => "completing rebalance",
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE => "stable",
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD => "dead",
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY => "empty",
+        _ => "unknown",
+    }
+}
+
+fn protocol_name(kind: rd::rd_kafka_consumer_group_type_t) -> &'static str {
+    use rd::rd_kafka_consumer_group_type_t as Type;
+    match kind {
+        Type::RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER => "consumer",
+        Type::RD_KAFKA_CONSUMER_GROUP_TYPE_CLASSIC => "classic",
+        _ => "",
+    }
+}

@@ -1,0 +1,153 @@
+//! `k topic`, and what all commands say when there is no broker.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::broker::{broker, unique};
+use crate::workdir::{Run, Workdir};
+
+fn topic(broker: &str, args: &str) -> Run {
+    Workdir::new().k(&format!("topic {args} -b {broker}"))
+}
+
+#[test]
+fn a_topic_is_created_described_altered_and_deleted() {
+    let Some(broker) = broker() else { return };
+    let name = unique("life");
+    let created = topic(broker, &format!("create {name} --config retention.ms=-1"));
+    created.assert_status(0);
+    assert_eq!(
+        created.stderr(),
+        format!("created topic `{name}` with 3 partitions\n")
+    );
+    let described = topic(broker, &format!("describe {name}"));
+    described.assert_status(0);
+    assert_eq!(
+        described.stdout(),
+        "partition,leader,replicas,in_sync,first_offset,end_offset,records,first_timestamp,highest_timestamp\n\
+         0,1,1,1,0,0,0,,\n\
+         1,1,1,1,0,0,0,,\n\
+         2,1,1,1,0,0,0,,\n"
+    );
+    topic(
+        broker,
+        &format!(
+            "alter {name} --partitions 4 --config max.message.bytes=2000 --unset retention.ms"
+        ),
+    )
+    .assert_status(0);
+    let settings = topic(broker, &format!("describe {name} --settings"));
+    assert!(
+        settings.stdout().contains("max.message.bytes,2000,true\n"),
+        "{}",
+        settings.stdout()
+    );
+    assert!(
+        settings.stdout().contains("retention.ms,604800000,false\n"),
+        "{}",
+        settings.stdout()
+    );
+    let listed = topic(broker, "list --format json");
+    let line =
+        format!("{{\"topic\":\"{name}\",\"partitions\":4,\"replication\":1,\"records\":0}}\n");
+    assert!(listed.stdout().contains(&line), "{}", listed.stdout());
+    topic(broker, &format!("delete {name} --yes")).assert_status(0);
+    assert!(!topic(broker, "list").stdout().contains(&name));
+}
+
+#[test]
+fn nothing_is_deleted_where_nobody_can_be_asked() {
+    let Some(broker) = broker() else { return };
+    let name = unique("kept");
+    topic(broker, &format!("create {name}")).assert_status(0);
+    topic(broker, &format!("delete {name}")).assert_refused(1, &["0 records", "--yes"]);
+    topic(broker, &format!("delete {name} {name}-not-there --yes"))
+        .assert_refused(1, &["does not exist"]);
+    topic(broker, &format!("describe {name}")).assert_status(0);
+}
+
+#[test]
+fn the_brokers_refusals_are_told_in_its_words() {
+    let Some(broker) = broker() else { return };
+    let name = unique("refused");
+    topic(broker, &format!("create {name}")).assert_status(0);
+    topic(broker, &format!("create {name}")).assert_refused(1, &["already exists"]);
+    topic(broker, &format!("create {name} --if-not-exists")).assert_status(0);
+    topic(broker, "create bad/name").assert_refused(1, &["topic name is invalid"]);
+    topic(broker, "create fine --config no.such=1")
+        .assert_refused(1, &["unknown topic config name: no.such"]);
+    topic(broker, &format!("alter {name} --partitions 1")).assert_refused(1, &["has 3 partitions"]);
+    topic(broker, &format!("describe {name}x"))
+        .assert_refused(1, &["did you mean", &name, "k topic list"]);
+}
+
+#[test]
+fn a_refused_connection_is_told_at_once() {
+    // Port 1 of this machine: nobody listens there.
+    let run = topic("127.0.0.1:1", "list");
+    run.assert_refused(
+        1,
+        &[
+            "cannot reach Kafka at `127.0.0.1:1`: connection refused",
+            "--broker",
+        ],
+    );
+    let lines = run.stderr().lines();
+    assert!(
+        lines
+            .clone()
+            .all(|line| line.starts_with("error: ") || line.starts_with("hint: ")),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
+fn a_broker_that_never_answers_is_told_within_ten_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let start = Instant::now();
+    topic(&address, "list").assert_refused(1, &["cannot reach Kafka", &address, "no answer"]);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn properties_are_checked_before_anything_is_sent() {
+    for (flags, parts) in [
+        (
+            "-X no.such=1",
+            ["no.such", "no such configuration property"],
+        ),
+        (
+            "-X fetch.min.bytes=few",
+            ["fetch.min.bytes", "invalid value"],
+        ),
+        ("-X fetch.min.bytes", ["NAME=VALUE", "fetch.min.bytes"]),
+        (
+            "-X sasl.password=hunter2",
+            ["sasl.password=@FILE", "sasl.password=env:VAR"],
+        ),
+        ("-X sasl.password=env:K_NOT_SET", ["K_NOT_SET", "not set"]),
+    ] {
+        let run = topic("127.0.0.1:1", &format!("list {flags}"));
+        run.assert_refused(2, &parts);
+        assert!(!run.stderr().contains("hunter2"), "{}", run.stderr());
+    }
+}
+
+#[test]
+fn properties_and_secrets_come_from_files() {
+    let dir = Workdir::new();
+    dir.write(
+        "client.properties",
+        "# where\nbootstrap.servers = 127.0.0.1:1\nsasl.password=@secret\n",
+    );
+    dir.write("secret", "hunter2\n");
+    let run = dir.k("topic list --config client.properties");
+    run.assert_refused(1, &["cannot reach Kafka at `127.0.0.1:1`"]);
+    dir.write("bad.properties", "\nno.equals.sign\n");
+    dir.k("topic list --config bad.properties")
+        .assert_refused(2, &["bad.properties", "line 2"]);
+    dir.k("topic list --config missing")
+        .assert_refused(1, &["missing", "no such file"]);
+}
