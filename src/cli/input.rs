@@ -7,7 +7,9 @@ use crate::column::{Field, Schema};
 use crate::error::{Error, Result};
 use crate::format::delimited::{self, parse_header};
 use crate::format::{Decoder, Layout, json, schema};
+use crate::kafka::Settings;
 use crate::source::file::{FileSource, Framing};
+use crate::source::kafka::{KafkaSource, Range};
 use crate::source::{Lines, Records, Source};
 
 /// The delimiter of CSV.
@@ -88,6 +90,69 @@ pub(crate) fn open_file(
         notation,
         record_times: false,
     })
+}
+
+/// Opens a topic; waits for its first record, which says how values are written.
+///
+/// Returns `None` for a topic that ends before any record.
+pub(crate) fn open_topic(
+    topic: &str,
+    range: &Range,
+    declared: Option<Schema>,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Option<Input>> {
+    let mut source = KafkaSource::open(settings, topic, range)?;
+    let Some(records) = source.sample(&context.interrupt)? else {
+        return Ok(None);
+    };
+    let (notation, schema) = message_schema(&records, declared)
+        .map_err(|error| error.during(format!("reading topic `{topic}`")))?;
+    tell_schema(&schema, context);
+    Ok(Some(Input {
+        source: Box::new(source),
+        schema,
+        notation,
+        record_times: true,
+    }))
+}
+
+/// JSON objects name their members; CSV values have no header, so it is declared or known.
+fn message_schema(records: &Records<'_>, declared: Option<Schema>) -> Result<(Notation, Schema)> {
+    let Records::Messages(messages) = records else {
+        return Err(Error::bug("a topic holds messages"));
+    };
+    let values = || messages.iter().filter_map(|message| message.value);
+    let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
+    match (values().next(), declared) {
+        (Some(value), declared) if is_json(value) => {
+            let schema = declared.unwrap_or_else(|| schema::infer_json(records));
+            Ok((Notation::Json, schema))
+        }
+        (_, Some(declared)) => Ok((Notation::Delimited, declared)),
+        (Some(value), None) => {
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(value);
+            let fields = reader
+                .byte_records()
+                .flatten()
+                .next()
+                .map_or(0, |record| record.len());
+            let names = schema::known_header(fields).ok_or_else(|| {
+                Error::usage(format!(
+                    "the values are CSV of {fields} fields, and no header names them"
+                ))
+                .hint("name and type them with `--schema 'caller string, n bigint'`")
+            })?;
+            Ok((
+                Notation::Delimited,
+                schema::infer_delimited(&names, COMMA, records),
+            ))
+        }
+        (None, None) => Err(Error::data("the first records have no values")
+            .hint("declare the columns with `--schema 'caller string, n bigint'`")),
+    }
 }
 
 /// Takes the declared types by name, known ones for the workshop's columns, and infers the rest.

@@ -10,6 +10,7 @@ mod endpoint;
 mod r#gen;
 mod input;
 mod listing;
+mod range;
 mod topic;
 mod window;
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use console::Term;
 
 use crate::cli::Context;
+use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{Endpoint, stdin_is_input};
 use crate::cli::input::{self, Input};
+use crate::cli::range::RangeOptions;
 use crate::engine::trigger::Trigger;
 use crate::engine::window::Aligned;
 use crate::error::{Error, Result};
@@ -95,6 +97,12 @@ pub(super) struct Options {
     #[arg(long)]
     skip_bad: bool,
 
+    #[command(flatten)]
+    range: RangeOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+
     /// Put the account as one line of JSON at the end of stderr.
     #[arg(long, value_enum, value_name = "FORMAT")]
     stats: Option<Stats>,
@@ -156,7 +164,10 @@ impl WindowOptions {
 
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let query = options.query()?;
-    let mut input = options.open(context)?;
+    let Some(mut input) = options.open(context)? else {
+        context.report.status("0 records in: the topic is empty");
+        return Ok(());
+    };
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
     let sink = options.sink(&plan)?;
     options.run(&plan, input, sink, context)
@@ -177,7 +188,7 @@ impl Options {
         })
     }
 
-    fn open(&self, context: &Context) -> Result<Input> {
+    fn open(&self, context: &Context) -> Result<Option<Input>> {
         let declared = self
             .schema
             .as_deref()
@@ -187,10 +198,21 @@ impl Options {
             true => Endpoint::Pipe,
             false => Endpoint::Topic("mono_signal".to_owned()),
         };
-        match self.from.clone().unwrap_or_else(default) {
-            Endpoint::Pipe => input::open_file(None, declared, context),
-            Endpoint::File(path) => input::open_file(Some(&path), declared, context),
-            Endpoint::Topic(_) => Err(Error::refused("topics come next")),
+        let from = self.from.clone().unwrap_or_else(default);
+        if let Some(flag) = self.range.given()
+            && !matches!(from, Endpoint::Topic(_))
+        {
+            return Err(Error::usage(format!(
+                "`{flag}` is for topics, and `{from}` is none"
+            )));
+        }
+        match from {
+            Endpoint::Pipe => input::open_file(None, declared, context).map(Some),
+            Endpoint::File(path) => input::open_file(Some(&path), declared, context).map(Some),
+            Endpoint::Topic(topic) => {
+                let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
+                input::open_topic(&topic, &range, declared, &settings, context)
+            }
         }
     }
 
@@ -238,7 +260,11 @@ impl Options {
         let decoder = input.notation.decoder(plan.layout.clone());
         let options = NodeOptions {
             skip_bad: self.skip_bad,
-            idle: Duration::from_millis(self.idle.unsigned_abs()),
+            commit: self.range.group().is_some(),
+            idle: match self.range.exits() {
+                true => Duration::ZERO,
+                false => Duration::from_millis(self.idle.unsigned_abs()),
+            },
         };
         let partitions = input.source.partitions();
         let mut node = Node::new(plan, decoder, partitions, sink, options, &context.interrupt)?;

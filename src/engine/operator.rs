@@ -59,6 +59,8 @@ pub struct Operator {
     aggregates: Vec<Box<dyn Accumulator>>,
     watermarks: Watermarks,
     account: Account,
+    /// The account as it was before records that are not counted.
+    uncounted: Option<Account>,
     keys: Keys,
     slots: Slots,
     open: OpenWindows,
@@ -130,6 +132,7 @@ impl Operator {
             aggregates: settings.aggregates,
             watermarks: Watermarks::new(partitions, settings.out_of_order_ms),
             account: Account::default(),
+            uncounted: None,
             keys: Keys::default(),
             slots: Slots::default(),
             open: OpenWindows::new(),
@@ -180,14 +183,23 @@ impl Operator {
         }
     }
 
-    /// Restores the watermark of a partition from an earlier run.
-    pub fn restore_watermark(&mut self, partition: usize, watermark: i64) {
-        self.watermarks.restore(partition, watermark);
+    /// Takes up the combined watermark of an earlier run: windows that it had closed stay closed.
+    pub fn restore_watermark(&mut self, combined: i64) {
+        self.watermarks.restore(combined);
     }
 
     /// Counts a record that never became a row.
     pub fn on_malformed(&mut self) {
         self.account.malformed += 1;
+    }
+
+    /// Says whether records are counted from now on. Those that an earlier run has counted, and
+    /// that are read again for the windows that were open, are not.
+    pub fn set_counting(&mut self, counting: bool) {
+        match counting {
+            true => self.account = self.uncounted.take().unwrap_or(self.account),
+            false => self.uncounted = Some(self.account),
+        }
     }
 
     /// Returns where every record went so far.

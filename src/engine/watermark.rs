@@ -79,21 +79,16 @@ impl Watermarks {
         self.combine()
     }
 
-    /// Restores the watermark that a partition had in an earlier run.
-    pub fn restore(&mut self, partition: usize, watermark: i64) -> bool {
-        let high = match watermark {
-            BEGINNING | END => watermark,
-            _ => watermark.saturating_add(self.out_of_order_ms),
-        };
-        let seen = &mut self.partitions[partition];
-        seen.high = seen.high.max(high);
-        self.combine()
+    /// Takes up the combined watermark of an earlier run, which never goes back.
+    pub fn restore(&mut self, combined: i64) {
+        self.combined = self.combined.max(combined);
     }
 
     /// Ends the input: the watermark is above every event time.
     pub fn end(&mut self) -> bool {
-        self.partitions.iter_mut().for_each(|seen| seen.high = END);
-        self.combine()
+        let moved = self.combined < END;
+        self.combined = END;
+        moved
     }
 
     /// Returns the partition that holds the combined watermark back, if one does.

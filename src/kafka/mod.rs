@@ -8,6 +8,7 @@
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
 
 pub mod admin;
+pub mod fetch;
 mod native;
 pub mod partitioner;
 

@@ -2,6 +2,7 @@
 //!
 //! Comes in: batches of a source. Goes out: rows in a sink, and the account of every record.
 
+mod progress;
 pub mod summary;
 
 use std::borrow::Cow;
@@ -13,16 +14,19 @@ use crate::column::Column;
 use crate::engine::account::Account;
 use crate::engine::operator::{Input, Operator};
 use crate::engine::pane::Panes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::expression::{Expression, RowError};
 use crate::format::{Decoded, Decoder, Malformed, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::source::{Batch, Polled, Source};
+use progress::Progress;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
 const POLL: Duration = Duration::from_millis(50);
+/// How often a group's progress is committed.
+const COMMIT: Duration = Duration::from_secs(1);
 /// How often open windows are drawn for a person.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -33,6 +37,8 @@ pub struct Options {
     pub skip_bad: bool,
     /// How long a partition that is at its end holds the watermark back.
     pub idle: Duration,
+    /// Whether the source reads for a group, whose progress is committed.
+    pub commit: bool,
 }
 
 /// What became of a batch.
@@ -53,6 +59,8 @@ pub struct Node<'n> {
     interrupt: &'n Interrupt,
     panes: Panes,
     arena: Bump,
+    /// Where the group may begin again; none without a group.
+    progress: Option<Progress>,
 }
 
 impl<'n> Node<'n> {
@@ -77,6 +85,7 @@ impl<'n> Node<'n> {
             interrupt,
             panes: Panes::default(),
             arena: Bump::new(),
+            progress: None,
         })
     }
 
@@ -96,29 +105,39 @@ impl<'n> Node<'n> {
     /// Those of source and sink; `data` at a malformed record, unless they are skipped; `stopped`
     /// after a signal. Rows of windows that are still open are then not written.
     pub fn run(&mut self, source: &mut dyn Source) -> Result<()> {
+        if self.options.commit {
+            let (progress, watermark) = Progress::restore(source);
+            self.operator.restore_watermark(watermark);
+            self.progress = Some(progress);
+        }
         let ended = self.read(source);
+        let reached = self.watermark();
         if ended.is_ok() {
             self.operator.on_end(&mut self.panes);
             self.write()?;
         }
         // The rows of windows that have closed are out in any case.
-        let flushed = self.sink.flush();
-        ended.and(flushed)
+        self.sink.flush()?;
+        if ended
+            .as_ref()
+            .err()
+            .is_none_or(|error| matches!(error.remedy(), Remedy::Stopped(_)))
+        {
+            self.commit(source, reached)?;
+        }
+        ended
     }
 
     fn read(&mut self, source: &mut dyn Source) -> Result<()> {
         let mut heard = vec![Instant::now(); source.partitions()];
-        let mut drawn = Instant::now();
+        let (mut drawn, mut committed) = (Instant::now(), Instant::now());
         let name = source.name();
         loop {
             self.interrupt.check()?;
             match source.poll(POLL)? {
                 Polled::Batch(batch) => {
                     heard[batch.partition] = Instant::now();
-                    let mut arena = std::mem::take(&mut self.arena);
-                    let processed = self.process(&batch, &name, &arena);
-                    arena.reset();
-                    self.arena = arena;
+                    let processed = self.process_batch(batch, &name);
                     self.write()?; // also what was due before a malformed record
                     processed?;
                 }
@@ -131,12 +150,49 @@ impl<'n> Node<'n> {
                 self.draw_open()?;
                 drawn = Instant::now();
             }
+            if committed.elapsed() >= COMMIT {
+                self.commit(source, self.watermark())?;
+                committed = Instant::now();
+            }
         }
+    }
+
+    /// Commits, for the group, what no open window needs any more; the sink has its rows.
+    fn commit(&mut self, source: &mut dyn Source, watermark: i64) -> Result<()> {
+        let Some(progress) = &mut self.progress else {
+            return Ok(());
+        };
+        let positions = progress.positions(source, watermark);
+        match positions.is_empty() {
+            true => Ok(()),
+            false => source.commit(&positions),
+        }
+    }
+
+    /// Processes a batch; what an earlier run of the group has counted only fills open windows.
+    fn process_batch(&mut self, batch: Batch<'_>, source: &str) -> Result<()> {
+        let mut arena = std::mem::take(&mut self.arena);
+        let processed = match &self.progress {
+            None => self.process(&batch, source, &arena),
+            Some(progress) => {
+                let [old, new] = progress.split(batch);
+                self.operator.set_counting(false);
+                let filled = self.process(&old, source, &arena);
+                self.operator.set_counting(true);
+                filled.and_then(|()| self.process(&new, source, &arena))
+            }
+        };
+        arena.reset();
+        self.arena = arena;
+        processed
     }
 
     /// Decodes a batch, evaluates the plan's expressions by column, and hands it to the engine.
     fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
         let mut decoded = self.decoder.decode(&batch.records, Origins::Forget, arena);
+        if let Some(progress) = &mut self.progress {
+            progress.add(batch, &decoded.times, |at| self.operator.forgotten_at(at));
+        }
         let misfits = match self.step(batch.partition, &decoded, arena) {
             Step::Done => return Ok(()),
             Step::Refused(misfits) => misfits,

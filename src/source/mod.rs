@@ -4,6 +4,7 @@
 //! its order. A source decodes nothing; `format` does.
 
 pub mod file;
+pub mod kafka;
 
 use std::time::Duration;
 
@@ -34,8 +35,35 @@ pub trait Source {
     /// Asks for `partition` to be read before the others, because event time there is furthest behind.
     fn prefer(&mut self, _partition: usize) {}
 
+    /// Returns where a group had come to in `partition` when the source was opened.
+    fn committed(&self, _partition: usize) -> Option<&Committed> {
+        None
+    }
+
+    /// Returns the next offset of `partition` that will be handed over, if it counts any.
+    fn position(&self, _partition: usize) -> Option<i64> {
+        None
+    }
+
+    /// Commits for its group where some partitions have come to.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when members of the group are at work.
+    fn commit(&mut self, _positions: &[(usize, Committed)]) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns how a person calls it: `topic mono_signal`, `data/tower.csv`, `stdin`.
     fn name(&self) -> String;
+}
+
+/// Where a group has come to in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The next offset to read.
+    pub offset: i64,
+    /// What was noted beside it.
+    pub metadata: String,
 }
 
 /// What a [`Source`] had.

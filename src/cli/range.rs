@@ -1,0 +1,93 @@
+//! Flags that say what of a topic is read, the same for every command that reads one.
+
+use crate::error::{Error, Result};
+use crate::source::kafka::{Range, Since, Until};
+use crate::term::units::{now_ms, parse_time};
+
+/// What of a topic is read.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Reading a topic")]
+pub(super) struct RangeOptions {
+    /// Begin at `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`
+    /// [default: beginning, or where the group has committed]
+    #[arg(long, value_name = "WHERE")]
+    since: Option<String>,
+
+    /// End before an OFFSET (bare digits) or a TIME.
+    #[arg(long, value_name = "WHERE")]
+    until: Option<String>,
+
+    /// End at the ends that the partitions have now, instead of waiting for more.
+    #[arg(long, conflicts_with = "until")]
+    exit: bool,
+
+    /// Begin where this group has committed, and commit for it.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+}
+
+impl RangeOptions {
+    /// Returns the range that the flags ask for.
+    ///
+    /// # Errors
+    /// `usage` for a place that is neither an offset nor a time.
+    pub fn range(&self) -> Result<Range> {
+        let now = now_ms();
+        let wrong = |flag: &str, value: &str, reason: String| {
+            Error::usage(format!("invalid value `{value}` for `{flag}`: {reason}"))
+        };
+        let since = match self.since.as_deref() {
+            None | Some("beginning") => Since::Beginning,
+            Some("end") => Since::End,
+            Some(place) => match place.parse() {
+                Ok(offset) if is_digits(place) => Since::Offset(offset),
+                _ => Since::Time(
+                    parse_time(place, now).map_err(|reason| wrong("--since", place, reason))?,
+                ),
+            },
+        };
+        let until = match self.until.as_deref() {
+            None if self.exit => Until::End,
+            None => Until::Never,
+            Some(place) => match place.parse() {
+                Ok(offset) if is_digits(place) => Until::Offset(offset),
+                _ => Until::Time(
+                    parse_time(place, now).map_err(|reason| wrong("--until", place, reason))?,
+                ),
+            },
+        };
+        Ok(Range {
+            since,
+            until,
+            group: self.group.clone(),
+        })
+    }
+
+    /// Returns whether any flag was given, and which.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--since", self.since.is_some()),
+            ("--until", self.until.is_some()),
+            ("--exit", self.exit),
+            ("--group", self.group.is_some()),
+        ];
+        flags
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(flag, _)| flag)
+    }
+
+    /// Returns the group that is read for.
+    pub fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    /// Returns whether reading ends at the partitions' ends.
+    pub fn exits(&self) -> bool {
+        self.exit
+    }
+}
+
+fn is_digits(place: &str) -> bool {
+    place.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,343 @@
+//! Batches of fetched records, read from one queue a partition, behind a safe face.
+//!
+//! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches that
+//! borrow from librdkafka's buffers. The unsafe code that reads records is in this file.
+
+use std::ffi::{CString, c_int};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{Context, Failure, Health, PATIENCE, Settings, not_created};
+use crate::error::{Error, Result};
+use crate::source::{Committed, Message};
+
+/// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
+/// every partition is assigned here.
+pub struct Fetcher {
+    settings: Settings,
+    topic: String,
+    partitions: Vec<i32>,
+    // The queues are given back before the client is.
+    queues: Vec<Queue>,
+    consumer: BaseConsumer<Context>,
+    health: Arc<Health>,
+}
+
+impl Fetcher {
+    /// Makes a client that reads `topic` for `group`, or for nobody.
+    ///
+    /// # Errors
+    /// `usage` for properties that do not go together.
+    pub fn new(settings: &Settings, topic: &str, group: Option<&str>) -> Result<Self> {
+        let (context, health) = settings.context();
+        let group = group.map_or_else(|| format!("k-{}", std::process::id()), str::to_owned);
+        let config = settings.config(&[
+            ("group.id", &group), // needed to assign, though nothing is committed without a group
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "false"),
+            ("isolation.level", "read_committed"),
+            // An offset that is gone must not be skipped silently.
+            ("auto.offset.reset", "error"),
+            ("fetch.queue.backoff.ms", "2"),
+            ("queued.min.messages", "1000000"),
+        ]);
+        Ok(Fetcher {
+            consumer: config.create_with_context(context).map_err(not_created)?,
+            settings: settings.clone(),
+            topic: topic.to_owned(),
+            partitions: Vec::new(),
+            queues: Vec::new(),
+            health,
+        })
+    }
+
+    /// Returns where the group has come to in each partition; `None` where it never committed.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the group may not be read.
+    pub fn committed(&self, partitions: &[i32]) -> Result<Vec<Option<Committed>>> {
+        let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+        for &partition in partitions {
+            wanted.add_partition(&self.topic, partition);
+        }
+        let committed = self.consumer.committed_offsets(wanted, PATIENCE);
+        let committed = committed.map_err(|error| self.told(&error, "read the group's offsets"))?;
+        let found = |&partition: &i32| {
+            let element = committed.find_partition(&self.topic, partition)?;
+            match element.offset() {
+                Offset::Offset(offset) => Some(Committed {
+                    offset,
+                    metadata: element.metadata().to_owned(),
+                }),
+                _ => None,
+            }
+        };
+        Ok(partitions.iter().map(found).collect())
+    }
+
+    /// Commits the next offset to read, and a note, for some partitions.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when members of the group are at work.
+    pub fn commit(&self, positions: &[(i32, Committed)]) -> Result<()> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (partition, committed) in positions {
+            let mut element = list.add_partition(&self.topic, *partition);
+            element.set_metadata(committed.metadata.as_str());
+            let set = element.set_offset(Offset::Offset(committed.offset));
+            set.map_err(|error| self.told(&error, "commit"))?;
+        }
+        let committed = self.consumer.commit(&list, CommitMode::Sync);
+        committed.map_err(|error| self.told(&error, "commit the group's offsets"))
+    }
+
+    /// Begins to fetch partitions at offsets.
+    ///
+    /// # Errors
+    /// `refused` when the client does not take them.
+    pub fn assign(&mut self, starts: &[(i32, i64)]) -> Result<()> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for &(partition, offset) in starts {
+            // Before the assignment: a queue that is forwarded later may have spilt records.
+            self.queues
+                .push(Queue::of_partition(&self.consumer, &self.topic, partition)?);
+            self.partitions.push(partition);
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
+                .map_err(|error| self.told(&error, "assign"))?;
+        }
+        let assigned = self.consumer.assign(&list);
+        assigned.map_err(|error| self.told(&error, "assign partitions"))
+    }
+
+    /// Looks after the client: its errors and its log.
+    ///
+    /// # Errors
+    /// `refused` once the client is of no more use.
+    pub fn serve(&self) -> Result<()> {
+        if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
+            let code = error.rdkafka_error_code();
+            let passing = code.is_none_or(|code| {
+                matches!(
+                    code,
+                    RDKafkaErrorCode::BrokerTransportFailure
+                        | RDKafkaErrorCode::AllBrokersDown
+                        | RDKafkaErrorCode::OperationTimedOut
+                        | RDKafkaErrorCode::Resolve
+                )
+            });
+            if !passing {
+                return Err(self.told(&error, "read"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns an error if no broker can be reached.
+    ///
+    /// # Errors
+    /// `retry` while no broker can be reached, `refused` once the client is of no more use.
+    pub fn check_health(&self) -> Result<()> {
+        self.settings.check_health(&self.health)
+    }
+
+    /// Reads what there is of the `nth` partition that was assigned, at most `most` records,
+    /// waiting no longer than `timeout` for the first.
+    ///
+    /// # Errors
+    /// `refused` when the partition is gone or its offset is no longer there.
+    pub fn read(&self, nth: usize, timeout: Duration, most: usize) -> Result<Fetched> {
+        let fetched = self.queues[nth].read(timeout, most);
+        match fetched.error() {
+            Some(code) => Err(self.failed(nth, code)),
+            None => Ok(fetched),
+        }
+    }
+
+    fn failed(&self, nth: usize, code: RDKafkaErrorCode) -> Error {
+        let place = format!(
+            "reading topic `{}`, partition {}",
+            self.topic, self.partitions[nth]
+        );
+        let error =
+            Failure::Refused(code, code.to_string()).told(format!("read topic `{}`", self.topic));
+        match code {
+            RDKafkaErrorCode::OffsetOutOfRange => error
+                .during(place)
+                .hint("those records are gone; begin with what is there by `--since beginning`"),
+            _ => error.during(place),
+        }
+    }
+
+    /// Returns the next offset that would be handed over, for each partition; `None` before the
+    /// first record. Transaction markers count as read.
+    pub fn positions(&self) -> Vec<Option<i64>> {
+        let positions = self.consumer.position().unwrap_or_default();
+        let position = |&partition: &i32| {
+            let element = positions.find_partition(&self.topic, partition)?;
+            match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            }
+        };
+        self.partitions.iter().map(position).collect()
+    }
+
+    /// Returns the high watermark that the last fetch of the `nth` partition has seen.
+    pub fn high_watermark(&self, nth: usize) -> Option<i64> {
+        let (mut low, mut high) = (0, 0);
+        let topic = CString::new(self.topic.as_str()).ok()?;
+        // SAFETY: the client lives, and both offsets are written before the call returns.
+        let code = unsafe {
+            rd::rd_kafka_get_watermark_offsets(
+                self.consumer.client().native_ptr(),
+                topic.as_ptr(),
+                self.partitions[nth],
+                &mut low,
+                &mut high,
+            )
+        };
+        let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+        known.then_some(high)
+    }
+
+    fn told(&self, error: &KafkaError, what: &str) -> Error {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
+            ) => self.settings.unreachable(&self.health),
+            Some(code) => Failure::Refused(code, code.to_string()).told(what),
+            None => Error::refused(format!("cannot {what}: {error}")),
+        }
+        .during(format!("reading topic `{}`", self.topic))
+    }
+}
+
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        self.queues.clear();
+    }
+}
+
+/// A queue that the records of one partition go to, and nothing else.
+struct Queue {
+    own: *mut rd::rd_kafka_queue_t,
+    partition: *mut rd::rd_kafka_queue_t,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and a `Queue` has one owner.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    fn of_partition(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<Self> {
+        let topic =
+            CString::new(topic).map_err(|_| Error::usage("a topic's name holds a zero byte"))?;
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives; both queues are given back once, in `drop`.
+        unsafe {
+            let partition = rd::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
+            if partition.is_null() {
+                return Err(Error::bug("librdkafka has no queue for a partition"));
+            }
+            let own = rd::rd_kafka_queue_new(client);
+            rd::rd_kafka_queue_forward(partition, own);
+            Ok(Queue { own, partition })
+        }
+    }
+
+    fn read(&self, timeout: Duration, most: usize) -> Fetched {
+        let mut messages = vec![ptr::null_mut(); most];
+        // SAFETY: the queue lives, and librdkafka writes at most `most` pointers.
+        let count = unsafe {
+            rd::rd_kafka_consume_batch_queue(
+                self.own,
+                timeout.as_millis() as c_int,
+                messages.as_mut_ptr(),
+                most,
+            )
+        };
+        messages.truncate(usize::try_from(count).unwrap_or(0));
+        Fetched { messages }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: both came from librdkafka and are given back once.
+        unsafe {
+            rd::rd_kafka_queue_forward(self.partition, ptr::null_mut());
+            rd::rd_kafka_queue_destroy(self.partition);
+            rd::rd_kafka_queue_destroy(self.own);
+        }
+    }
+}
+
+/// Records of one partition in their order, in librdkafka's memory until they are dropped.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    messages: Vec<*mut rd::rd_kafka_message_t>,
+}
+
+// SAFETY: the messages belong to this value alone.
+unsafe impl Send for Fetched {}
+
+impl Fetched {
+    /// Returns the records.
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+        // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.
+        self.messages
+            .iter()
+            .map(|&message| unsafe { view(message) })
+    }
+
+    /// Returns whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Returns the first error among the records.
+    fn error(&self) -> Option<RDKafkaErrorCode> {
+        let none = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        // SAFETY: as in `iter`.
+        let mut codes = self
+            .messages
+            .iter()
+            .map(|&message| unsafe { (*message).err });
+        codes.find(|&code| code != none).map(RDKafkaErrorCode::from)
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        for &message in &self.messages {
+            // SAFETY: each message is given back once.
+            unsafe { rd::rd_kafka_message_destroy(message) }
+        }
+    }
+}
+
+/// # Safety
+/// `message` is a message without an error that lives as long as `'a`.
+unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
+    let bytes = |data: *const std::ffi::c_void, length: usize| {
+        // SAFETY: librdkafka's pointer and length belong together; null is a null key or value.
+        (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
+    };
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
+        Message {
+            partition: (*message).partition,
+            offset: (*message).offset,
+            timestamp: (timestamp >= 0).then_some(timestamp),
+            key: bytes((*message).key, (*message).key_len),
+            value: bytes((*message).payload, (*message).len),
+        }
+    }
+}
