@@ -6,6 +6,7 @@
 mod broker;
 mod completions;
 mod confirm;
+mod demo;
 mod endpoint;
 mod r#gen;
 mod input;
@@ -58,6 +59,7 @@ struct Cli {
 enum Command {
     Gen(r#gen::Options),
     Topic(topic::Options),
+    Demo(demo::Options),
     Completions(completions::Options),
     Window(Box<window::Options>),
 }
@@ -76,6 +78,7 @@ impl Command {
         match self {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Topic(options) => topic::run(options, context),
+            Command::Demo(options) => demo::run(options, context),
             Command::Completions(options) => completions::run(options, context),
             Command::Window(options) => window::run(*options, context),
         }

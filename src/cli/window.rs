@@ -14,14 +14,14 @@ use crate::cli::input::{self, Input};
 use crate::cli::range::RangeOptions;
 use crate::engine::trigger::Trigger;
 use crate::engine::window::Aligned;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::node::{Node, Options as NodeOptions, summary};
 use crate::plan::{Plan, Query};
 use crate::sink::Sink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
-use crate::term::units::{format_plural, parse_duration, parse_positive_duration};
+use crate::term::units::{parse_duration, parse_positive_duration};
 
 /// Aggregate records over event-time windows, from a file, a pipe or a topic.
 ///
@@ -270,9 +270,9 @@ impl Options {
         let mut node = Node::new(plan, decoder, partitions, sink, options, &context.interrupt)?;
         let ended = node.run(input.source.as_mut());
         let (account, watermark) = (*node.account(), node.watermark());
-        if ended
-            .as_ref()
-            .is_err_and(|error| error.remedy() == crate::error::Remedy::ClosedPipe)
+        // After an error the sums would say less than the error does.
+        if let Err(error) = &ended
+            && !matches!(error.remedy(), Remedy::Stopped(_))
         {
             return ended;
         }
@@ -280,10 +280,9 @@ impl Options {
             context.report.status(line);
         }
         if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {
-            context.report.warning(format!(
-                "{} lie before 1980: is the unit right? See `--time-unit s|ms|us`",
-                format_plural(account.before_1980, "event time")
-            ));
+            context.report.warning(
+                "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us`",
+            );
         }
         let stats = summary::json(&account, watermark);
         if let Some(path) = &self.stats_to {

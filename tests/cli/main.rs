@@ -5,5 +5,6 @@ mod broker;
 mod completions;
 mod r#gen;
 mod topic;
+mod window;
 #[allow(dead_code)] // while the commands that use the rest are being added
 mod workdir;

@@ -1,0 +1,122 @@
+//! `k demo`: the main job with nothing but the binary, by the very commands that a person types.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::Context;
+use crate::error::{Error, Result};
+
+/// Make a minute of calls in a temporary folder, count them by windows, show a table and a picture.
+///
+/// Every line that begins with `$` is a command that can be typed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Keep the files in this folder instead of a temporary one.
+    #[arg(long, value_name = "DIR")]
+    out: Option<std::path::PathBuf>,
+}
+
+/// The widest bar of the picture, in characters.
+const WIDEST: u64 = 44;
+
+pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+    let temporary = tempfile::Builder::new()
+        .prefix("k-demo-")
+        .tempdir()
+        .map_err(|source| Error::io("make a temporary folder", source))?;
+    let folder = options.out.as_deref().unwrap_or(temporary.path());
+    let in_folder = |file: &str| folder.join(file).display().to_string();
+    let (calls, counts) = (in_folder("mono_signal.csv"), in_folder("calls_10s.csv"));
+    let out = folder.display().to_string();
+
+    let generate = "gen --rate 100 --seconds 60 --seed 1 --start 2026-01-01 --arrivals poisson";
+    let generate: Vec<&str> = generate.split(' ').chain(["--out", &out]).collect();
+    let window = ["window", "--tumbling", "10s", "--from", &calls];
+    let table = [&window[..], &["--format", "table"]].concat();
+    let show = |title: &str, command: &[&str], flags: &[&str]| {
+        say(context, title)?;
+        step(&[command, flags].concat(), context)
+    };
+
+    show(
+        "1. A minute of calls, 100 a second, in the order of their starts:",
+        &generate,
+        &[],
+    )?;
+    let what = ["--agg", "count, avg(duration), max(duration)"];
+    show(
+        "2. How many, and how long? Windows of 10 s of event time:",
+        &table,
+        &what,
+    )?;
+    show(
+        "3. The same to a file, and as a picture:",
+        &window,
+        &["--to", &counts],
+    )?;
+    draw(Path::new(&counts))?;
+    let title = "4. Real records leave when a call ends, so starts are out of order:";
+    show(title, &generate, &["--order", "end"])?;
+    show(
+        "   Where did the records go? The summary says it:",
+        &table,
+        &[],
+    )?;
+    show(
+        "5. And it says what would have kept them:",
+        &table,
+        &["--grace", "1m"],
+    )?;
+    context.report.hint(
+        "the lesson goes on in NOTES.md; `k gen --help` and `k window --help` list every flag",
+    );
+    Ok(())
+}
+
+fn say(context: &Context, text: &str) -> Result<()> {
+    context.interrupt.check()?;
+    print(&format!("\n{text}\n"))
+}
+
+/// Prints a command as a person would type it, and runs it.
+fn step(words: &[&str], context: &Context) -> Result<()> {
+    let quoted = words
+        .iter()
+        .map(|word| match word.contains([' ', '(', '*']) {
+            true => format!("'{word}'"),
+            false => (*word).to_owned(),
+        });
+    print(&format!("$ k {}\n", quoted.collect::<Vec<_>>().join(" ")))?;
+    let arguments = ["k"].iter().chain(words).map(Into::into);
+    let cli = super::parse(arguments)
+        .map_err(|error| Error::bug("the demo's own command is refused").caused_by(error))?;
+    cli.command.run(context)
+}
+
+/// Draws the counts of a result as bars.
+fn draw(counts: &Path) -> Result<()> {
+    let unreadable = |source: csv::Error| {
+        Error::refused(format!("cannot read `{}`", counts.display())).caused_by(source)
+    };
+    let mut reader = csv::Reader::from_path(counts).map_err(unreadable)?;
+    let rows: Vec<(i64, i64, u64)> = reader
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    let most = rows.iter().map(|row| row.2).max().unwrap_or(1);
+    let first = rows.first().map_or(0, |row| row.0);
+    for (start, _, count) in rows {
+        let bar = "█".repeat((count * WIDEST / most) as usize);
+        let since = crate::term::units::format_duration(start - first);
+        print(&format!("{since:>6} {bar} {count}\n"))?;
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|source| Error::io("write", source))
+}
