@@ -238,10 +238,19 @@ impl Admin {
         settings: &[(String, String)],
     ) -> Result<()> {
         let replication = replication.unwrap_or(-1);
-        self.ask(|requests| requests.create_topic(name, partitions, replication, settings))
+        self.ask(|requests| requests.create_topic(name, partitions, replication, settings, false))
             .map_err(|failure| failure.told(format!("create topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))
             .map(drop)
+    }
+
+    /// Asks whether a topic could be created, and creates none.
+    ///
+    /// # Errors
+    /// As [`create_topic`](Self::create_topic).
+    pub fn check_topic_creation(&self) -> Result<()> {
+        self.ask(|requests| requests.create_topic("k-check", 1, -1, &[], true))
+            .map_err(|failure| failure.told("create a topic"))
     }
 
     /// Creates a topic for event times of any age, and waits until it can be written to. It is
@@ -252,7 +261,7 @@ impl Admin {
     pub fn create_data_topic(&self, name: &str, partitions: i32) -> Result<Topic> {
         let settings = FOREVER.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let create = |settings: &[(String, String)]| {
-            self.ask(|requests| requests.create_topic(name, partitions, -1, settings))
+            self.ask(|requests| requests.create_topic(name, partitions, -1, settings, false))
         };
         let mut created = create(&settings);
         // Brokers before 3.6 do not know how far ahead a timestamp may be.

@@ -220,6 +220,7 @@ impl<'a> Requests<'a> {
         partitions: i32,
         replication: i32,
         settings: &[(String, String)],
+        only_check: bool,
     ) -> Result<(), Failure> {
         let c_name = c_text(name)?;
         let mut reason = [0; 512];
@@ -242,6 +243,13 @@ impl<'a> Requests<'a> {
                 rd::rd_kafka_NewTopic_set_config(topic.ptr(), name.as_ptr(), value.as_ptr());
             }
             let event = self.ask(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, |options, queue| {
+                let (reason, size) = (reason.as_mut_ptr(), reason.len());
+                rd::rd_kafka_AdminOptions_set_validate_only(
+                    options.cast_mut(),
+                    only_check.into(),
+                    reason,
+                    size,
+                );
                 rd::rd_kafka_CreateTopics(self.rk, &mut topic.ptr(), 1, options, queue);
             })?;
             let answer = rd::rd_kafka_event_CreateTopics_result(event.ptr());

@@ -2,5 +2,6 @@
 
 pub mod progress;
 pub mod report;
+pub mod step;
 pub mod table;
 pub mod units;

@@ -63,6 +63,14 @@ impl Report {
         }
     }
 
+    /// Returns the same report without what `-v` adds: for what is done again and again.
+    pub fn without_details(&self) -> Self {
+        Report {
+            verbosity: self.verbosity.min(Verbosity::Normal),
+            ..self.clone()
+        }
+    }
+
     /// Returns whether `-v` was given.
     pub fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
