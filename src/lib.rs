@@ -7,7 +7,8 @@
 //!
 //! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
-//! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka.
+//! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
+//! [`stack`] runs Kafka itself, in containers.
 
 pub mod cdr;
 pub mod cli;
@@ -24,4 +25,5 @@ pub mod pace;
 pub mod plan;
 pub mod sink;
 pub mod source;
+pub mod stack;
 pub mod term;

@@ -7,11 +7,13 @@ mod broker;
 mod completions;
 mod confirm;
 mod demo;
+mod doctor;
 mod endpoint;
 mod r#gen;
 mod input;
 mod listing;
 mod range;
+mod stack;
 mod topic;
 mod window;
 
@@ -60,6 +62,14 @@ enum Command {
     Gen(r#gen::Options),
     Topic(topic::Options),
     Demo(demo::Options),
+    Start(stack::Start),
+    Stop(stack::Stop),
+    Status(stack::StatusOptions),
+    Logs(stack::Logs),
+    Reset(stack::Reset),
+    Pull(stack::Pull),
+    Shell(stack::Shell),
+    Doctor(doctor::Options),
     Completions(completions::Options),
     Window(Box<window::Options>),
 }
@@ -79,6 +89,14 @@ impl Command {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Demo(options) => demo::run(options, context),
+            Command::Start(options) => stack::start(options, context),
+            Command::Stop(options) => stack::stop(options, context),
+            Command::Status(options) => stack::status(options, context),
+            Command::Logs(options) => stack::logs(options, context),
+            Command::Reset(options) => stack::reset(options, context),
+            Command::Pull(options) => stack::pull(options, context),
+            Command::Shell(options) => stack::shell(options, context),
+            Command::Doctor(options) => doctor::run(options, context),
             Command::Completions(options) => completions::run(options, context),
             Command::Window(options) => window::run(*options, context),
         }

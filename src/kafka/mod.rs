@@ -24,14 +24,15 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::stack::state;
 use crate::term::report::Report;
 
 /// How long a broker may take to answer before it is called out of reach.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Returns the broker of a person who named none.
+/// Returns the broker of a person who named none: the running stack's, else the usual address.
 pub fn default_broker() -> String {
-    "127.0.0.1:9092".to_owned()
+    state::running_broker().unwrap_or_else(|| "127.0.0.1:9092".to_owned())
 }
 
 /// Where Kafka is and how to speak to it.

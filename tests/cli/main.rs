@@ -4,6 +4,7 @@
 mod broker;
 mod completions;
 mod r#gen;
+mod stack;
 mod topic;
 mod window;
 #[allow(dead_code)] // while the commands that use the rest are being added

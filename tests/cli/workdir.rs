@@ -100,6 +100,7 @@ impl Workdir {
             .current_dir(self.folder.path())
             .env_remove("K_BROKER")
             .env_remove("NO_COLOR")
+            .env("XDG_STATE_HOME", self.path("state"))
             .env("COLUMNS", "100")
     }
 }

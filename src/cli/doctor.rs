@@ -1,0 +1,87 @@
+//! `k doctor`: whether this machine can run the stack, and what to do where it cannot.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::listing::{Format, Kind, Listing, text};
+use crate::column::Value;
+use crate::error::{Error, Result};
+use crate::kafka::default_broker;
+use crate::stack::command::Runner;
+use crate::stack::doctor::{self, Broker, Finding, Verdict};
+use crate::stack::state::running_broker;
+use crate::term::units;
+
+/// Check what the stack needs: engine, names, memory, ports, disk, broker, clock.
+///
+/// A line for each: ok, warning or problem, and what to do. Exit status 1 if there is a problem.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Default: lines for people.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+    let settings = options.broker.settings(context)?;
+    let is_expected = running_broker().is_some() || settings.brokers != default_broker();
+    let broker = Broker {
+        settings,
+        is_expected,
+    };
+    let findings = doctor::examine(&Runner::new(&context.report, &context.interrupt), &broker)?;
+    match options.format {
+        None | Some(Format::Table) => std::io::stdout()
+            .write_all(lines(&findings).as_bytes())
+            .map_err(|source| Error::io("write to stdout", source))?,
+        format => listing(&findings).print(format)?,
+    }
+    let problems = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Problem)
+        .count();
+    match problems {
+        0 => Ok(()),
+        count => {
+            let count = units::format_plural(count as u64, "problem");
+            Err(Error::refused(format!("{count} in the way of the stack"))
+                .hint("without containers, `k demo` and windows over files and pipes work"))
+        }
+    }
+}
+
+/// Returns a line for each finding, and one below it where there is something to do.
+fn lines(findings: &[Finding]) -> String {
+    let mut lines = String::new();
+    for finding in findings {
+        let (verdict, check, says) = (finding.verdict.word(), finding.check, &finding.says);
+        writeln!(lines, "{verdict:<8} {check:<9} {says}").unwrap_or(());
+        if let Some(fix) = &finding.fix {
+            writeln!(lines, "{:<8} {:<9} fix: {fix}", "", "").unwrap_or(());
+        }
+    }
+    lines
+}
+
+fn listing(findings: &[Finding]) -> Listing {
+    let mut listing = Listing::new(&[
+        ("check", Kind::Text),
+        ("verdict", Kind::Text),
+        ("says", Kind::Text),
+        ("fix", Kind::Text),
+    ]);
+    for finding in findings {
+        listing.row([
+            text(finding.check),
+            text(finding.verdict.word()),
+            text(finding.says.as_str()),
+            finding.fix.as_deref().map_or(Value::Null, text),
+        ]);
+    }
+    listing
+}

@@ -1,0 +1,292 @@
+//! What went wrong with a container or its engine, and the likely cause.
+//!
+//! Comes in: what was printed, and how a container ended. Goes out: one error with the words
+//! that matter, a cause, and what to do about it.
+
+use crate::error::Error;
+use crate::stack::command::{Call, Outcome};
+use crate::stack::container::{Container, State};
+use crate::stack::engine::Engine;
+use crate::stack::service::Service;
+
+/// Lines of a log that an error shows.
+const LOG_LINES: usize = 3;
+/// Characters of a log line that an error shows.
+const LOG_WIDTH: usize = 110;
+
+/// What is known to cause what is printed: any of the phrases, the cause, what to do.
+const CAUSES: [(&[&str], &str); 14] = [
+    (
+        &[
+            "OutOfMemoryError",
+            "Cannot allocate memory",
+            "insufficient memory",
+        ],
+        "its memory did not suffice: close other programs, or start less with `k start --only kafka`",
+    ),
+    (
+        &["no space left on device", "No space left on device"],
+        "the disk of the containers is full: make room, or drop unused images with `podman image prune`",
+    ),
+    (
+        &[
+            "UnknownHostException",
+            "No resolvable bootstrap urls",
+            "Name or service not known",
+        ],
+        "containers do not find each other by name: `k doctor` says which package is missing",
+    ),
+    (
+        &[
+            "address already in use",
+            "Address already in use",
+            "port is already allocated",
+        ],
+        "another program holds the port: end it, then `k start` again",
+    ),
+    (
+        &["exec format error", "Exec format error"],
+        "the image was made for another kind of processor: name one for yours with `--broker-image`",
+    ),
+    (
+        &["toomanyrequests", "rate limit"],
+        "the registry wants you to slow down: log in with `podman login docker.io`, or wait some hours",
+    ),
+    (
+        &["manifest unknown", "name unknown", "not found in registry"],
+        "the registry has no such image: check its name and tag",
+    ),
+    (
+        &["unauthorized", "authentication required", "denied: "],
+        "the registry refuses: check the image's name, or log in with `podman login`",
+    ),
+    (
+        &["x509: ", "certificate signed by unknown authority"],
+        "a proxy stands between: give the engine its certificate, or pull from another network",
+    ),
+    (
+        &[
+            "no such host",
+            "i/o timeout",
+            "network is unreachable",
+            "connection refused",
+            "Temporary failure in name resolution",
+            "server misbehaving",
+            "TLS handshake timeout",
+            "EOF",
+        ],
+        "the registry is out of reach: `k pull` where there is a network, `k start` needs none after that",
+    ),
+    (
+        &["Cannot connect to Podman", "unable to connect to Podman"],
+        "podman's machine does not run: `podman machine start`",
+    ),
+    (
+        &[
+            "Cannot connect to the Docker daemon",
+            "docker daemon is not running",
+            "docker.sock",
+        ],
+        "docker does not run: start it, or use podman with `--engine podman`",
+    ),
+    (
+        &[
+            "newuidmap",
+            "newgidmap",
+            "insufficient UIDs or GIDs",
+            "subuid",
+        ],
+        "podman has no user ids to run as you: `k doctor` says how to give it some",
+    ),
+    (
+        &[
+            "InconsistentClusterIdException",
+            "CorruptRecordException",
+            "Found existing but corrupt",
+        ],
+        "the data in its container does not fit: `k reset` drops it, `k start` begins anew",
+    ),
+];
+
+/// Returns the likely cause of what was printed and what to do about it, if it is known.
+pub fn likely_cause(printed: &str) -> Option<&'static str> {
+    CAUSES
+        .iter()
+        .find(|(phrases, _)| phrases.iter().any(|phrase| printed.contains(phrase)))
+        .map(|(_, cause)| *cause)
+}
+
+/// Returns the error of a program that did not succeed, in its own last words.
+pub fn of_call(engine: Engine, call: &Call, outcome: &Outcome) -> Error {
+    let words = outcome.last_words().unwrap_or("it said nothing");
+    let program = engine.program();
+    let error = Error::refused(format!("{program} failed: {}", innermost(words)))
+        .during(format!("running `{}`", shortened(&call.to_string())));
+    match likely_cause(&outcome.stderr) {
+        Some(cause) => error.hint(cause),
+        None => error.hint("check the engine with `k doctor`"),
+    }
+}
+
+/// Returns the error of a service whose container no longer runs, with the end of its log.
+pub fn of_service(container: &Container, log: &str) -> Error {
+    let service = container.service;
+    let (how, cause) = match container.state {
+        State::Ended {
+            out_of_memory: true,
+            ..
+        } => (
+            "was ended for want of memory".to_owned(),
+            Some(memory_advice(service)),
+        ),
+        State::Ended {
+            exit_status: 137, ..
+        } => (
+            "was killed (exit status 137), most often for want of memory".to_owned(),
+            Some(memory_advice(service)),
+        ),
+        State::Ended { exit_status, .. } => (format!("ended with exit status {exit_status}"), None),
+        _ => ("does not run".to_owned(), None),
+    };
+    let message = format!("`{service}` {how}{}", last_lines(log));
+    let error = Error::refused(message).during("waiting until it is ready");
+    let error = match cause.or_else(|| likely_cause(log).map(str::to_owned)) {
+        Some(cause) => error.hint(cause),
+        None => error,
+    };
+    error.hint(format!("read all of its log with `k logs {service}`"))
+}
+
+/// Returns the error of a service that runs but does not answer in time, with the end of its log.
+pub fn of_silence(service: Service, seconds: u64, reason: &str, log: &str) -> Error {
+    let message = format!(
+        "`{service}` is not ready after {seconds} s: {}{}",
+        shortened(reason),
+        last_lines(log)
+    );
+    let error = Error::retry(message);
+    let error = match likely_cause(log) {
+        Some(cause) => error.hint(cause),
+        None => error.hint("a slow machine needs longer: `k start --timeout 10m`"),
+    };
+    error.hint(format!("read all of its log with `k logs {service}`"))
+}
+
+fn memory_advice(service: Service) -> String {
+    match (cfg!(target_os = "macos"), service) {
+        (true, _) => "give podman's machine 4 GB: `podman machine stop; podman machine set --memory 4096; podman machine start`".to_owned(),
+        (false, Service::Kafka) => "close other programs, or start less with `k start --only kafka`".to_owned(),
+        (false, _) => format!("close other programs, or go on without it: `{}` is not needed by `k`", service),
+    }
+}
+
+/// Returns the last lines of a log that say something, each on a line of its own.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| tells(line))
+        .collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..]
+        .iter()
+        .map(|line| format!("\n  {}", shortened(line)))
+        .collect()
+}
+
+/// Returns whether a line of a log is more than a frame of a Java stack trace.
+fn tells(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with("at ") && !line.starts_with("... ")
+}
+
+/// Returns the end of an error in Go's way, `doing this: doing that: reason`: the reason matters.
+fn innermost(words: &str) -> String {
+    let start = words
+        .match_indices(": ")
+        .map(|(at, colon)| at + colon.len())
+        .find(|start| words.len() - start <= LOG_WIDTH);
+    match start.filter(|_| words.len() > LOG_WIDTH) {
+        Some(start) => format!("…{}", &words[start..]),
+        None => shortened(words),
+    }
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LOG_WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(exit_status: i64) -> Container {
+        Container {
+            id: "1".to_owned(),
+            name: "kworkshop_kafka_1".to_owned(),
+            service: Service::Kafka,
+            image: "docker.io/apache/kafka:4.3.1".to_owned(),
+            state: State::Ended {
+                exit_status,
+                out_of_memory: false,
+            },
+            port: Some(9092),
+            written_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_service_shows_its_last_words_and_not_the_stack_trace() {
+        let log = "starting\nlog.dirs is bad\njava.net.UnknownHostException: kafka\n\tat java.base/X(Y.java:1)\n\t... 7 more\n";
+        assert_eq!(
+            of_service(&ended(1), log).lines(),
+            [
+                "error: `kafka` ended with exit status 1",
+                "  starting",
+                "  log.dirs is bad",
+                "  java.net.UnknownHostException: kafka",
+                "  while waiting until it is ready",
+                "hint: containers do not find each other by name: `k doctor` says which package is missing",
+                "hint: read all of its log with `k logs kafka`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_killed_service_wanted_memory() {
+        let lines = of_service(&ended(137), "").lines();
+        assert!(
+            lines[0].ends_with("most often for want of memory"),
+            "{lines:?}"
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn the_reason_at_the_end_of_a_long_error_is_kept() {
+        let long = format!(
+            "initializing source: {}: dial tcp: lookup docker.io: no such host",
+            "x".repeat(100)
+        );
+        assert_eq!(
+            innermost(&long),
+            "…dial tcp: lookup docker.io: no such host"
+        );
+        assert_eq!(innermost("short: no"), "short: no");
+        assert_eq!(innermost(&"é: ".repeat(300)).chars().next(), Some('…'));
+    }
+
+    #[test]
+    fn errors_stay_within_eight_lines_whatever_the_log() {
+        let log = "é".repeat(5_000) + "\n" + &"x\n".repeat(5_000);
+        for error in [
+            of_service(&ended(1), &log),
+            of_silence(Service::Kafka, 60, &log, &log),
+        ] {
+            assert!(error.lines().len() <= 8);
+            assert!(error.lines().iter().all(|line| line.chars().count() < 160));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What `k` keeps about the stack between commands: `$XDG_STATE_HOME/k/stack.json`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::stack::engine::Engine;
+use crate::stack::service::Service;
+
+/// The stack as it was last started or stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackState {
+    /// What runs its containers.
+    pub engine: Engine,
+    /// Whether it was started since it was last stopped.
+    pub running: bool,
+    /// Where Kafka listens on this machine.
+    pub kafka_port: Option<u16>,
+    /// Where ksqlDB listens on this machine.
+    pub ksqldb_port: Option<u16>,
+    /// Where the web UI listens on this machine.
+    pub ui_port: Option<u16>,
+}
+
+impl StackState {
+    /// Returns the state of a stack that has no ports yet.
+    pub fn new(engine: Engine) -> Self {
+        StackState {
+            engine,
+            running: false,
+            kafka_port: None,
+            ksqldb_port: None,
+            ui_port: None,
+        }
+    }
+
+    /// Keeps where a service listens.
+    pub fn set_port(&mut self, service: Service, port: Option<u16>) {
+        *match service {
+            Service::Kafka => &mut self.kafka_port,
+            Service::Ksqldb => &mut self.ksqldb_port,
+            Service::KafkaUi => &mut self.ui_port,
+        } = port;
+    }
+
+    /// Returns what was kept in `folder`; `None` where there is nothing that can be read:
+    /// the containers themselves know better.
+    pub fn load(folder: &Path) -> Option<Self> {
+        let json = std::fs::read(file(folder)).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    /// Keeps the state in `folder`, all of it or nothing.
+    ///
+    /// # Errors
+    /// `refused` when the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|source| Error::bug("the stack's state is no JSON").caused_by(source))?;
+        write(folder, "stack.json", &json)?;
+        Ok(())
+    }
+
+    /// Forgets the stack.
+    ///
+    /// # Errors
+    /// `refused` when the file is there and cannot be removed.
+    pub fn forget(folder: &Path) -> Result<()> {
+        let file = file(folder);
+        match std::fs::remove_file(&file) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format!("remove `{}`", file.display()), source))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the address of the running stack's Kafka, if one was started and not stopped since.
+pub fn running_broker() -> Option<String> {
+    let state = StackState::load(&folder()?)?;
+    let port = state.kafka_port.filter(|_| state.running)?;
+    Some(Service::Kafka.address(port))
+}
+
+/// Returns the folder where `k` keeps its state: `$XDG_STATE_HOME/k`, else `~/.local/state/k`.
+/// `None` where neither is known.
+pub fn folder() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    variable("XDG_STATE_HOME")
+        .filter(|path| path.is_absolute()) // as the XDG specification has it
+        .or_else(|| Some(variable("HOME")?.join(".local/state")))
+        .map(|state| state.join("k"))
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("stack.json")
+}
+
+/// Writes a file of `folder`, which is made where it is missing; a reader sees the old text or
+/// the new one. Returns the file's path.
+///
+/// # Errors
+/// `refused` when it cannot be written.
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    let write = || {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| {
+        Error::io(format!("write `{}`", path.display()), source)
+            .hint("name a folder that you can write in: `XDG_STATE_HOME=/tmp/k-state k start`")
+    })?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_comes_back_as_it_was_kept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let within = folder.path().join("not/yet/there");
+        let mut state = StackState::new(Engine::Podman);
+        state.set_port(Service::Kafka, Some(9093));
+        assert_eq!(StackState::load(&within), None);
+        state.save(&within).expect("written");
+        assert_eq!(StackState::load(&within), Some(state));
+        StackState::forget(&within).expect("removed");
+        StackState::forget(&within).expect("removing nothing is fine");
+        assert_eq!(StackState::load(&within), None);
+    }
+}

@@ -1,0 +1,155 @@
+//! What the stack does at this moment: services, where they are, what Kafka holds.
+
+use serde::Serialize;
+
+use crate::error::{Remedy, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::stack::container::{Container, State};
+use crate::stack::service::Service;
+use crate::stack::{Stack, probe};
+
+/// The stack at one moment.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The services that have a container, in the order in which they start.
+    pub services: Vec<ServiceStatus>,
+    /// What Kafka holds, internal topics left out; `None` unless Kafka is ready.
+    pub topics: Option<Vec<TopicStatus>>,
+}
+
+/// A service at one moment.
+#[derive(Debug, Serialize)]
+pub struct ServiceStatus {
+    /// Its name in the compose file.
+    pub service: &'static str,
+    /// `ready`, `stopped`, `paused`, or why it is not ready.
+    pub state: String,
+    /// Whether it runs and answers.
+    pub is_ready: bool,
+    /// Where a person finds it.
+    pub address: Option<String>,
+    /// The image that it runs.
+    pub image: String,
+    /// Bytes written in its container; for Kafka the records and their indexes.
+    pub written_bytes: Option<u64>,
+}
+
+/// A topic and how much it holds.
+#[derive(Debug, Serialize)]
+pub struct TopicStatus {
+    /// Its name.
+    pub topic: String,
+    /// Its number of partitions.
+    pub partitions: usize,
+    /// Its records; transaction markers are counted, too.
+    pub records: i64,
+}
+
+impl Stack {
+    /// Looks at every container of the stack and asks each service that runs.
+    ///
+    /// # Errors
+    /// `refused` when the engine does not answer, `stopped` after a signal.
+    pub fn status(&self) -> Result<Status> {
+        let containers = self.engine.containers(&self.runner, &self.project, true)?;
+        let services = containers
+            .iter()
+            .map(|container| self.service_status(container))
+            .collect::<Result<Vec<_>>>()?;
+        let kafka_is_ready = services
+            .iter()
+            .any(|service| service.is_ready && service.service == Service::Kafka.name());
+        let kafka = containers
+            .iter()
+            .find(|container| container.service == Service::Kafka);
+        let topics = match kafka.and_then(|kafka| kafka.port) {
+            Some(port) if kafka_is_ready => self.topics(port)?,
+            _ => None,
+        };
+        Ok(Status { services, topics })
+    }
+
+    fn service_status(&self, container: &Container) -> Result<ServiceStatus> {
+        let service = container.service;
+        let state = match (container.state, container.port) {
+            (State::Running, Some(port)) => match probe::ask(service, port, &self.runner)? {
+                Ok(()) => "ready".to_owned(),
+                Err(reason) => format!("not ready: {reason}"),
+            },
+            (State::Running, None) => "has no port on this machine".to_owned(),
+            (State::Paused, _) => "paused".to_owned(),
+            (
+                State::Ended {
+                    out_of_memory: true,
+                    ..
+                },
+                _,
+            ) => "ended: out of memory".to_owned(),
+            // 143: told to end, as `k stop` does.
+            (
+                State::Ended {
+                    exit_status: 0 | 143,
+                    ..
+                },
+                _,
+            ) => "stopped".to_owned(),
+            (State::Ended { exit_status, .. }, _) => format!("ended: exit status {exit_status}"),
+            (State::NeverRan, _) => "never ran".to_owned(),
+            (State::Broken, _) => "half removed".to_owned(),
+        };
+        Ok(ServiceStatus {
+            service: service.name(),
+            is_ready: state == "ready",
+            state,
+            address: container.port.map(|port| service.address(port)),
+            image: container.image.clone(),
+            written_bytes: container.written_bytes,
+        })
+    }
+
+    /// Returns the topics by name; `None` where Kafka has gone meanwhile.
+    fn topics(&self, port: u16) -> Result<Option<Vec<TopicStatus>>> {
+        let broker = Service::Kafka.address(port);
+        let (report, interrupt) = (
+            self.report().without_details(),
+            self.runner.interrupt().clone(),
+        );
+        let admin = Admin::new(&Settings::new(broker, Vec::new(), report, interrupt)?)?;
+        match count_topics(&admin) {
+            Ok(topics) => Ok(Some(topics)),
+            Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+fn count_topics(admin: &Admin) -> Result<Vec<TopicStatus>> {
+    let mut topics = admin.topics()?;
+    topics.retain(|topic| !topic.name.starts_with("__"));
+    let partitions: Vec<(&str, i32)> = topics
+        .iter()
+        .flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .map(|partition| (topic.name.as_str(), partition.number))
+        })
+        .collect();
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let extents = admin.extents(&partitions)?;
+    let records = |name: &str| {
+        let of_topic = extents.iter().filter(|((topic, _), _)| topic == name);
+        of_topic.map(|(_, extent)| extent.records()).sum()
+    };
+    Ok(topics
+        .iter()
+        .map(|topic| TopicStatus {
+            topic: topic.name.clone(),
+            partitions: topic.partitions.len(),
+            records: records(&topic.name),
+        })
+        .collect())
+}
