@@ -17,7 +17,7 @@ struct Work<T> {
 /// Calls `make` for each chunk of the recipe in `threads` threads and `take` for each product
 /// in the order of the chunks in this thread.
 ///
-/// At most two chunks a thread and two more are underway. Each has a product from `new`, which
+/// At most four chunks a thread and four more are underway. Each has a product from `new`, which
 /// comes back to `make` as `take` left it.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn in_order<T: Send>(
     take: impl FnMut(&mut T) -> Result<()>,
 ) -> Result<()> {
     let (free_sender, free) = channel();
-    for _ in 0..2 * threads + 2 {
+    for _ in 0..4 * threads + 4 {
         let work = Work {
             chunk: Chunk::default(),
             product: new(),

@@ -15,7 +15,10 @@ use super::{Call, Disposition, Segment, towers};
 use crate::error::Result;
 
 /// How many calls a chunk has; the last one has what is left.
-pub const CHUNK: usize = 8_192;
+///
+/// Their text, 240 kB, stays in a processor's cache between the thread that makes it and the
+/// write: four times as many took twice as long to a file. Another number gives other calls.
+pub const CHUNK: usize = 2_048;
 
 /// What a random stream is for.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 //! Comes in: rows, none of which leaves before a time that only moves forward (the start of
 //! the latest call). Goes out: rows in order, as soon as no earlier one can come.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// Something that leaves at a time.
 pub trait Leaves {
@@ -17,39 +17,54 @@ pub trait Leaves {
 #[derive(Debug)]
 pub struct Reorder<T> {
     bucket_ms: i64,
-    buckets: BTreeMap<i64, Vec<T>>,
+    /// Which bucket since 1970 the front one is.
+    front: i64,
+    /// From the next one that is due up to the last one with a row; freed as they leave.
+    buckets: VecDeque<Vec<T>>,
 }
 
 impl<T: Leaves> Reorder<T> {
-    /// Returns an empty queue with buckets of `bucket_ms`, at least 1.
-    pub fn new(bucket_ms: i64) -> Self {
+    /// Returns an empty queue with buckets of `bucket_ms`, at least 1; no row leaves before
+    /// `origin`, in ms since 1970, UTC.
+    pub fn new(origin: i64, bucket_ms: i64) -> Self {
+        let bucket_ms = bucket_ms.max(1);
         Reorder {
-            bucket_ms: bucket_ms.max(1),
-            buckets: BTreeMap::new(),
+            bucket_ms,
+            front: origin.div_euclid(bucket_ms),
+            buckets: VecDeque::new(),
         }
     }
 
     /// Takes rows in and leaves `rows` empty.
     pub fn push_all(&mut self, rows: &mut Vec<T>) {
         for row in rows.drain(..) {
-            let bucket = row.leaves().0.div_euclid(self.bucket_ms);
-            self.buckets.entry(bucket).or_default().push(row);
+            let bucket = row.leaves().0.div_euclid(self.bucket_ms) - self.front;
+            let bucket = bucket as usize;
+            if bucket >= self.buckets.len() {
+                self.buckets.resize_with(bucket + 1, Vec::new);
+            }
+            self.buckets[bucket].push(row);
         }
     }
 
-    /// Puts the next rows in order into `due` and returns true, or returns false when no bucket
-    /// lies wholly before `horizon`; no row that leaves before it may come later.
+    /// Puts the next rows in order into `due` and returns true, or returns false when all
+    /// buckets wholly before `horizon` are empty; no row that leaves before it may come later.
     pub fn next_before(&mut self, horizon: i64, due: &mut Vec<T>) -> bool {
         due.clear();
-        let Some(first) = self.buckets.first_entry() else {
-            return false;
-        };
-        if *first.key() >= horizon.div_euclid(self.bucket_ms) {
-            return false;
+        let horizon = horizon.div_euclid(self.bucket_ms);
+        while self.front < horizon {
+            let Some(bucket) = self.buckets.pop_front() else {
+                self.front = horizon;
+                break;
+            };
+            self.front += 1;
+            if !bucket.is_empty() {
+                *due = bucket;
+                due.sort_unstable_by_key(T::leaves);
+                return true;
+            }
         }
-        *due = first.remove();
-        due.sort_unstable_by_key(T::leaves);
-        true
+        false
     }
 }
 
@@ -76,7 +91,7 @@ mod tests {
             let rows: Vec<Row> = (0..3_000_u64)
                 .map(|id| Row(id as i64 - 1_500 + (rng.next_u64() % 900) as i64, id))
                 .collect();
-            let mut reorder = Reorder::new(bucket_ms);
+            let mut reorder = Reorder::new(-1_500, bucket_ms);
             let (mut due, mut left) = (Vec::new(), Vec::new());
             for (number, part) in rows.chunks(100).enumerate() {
                 reorder.push_all(&mut part.to_vec());

@@ -1,23 +1,20 @@
 //! `k gen`: options → generator, pacer, files → summary.
 
+mod job;
+mod summary;
+
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::cdr::{
-    self, Arrival, Chunk, Delay, Departure, Disposition, Format, Generator, Leaves, Order, Recipe,
-    Reorder, Rows, Segment,
-};
+use self::job::Job;
+use self::summary::Summary;
+use crate::cdr::{self, Arrival, Delay, Format, Generator, Order, Recipe};
 use crate::cli::Context;
 use crate::error::{Error, Remedy, Result};
 use crate::outlet::Outlet;
-use crate::pace::{Pace, Pacer};
-use crate::term::progress::Progress;
-use crate::term::report::Report;
+use crate::pace::Pace;
 use crate::term::units;
 
 /// Make calls and the tower segments that carry them.
@@ -199,55 +196,27 @@ impl Options {
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let generator = Generator::new(options.recipe())?;
     let outputs = Outputs::open(&options, generator.recipe(), context)?;
-    let job = Job {
-        watch: Watch::new(&outputs, generator.recipe().calls(), &context.report),
-        generator,
-        format: options.format,
-        pace: options.pace,
-        threads: options
-            .threads
-            .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get)),
-        pacer: Pacer::start(context.interrupt.clone()),
-        failure: OnceLock::new(),
+    let threads = options
+        .threads
+        .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let job = Job::new(&generator, options.format, options.pace, threads, context);
+    let (written, result) = job.run(outputs.calls, outputs.segments);
+    let stopped = match &result {
+        Ok(()) => false,
+        Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => true,
+        Err(_) => return result,
     };
-    let Outputs {
-        calls,
-        segments,
-        to,
-    } = outputs;
-    let mut calls = calls.map(|outlet| Stream::new(&job, Only::Mono, outlet));
-    let mut segments = segments.map(|outlet| Stream::new(&job, Only::Tower, outlet));
-    thread::scope(|scope| {
-        if let Some(segments) = &mut segments {
-            scope.spawn(|| job.note(job.write_segments(segments)));
-        }
-        if let Some(calls) = &mut calls {
-            job.note(job.write_calls(calls));
-        }
-    });
-    let tallies = [calls, segments].map(|stream| stream.map(Stream::into_tally));
-    let elapsed = job.pacer.elapsed();
-    drop(job.watch);
-    let summary = Summary {
-        recipe: job.generator.recipe(),
-        tallies,
-        to,
-        elapsed,
-        is_complete: job.failure.get().is_none(),
-    };
-    match job.failure.into_inner() {
-        None => {
-            summary.show(&context.report);
-            Ok(())
-        }
-        Some(error) => {
-            if let Remedy::Stopped(_) = error.remedy() {
-                context.report.status("stopped before the end");
-                summary.show(&context.report);
-            }
-            Err(error)
-        }
+    if stopped {
+        context.report.status("stopped before the end");
     }
+    let summary = Summary {
+        recipe: generator.recipe(),
+        written: &written,
+        to: &outputs.to,
+        is_complete: !stopped,
+    };
+    summary.show(&context.report);
+    result
 }
 
 /// Where rows go.
@@ -333,381 +302,4 @@ fn write_recipe(path: &Path, format: Format, recipe: &Recipe) -> Result<()> {
         .map_err(|source| Error::bug("a recipe that is no JSON").caused_by(source))?;
     std::fs::write(path, text + "\n")
         .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
-}
-
-/// What the streams of one run share.
-struct Job {
-    generator: Generator,
-    format: Format,
-    pace: Pace,
-    threads: usize,
-    pacer: Pacer,
-    /// The first error of any stream; the others stop at their next write.
-    failure: OnceLock<Error>,
-    watch: Watch,
-}
-
-/// What some thread made of a chunk.
-struct Product<T> {
-    rows: T,
-    /// No later chunk has a row that leaves before.
-    horizon: i64,
-}
-
-impl Job {
-    fn note(&self, result: Result<()>) {
-        if let Err(error) = result {
-            self.failure.set(error).unwrap_or(()); // another stream was first
-        }
-    }
-
-    fn recipe(&self) -> &Recipe {
-        self.generator.recipe()
-    }
-
-    /// Writes the calls: straight from the threads where they leave at once and in order.
-    fn write_calls(&self, stream: &mut Stream) -> Result<()> {
-        stream.start(stream.rows.call_header())?;
-        if self.pace == Pace::None && !self.recipe().reorders() {
-            return self.write_calls_at_once(stream);
-        }
-        let mut newest = i64::MIN;
-        self.write_ordered(
-            stream,
-            |chunk, rows| self.generator.departures_into(chunk, rows),
-            |departure: &Departure, stream| {
-                let Departure { leaves, call } = departure;
-                let behind = newest.saturating_sub(call.start);
-                newest = newest.max(call.start);
-                stream.pending.count(call.disposition);
-                if behind > 0 {
-                    stream.pending.out_of_order += 1;
-                    stream.pending.furthest_ms = stream.pending.furthest_ms.max(behind);
-                }
-                stream.rows.call(call, *leaves, &mut stream.text);
-            },
-        )
-    }
-
-    fn write_calls_at_once(&self, stream: &mut Stream) -> Result<()> {
-        let new = || {
-            (
-                Rows::new(self.recipe(), self.format),
-                Vec::new(),
-                Tally::default(),
-            )
-        };
-        let make = |chunk: &Chunk, (rows, text, tally): &mut (Rows, Vec<u8>, Tally)| {
-            text.clear();
-            *tally = Tally::default();
-            for call in self.generator.calls(chunk) {
-                tally.count(call.disposition);
-                rows.call(&call, call.start, text);
-            }
-        };
-        cdr::in_order(
-            self.recipe(),
-            self.threads,
-            new,
-            make,
-            |(_, text, tally)| {
-                stream.write(text, tally)?;
-                self.watch.advance(stream.which, stream.tally.rows);
-                Ok(())
-            },
-        )
-    }
-
-    /// Writes the tower segments in order of their starts.
-    fn write_segments(&self, stream: &mut Stream) -> Result<()> {
-        stream.start(stream.rows.segment_header())?;
-        self.write_ordered(
-            stream,
-            |chunk, rows| self.generator.segments_into(chunk, rows),
-            |segment: &Segment, stream| {
-                stream.pending.rows += 1;
-                stream.rows.segment(segment, &mut stream.text);
-            },
-        )
-    }
-
-    /// Writes rows in the order they leave, each when it is due.
-    fn write_ordered<T: Leaves + Send>(
-        &self,
-        stream: &mut Stream,
-        fill: impl Fn(&Chunk, &mut Vec<T>) + Sync,
-        mut push: impl FnMut(&T, &mut Stream),
-    ) -> Result<()> {
-        // A bucket holds about as many rows as a chunk.
-        let bucket_ms = cdr::CHUNK as f64 / self.recipe().rate * 1_000.0;
-        let mut reorder = Reorder::new(bucket_ms as i64);
-        let mut due = Vec::new();
-        let new = || Product {
-            rows: Vec::new(),
-            horizon: i64::MIN,
-        };
-        let make = |chunk: &Chunk, product: &mut Product<Vec<T>>| {
-            product.horizon = chunk.starts.last().copied().unwrap_or(i64::MIN);
-            fill(chunk, &mut product.rows);
-        };
-        let mut leave = |reorder: &mut Reorder<T>, horizon: i64| {
-            while reorder.next_before(horizon, &mut due) {
-                due.iter()
-                    .try_for_each(|row| self.leave(row, stream, &mut push))?;
-                stream.flush()?;
-            }
-            Ok(())
-        };
-        cdr::in_order(self.recipe(), self.threads, new, make, |product| {
-            reorder.push_all(&mut product.rows);
-            leave(&mut reorder, product.horizon)
-        })?;
-        leave(&mut reorder, i64::MAX)
-    }
-
-    /// Waits until a row is due, and adds it to what is written next.
-    fn leave<T: Leaves>(
-        &self,
-        row: &T,
-        stream: &mut Stream,
-        push: &mut impl FnMut(&T, &mut Stream),
-    ) -> Result<()> {
-        let (leaves, call_id) = row.leaves();
-        if self.pace != Pace::None {
-            let due_after = self.pace.due_after(leaves - self.recipe().start_timestamp);
-            if due_after > stream.now {
-                stream.flush()?;
-                self.pacer.wait_until(due_after)?;
-                stream.now = self.pacer.elapsed();
-            }
-        }
-        push(row, stream);
-        stream.calls_seen = stream.calls_seen.max(call_id + 1);
-        match stream.text.len() < WRITE_AT {
-            true => Ok(()),
-            false => stream.flush(),
-        }
-    }
-}
-
-/// Rows are handed on before they fill more than this.
-const WRITE_AT: usize = 256 << 10;
-
-/// What was written, or is about to be.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    rows: u64,
-    /// Rows by disposition.
-    dispositions: [u64; 3],
-    /// Rows that leave after one that starts later.
-    out_of_order: u64,
-    /// How far the worst of them lies behind the newest start.
-    furthest_ms: i64,
-    bytes: u64,
-}
-
-impl Tally {
-    fn count(&mut self, disposition: Disposition) {
-        self.rows += 1;
-        self.dispositions[disposition as usize] += 1;
-    }
-
-    fn add(&mut self, other: &Tally) {
-        self.rows += other.rows;
-        for (sum, count) in self.dispositions.iter_mut().zip(other.dispositions) {
-            *sum += count;
-        }
-        self.out_of_order += other.out_of_order;
-        self.furthest_ms = self.furthest_ms.max(other.furthest_ms);
-    }
-}
-
-/// One output on its way: rows become text, text is written, written rows are counted.
-struct Stream<'a> {
-    job: &'a Job,
-    which: Only,
-    outlet: Outlet,
-    rows: Rows,
-    text: Vec<u8>,
-    /// Counts what is in `text`.
-    pending: Tally,
-    /// Counts what is written.
-    tally: Tally,
-    /// How long the run had lasted when the stream last waited.
-    now: Duration,
-    /// The number of calls that have begun to leave.
-    calls_seen: u64,
-}
-
-impl<'a> Stream<'a> {
-    fn new(job: &'a Job, which: Only, outlet: Outlet) -> Self {
-        Stream {
-            job,
-            which,
-            outlet,
-            rows: Rows::new(job.recipe(), job.format),
-            text: Vec::new(),
-            pending: Tally::default(),
-            tally: Tally::default(),
-            now: Duration::ZERO,
-            calls_seen: 0,
-        }
-    }
-
-    /// Writes the header at once: whoever follows learns the columns before the first row.
-    fn start(&mut self, header: &str) -> Result<()> {
-        self.write(header.as_bytes(), &Tally::default())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let (text, pending) = (
-            std::mem::take(&mut self.text),
-            std::mem::take(&mut self.pending),
-        );
-        self.write(&text, &pending)?;
-        self.text = text;
-        self.text.clear();
-        self.job.watch.advance(self.which, self.calls_seen);
-        Ok(())
-    }
-
-    /// Writes rows that `counted` counts.
-    fn write(&mut self, text: &[u8], counted: &Tally) -> Result<()> {
-        if self.job.failure.get().is_some() {
-            return Err(Error::bug(
-                "another output failed first, and its error is shown",
-            ));
-        }
-        self.outlet.write(text)?;
-        self.tally.add(counted);
-        Ok(())
-    }
-
-    fn into_tally(self) -> Tally {
-        Tally {
-            bytes: self.outlet.written(),
-            ..self.tally
-        }
-    }
-}
-
-/// Shows a bar once the run has lasted a second.
-struct Watch {
-    report: Report,
-    total: u64,
-    started: Instant,
-    /// Calls that have left, by output; the slower one is shown.
-    done: [AtomicU64; 2],
-    bar: Mutex<Option<Progress>>,
-}
-
-impl Watch {
-    fn new(outputs: &Outputs, total: u64, report: &Report) -> Self {
-        let done = [outputs.calls.is_some(), outputs.segments.is_some()];
-        Watch {
-            report: report.clone(),
-            total,
-            started: Instant::now(),
-            done: done.map(|used| AtomicU64::new(if used { 0 } else { u64::MAX })),
-            bar: Mutex::new(None),
-        }
-    }
-
-    fn advance(&self, which: Only, calls: u64) {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        self.done[which as usize].store(calls, Ordering::Relaxed);
-        if self.started.elapsed() < PATIENCE {
-            return;
-        }
-        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar =
-            bar.get_or_insert_with(|| Progress::new(&self.report, "generating", Some(self.total)));
-        let done = self.done.iter().map(|done| done.load(Ordering::Relaxed));
-        bar.set(done.min().unwrap_or(0));
-    }
-}
-
-/// What a person is told at the end.
-struct Summary<'a> {
-    recipe: &'a Recipe,
-    /// Calls and segments, where they were asked for.
-    tallies: [Option<Tally>; 2],
-    to: [String; 2],
-    elapsed: Duration,
-    /// Whether nothing ended the run before its time.
-    is_complete: bool,
-}
-
-impl Summary<'_> {
-    fn show(&self, report: &Report) {
-        let [calls, segments] = &self.tallies;
-        let counts = [
-            calls.as_ref().map(|tally| (self.count_calls(tally), tally)),
-            segments
-                .as_ref()
-                .map(|tally| (units::format_plural(tally.rows, "tower segment"), tally)),
-        ];
-        let written: Vec<String> = counts
-            .into_iter()
-            .zip(&self.to)
-            .filter_map(|(count, to)| {
-                let (count, tally) = count?;
-                Some(format!(
-                    "{count} to {to} ({})",
-                    units::format_bytes(tally.bytes)
-                ))
-            })
-            .collect();
-        let rows: u64 = self.tallies.iter().flatten().map(|tally| tally.rows).sum();
-        let seconds = self.elapsed.as_secs_f64();
-        report.status(format!("wrote {}", written.join(" and ")));
-        if let Some(calls) = &self.tallies[0] {
-            report.status(self.dispositions(calls));
-        }
-        report.status(format!(
-            "took {seconds:.3} s, {}",
-            units::format_rate(rows as f64 / seconds.max(1e-9)),
-        ));
-        report.status(format!(
-            "the same again with `--seed {} --start {}`",
-            self.recipe.seed,
-            units::format_time(self.recipe.start_timestamp)
-        ));
-    }
-
-    /// Returns `100 calls`, or `110 rows (100 calls, 10 of them twice)`.
-    fn count_calls(&self, tally: &Tally) -> String {
-        if self.recipe.duplicates == 0.0 {
-            return units::format_plural(tally.rows, "call");
-        }
-        let rows = units::format_plural(tally.rows, "row");
-        match tally.rows.checked_sub(self.recipe.calls()) {
-            Some(copies) if self.is_complete => format!(
-                "{rows} ({}, {} of them twice)",
-                units::format_plural(self.recipe.calls(), "call"),
-                units::format_count(copies)
-            ),
-            _ => format!("{rows} of calls"),
-        }
-    }
-
-    /// Returns `80 connected, 10 busy, 10 failed; 3 out of order, by up to 1m30s`.
-    fn dispositions(&self, calls: &Tally) -> String {
-        let counts: Vec<String> = Disposition::ALL
-            .iter()
-            .zip(calls.dispositions)
-            .map(|(disposition, count)| {
-                format!("{} {}", units::format_count(count), disposition.name())
-            })
-            .collect();
-        let order = match calls.out_of_order {
-            0 => "none out of order".to_owned(),
-            count => format!(
-                "{} out of order, by up to {}",
-                units::format_count(count),
-                units::format_duration(calls.furthest_ms)
-            ),
-        };
-        format!("{}; {order}", counts.join(", "))
-    }
 }
