@@ -26,6 +26,7 @@ use crate::term::units;
 /// a tower for 60 s on average. Busy and failed calls last 0 ms and have no tower. The same seed
 /// and start give the same bytes, whatever the pace, the output and the number of threads.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Options {
     /// Calls a second; may be a fraction.
     #[arg(long, value_name = "R", value_parser = above_zero)]
@@ -117,6 +118,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  k gen --rate 100 --seconds 60
+          data/mono_signal.csv, data/tower.csv and data/gen.json
+  k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
+          straight into windows
+  k gen --rate 20 --seconds 600 --pace 60x --order end --out -
+          sixty times as fast as real, each row when its call ends";
 
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -7,5 +7,4 @@ mod r#gen;
 mod stack;
 mod topic;
 mod window;
-#[allow(dead_code)] // while the commands that use the rest are being added
 mod workdir;
