@@ -36,14 +36,20 @@ use crate::term::report::{ColorChoice, Report, Verbosity};
 )]
 struct Cli {
     /// Say only warnings and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Messages"
+    )]
     quiet: bool,
 
     /// Say what is run and what was inferred.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Messages")]
     verbose: bool,
 
-    /// When to colour messages; NO_COLOR is respected.
+    /// When to colour messages: auto, always or never; NO_COLOR is respected.
     #[arg(
         long,
         global = true,
@@ -51,6 +57,7 @@ struct Cli {
         default_value = "auto",
         value_name = "WHEN"
     )]
+    #[arg(hide_possible_values = true, help_heading = "Messages")]
     color: ColorChoice,
 
     #[command(subcommand)]

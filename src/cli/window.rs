@@ -40,6 +40,10 @@ pub(super) struct Options {
     #[command(flatten)]
     windows: WindowOptions,
 
+    /// Shift the windows' starts by this much.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    align: i64,
+
     /// Read from a file, a topic, or `-` for stdin [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE")]
     from: Option<Endpoint>,
@@ -123,10 +127,6 @@ struct WindowOptions {
     /// Windows of this size that start every ADVANCE, which need not divide the size.
     #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
     hopping: Option<(i64, i64)>,
-
-    /// Shift the windows' starts by this much.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
-    align: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -153,12 +153,11 @@ fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
 
 impl WindowOptions {
     fn windows(&self) -> Result<Aligned> {
-        let windows = match (self.tumbling, self.hopping) {
+        match (self.tumbling, self.hopping) {
             (Some(size), _) => Aligned::tumbling(size),
             (_, Some((size, advance))) => Aligned::hopping(size, advance),
             _ => Err(Error::usage("a window is missing").hint("add one, such as `--tumbling 10s`")),
-        };
-        Ok(windows?.aligned_at(self.align))
+        }
     }
 }
 
@@ -181,7 +180,7 @@ impl Options {
             aggregates: self.agg.clone(),
             time: self.time.clone(),
             time_unit: self.time_unit,
-            windows: self.windows.windows()?,
+            windows: self.windows.windows()?.aligned_at(self.align),
             grace_ms: self.grace,
             out_of_order_ms: self.out_of_order,
             trigger: self.emit,

@@ -406,3 +406,12 @@ fn the_demo_needs_nothing_and_shows_windows() {
     assert!(run.stdout().contains("█"));
     assert!(run.stderr().contains("0 expired + 0 malformed"));
 }
+
+#[test]
+fn windows_can_be_shifted() {
+    let run = window(&["--tumbling", "10s", "--align", "3s", "--grace", "1m"]);
+    assert_eq!(
+        run.stdout(),
+        "window_start,window_end,count\n-7000,3000,2\n3000,13000,2\n23000,33000,1\n"
+    );
+}
