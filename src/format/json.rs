@@ -140,7 +140,7 @@ impl Decoder {
 }
 
 /// Returns `serde_json`'s words without "at line 1", which every record would have.
-fn reason_of(error: &serde_json::Error) -> String {
+pub(super) fn reason_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     match error.classify() {

@@ -5,6 +5,7 @@
 //! and the reason. Nothing is dropped here: the node decides what becomes of a malformed record.
 
 pub mod delimited;
+pub mod envelope;
 pub mod json;
 mod scan;
 pub mod schema;

@@ -3,8 +3,9 @@
 //! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches that
 //! borrow from librdkafka's buffers. The unsafe code that reads records is in this file.
 
-use std::ffi::{CString, c_int};
-use std::ptr;
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Context, Failure, Health, PATIENCE, Settings, not_created};
 use crate::error::{Error, Result};
-use crate::source::{Committed, Message};
+use crate::source::{Committed, Header, Message};
 
 /// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
 /// every partition is assigned here.
@@ -322,13 +323,59 @@ impl Drop for Fetched {
     }
 }
 
+/// The headers of a record, found only when they are asked for.
+///
+/// Belongs to one thread: librdkafka decodes them at the first look and keeps them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a> {
+    /// None for a record that was not fetched.
+    message: Option<NonNull<rd::rd_kafka_message_t>>,
+    fetched: PhantomData<&'a Fetched>,
+}
+
+impl<'a> Headers<'a> {
+    /// Returns the headers in their order.
+    pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
+        let mut headers = ptr::null_mut();
+        if let Some(message) = self.message {
+            // SAFETY: the message lives as long as `'a`; without headers, null stays null.
+            unsafe { rd::rd_kafka_message_headers(message.as_ptr(), &mut headers) };
+        }
+        // SAFETY: headers live as long as their message.
+        (0..).map_while(move |nth| unsafe { header(headers, nth) })
+    }
+}
+
+/// # Safety
+/// `headers` is null or lives as long as `'a`.
+unsafe fn header<'a>(headers: *const rd::rd_kafka_headers_t, nth: usize) -> Option<Header<'a>> {
+    if headers.is_null() {
+        return None;
+    }
+    let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+    // SAFETY: as promised by the caller; past the last header nothing is written.
+    unsafe {
+        let code = rd::rd_kafka_header_get_all(headers, nth, &mut name, &mut value, &mut length);
+        let found = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        found.then(|| Header {
+            name: CStr::from_ptr(name).to_bytes(),
+            value: bytes(value, length),
+        })
+    }
+}
+
+/// Returns librdkafka's bytes; a null pointer is a null.
+///
+/// # Safety
+/// Pointer and length belong together, and what they name lives as long as `'a`.
+unsafe fn bytes<'a>(data: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as promised by the caller.
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
+}
+
 /// # Safety
 /// `message` is a message without an error that lives as long as `'a`.
 unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
-    let bytes = |data: *const std::ffi::c_void, length: usize| {
-        // SAFETY: librdkafka's pointer and length belong together; null is a null key or value.
-        (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
-    };
     // SAFETY: as promised by the caller.
     unsafe {
         let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
@@ -338,6 +385,10 @@ unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
             timestamp: (timestamp >= 0).then_some(timestamp),
             key: bytes((*message).key, (*message).key_len),
             value: bytes((*message).payload, (*message).len),
+            headers: Headers {
+                message: NonNull::new(message.cast_mut()),
+                fetched: PhantomData,
+            },
         }
     }
 }

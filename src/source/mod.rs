@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+pub use crate::kafka::fetch::Headers;
 
 /// Something that records are read from.
 pub trait Source {
@@ -116,5 +117,16 @@ pub struct Message<'a> {
     /// The key's bytes; `None` for null.
     pub key: Option<&'a [u8]>,
     /// The value's bytes; `None` for null (a tombstone).
+    pub value: Option<&'a [u8]>,
+    /// What goes along with it; costs nothing until it is asked for.
+    pub headers: Headers<'a>,
+}
+
+/// A header of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Text, as a rule; a record may have several of the same name.
+    pub name: &'a [u8],
+    /// `None` for null.
     pub value: Option<&'a [u8]>,
 }

@@ -1,0 +1,442 @@
+//! Envelopes: one JSON line a record, with everything that a topic keeps of it.
+//!
+//! Comes in: records, or the lines that [`Writer`] wrote. Goes out: the other. A record that goes
+//! out and comes in again has the same key, value, timestamp and headers, whatever bytes they
+//! hold: what is no UTF-8 is written as base64.
+//!
+//! ```json
+//! {"topic":"t","partition":0,"offset":7,"timestamp":1767225600000,"key":"a","headers":[["h","1"]],"value":"…"}
+//! {"topic":"t","partition":0,"offset":8,"timestamp":null,"key":null,"headers":[["h",null,"/w=="]],"value_base64":"/w=="}
+//! ```
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bumpalo::Bump;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+use super::json::reason_of;
+use crate::column::ValueRef;
+use crate::sink::text::push_json;
+use crate::source::{Header, Message};
+
+/// Writes the records of one topic as envelopes.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// What every line begins with, as far as the partition's number.
+    head: Vec<u8>,
+}
+
+impl Writer {
+    /// Returns a writer of the records of `topic`.
+    pub fn new(topic: &str) -> Self {
+        let mut head = b"{\"topic\":".to_vec();
+        push_json(&mut head, ValueRef::Text(topic));
+        head.extend_from_slice(b",\"partition\":");
+        Writer { head }
+    }
+
+    /// Appends a record as one line.
+    pub fn push(&self, lines: &mut Vec<u8>, message: &Message<'_>) {
+        self.push_with(lines, message, message.headers.iter());
+    }
+
+    fn push_with<'h>(
+        &self,
+        lines: &mut Vec<u8>,
+        message: &Message<'_>,
+        headers: impl Iterator<Item = Header<'h>>,
+    ) {
+        lines.extend_from_slice(&self.head);
+        push_integer(lines, message.partition.into());
+        lines.extend_from_slice(b",\"offset\":");
+        push_integer(lines, message.offset);
+        lines.extend_from_slice(b",\"timestamp\":");
+        match message.timestamp {
+            Some(timestamp) => push_integer(lines, timestamp),
+            None => lines.extend_from_slice(b"null"),
+        }
+        push_member(lines, "key", message.key);
+        lines.extend_from_slice(b",\"headers\":[");
+        for (nth, header) in headers.enumerate() {
+            lines.extend_from_slice(if nth > 0 { b",[" } else { b"[" });
+            push_header(lines, header);
+            lines.push(b']');
+        }
+        lines.push(b']');
+        push_member(lines, "value", message.value);
+        lines.extend_from_slice(b"}\n");
+    }
+}
+
+fn push_integer(lines: &mut Vec<u8>, value: i64) {
+    lines.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends `,"name":"text"`, or `,"name_base64":"…"` for bytes that are no UTF-8.
+fn push_member(lines: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
+    lines.extend_from_slice(b",\"");
+    lines.extend_from_slice(name.as_bytes());
+    match Text::of(bytes) {
+        Text::Null => lines.extend_from_slice(b"\":null"),
+        Text::Utf8(text) => {
+            lines.extend_from_slice(b"\":");
+            push_json(lines, ValueRef::Text(text));
+        }
+        Text::Binary(bytes) => {
+            lines.extend_from_slice(b"_base64\":");
+            push_base64(lines, bytes);
+        }
+    }
+}
+
+/// Appends `"name","text"`, or `"name",null,"base64"` for bytes that are no UTF-8. Names are
+/// text by Kafka's own rule.
+fn push_header(lines: &mut Vec<u8>, header: Header<'_>) {
+    push_json(lines, ValueRef::Text(&String::from_utf8_lossy(header.name)));
+    lines.push(b',');
+    match Text::of(header.value) {
+        Text::Null => lines.extend_from_slice(b"null"),
+        Text::Utf8(text) => push_json(lines, ValueRef::Text(text)),
+        Text::Binary(bytes) => {
+            lines.extend_from_slice(b"null,");
+            push_base64(lines, bytes);
+        }
+    }
+}
+
+fn push_base64(lines: &mut Vec<u8>, bytes: &[u8]) {
+    push_json(lines, ValueRef::Text(&STANDARD.encode(bytes)));
+}
+
+/// Bytes by how JSON can hold them.
+enum Text<'a> {
+    Null,
+    Utf8(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl<'a> Text<'a> {
+    fn of(bytes: Option<&'a [u8]>) -> Self {
+        match bytes {
+            None => Text::Null,
+            Some(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Text::Utf8(text),
+                Err(_) => Text::Binary(bytes),
+            },
+        }
+    }
+}
+
+/// A record as an envelope has it; text borrows from the line, or from an arena where the line
+/// had it escaped or as base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The topic that it was read from.
+    pub topic: &'a str,
+    /// The partition that it was read from.
+    pub partition: i32,
+    /// Its place in that partition.
+    pub offset: i64,
+    /// In ms since 1970, UTC; `None` when it had none.
+    pub timestamp: Option<i64>,
+    /// `None` for null.
+    pub key: Option<&'a [u8]>,
+    /// In their order; names may come twice.
+    pub headers: Vec<Header<'a>>,
+    /// `None` for null.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Returns whether a line is an envelope: an object with topic, partition, offset and value.
+    pub fn is(line: &[u8]) -> bool {
+        let members = serde_json::from_slice::<Members>(line);
+        members.is_ok_and(|members| members.value.is_some() || members.value_base64.is_some())
+    }
+
+    /// Reads a line; members that no envelope has are passed over.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub fn parse(line: &'a [u8], arena: &'a Bump) -> Result<Self, String> {
+        let mut json = serde_json::Deserializer::from_slice(line);
+        json.deserialize_map(EnvelopeVisitor { arena })
+            .and_then(|envelope| json.end().map(|()| envelope))
+            .map_err(|error| reason_of(&error))
+    }
+}
+
+/// The members that make an object an envelope.
+#[derive(Deserialize)]
+struct Members {
+    #[serde(rename = "topic")]
+    _topic: IgnoredAny,
+    #[serde(rename = "partition")]
+    _partition: IgnoredAny,
+    #[serde(rename = "offset")]
+    _offset: IgnoredAny,
+    #[serde(default, deserialize_with = "present")]
+    value: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    value_base64: Option<IgnoredAny>,
+}
+
+/// A member that is null is there, too.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(value).map(Some)
+}
+
+/// The members of an envelope.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Member {
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Key,
+    KeyBase64,
+    Headers,
+    Value,
+    ValueBase64,
+    #[serde(other)]
+    Other,
+}
+
+/// Reads an envelope.
+struct EnvelopeVisitor<'a> {
+    arena: &'a Bump,
+}
+
+impl<'de> Visitor<'de> for EnvelopeVisitor<'de> {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an envelope")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Envelope<'de>, M::Error> {
+        let arena = self.arena;
+        let text = || TextSeed { arena };
+        let (mut topic, mut partition, mut offset, mut timestamp) = (None, None, None, None);
+        let (mut key, mut value, mut headers) = (None, None, Vec::new());
+        while let Some(member) = members.next_key::<Member>()? {
+            match member {
+                Member::Topic => topic = members.next_value_seed(text())?,
+                Member::Partition => partition = Some(members.next_value()?),
+                Member::Offset => offset = Some(members.next_value()?),
+                Member::Timestamp => timestamp = members.next_value()?,
+                Member::Key => {
+                    let text = members.next_value_seed(text())?;
+                    key = text.map(str::as_bytes).or(key);
+                }
+                Member::Value => {
+                    let text = members.next_value_seed(text())?;
+                    value = Some(text.map(str::as_bytes).or(value.flatten()));
+                }
+                Member::KeyBase64 => {
+                    let text = members.next_value_seed(text())?;
+                    key = decode(text, arena)?.or(key);
+                }
+                Member::ValueBase64 => {
+                    let text = members.next_value_seed(text())?;
+                    value = Some(decode(text, arena)?.or(value.flatten()));
+                }
+                Member::Headers => {
+                    // Few records have any, and an empty list owns nothing.
+                    let owned: Vec<Vec<Option<String>>> = members.next_value()?;
+                    let read = owned.iter().map(|header| read_header(header, arena));
+                    headers = read.collect::<Result<_, _>>()?;
+                }
+                Member::Other => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Envelope {
+            topic: topic.ok_or_else(|| M::Error::missing_field("topic"))?,
+            partition: partition.ok_or_else(|| M::Error::missing_field("partition"))?,
+            offset: offset.ok_or_else(|| M::Error::missing_field("offset"))?,
+            timestamp,
+            key,
+            headers,
+            value: value.ok_or_else(|| M::Error::missing_field("value"))?,
+        })
+    }
+}
+
+/// Takes over `[name, text]` or `[name, null, base64]`.
+fn read_header<'a, E: serde::de::Error>(
+    header: &[Option<String>],
+    arena: &'a Bump,
+) -> Result<Header<'a>, E> {
+    let (name, text, base64) = match header {
+        [Some(name), text] => (name, text.as_deref(), None),
+        [Some(name), text, base64] => (name, text.as_deref(), base64.as_deref()),
+        _ => return Err(E::custom("a header is written [name, value]")),
+    };
+    let text = text.map(|text| arena.alloc_str(text).as_bytes());
+    Ok(Header {
+        name: arena.alloc_str(name).as_bytes(),
+        value: decode(base64, arena)?.or(text),
+    })
+}
+
+fn decode<'a, E: serde::de::Error>(
+    base64: Option<&str>,
+    arena: &'a Bump,
+) -> Result<Option<&'a [u8]>, E> {
+    let Some(base64) = base64 else {
+        return Ok(None);
+    };
+    let buffer = arena.alloc_slice_fill_copy(base64::decoded_len_estimate(base64.len()), 0);
+    match STANDARD.decode_slice(base64, buffer) {
+        Ok(length) => Ok(Some(&buffer[..length])),
+        Err(error) => Err(E::custom(format_args!("no base64: {error}"))),
+    }
+}
+
+/// Reads text or null; text that was escaped goes to the arena.
+struct TextSeed<'a> {
+    arena: &'a Bump,
+}
+
+impl<'de> DeserializeSeed<'de> for TextSeed<'de> {
+    type Value = Option<&'de str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Self::Value, D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextSeed<'de> {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(self.arena.alloc_str(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Headers;
+
+    fn header<'a>(name: &'a str, value: Option<&'a [u8]>) -> Header<'a> {
+        let name = name.as_bytes();
+        Header { name, value }
+    }
+
+    #[test]
+    fn any_record_comes_back_as_it_was() {
+        let headers = [
+            header("trace", Some(b"1")),
+            header("trace", None),
+            header("raw", Some(&[0xff, 0x00])),
+            header("", Some(b"")),
+        ];
+        for (key, value) in [
+            (None, None),
+            (Some(&b""[..]), Some(&b""[..])),
+            (
+                Some("kéy\n".as_bytes()),
+                Some(&b"{\"a\":\"\\u0000\"}\x00"[..]),
+            ),
+            (Some(&[0xff][..]), Some(&[0xfe, 0xff][..])),
+        ] {
+            for headers in [&[][..], &headers[..]] {
+                let message = Message {
+                    partition: 2,
+                    offset: 41,
+                    timestamp: Some(1_767_225_600_000),
+                    key,
+                    value,
+                    headers: Headers::default(),
+                };
+                let (mut line, arena) = (Vec::new(), Bump::new());
+                Writer::new("t").push_with(&mut line, &message, headers.iter().copied());
+                assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
+                assert!(Envelope::is(&line));
+                let read = Envelope {
+                    topic: "t",
+                    partition: 2,
+                    offset: 41,
+                    timestamp: message.timestamp,
+                    key,
+                    headers: headers.to_vec(),
+                    value,
+                };
+                assert_eq!(Envelope::parse(&line, &arena), Ok(read));
+            }
+        }
+    }
+
+    #[test]
+    fn members_come_in_any_order_and_others_are_passed_over() {
+        let line = br#"{"value":"v","x":[{}],"offset":1,"partition":0,"topic":"t"}"#;
+        let arena = Bump::new();
+        let read = Envelope::parse(line, &arena).expect("an envelope");
+        assert_eq!(
+            (read.value, read.key, read.timestamp),
+            (Some(&b"v"[..]), None, None)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let arena = Bump::new();
+        for (line, reason) in [
+            (r#"{"topic":"t"}"#, "missing field `partition`"),
+            (
+                r#"{"topic":"t","partition":0,"offset":1}"#,
+                "missing field `value`",
+            ),
+            (
+                r#"{"topic":"t","partition":0,"offset":1,"value":5}"#,
+                "expected text or null",
+            ),
+            (
+                r#"{"topic":"t","partition":0,"offset":1,"value_base64":"?"}"#,
+                "no base64",
+            ),
+            (
+                r#"{"topic":"t","partition":0,"offset":1,"value":"","headers":[["a"]]}"#,
+                "[name, value]",
+            ),
+            (r#"{"topic":"t""#, "no JSON"),
+        ] {
+            let told = Envelope::parse(line.as_bytes(), &arena).expect_err(line);
+            assert!(told.contains(reason), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn data_of_other_members_is_no_envelope() {
+        for line in [
+            "{}",
+            "[]",
+            "no JSON",
+            r#"{"topic":"t","partition":0,"offset":1}"#,
+        ] {
+            assert!(!Envelope::is(line.as_bytes()), "{line}");
+        }
+        assert!(Envelope::is(
+            br#"{"topic":"t","partition":0,"offset":1,"value":null}"#
+        ));
+    }
+}
