@@ -245,6 +245,17 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Returns the value of a row.
+    pub fn value_ref(&self, row: usize) -> ValueRef<'a> {
+        let value = match self {
+            Column::Bigint(values) => values.get(row).map(|v| ValueRef::Integer(v.into())),
+            Column::Double(values) => values.get(row).map(ValueRef::Double),
+            Column::Boolean(values) => values.get(row).map(ValueRef::Boolean),
+            Column::Text(values) => values.get(row).map(ValueRef::Text),
+        };
+        value.unwrap_or(ValueRef::Null)
+    }
+
     /// Returns the value of a row, owned.
     pub fn value(&self, row: usize) -> Value {
         let value = match self {

@@ -12,6 +12,7 @@ mod endpoint;
 mod r#gen;
 mod input;
 mod listing;
+mod produce;
 mod range;
 mod stack;
 mod topic;
@@ -67,6 +68,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Gen(r#gen::Options),
+    Produce(produce::Options),
     Topic(topic::Options),
     Demo(demo::Options),
     Start(stack::Start),
@@ -94,6 +96,7 @@ impl Command {
     fn run(self, context: &Context) -> Result<()> {
         match self {
             Command::Gen(options) => r#gen::run(options, context),
+            Command::Produce(options) => produce::run(&options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),

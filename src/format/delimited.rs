@@ -301,6 +301,7 @@ fn decode_columns<'a>(
             TimeFrom::Record => record_times
                 .and_then(|times| times.get(row).copied().flatten())
                 .ok_or_else(|| "the record has no timestamp".to_owned()),
+            TimeFrom::Nowhere => Ok(0),
         };
         times.push(time.unwrap_or_else(|reason| {
             misfits.push((row, reason));

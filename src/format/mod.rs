@@ -15,6 +15,7 @@ use std::fmt;
 use bumpalo::Bump;
 
 use crate::column::{Column, Columns, Schema, Values};
+use crate::error::Error;
 use crate::source::Records;
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
@@ -40,6 +41,8 @@ pub enum TimeFrom {
     Column(usize, TimeUnit),
     /// The record's own timestamp in its topic.
     Record,
+    /// Nowhere: records have no event time, and 0 stands in its place.
+    Nowhere,
 }
 
 /// The unit of a `bigint` time column.
@@ -115,6 +118,14 @@ pub struct Malformed<'a> {
     pub reason: String,
     /// The record as it came.
     pub bytes: &'a [u8],
+}
+
+impl Malformed<'_> {
+    /// Returns the error of a run that this record of `source` ends.
+    pub fn told(&self, source: &str) -> Error {
+        Error::data(format!("{source}, {}: {}", self.place, self.reason))
+            .hint("skip and count such records with `--skip-bad`")
+    }
 }
 
 /// Where a record stands in its source.

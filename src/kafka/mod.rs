@@ -11,10 +11,11 @@ pub mod admin;
 pub mod fetch;
 mod native;
 pub mod partitioner;
+pub mod producer;
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -22,8 +23,9 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
+use crate::kafka::admin::Admin;
 use crate::stack::state;
 use crate::term::report::Report;
 
@@ -170,6 +172,8 @@ pub(crate) struct Health {
 
 #[derive(Debug, Default)]
 struct Trouble {
+    /// The last error in librdkafka's words.
+    said: String,
     /// Why the last connection failed, in few words.
     reason: Option<String>,
     /// Whether no broker can be reached.
@@ -194,6 +198,19 @@ impl Health {
         self.lock().all_down
     }
 
+    /// Notes an error in librdkafka's words; whether they are not those of the last one.
+    fn is_news(&self, reason: &str) -> bool {
+        let mut trouble = self.lock();
+        let news = trouble.said != reason;
+        trouble.said = reason.to_owned();
+        news
+    }
+
+    /// Forgets the trouble, because a broker has answered.
+    fn forget(&self) {
+        *self.lock() = Trouble::default();
+    }
+
     fn note(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut trouble = self.lock();
         match code {
@@ -210,6 +227,65 @@ impl Health {
     }
 }
 
+/// A time in which no broker can be reached, while a run goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    since: Option<Instant>,
+    probed: Option<Instant>,
+}
+
+impl Outage {
+    /// How long a run waits for a broker to come back.
+    const LONGEST: Duration = Duration::from_secs(30);
+    /// How often it looks.
+    const LOOK: Duration = Duration::from_secs(1);
+
+    /// Says when an outage begins and ends; a broker that restarts is waited for.
+    ///
+    /// # Errors
+    /// `retry` when it lasts too long, `refused` when the client is of no more use.
+    pub(crate) fn ride_out(&mut self, settings: &Settings, health: &Health) -> Result<()> {
+        let down = match settings.check_health(health) {
+            Err(error) if error.remedy() == Remedy::Retry => error,
+            healthy => {
+                self.since = None;
+                return healthy;
+            }
+        };
+        let now = Instant::now();
+        if self.since.is_none() {
+            let seconds = Self::LONGEST.as_secs();
+            settings
+                .report
+                .warning(format!("{down}; trying for {seconds} s"));
+        }
+        let since = *self.since.get_or_insert(now);
+        if self.probed.is_some_and(|probed| now < probed + Self::LOOK) {
+            return Ok(());
+        }
+        self.probed = Some(now);
+        // librdkafka says that all brokers are down, and never that one is back.
+        match Admin::new(settings)?.topics() {
+            Ok(_) => {
+                settings
+                    .report
+                    .status(format!("Kafka at `{}` answers again", settings.brokers));
+                health.forget();
+                self.since = None;
+                Ok(())
+            }
+            Err(error) if error.remedy() != Remedy::Retry => Err(error),
+            Err(error) if now >= since + Self::LONGEST => Err(error),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Returns what an error code means, as it stands after a colon.
+fn words_of(code: RDKafkaErrorCode) -> String {
+    lower_first(&code.to_string())
+}
+
 /// Takes librdkafka's log and errors; nothing of them is printed but with `-v`.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
@@ -224,7 +300,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.report.detail(format!("librdkafka: {reason}"));
+        // The crate hands some errors over twice.
+        if self.health.is_news(reason) {
+            self.report.detail(format!("librdkafka: {reason}"));
+        }
         if let Some(code) = error.rdkafka_error_code() {
             self.health.note(code, reason);
         }

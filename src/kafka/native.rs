@@ -16,6 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Failure, PATIENCE};
 use crate::error::{Error, Result};
+use crate::source::Header;
 
 /// Something that librdkafka made and that is given back at the end.
 #[derive(Debug)]
@@ -674,5 +675,151 @@ fn protocol_name(kind: rd::rd_kafka_consumer_group_type_t) -> &'static str {
         Type::RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER => "consumer",
         Type::RD_KAFKA_CONSUMER_GROUP_TYPE_CLASSIC => "classic",
         _ => "",
+    }
+}
+
+// ---------------------------------------------------------------------------------- producing
+
+/// Bytes that the values of many records lie in; librdkafka reads them where they are until the
+/// last of those records is delivered.
+#[derive(Debug)]
+pub struct Block(Box<[u8]>);
+
+impl Block {
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(bytes: Vec<u8>) -> Self {
+        Block(bytes.into_boxed_slice())
+    }
+}
+
+/// A record to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Record<'a> {
+    /// Where it goes.
+    pub partition: i32,
+    /// In ms since 1970, above 0; `None` becomes the time of sending.
+    pub timestamp: Option<i64>,
+    /// `None` for null.
+    pub key: Option<&'a [u8]>,
+    /// The value's place in its block; `None` for null.
+    pub value: Option<std::ops::Range<usize>>,
+    /// In their order.
+    pub headers: &'a [Header<'a>],
+}
+
+/// A producer that reports deliveries to a context which keeps the blocks of records in flight.
+pub(super) type BlockProducer<C> = rdkafka::producer::BaseProducer<C>;
+
+/// A topic that records are sent to; must be dropped before its producer.
+pub(super) struct TopicHandle(Owned<rd::rd_kafka_topic_t>);
+
+// SAFETY: librdkafka's topics may be used from any thread.
+unsafe impl Send for TopicHandle {}
+
+impl TopicHandle {
+    pub fn new(client: &rdkafka::client::NativeClient, name: &str) -> Result<Self> {
+        let name = c_text(name)?;
+        // SAFETY: the client lives; the name is copied.
+        let topic =
+            unsafe { rd::rd_kafka_topic_new(client.ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        Ok(TopicHandle(Owned::new(topic, rd::rd_kafka_topic_destroy)?))
+    }
+}
+
+/// Hands a record to a producer without copying its value. The block is kept alive by the
+/// delivery report that will come.
+///
+/// # Errors
+/// The code of what is wrong with the record, or `QueueFull`.
+pub(super) fn send<C>(
+    producer: &BlockProducer<C>,
+    topic: &TopicHandle,
+    block: &std::sync::Arc<Block>,
+    record: &Record<'_>,
+) -> Result<(), RDKafkaErrorCode>
+where
+    C: rdkafka::producer::ProducerContext<DeliveryOpaque = std::sync::Arc<Block>>,
+{
+    use rd::rd_kafka_vtype_t as Tag;
+    use rd::rd_kafka_vu_s__bindgen_ty_1 as Union;
+    use rdkafka::producer::Producer;
+    use rdkafka::util::IntoOpaque;
+
+    let memory = |bytes: Option<&[u8]>| {
+        let (ptr, size) =
+            bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+        let ptr = ptr.cast_mut().cast();
+        Union {
+            mem: rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size },
+        }
+    };
+    let value = record.value.clone().map(|range| &block.bytes()[range]);
+    let opaque = block.clone().into_ptr();
+    let headers = native_headers(record.headers);
+    let argument = |vtype, u| rd::rd_kafka_vu_t { vtype, u };
+    let arguments = [
+        argument(Tag::RD_KAFKA_VTYPE_RKT, Union { rkt: topic.0.ptr() }),
+        argument(
+            Tag::RD_KAFKA_VTYPE_PARTITION,
+            Union {
+                i32_: record.partition,
+            },
+        ),
+        argument(Tag::RD_KAFKA_VTYPE_KEY, memory(record.key)),
+        argument(Tag::RD_KAFKA_VTYPE_VALUE, memory(value)),
+        argument(
+            Tag::RD_KAFKA_VTYPE_TIMESTAMP,
+            Union {
+                i64_: record.timestamp.unwrap_or(0),
+            },
+        ),
+        argument(Tag::RD_KAFKA_VTYPE_OPAQUE, Union { ptr: opaque }),
+        argument(Tag::RD_KAFKA_VTYPE_HEADERS, Union { headers }),
+    ];
+    let count = arguments.len() - usize::from(headers.is_null());
+    // SAFETY: the key is copied before the call returns. Without a flag to copy, the value stays
+    // in the block, which the opaque keeps alive until the delivery report or, where there will
+    // be none, is taken back here. Headers belong to librdkafka once the call has succeeded.
+    unsafe {
+        let error =
+            rd::rd_kafka_produceva(producer.client().native_ptr(), arguments.as_ptr(), count);
+        if error.is_null() {
+            return Ok(());
+        }
+        drop(std::sync::Arc::<Block>::from_ptr(opaque));
+        if !headers.is_null() {
+            rd::rd_kafka_headers_destroy(headers);
+        }
+        let code = rd::rd_kafka_error_code(error);
+        rd::rd_kafka_error_destroy(error);
+        Err(code.into())
+    }
+}
+
+/// Returns a copy of headers in librdkafka's form; null for none.
+fn native_headers(headers: &[Header<'_>]) -> *mut rd::rd_kafka_headers_t {
+    if headers.is_empty() {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: names and values are copied, with their lengths.
+    unsafe {
+        let native = rd::rd_kafka_headers_new(headers.len());
+        for header in headers {
+            let value = header.value.map_or(std::ptr::null(), <[u8]>::as_ptr);
+            rd::rd_kafka_header_add(
+                native,
+                header.name.as_ptr().cast(),
+                header.name.len() as isize,
+                value.cast(),
+                header.value.map_or(0, <[u8]>::len) as isize,
+            );
+        }
+        native
     }
 }

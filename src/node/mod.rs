@@ -16,7 +16,7 @@ use crate::engine::operator::{Input, Operator};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
 use crate::expression::{Expression, RowError};
-use crate::format::{Decoded, Decoder, Malformed, Origins};
+use crate::format::{Decoded, Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -220,7 +220,7 @@ impl<'n> Node<'n> {
             return None;
         }
         let first = decoded.malformed.first()?;
-        let (rows, error) = (first.before, refusal(first, source));
+        let (rows, error) = (first.before, first.told(source));
         self.operator.on_malformed();
         decoded.truncate(rows);
         Some(error)
@@ -297,12 +297,4 @@ impl<'n> Node<'n> {
         self.operator.open_panes(&mut open);
         self.sink.show_open(&open)
     }
-}
-
-fn refusal(malformed: &Malformed<'_>, source: &str) -> Error {
-    Error::data(format!(
-        "{source}, {}: {}",
-        malformed.place, malformed.reason
-    ))
-    .hint("skip and count such records with `--skip-bad`")
 }

@@ -55,6 +55,11 @@ impl Progress {
         Progress { bar }
     }
 
+    /// Sets the number of records in all, where it was only estimated.
+    pub fn set_total(&self, total: u64) {
+        self.bar.set_length(total);
+    }
+
     /// Sets the number of records done.
     pub fn set(&self, done: u64) {
         self.bar.set_position(done);

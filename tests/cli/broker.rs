@@ -52,3 +52,71 @@ pub fn unique(name: &str) -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{name}-{}-{count}", std::process::id())
 }
+
+/// A record as a plain librdkafka consumer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Reads a topic to its end, by the `rdkafka` crate's own consumer; ordered by partition and offset.
+pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::error::KafkaError;
+    use rdkafka::message::{Headers, Message};
+    use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+    use std::time::Duration;
+
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("group.id", unique("reader"))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .expect("a consumer");
+    let timeout = Duration::from_secs(20);
+    let metadata = consumer
+        .fetch_metadata(Some(topic), timeout)
+        .expect("metadata");
+    let partitions = metadata.topics()[0].partitions();
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        let added = assignment.add_partition_offset(topic, partition.id(), Offset::Beginning);
+        added.expect("a partition");
+    }
+    consumer.assign(&assignment).expect("assigned");
+    let mut records = Vec::new();
+    let mut open = partitions.len();
+    while open > 0 {
+        match consumer
+            .poll(timeout)
+            .expect("records or an end within the time")
+        {
+            Err(KafkaError::PartitionEOF(_)) => open -= 1,
+            Err(error) => panic!("cannot read {topic}: {error}"),
+            Ok(message) => {
+                let headers = message.headers().map(|headers| {
+                    let headers = headers.iter();
+                    let owned = headers
+                        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)));
+                    owned.collect()
+                });
+                records.push(Record {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    timestamp: message.timestamp().to_millis(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().map(<[u8]>::to_vec),
+                    headers: headers.unwrap_or_default(),
+                });
+            }
+        }
+    }
+    records.sort();
+    records
+}

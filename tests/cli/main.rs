@@ -4,6 +4,7 @@
 mod broker;
 mod completions;
 mod r#gen;
+mod produce;
 mod stack;
 mod topic;
 mod window;

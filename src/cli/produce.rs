@@ -1,0 +1,524 @@
+//! `k produce`: files and pipes → topics.
+
+mod feed;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::endpoint::{Endpoint, stdin_is_input};
+use crate::error::{Error, Remedy, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::partitioner::{Partitioner, Partitioning};
+use crate::kafka::producer::{self, Acks, Producer, Record, TopicId};
+use crate::pace::{self, Pace};
+use crate::term::progress::Progress;
+use crate::term::units;
+use feed::{Feed, Mapping, Ready, Row};
+
+/// The files that `k gen` makes, sent where nobody names others.
+const GENERATED: [&str; 2] = ["data/mono_signal.csv", "data/tower.csv"];
+/// How long the records in flight are waited for after a run has ended early.
+const SETTLE: Duration = Duration::from_secs(5);
+/// How long an input is waited for before the producer is looked after.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Write records to topics: from CSV with a header, JSON lines, or what `k consume` prints.
+///
+/// Each record goes to the partition that is named, else to that of its key's hash (where the
+/// Java client would put it), else to the partitions in turn. The command ends with status 0
+/// only when every record was acknowledged.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Files, or `-` for stdin [default: stdin if it is a pipe, else data/mono_signal.csv and
+    /// data/tower.csv]
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// The topic [default: the file's name without its ending, or the topic of an envelope]
+    #[arg(short, long)]
+    topic: Option<String>,
+
+    /// The column that is the key, or `none` [default: caller if there, else call_id, else none]
+    #[arg(long, value_name = "COLUMN")]
+    key: Option<String>,
+
+    /// The column that is the record's timestamp, ms since 1970 or ISO 8601, or `none` for the
+    /// time of sending [default: start_timestamp if there, else none]
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+
+    /// How values are written.
+    #[arg(long, value_enum, default_value_t)]
+    value: ValueNotation,
+
+    /// How partitions are chosen; records without a key go in turn.
+    #[arg(long, value_enum, default_value_t)]
+    partitioner: PartitionerName,
+
+    /// The partition that all records go to.
+    #[arg(long, value_name = "N", conflicts_with = "partitioner", value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Option<i32>,
+
+    /// Send envelopes to the partitions that they name.
+    #[arg(long, conflicts_with_all = ["partition", "partitioner"])]
+    keep_partition: bool,
+
+    /// Who must have a record before it counts as written: nobody, the leader, all in sync.
+    #[arg(long, default_value = "all", value_parser = parse_acks, value_name = "0|1|all")]
+    acks: Acks,
+
+    /// none, gzip, snappy, lz4 or zstd.
+    #[arg(long, value_name = "CODEC", value_parser = ["none", "gzip", "snappy", "lz4", "zstd"])]
+    compression: Option<String>,
+
+    /// The partitions of topics that do not exist yet.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+
+    /// Send records when their times are due: `real`, or so many times as fast, such as `60x`.
+    #[arg(long, default_value = "none", value_name = "none|real|Nx", value_parser = Pace::parse)]
+    pace: Pace,
+
+    /// Send so many records a second.
+    #[arg(long, value_name = "N", conflicts_with = "pace", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// Count malformed records instead of ending at the first.
+    #[arg(long)]
+    skip_bad: bool,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// How values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum ValueNotation {
+    /// A JSON object with the columns' names.
+    #[default]
+    Json,
+    /// The row as CSV, without a header.
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum PartitionerName {
+    /// By the key's hash, as the Java client does.
+    #[default]
+    Murmur2,
+    /// In turn, whatever the key.
+    RoundRobin,
+}
+
+fn parse_acks(text: &str) -> Result<Acks, String> {
+    match text {
+        "0" => Ok(Acks::Zero),
+        "1" => Ok(Acks::One),
+        "all" | "-1" => Ok(Acks::All),
+        _ => Err("write `0`, `1` or `all`".to_owned()),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "write a number above 0".to_owned())
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    let settings = options.broker.settings(context)?;
+    let sources = sources(options)?;
+    let mapping = Mapping {
+        key: options.key.clone(),
+        time: options.time.clone(),
+        value: options.value,
+        skip_bad: options.skip_bad,
+    };
+    let mut feeds = Vec::new();
+    for source in &sources {
+        let feed = Feed::open(source, &mapping, context)?;
+        let topic = topic_of(source, options.topic.as_deref(), feed.has_envelopes())?;
+        feeds.push((feed, topic));
+    }
+    let producer_options = producer::Options {
+        acks: options.acks,
+        compression: options.compression.clone(),
+    };
+    let mut run = Run {
+        options,
+        context,
+        admin: Admin::new(&settings)?,
+        producer: Producer::new(&settings, &producer_options)?,
+        settings,
+        targets: Vec::new(),
+        by_name: HashMap::new(),
+        clock: Clock::default(),
+    };
+    let started = Instant::now();
+    let bar = Bar::new(&feeds, context);
+    let mut sent = run.send_all(&mut feeds, &bar);
+    if sent.is_ok() {
+        sent = run
+            .producer
+            .flush(|acknowledged| bar.progress.set(acknowledged));
+    }
+    drop(bar);
+    if let Err(error) = sent {
+        return Err(run.give_up(error));
+    }
+    run.summarize(&feeds, started.elapsed());
+    Ok(())
+}
+
+/// Returns what is to be sent.
+fn sources(options: &Options) -> Result<Vec<Endpoint>> {
+    if options.sources.is_empty() && !stdin_is_input() {
+        for path in GENERATED {
+            if !Path::new(path).exists() {
+                return Err(Error::refused(format!("there is no `{path}`"))
+                    .hint("`k gen` makes it; or name a file, or give a pipe: `k produce FILE`"));
+            }
+        }
+        return Ok(GENERATED
+            .map(|path| Endpoint::File(PathBuf::from(path)))
+            .into());
+    }
+    if options.sources.is_empty() {
+        return Ok(vec![Endpoint::Pipe]);
+    }
+    let sources = options.sources.iter().map(|name| name.parse());
+    sources
+        .collect::<Result<_, _>>()
+        .map_err(|never| match never {})
+}
+
+/// Returns the topic of a source; `None` where every record names its own.
+fn topic_of(source: &Endpoint, topic: Option<&str>, envelopes: bool) -> Result<Option<Arc<str>>> {
+    if let Some(topic) = topic {
+        return Ok(Some(Arc::from(topic)));
+    }
+    if envelopes {
+        return Ok(None);
+    }
+    let stem = match source {
+        Endpoint::File(path) => path.file_stem().map(|stem| stem.to_string_lossy()),
+        Endpoint::Pipe | Endpoint::Topic(_) => None,
+    };
+    match stem {
+        Some(stem) => Ok(Some(Arc::from(stem.as_ref()))),
+        None => {
+            Err(Error::usage("records from a pipe need a topic").hint("name it with `-t TOPIC`"))
+        }
+    }
+}
+
+/// A topic that records go to.
+struct Target {
+    name: Arc<str>,
+    id: TopicId,
+    partitions: i32,
+    partitioner: Partitioner,
+    records: u64,
+}
+
+/// When records are due.
+#[derive(Default)]
+struct Clock {
+    started: Option<(Instant, i64)>,
+}
+
+/// A run under way.
+struct Run<'a> {
+    options: &'a Options,
+    context: &'a Context,
+    settings: Settings,
+    admin: Admin,
+    producer: Producer,
+    targets: Vec<Target>,
+    by_name: HashMap<Arc<str>, usize>,
+    clock: Clock,
+}
+
+impl Run<'_> {
+    /// Hands every record over: input by input, or with a pace, in the order of their times.
+    fn send_all(&mut self, feeds: &mut [(Feed, Option<Arc<str>>)], bar: &Bar) -> Result<()> {
+        let merged = self.options.pace != Pace::None;
+        let mut open: Vec<usize> = (0..feeds.len()).collect();
+        loop {
+            // With a pace the next record may be any input's, so each must show its own.
+            let looked_at = if merged {
+                open.len()
+            } else {
+                open.len().min(1)
+            };
+            let mut at = 0;
+            let mut waiting = false;
+            while at < looked_at.min(open.len()) {
+                match feeds[open[at]]
+                    .0
+                    .fill(if waiting { Duration::ZERO } else { LOOK })?
+                {
+                    Ready::Yes => at += 1,
+                    Ready::Never => {
+                        open.remove(at);
+                    }
+                    Ready::NotYet => {
+                        waiting = true;
+                        at += 1;
+                    }
+                }
+            }
+            self.context.interrupt.check()?;
+            if waiting {
+                self.producer.serve(Duration::ZERO)?;
+                bar.show(&self.producer, feeds);
+                continue;
+            }
+            let time_of = |&index: &usize| feeds[index].0.head().and_then(|row| row.time);
+            let next = match merged {
+                true => open.iter().copied().min_by_key(time_of),
+                false => open.first().copied(),
+            };
+            let Some(next) = next else { return Ok(()) };
+            let (feed, topic) = &mut feeds[next];
+            let whole_batch = !merged && self.options.rate.is_none();
+            while let Some(row) = feed.head() {
+                self.send(feed, row, topic.as_ref(), bar)?;
+                feed.advance();
+                if !whole_batch {
+                    break;
+                }
+            }
+            bar.show(&self.producer, feeds);
+        }
+    }
+
+    /// Sends one record when it is due.
+    fn send(&mut self, feed: &Feed, row: &Row, topic: Option<&Arc<str>>, bar: &Bar) -> Result<()> {
+        let name = match (topic, &row.from) {
+            (Some(topic), _) => topic,
+            (None, Some((topic, _))) => topic,
+            (None, None) => return Err(Error::bug("a record without a topic")),
+        };
+        let known = self
+            .targets
+            .first()
+            .filter(|target| Arc::ptr_eq(&target.name, name));
+        let target = match known {
+            Some(_) => 0,
+            None => match self.by_name.get(name) {
+                Some(&target) => target,
+                None => self.add_target(name, row.time)?,
+            },
+        };
+        self.wait_until_due(row.time, bar)?;
+        let key = feed.key(row);
+        let target = &mut self.targets[target];
+        let partition = match row.from {
+            Some((_, partition)) if self.options.keep_partition => {
+                check_partition(target, partition)?
+            }
+            _ => target.partitioner.choose(key),
+        };
+        let headers = row.headers();
+        let record = Record {
+            partition,
+            timestamp: row.time,
+            key,
+            value: row.value.clone(),
+            headers: &headers,
+        };
+        self.producer.send(target.id, feed.block(), &record)?;
+        target.records += 1;
+        Ok(())
+    }
+
+    fn wait_until_due(&mut self, time: Option<i64>, bar: &Bar) -> Result<()> {
+        let after = match (self.options.rate, time) {
+            (Some(rate), _) => pace::item_due_after(self.producer.sent(), rate),
+            (None, Some(time)) if self.options.pace != Pace::None => {
+                let (_, first) = self.clock.started.unwrap_or((Instant::now(), time));
+                self.options.pace.due_after(time.saturating_sub(first))
+            }
+            _ => return Ok(()),
+        };
+        let now = Instant::now();
+        let (started, _) = *self.clock.started.get_or_insert((now, time.unwrap_or(0)));
+        loop {
+            let left = (started + after).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.context.interrupt.check()?;
+            self.producer.serve(left.min(LOOK))?;
+            bar.progress.set(self.producer.acknowledged());
+        }
+    }
+
+    /// Looks a topic up, or creates it, before its first record is sent.
+    fn add_target(&mut self, name: &Arc<str>, first_time: Option<i64>) -> Result<usize> {
+        let topic = match self.admin.find_topic(name)? {
+            Some(topic) => {
+                self.warn_of_retention(name, first_time)?;
+                topic
+            }
+            None => {
+                let topic = self
+                    .admin
+                    .create_data_topic(name, self.options.partitions)?;
+                let partitions = units::format_plural(topic.partitions.len() as u64, "partition");
+                self.context
+                    .report
+                    .status(format!("created topic `{name}` with {partitions}"));
+                topic
+            }
+        };
+        let partitions = topic.partitions.len() as i32;
+        let partitioning = match (self.options.partition, self.options.partitioner) {
+            (Some(partition), _) => Partitioning::Fixed(partition),
+            (None, PartitionerName::Murmur2) => Partitioning::Murmur2,
+            (None, PartitionerName::RoundRobin) => Partitioning::RoundRobin,
+        };
+        let target = Target {
+            name: name.clone(),
+            id: self.producer.topic(name)?,
+            partitions,
+            partitioner: Partitioner::new(partitioning, partitions),
+            records: 0,
+        };
+        if let Some(partition) = self.options.partition {
+            check_partition(&target, partition)?;
+        }
+        self.targets.push(target);
+        self.by_name.insert(name.clone(), self.targets.len() - 1);
+        Ok(self.targets.len() - 1)
+    }
+
+    /// Warns when the broker would soon delete the records because of their old times: a default
+    /// of 7 days empties such a topic within minutes.
+    fn warn_of_retention(&self, topic: &str, first_time: Option<i64>) -> Result<()> {
+        let Some(first_time) = first_time else {
+            return Ok(());
+        };
+        let settings = self.admin.topic_settings(topic)?;
+        let value = |name: &str| {
+            let setting = settings.iter().find(|setting| setting.name == name);
+            setting
+                .and_then(|setting| setting.value.as_deref())
+                .unwrap_or_default()
+        };
+        let retention: i64 = value("retention.ms").parse().unwrap_or(-1);
+        let deletes = value("cleanup.policy").contains("delete")
+            && value("message.timestamp.type") != "LogAppendTime";
+        if deletes && retention >= 0 && first_time.saturating_add(retention) < units::now_ms() {
+            self.context.report.warning(format!(
+                "topic `{topic}` keeps records for {}, by their times; the first is of {}, so Kafka will delete it soon",
+                units::format_duration(retention),
+                units::format_time(first_time),
+            ));
+            self.context.report.hint(format!(
+                "`k topic alter {topic} --config retention.ms=-1` keeps them"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends a run early: says how many records were acknowledged, and adds where Kafka is.
+    fn give_up(&mut self, error: Error) -> Error {
+        let settle = match error.remedy() {
+            // Nobody is there to acknowledge anything.
+            Remedy::Retry => Duration::ZERO,
+            _ => SETTLE,
+        };
+        let acknowledged = self.producer.settle(settle);
+        let sent = self.producer.sent();
+        if sent > 0 {
+            self.context.report.status(format!(
+                "acknowledged {} of {}",
+                units::format_count(acknowledged),
+                units::format_plural(sent, "record"),
+            ));
+        }
+        self.context
+            .report
+            .detail(format!("the broker was `{}`", self.settings.brokers));
+        error
+    }
+
+    fn summarize(&self, feeds: &[(Feed, Option<Arc<str>>)], took: Duration) {
+        let report = &self.context.report;
+        let verb = match self.options.acks {
+            Acks::Zero => "sent, not acknowledged",
+            _ => "acknowledged",
+        };
+        for target in &self.targets {
+            report.status(format!(
+                "topic `{}`: {} in {}, {verb}",
+                target.name,
+                units::format_plural(target.records, "record"),
+                units::format_plural(target.partitions as u64, "partition"),
+            ));
+        }
+        let sent = self.producer.sent();
+        let rate = sent as f64 / took.as_secs_f64().max(1e-6);
+        report.status(format!(
+            "produced {} in {:.1} s, {}",
+            units::format_plural(sent, "record"),
+            took.as_secs_f64(),
+            units::format_rate(rate),
+        ));
+        let skipped: u64 = feeds.iter().map(|(feed, _)| feed.skipped).sum();
+        if skipped > 0 {
+            report.warning(format!(
+                "skipped {}",
+                units::format_plural(skipped, "malformed record")
+            ));
+        }
+    }
+}
+
+fn check_partition(target: &Target, partition: i32) -> Result<i32> {
+    if (0..target.partitions).contains(&partition) {
+        return Ok(partition);
+    }
+    Err(Error::refused(format!(
+        "topic `{}` has no partition {partition}; its last is {}",
+        target.name,
+        target.partitions - 1
+    ))
+    .hint("`k topic alter --partitions` adds partitions"))
+}
+
+/// A bar over acknowledged records; their total is estimated from the bytes of the files.
+struct Bar {
+    progress: Progress,
+    bytes: Option<u64>,
+}
+
+impl Bar {
+    fn new(feeds: &[(Feed, Option<Arc<str>>)], context: &Context) -> Self {
+        let bytes: Option<u64> = feeds.iter().map(|(feed, _)| feed.size).sum();
+        Bar {
+            progress: Progress::new(&context.report, "producing", bytes.map(|_| 0)),
+            bytes,
+        }
+    }
+
+    fn show(&self, producer: &Producer, feeds: &[(Feed, Option<Arc<str>>)]) {
+        let consumed: u64 = feeds.iter().map(|(feed, _)| feed.consumed).sum();
+        if let Some(bytes) = self.bytes
+            && consumed > 0
+        {
+            let total = producer.sent() as f64 * (bytes as f64 / consumed as f64).max(1.0);
+            self.progress.set_total(total as u64);
+        }
+        self.progress.set(producer.acknowledged());
+    }
+}

@@ -1,0 +1,486 @@
+//! One input of `k produce`: its records, ready to be sent.
+//!
+//! Comes in: batches of lines. Goes out: [`Row`]s whose values lie in a [`Block`] and whose keys
+//! lie beside it, so that sending one allocates nothing.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bumpalo::Bump;
+
+use super::super::Context;
+use super::super::endpoint::Endpoint;
+use super::super::input::{self, Notation};
+use super::ValueNotation;
+use crate::column::{Schema, ValueRef};
+use crate::error::{Error, Result};
+use crate::format::envelope::Envelope;
+use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
+use crate::kafka::producer::Block;
+use crate::sink::text::{push_csv, push_json};
+use crate::source::{Header, Lines, Polled, Records, Source};
+
+/// How the records of an input become key, value and time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mapping {
+    /// The column of the key; `none` for no key, `None` for the first of [`KEYS`] that is there.
+    pub key: Option<String>,
+    /// The column of the time; `none` for the time of sending, `None` for [`TIME`] if it is there.
+    pub time: Option<String>,
+    /// How values are written.
+    pub value: ValueNotation,
+    /// Whether malformed records are counted instead of ending the run.
+    pub skip_bad: bool,
+}
+
+/// The columns that are keys if nobody says otherwise.
+const KEYS: [&str; 2] = ["caller", "call_id"];
+/// The column that is the time if nobody says otherwise.
+const TIME: &str = "start_timestamp";
+
+/// A record, ready to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    /// Its key among [`Feed::key`]'s bytes; `None` for null.
+    key: Option<Range<usize>>,
+    /// Its value's place in the block; `None` for null.
+    pub value: Option<Range<usize>>,
+    /// In ms since 1970, above 0; `None` becomes the time of sending.
+    pub time: Option<i64>,
+    /// The topic and partition that an envelope names.
+    pub from: Option<(Arc<str>, i32)>,
+    /// Of an envelope.
+    headers: OwnedHeaders,
+}
+
+/// Names and values of headers; empty, as a rule, and then without memory of their own.
+type OwnedHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+impl Row {
+    /// Returns the headers of an envelope, in their order.
+    pub fn headers(&self) -> Vec<Header<'_>> {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| Header {
+            name,
+            value: value.as_deref(),
+        });
+        headers.collect()
+    }
+}
+
+/// The rows of one batch.
+#[derive(Debug)]
+struct Prepared {
+    block: Arc<Block>,
+    keys: Vec<u8>,
+    rows: Vec<Row>,
+    next: usize,
+    /// What ends the run after the last row.
+    stop: Option<Error>,
+}
+
+enum Reader {
+    Columns {
+        decoder: Decoder,
+        key: Option<usize>,
+        timed: bool,
+        writer: Writer,
+    },
+    Envelopes,
+}
+
+/// How a row becomes a value.
+enum Writer {
+    /// As it came.
+    Raw,
+    /// As a JSON object, by members `"name":`, escaped once.
+    Json(Vec<Vec<u8>>),
+    /// As CSV, all columns in their order.
+    Csv,
+}
+
+/// Whether there is a record to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ready {
+    Yes,
+    NotYet,
+    Never,
+}
+
+/// An input.
+pub(super) struct Feed {
+    /// How a person calls it.
+    pub name: String,
+    source: Box<dyn Source>,
+    reader: Reader,
+    skip_bad: bool,
+    prepared: Prepared,
+    /// How many malformed records were passed over.
+    pub skipped: u64,
+    /// The bytes of the input so far.
+    pub consumed: u64,
+    /// The bytes of the input in all, if it is a file.
+    pub size: Option<u64>,
+}
+
+impl Feed {
+    /// Opens a file or stdin and finds out what its records look like.
+    ///
+    /// # Errors
+    /// `refused` when it cannot be read, `usage` for a column that it has not.
+    pub fn open(source: &Endpoint, mapping: &Mapping, context: &Context) -> Result<Self> {
+        let path = match source {
+            Endpoint::Pipe => None,
+            Endpoint::File(path) => Some(path.as_path()),
+            Endpoint::Topic(name) => {
+                return Err(Error::usage(format!(
+                    "`{name}` is a topic; `k produce` reads files and pipes"
+                ))
+                .hint(format!(
+                    "copy a topic by `k consume {name} --exit --format json | k produce -t COPY`"
+                ))
+                .hint(format!("read a file of that name as `file:{name}`")));
+            }
+        };
+        let mut input = input::open_file(path, None, context)?;
+        let envelopes = input.notation == Notation::Json
+            && matches!(
+                input.source.sample(&context.interrupt)?,
+                Some(Records::Lines(lines)) if first_line(lines.bytes).is_some_and(Envelope::is)
+            );
+        let reader = match envelopes {
+            true => Reader::Envelopes,
+            false => Reader::of_columns(input.notation, input.schema, mapping)?,
+        };
+        let size = path.and_then(|path| Path::metadata(path).ok());
+        Ok(Feed {
+            name: input.source.name(),
+            source: input.source,
+            reader,
+            skip_bad: mapping.skip_bad,
+            prepared: Prepared {
+                block: Arc::new(Vec::new().into()),
+                keys: Vec::new(),
+                rows: Vec::new(),
+                next: 0,
+                stop: None,
+            },
+            skipped: 0,
+            consumed: 0,
+            size: size
+                .filter(std::fs::Metadata::is_file)
+                .map(|metadata| metadata.len()),
+        })
+    }
+
+    /// Returns whether its records name their topics.
+    pub fn has_envelopes(&self) -> bool {
+        matches!(self.reader, Reader::Envelopes)
+    }
+
+    /// Sees to it that the next record is there, waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// `data` at a malformed record, `refused` when the input cannot be read.
+    pub fn fill(&mut self, timeout: Duration) -> Result<Ready> {
+        while self.prepared.next == self.prepared.rows.len() {
+            if let Some(stop) = self.prepared.stop.take() {
+                return Err(stop);
+            }
+            let batch = match self.source.poll(timeout)? {
+                Polled::Batch(batch) => batch,
+                Polled::Pending => return Ok(Ready::NotYet),
+                Polled::End => return Ok(Ready::Never),
+            };
+            let Records::Lines(lines) = batch.records else {
+                return Err(Error::bug("a file holds lines"));
+            };
+            self.consumed += lines.bytes.len() as u64;
+            let (prepared, malformed) = match &mut self.reader {
+                Reader::Columns {
+                    decoder,
+                    key,
+                    timed,
+                    writer,
+                } => prepare_columns(
+                    decoder,
+                    *key,
+                    *timed,
+                    writer,
+                    lines,
+                    self.skip_bad,
+                    &self.name,
+                ),
+                Reader::Envelopes => prepare_envelopes(lines, self.skip_bad, &self.name),
+            };
+            self.prepared = prepared;
+            self.skipped += malformed;
+        }
+        Ok(Ready::Yes)
+    }
+
+    /// Returns the next record, if [`fill`](Self::fill) has found one.
+    pub fn head(&self) -> Option<&Row> {
+        self.prepared.rows.get(self.prepared.next)
+    }
+
+    /// Returns the key of one of its rows.
+    pub fn key(&self, row: &Row) -> Option<&[u8]> {
+        row.key.clone().map(|range| &self.prepared.keys[range])
+    }
+
+    /// Returns the block that the values of the records at hand lie in.
+    pub fn block(&self) -> &Arc<Block> {
+        &self.prepared.block
+    }
+
+    /// Moves on to the next record.
+    pub fn advance(&mut self) {
+        self.prepared.next += 1;
+    }
+}
+
+impl Reader {
+    fn of_columns(notation: Notation, schema: Schema, mapping: &Mapping) -> Result<Self> {
+        let column = |flag: &str, name: &str| {
+            schema.index_of(name).ok_or_else(|| {
+                Error::usage(format!("`{flag}`: there is no column `{name}`"))
+                    .hint(format!("there are {}", schema.names()))
+            })
+        };
+        let key = match mapping.key.as_deref() {
+            Some("none") => None,
+            Some(name) => Some(column("--key", name)?),
+            None => KEYS.iter().find_map(|name| schema.index_of(name)),
+        };
+        let time = match mapping.time.as_deref() {
+            Some("none") => None,
+            Some(name) => Some(column("--time", name)?),
+            None => schema.index_of(TIME),
+        };
+        let writer = match (notation, mapping.value) {
+            (Notation::Delimited, ValueNotation::Csv) | (Notation::Json, ValueNotation::Json) => {
+                Writer::Raw
+            }
+            (_, ValueNotation::Csv) => Writer::Csv,
+            (_, ValueNotation::Json) => {
+                let member = |field: &crate::column::Field| {
+                    let mut member = Vec::new();
+                    push_json(&mut member, ValueRef::Text(&field.name));
+                    member.push(b':');
+                    member
+                };
+                Writer::Json(schema.fields.iter().map(member).collect())
+            }
+        };
+        let mut wanted: Vec<usize> = match writer {
+            Writer::Raw => key.into_iter().chain(time).collect(),
+            _ => (0..schema.fields.len()).collect(),
+        };
+        wanted.sort_unstable();
+        wanted.dedup();
+        let layout = Layout {
+            schema,
+            wanted,
+            time: time.map_or(TimeFrom::Nowhere, |column| {
+                TimeFrom::Column(column, TimeUnit::Ms)
+            }),
+        };
+        Ok(Reader::Columns {
+            decoder: notation.decoder(layout),
+            key,
+            timed: time.is_some(),
+            writer,
+        })
+    }
+}
+
+/// Returns the first line that is not blank.
+fn first_line(bytes: &[u8]) -> Option<&[u8]> {
+    let mut lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.find(|line| !line.is_empty())
+}
+
+/// Says why a record with this time cannot be sent: 0 would become now, and -1 means none.
+fn refuse_time(time: i64) -> Option<String> {
+    (time <= 0).then(|| {
+        format!("the time {time} ms is not after 1970-01-01T00:00:00Z; Kafka keeps no such time")
+    })
+}
+
+/// Returns the rows of a batch and how many malformed records were passed over.
+fn prepare_columns(
+    decoder: &mut Decoder,
+    key: Option<usize>,
+    timed: bool,
+    writer: &Writer,
+    lines: Lines<'_>,
+    skip_bad: bool,
+    name: &str,
+) -> (Prepared, u64) {
+    let arena = Bump::new();
+    let mut decoded = decoder.decode(&Records::Lines(lines), Origins::Keep, &arena);
+    if timed {
+        let times = decoded.times.iter().enumerate();
+        let misfits: Vec<(usize, String)> = times
+            .filter_map(|(row, &time)| Some((row, refuse_time(time)?)))
+            .collect();
+        if !misfits.is_empty() {
+            let origins = decoded.origins.clone();
+            decoded.refuse(misfits, |row| origins[row]);
+        }
+    }
+    let (stop, skipped) = account(&decoded.malformed, skip_bad, name);
+    if let Some((rows, _)) = &stop {
+        decoded.truncate(*rows);
+    }
+
+    let mut values = match writer {
+        Writer::Raw => lines.bytes.to_vec(),
+        Writer::Json(_) | Writer::Csv => Vec::with_capacity(2 * lines.bytes.len()),
+    };
+    let mut keys = Vec::new();
+    let rows = (0..decoded.columns.rows).map(|row| Row {
+        key: key
+            .and_then(|column| push_key(&mut keys, decoded.columns.columns[column].value_ref(row))),
+        value: Some(match writer {
+            Writer::Raw => place_in(lines.bytes, decoded.origins[row].1),
+            Writer::Json(members) => push_object(&mut values, &decoded, row, members),
+            Writer::Csv => push_record(&mut values, &decoded, row),
+        }),
+        time: timed.then(|| decoded.times[row]),
+        from: None,
+        headers: Vec::new(),
+    });
+    let rows = rows.collect();
+    let prepared = Prepared {
+        block: Arc::new(values.into()),
+        keys,
+        rows,
+        next: 0,
+        stop: stop.map(|(_, error)| error),
+    };
+    (prepared, skipped)
+}
+
+/// Returns what ends the run and after how many rows, or how many malformed records are skipped.
+fn account(
+    malformed: &[Malformed<'_>],
+    skip_bad: bool,
+    name: &str,
+) -> (Option<(usize, Error)>, u64) {
+    match (malformed.first(), skip_bad) {
+        (Some(first), false) => (Some((first.before, first.told(name))), 0),
+        _ => (None, malformed.len() as u64),
+    }
+}
+
+/// Returns where `part` lies in `whole`, which it was cut from.
+fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Appends a key as text; null has none.
+fn push_key(keys: &mut Vec<u8>, key: ValueRef<'_>) -> Option<Range<usize>> {
+    let start = keys.len();
+    match key {
+        ValueRef::Null => return None,
+        ValueRef::Text(text) => keys.extend_from_slice(text.as_bytes()),
+        value => push_json(keys, value),
+    }
+    Some(start..keys.len())
+}
+
+fn push_object(
+    values: &mut Vec<u8>,
+    decoded: &Decoded<'_>,
+    row: usize,
+    members: &[Vec<u8>],
+) -> Range<usize> {
+    let start = values.len();
+    for (at, (member, column)) in members.iter().zip(&decoded.columns.columns).enumerate() {
+        values.push(if at > 0 { b',' } else { b'{' });
+        values.extend_from_slice(member);
+        push_json(values, column.value_ref(row));
+    }
+    values.push(b'}');
+    start..values.len()
+}
+
+fn push_record(values: &mut Vec<u8>, decoded: &Decoded<'_>, row: usize) -> Range<usize> {
+    let start = values.len();
+    for (at, column) in decoded.columns.columns.iter().enumerate() {
+        if at > 0 {
+            values.push(b',');
+        }
+        push_csv(values, column.value_ref(row));
+    }
+    start..values.len()
+}
+
+/// As [`prepare_columns`], for lines that are envelopes.
+fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared, u64) {
+    let (mut keys, mut values) = (Vec::new(), Vec::with_capacity(lines.bytes.len()));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut malformed = Vec::new();
+    let arena = Bump::new();
+    let mut topic: Arc<str> = Arc::from("");
+    for (line, bytes) in (lines.first_line..).zip(lines.bytes.split(|&byte| byte == b'\n')) {
+        let bytes = bytes.trim_ascii();
+        if bytes.is_empty() {
+            continue;
+        }
+        let read = Envelope::parse(bytes, &arena).and_then(|envelope| {
+            let refused = envelope.timestamp.and_then(refuse_time);
+            refused.map_or(Ok(envelope), Err)
+        });
+        let envelope = match read {
+            Ok(envelope) => envelope,
+            Err(reason) => {
+                malformed.push(Malformed {
+                    before: rows.len(),
+                    place: Place::Line(line),
+                    reason,
+                    bytes,
+                });
+                continue;
+            }
+        };
+        if *topic != *envelope.topic {
+            topic = Arc::from(envelope.topic);
+        }
+        let append = |all: &mut Vec<u8>, bytes: &[u8]| {
+            all.extend_from_slice(bytes);
+            all.len() - bytes.len()..all.len()
+        };
+        rows.push(Row {
+            key: envelope.key.map(|key| append(&mut keys, key)),
+            value: envelope.value.map(|value| append(&mut values, value)),
+            time: envelope.timestamp,
+            from: Some((topic.clone(), envelope.partition)),
+            headers: owned(&envelope.headers),
+        });
+    }
+    let (stop, skipped) = account(&malformed, skip_bad, name);
+    if let Some((keep, _)) = &stop {
+        rows.truncate(*keep);
+    }
+    let prepared = Prepared {
+        block: Arc::new(values.into()),
+        keys,
+        rows,
+        next: 0,
+        stop: stop.map(|(_, error)| error),
+    };
+    (prepared, skipped)
+}
+
+fn owned(headers: &[Header<'_>]) -> OwnedHeaders {
+    let headers = headers.iter();
+    headers
+        .map(|header| (header.name.to_vec(), header.value.map(<[u8]>::to_vec)))
+        .collect()
+}

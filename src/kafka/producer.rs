@@ -1,0 +1,318 @@
+//! Many records into topics, every one accounted for.
+//!
+//! Comes in: blocks of bytes, and records whose values lie in them. Goes out: records in
+//! topics, and how many of them the broker has acknowledged. A record that cannot be delivered
+//! ends the run with its place; none is dropped silently.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+
+use super::native::{self, TopicHandle};
+pub use super::native::{Block, Record};
+use super::{Context, Health, Outage, Settings, not_created, words_of};
+use crate::error::{Error, Result};
+
+/// How often delivery reports are looked at while records are being handed over.
+const SERVE_EVERY: u64 = 4_096;
+/// How long a wait for room or for acknowledgements lasts before a signal is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Which acknowledgement a record needs before it counts as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// None: sent is written.
+    Zero,
+    /// The partition's leader has it.
+    One,
+    /// All brokers in sync have it; retries make no duplicates and change no order.
+    #[default]
+    All,
+}
+
+impl fmt::Display for Acks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Acks::Zero => "0",
+            Acks::One => "1",
+            Acks::All => "all",
+        })
+    }
+}
+
+/// How records are sent.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which acknowledgement a record needs.
+    pub acks: Acks,
+    /// A codec of librdkafka's: `none`, `gzip`, `snappy`, `lz4`, `zstd`; its default without one.
+    pub compression: Option<String>,
+}
+
+/// One of the topics that a [`Producer`] sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicId(usize);
+
+/// Sends records.
+pub struct Producer {
+    /// Before the client: topics must be given back first.
+    topics: Vec<(String, TopicHandle)>,
+    client: BaseProducer<Deliveries>,
+    settings: Settings,
+    health: Arc<Health>,
+    outage: Outage,
+    ledger: Arc<Ledger>,
+    sent: u64,
+}
+
+/// What became of the records that were handed over.
+#[derive(Debug, Default)]
+struct Ledger {
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    first_failure: Mutex<Option<DeliveryFailure>>,
+}
+
+/// A record that could not be delivered.
+#[derive(Debug, Clone)]
+struct DeliveryFailure {
+    code: RDKafkaErrorCode,
+    topic: String,
+    partition: i32,
+}
+
+impl Producer {
+    /// Makes a client; it connects with the first record.
+    ///
+    /// # Errors
+    /// `usage` for properties that do not go together.
+    pub fn new(settings: &Settings, options: &Options) -> Result<Self> {
+        let (context, health) = settings.context();
+        let ledger = Arc::new(Ledger::default());
+        let acks = options.acks.to_string();
+        let idempotent = (options.acks == Acks::All).to_string();
+        let mut own = vec![
+            ("acks", acks.as_str()),
+            ("enable.idempotence", idempotent.as_str()),
+            // An outage is told long before a record is given up.
+            ("message.timeout.ms", "60000"),
+            ("queue.buffering.max.messages", "1000000"),
+            ("queue.buffering.max.kbytes", "262144"),
+            ("batch.num.messages", "100000"),
+        ];
+        if let Some(codec) = &options.compression {
+            own.push(("compression.codec", codec));
+        }
+        let deliveries = Deliveries {
+            context,
+            ledger: ledger.clone(),
+        };
+        let client = settings.config(&own).create_with_context(deliveries);
+        Ok(Producer {
+            topics: Vec::new(),
+            client: client.map_err(not_created)?,
+            settings: settings.clone(),
+            health,
+            outage: Outage::default(),
+            ledger,
+            sent: 0,
+        })
+    }
+
+    /// Makes a topic known that records will be sent to; it must exist.
+    ///
+    /// # Errors
+    /// `bug` when librdkafka takes no such topic.
+    pub fn topic(&mut self, name: &str) -> Result<TopicId> {
+        let known = self.topics.iter().position(|(known, _)| known == name);
+        if let Some(at) = known {
+            return Ok(TopicId(at));
+        }
+        let handle = TopicHandle::new(self.client.client().native_client(), name)?;
+        self.topics.push((name.to_owned(), handle));
+        Ok(TopicId(self.topics.len() - 1))
+    }
+
+    /// Returns how many records were handed over.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Returns how many records were acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.ledger.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Hands a record over; its value stays in `block`. Waits while too much is in flight.
+    ///
+    /// # Errors
+    /// `data` for a record that is too large, `refused` when an earlier one was not delivered,
+    /// `retry` when no broker can be reached for long, `stopped` on a signal.
+    pub fn send(&mut self, topic: TopicId, block: &Arc<Block>, record: &Record<'_>) -> Result<()> {
+        loop {
+            let (name, handle) = &self.topics[topic.0];
+            match native::send(&self.client, handle, block, record) {
+                Ok(()) => break,
+                Err(RDKafkaErrorCode::QueueFull) => {}
+                Err(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                    let size = record.value.as_ref().map_or(0, |value| value.len());
+                    return Err(too_large(name, Some(size)));
+                }
+                Err(RDKafkaErrorCode::UnknownPartition) => {
+                    return Err(Error::refused(format!(
+                        "topic `{name}` has no partition {}",
+                        record.partition
+                    )));
+                }
+                Err(code) => {
+                    return Err(Error::refused(format!(
+                        "cannot write to topic `{name}`: {}",
+                        words_of(code)
+                    )));
+                }
+            }
+            self.settings.interrupt.check()?;
+            self.serve(LOOK)?;
+        }
+        self.sent += 1;
+        if self.sent.is_multiple_of(SERVE_EVERY) {
+            self.serve(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// Takes delivery reports in, waiting at most `timeout` for one.
+    ///
+    /// # Errors
+    /// `refused` when a record was not delivered, `retry` when no broker can be reached for long.
+    pub fn serve(&mut self, timeout: Duration) -> Result<()> {
+        self.client.poll(timeout);
+        if self.ledger.failed.load(Ordering::Relaxed) > 0 {
+            return Err(self.failure());
+        }
+        self.outage.ride_out(&self.settings, &self.health)
+    }
+
+    /// Waits until every record is acknowledged; `on_wait` is told how many are, now and then.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve), and `stopped` on a signal.
+    pub fn flush(&mut self, mut on_wait: impl FnMut(u64)) -> Result<()> {
+        while self.in_flight() > 0 {
+            self.settings.interrupt.check()?;
+            self.serve(LOOK)?;
+            on_wait(self.acknowledged());
+        }
+        self.serve(Duration::ZERO)
+    }
+
+    /// Gives the records in flight some time to be acknowledged after a run has ended early,
+    /// whatever has ended it. Returns how many of all were.
+    pub fn settle(&mut self, within: Duration) -> u64 {
+        let deadline = Instant::now() + within;
+        while self.in_flight() > 0 && Instant::now() < deadline {
+            self.client.poll(LOOK);
+        }
+        self.acknowledged()
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.sent - self.acknowledged() - self.ledger.failed.load(Ordering::Relaxed)
+    }
+
+    fn failure(&self) -> Error {
+        let failure = self.ledger.first_failure.lock();
+        let failure = failure
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        match failure {
+            Some(failure) => self.told(&failure),
+            None => Error::bug("a failed delivery without a reason"),
+        }
+    }
+
+    fn told(&self, failure: &DeliveryFailure) -> Error {
+        let DeliveryFailure {
+            code,
+            topic,
+            partition,
+        } = failure;
+        let place = format!("writing to topic `{topic}`, partition {partition}");
+        match code {
+            RDKafkaErrorCode::MessageSizeTooLarge => too_large(topic, None).during(place),
+            RDKafkaErrorCode::InvalidTimestamp => {
+                Error::refused(format!(
+                    "topic `{topic}` does not take a record whose time is so far from now"
+                ))
+                .during(place)
+                    .hint(format!(
+                        "`k topic alter {topic} --config message.timestamp.after.max.ms=9223372036854775807` lets it"
+                    ))
+            }
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition => Error::refused(format!(
+                "topic `{topic}` is gone, or its partition {partition} is"
+            ))
+            .during(place)
+            .hint("`k topic list` shows the topics"),
+            RDKafkaErrorCode::MessageTimedOut => {
+                self.settings.unreachable(&self.health).during(place)
+            }
+            code => Error::refused(format!(
+                "cannot write to topic `{topic}`: {}",
+                words_of(*code)
+            ))
+            .during(place),
+        }
+    }
+}
+
+fn too_large(topic: &str, size: Option<usize>) -> Error {
+    let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
+    Error::data(format!("a record{size} is too large for topic `{topic}`")).hint(
+        "raise both `-X message.max.bytes=N` and the topic's own limit, by `k topic alter --config max.message.bytes=N`",
+    )
+}
+
+/// Takes delivery reports in, and with each the block that it has kept alive.
+struct Deliveries {
+    context: Context,
+    ledger: Arc<Ledger>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Arc<Block>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _block: Arc<Block>) {
+        let Err((error, message)) = result else {
+            self.ledger.acknowledged.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let failure = self.ledger.first_failure.lock();
+        let mut failure = failure.unwrap_or_else(std::sync::PoisonError::into_inner);
+        failure.get_or_insert_with(|| DeliveryFailure {
+            code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail),
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+        });
+        self.ledger.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
