@@ -163,10 +163,11 @@ impl<'n> Node<'n> {
             return Ok(());
         };
         let positions = progress.positions(source, watermark);
-        match positions.is_empty() {
-            true => Ok(()),
-            false => source.commit(&positions),
+        if positions.is_empty() {
+            return Ok(());
         }
+        self.sink.flush()?; // first the rows, then the offsets: at least once
+        source.commit(&positions)
     }
 
     /// Processes a batch; what an earlier run of the group has counted only fills open windows.
@@ -284,12 +285,11 @@ impl<'n> Node<'n> {
     }
 
     fn write(&mut self) -> Result<()> {
-        if self.panes.is_empty() {
-            return Ok(());
+        if !self.panes.is_empty() {
+            self.sink.write(&self.panes)?;
+            self.panes.clear();
         }
-        self.sink.write(&self.panes)?;
-        self.panes.clear();
-        self.sink.flush()
+        Ok(())
     }
 
     fn draw_open(&mut self) -> Result<()> {

@@ -31,12 +31,6 @@ pub struct TextSink<W> {
 impl<W: Write> TextSink<W> {
     /// Returns a sink that writes to `output`, called `name` in errors.
     pub fn new(name: impl Into<String>, output: W, notation: Notation, header: Header) -> Self {
-        let member = |name: &str| {
-            let mut member = Vec::new();
-            push_json(&mut member, ValueRef::Text(name));
-            member.push(b':');
-            member
-        };
         TextSink {
             name: name.into(),
             output,
@@ -116,6 +110,14 @@ impl<W: Write> Sink for TextSink<W> {
         let flushed = self.output.flush();
         flushed.map_err(|source| Error::io(format!("write {}", self.name), source))
     }
+}
+
+/// Returns a JSON member's name with its colon: `"window_start":`.
+pub(super) fn member(name: &str) -> Vec<u8> {
+    let mut member = Vec::new();
+    push_json(&mut member, ValueRef::Text(name));
+    member.push(b':');
+    member
 }
 
 /// Appends a value as a CSV field.
