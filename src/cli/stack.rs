@@ -19,6 +19,7 @@ use crate::term::units;
 ///
 /// What is there is kept: started twice it says so, and what is dead is started again.
 /// A port that another program holds is replaced by the next free one; `k status` shows it.
+/// K_KAFKA_PORT, K_KSQL_PORT and K_UI_PORT fix a port, COMPOSE_PROJECT_NAME names the stack.
 #[derive(Debug, clap::Args)]
 pub(super) struct Start {
     #[command(flatten)]

@@ -58,6 +58,22 @@ impl Call {
         self
     }
 
+    /// Returns the call on one line of a message: the program and the arguments that tell what it does.
+    pub fn summary(&self) -> String {
+        const WIDTH: usize = 70;
+        let all = Call {
+            variables: Vec::new(),
+            ..self.clone()
+        }
+        .to_string();
+        let after_program = self.program.len();
+        let ends = all.match_indices(' ').map(|(at, _)| at);
+        match ends.skip(1).find(|at| all.len() - at <= WIDTH) {
+            Some(at) if all.len() > WIDTH => format!("{} …{}", &all[..after_program], &all[at..]),
+            _ => all,
+        }
+    }
+
     /// Returns the program as the operating system starts it, its standard streams as they are.
     pub fn to_command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -338,6 +354,24 @@ mod tests {
         assert_eq!(
             call.to_string(),
             r"K_UI_PORT=8081 podman logs 'it'\''s' '' 'a b'"
+        );
+    }
+
+    #[test]
+    fn a_long_call_is_told_by_its_end() {
+        let long = format!("/{}/podman-compose.yml", "state".repeat(20));
+        let call = Call::new(
+            "podman-compose",
+            ["-f", &long, "-p", "kworkshop", "up", "-d", "kafka"],
+        );
+        assert_eq!(call.summary(), "podman-compose … -p kworkshop up -d kafka");
+        assert_eq!(
+            Call::new("podman", ["stop", "1"]).summary(),
+            "podman stop 1"
+        );
+        assert_eq!(
+            Call::new("podman", ["stop", &long]).summary(),
+            format!("podman stop {long}")
         );
     }
 

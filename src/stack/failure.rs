@@ -121,7 +121,7 @@ pub fn of_call(engine: Engine, call: &Call, outcome: &Outcome) -> Error {
     let words = outcome.last_words().unwrap_or("it said nothing");
     let program = engine.program();
     let error = Error::refused(format!("{program} failed: {}", innermost(words)))
-        .during(format!("running `{}`", shortened(&call.to_string())));
+        .during(format!("running `{}`", call.summary()));
     match likely_cause(&outcome.stderr) {
         Some(cause) => error.hint(cause),
         None => error.hint("check the engine with `k doctor`"),
@@ -201,13 +201,16 @@ fn tells(line: &str) -> bool {
 
 /// Returns the end of an error in Go's way, `doing this: doing that: reason`: the reason matters.
 fn innermost(words: &str) -> String {
-    let start = words
+    const WIDTH: usize = 150;
+    let starts = words
         .match_indices(": ")
-        .map(|(at, colon)| at + colon.len())
-        .find(|start| words.len() - start <= LOG_WIDTH);
-    match start.filter(|_| words.len() > LOG_WIDTH) {
-        Some(start) => format!("…{}", &words[start..]),
-        None => shortened(words),
+        .map(|(at, colon)| at + colon.len());
+    match starts
+        .into_iter()
+        .find(|start| words.len() - start <= WIDTH)
+    {
+        Some(start) if words.len() > WIDTH => format!("…{}", &words[start..]),
+        _ => shortened(words),
     }
 }
 
@@ -268,7 +271,7 @@ mod tests {
     fn the_reason_at_the_end_of_a_long_error_is_kept() {
         let long = format!(
             "initializing source: {}: dial tcp: lookup docker.io: no such host",
-            "x".repeat(100)
+            "x".repeat(150)
         );
         assert_eq!(
             innermost(&long),

@@ -185,7 +185,7 @@ impl Stack {
         };
         let image =
             Compose::new(self.engine, &self.project, &self.folder, broker).image(Service::Kafka);
-        if image == kafka.image {
+        if image == kafka.image || kafka.state == State::NeverRan {
             return Ok(());
         }
         Err(Error::refused(format!(
@@ -255,7 +255,8 @@ impl Stack {
         if calls.is_empty() {
             return Ok(());
         }
-        let services = names(stage.iter().map(|(service, _)| *service));
+        let to_start = stage.iter().filter(|(_, need)| *need != Need::Nothing);
+        let services = names(to_start.map(|(service, _)| *service));
         let step = Step::begin(self.report(), format!("starting {services}"));
         let mut last = None;
         for call in calls {

@@ -1,9 +1,9 @@
 //! `k doctor`: whether this machine can run the stack, a finding for each thing it needs.
 //!
 //! Comes in: the machine. Goes out: a list of [`Finding`]s; each that is not well says what to do.
-//! - [`containers`]: engine, compose tool, name resolution, images, clock
-//! - [`machine`]: rootless set-up, limits, memory, disk, ports, system
-//! - [`broker`]: whether Kafka can be reached, by IPv4 and IPv6
+//! - `containers`: engine, compose tool, name resolution, images, clock
+//! - `machine`: rootless set-up, limits, memory, disk, ports, system
+//! - `broker`: whether Kafka can be reached, by IPv4 and IPv6
 
 mod broker;
 mod containers;
