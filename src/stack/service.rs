@@ -131,7 +131,8 @@ impl BrokerImage {
     }
 }
 
-/// Returns an image's name with its registry, as podman wants it: Docker Hub where none is given.
+/// Returns an image's name with registry and tag, as podman names it in a container: Docker Hub
+/// and `latest` where none is given.
 fn full_image_name(image: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     let Some((registry, _)) = image.split_once('/').filter(|_| image.chars().all(allowed)) else {
@@ -141,10 +142,13 @@ fn full_image_name(image: &str) -> Result<String, String> {
         );
     };
     let has_registry = registry.contains(['.', ':']) || registry == "localhost";
-    Ok(match has_registry {
-        true => image.to_owned(),
-        false => format!("docker.io/{image}"),
-    })
+    let registry = if has_registry { "" } else { "docker.io/" };
+    let has_tag = image
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.contains([':', '@']));
+    let tag = if has_tag { "" } else { ":latest" };
+    Ok(format!("{registry}{image}{tag}"))
 }
 
 #[cfg(test)]
@@ -173,7 +177,7 @@ mod tests {
             (
                 "localhost/kafka",
                 BrokerFamily::Apache,
-                Some("localhost/kafka"),
+                Some("localhost/kafka:latest"),
             ),
         ] {
             let image = image.map(str::to_owned);

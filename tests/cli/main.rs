@@ -3,7 +3,9 @@
 
 mod broker;
 mod completions;
+mod doctor;
 mod r#gen;
+mod podman;
 mod produce;
 mod stack;
 mod topic;
