@@ -259,9 +259,9 @@ fn at_hand(choice: &EngineChoice, context: &Context) -> Result<Stack> {
 fn next_steps() -> [&'static str; 4] {
     [
         "what to type next:",
-        "  k gen --rate 100 --seconds 60                    # a minute of calls, in data/",
-        "  k produce                                        # to Kafka",
-        "  k window mono_signal --tumbling 10s --exit       # how many calls begin every 10 s",
+        "  k gen --rate 100 --seconds 60                        # a minute of calls",
+        "  k produce                                            # to Kafka",
+        "  k window --from mono_signal --tumbling 10s --exit    # calls in every 10 s",
     ]
 }
 

@@ -143,15 +143,37 @@ fn the_life_of_a_stack() {
         started.stderr()
     );
 
-    // Every other command finds it without being told.
-    stack.k("topic create calls").assert_status(0);
+    // What it says to type next works as it stands: every command finds this Kafka by itself.
+    let typed: Vec<&str> = started
+        .stderr()
+        .lines()
+        .filter_map(|line| line.strip_prefix("  k "))
+        .collect();
+    assert_eq!(typed.len(), 3, "{}", started.stderr());
+    let runs: Vec<Run> = typed
+        .iter()
+        .map(|line| stack.k(line.split('#').next().expect("a command")))
+        .collect();
+    for run in &runs {
+        run.assert_status(0);
+    }
+    let windows = runs[2].stdout();
+    assert!(
+        windows.lines().count() >= 7,
+        "a header and a row every 10 s of a minute: {windows}"
+    );
     let status = stack.k("status");
     status.assert_status(0);
     assert!(
-        status.stdout().contains("ready") && status.stdout().contains("calls"),
+        status.stdout().contains("ready") && status.stdout().contains("6,000"),
         "{}",
         status.stdout()
     );
+    let same_windows = |stack: &Podman| {
+        let again = stack.k("window --from mono_signal --tumbling 10s --exit");
+        again.assert_status(0);
+        assert_eq!(again.stdout(), windows);
+    };
 
     // Started again it says so, in under a second; the quickest counts, for other programs run too.
     let quickest = (0..3).map(|_| {
@@ -175,7 +197,7 @@ fn the_life_of_a_stack() {
     assert!(stopped.stdout().contains("stopped"), "{}", stopped.stdout());
     stack.k("stop").assert_status(0);
     stack.k("start --only kafka").assert_status(0);
-    assert!(stack.k("topic list").stdout().contains("calls"));
+    same_windows(&stack);
 
     // Killed behind its back, it is started again with its data.
     podman(&["kill", &stack.container_of("kafka")]).expect("killed");
@@ -183,7 +205,7 @@ fn the_life_of_a_stack() {
     killed.assert_status(1);
     assert!(killed.stdout().contains("137"), "{}", killed.stdout());
     stack.k("start --only kafka").assert_status(0);
-    assert!(stack.k("topic list").stdout().contains("calls"));
+    same_windows(&stack);
 
     // A program that takes the port meanwhile is named; the data is not touched.
     stack.k("stop").assert_status(0);
