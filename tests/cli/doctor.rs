@@ -92,7 +92,7 @@ fn known_bugs_of_the_compose_tool_are_told_by_its_version() {
     let run = machine("{}").k("doctor");
     let (line, fix) = finding(run.stdout(), "compose");
     assert!(
-        line.starts_with("ok ") && line.contains("1.0.3: it hides failed starts"),
+        line.starts_with("ok ") && line.contains("1.0.3: hides failed starts"),
         "{line}"
     );
     assert_eq!(fix, None);

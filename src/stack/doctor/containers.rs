@@ -17,20 +17,12 @@ type Version = (u32, u32, u32);
 
 /// What is known to be wrong with a range of podman-compose's versions, and what `k` does about it.
 const COMPOSE_BUGS: [(Version, Version, &str); 3] = [
-    (
-        (1, 0, 0),
-        (1, 0, 4),
-        "it hides failed starts; `k` looks for itself",
-    ),
-    (
-        (1, 0, 4),
-        (1, 3, 0),
-        "a change may remove containers; `k` asks it for one at a time",
-    ),
+    ((1, 0, 0), (1, 0, 4), "hides failed starts, `k` does not"),
+    ((1, 0, 4), (1, 3, 0), "may drop what changed, `k` avoids it"),
     (
         (1, 3, 0),
         (u32::MAX, 0, 0),
-        "it may hang on health checks; the stack has none",
+        "hangs on health checks, `k` has none",
     ),
 ];
 
@@ -286,12 +278,18 @@ mod tests {
             ((1, 6, 0), Verdict::Ok),
             ((2, 0, 0), Verdict::Ok),
         ] {
-            assert_eq!(compose_finding(version).verdict, verdict, "{version:?}");
+            let finding = compose_finding(version);
+            assert_eq!(finding.verdict, verdict, "{version:?}");
+            assert!(
+                finding.says.len() <= 61,
+                "wider than 80 columns: {}",
+                finding.says
+            );
         }
-        assert!(
-            compose_finding((1, 0, 3))
-                .says
-                .contains("hides failed starts")
+        let says = compose_finding((1, 0, 3)).says;
+        assert_eq!(
+            says,
+            "podman-compose 1.0.3: hides failed starts, `k` does not"
         );
     }
 
