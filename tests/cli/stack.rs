@@ -218,7 +218,9 @@ fn a_status_without_a_stack_is_refused_with_the_way_to_start_one() {
 
 /// Says on the real stderr, which the test harness does not hold back, that a test did not run.
 pub fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "SKIPPED {test}: {why}").expect("stderr");
+    let line = format!("SKIPPED {test}: {why}\n");
+    let mut stderr = std::io::stderr();
+    stderr.write_all(line.as_bytes()).expect("stderr"); // in one piece, for tests run side by side
 }
 
 /// Every podman-compose on the PATH, in the folder that holds it.
