@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod endpoint;
 mod r#gen;
+mod group;
 mod input;
 mod listing;
 mod produce;
@@ -70,6 +71,7 @@ enum Command {
     Gen(r#gen::Options),
     Produce(produce::Options),
     Topic(topic::Options),
+    Group(group::Options),
     Demo(demo::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -98,6 +100,7 @@ impl Command {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Produce(options) => produce::run(&options, context),
             Command::Topic(options) => topic::run(options, context),
+            Command::Group(options) => group::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),

@@ -5,6 +5,7 @@ mod broker;
 mod completions;
 mod doctor;
 mod r#gen;
+mod group;
 mod podman;
 mod produce;
 mod stack;

@@ -1,0 +1,293 @@
+//! `k group`: consumer groups, how far behind they are, and where they begin again.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::confirm::confirm;
+use super::listing::{Format, Kind, Listing, number, text};
+use crate::column::Value;
+use crate::error::{Error, Result};
+use crate::kafka::admin::{Admin, Extent, Member, OffsetOf};
+use crate::term::units;
+
+/// List and describe consumer groups, and set where they begin again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    List(List),
+    Describe(Describe),
+    Reset(Reset),
+}
+
+/// List the groups: state, protocol.
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Describe a group: for each partition the committed offset, the end, the lag, who reads it.
+#[derive(Debug, clap::Args)]
+struct Describe {
+    /// Its name.
+    group: String,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Set where a group without members begins again.
+#[derive(Debug, clap::Args)]
+struct Reset {
+    /// Its name; a group that does not exist yet is made.
+    group: String,
+
+    /// `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`.
+    #[arg(long, value_name = "WHERE", value_parser = parse_place)]
+    to: Place,
+
+    /// The topics [default: those that the group has committed offsets of]
+    #[arg(short, long = "topic", value_name = "TOPIC")]
+    topics: Vec<String>,
+
+    /// Show what would be set, and set nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Where a group is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Beginning,
+    End,
+    Offset(i64),
+    Time(i64),
+}
+
+fn parse_place(place: &str) -> Result<Place, String> {
+    match place {
+        "beginning" => Ok(Place::Beginning),
+        "end" => Ok(Place::End),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let offset = digits.parse().map(Place::Offset);
+            offset.map_err(|_| "write `beginning`, `end`, an offset or a time".to_owned())
+        }
+        time => units::parse_time(time, units::now_ms()).map(Place::Time),
+    }
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    match &options.action {
+        Action::List(options) => list(options, context),
+        Action::Describe(options) => describe(options, context),
+        Action::Reset(options) => reset(options, context),
+    }
+}
+
+fn list(options: &List, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let groups = admin.groups()?;
+    let mut listing = Listing::new(&[
+        ("group", Kind::Text),
+        ("state", Kind::Text),
+        ("protocol", Kind::Text),
+    ]);
+    for group in &groups {
+        listing.row([
+            text(group.name.as_str()),
+            text(group.state),
+            text(group.protocol),
+        ]);
+    }
+    listing.print(options.format)?;
+    if groups.is_empty() {
+        context.report.status("there is no group yet");
+    }
+    Ok(())
+}
+
+fn describe(options: &Describe, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let (group, members) = admin.group(&options.group)?;
+    let committed = admin.group_offsets(&options.group)?;
+    let readers: BTreeMap<(&str, i32), &Member> = members
+        .iter()
+        .flat_map(|member| {
+            let partitions = member.partitions.iter();
+            partitions.map(move |(topic, number)| ((topic.as_str(), *number), member))
+        })
+        .collect();
+    // A partition may be read before anything is committed, and be committed while nobody reads.
+    let committed_of = committed
+        .keys()
+        .map(|(topic, number)| (topic.as_str(), *number));
+    let mut partitions: Vec<(&str, i32)> = committed_of.chain(readers.keys().copied()).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    let extents = admin.extents(&partitions)?;
+
+    let mut listing = Listing::new(&[
+        ("topic", Kind::Text),
+        ("partition", Kind::Number),
+        ("committed", Kind::Number),
+        ("end_offset", Kind::Number),
+        ("lag", Kind::Number),
+        ("member", Kind::Text),
+        ("host", Kind::Text),
+    ]);
+    let mut behind = 0;
+    for (topic, partition) in partitions {
+        let key = (topic.to_owned(), partition);
+        let (committed, extent) = (committed.get(&key), extents.get(&key));
+        let lag = extent.map(|extent| lag_of(committed.copied(), *extent));
+        behind += lag.unwrap_or(0);
+        let reader = readers.get(&(topic, partition));
+        listing.row([
+            text(topic),
+            number(partition),
+            committed.map_or(Value::Null, |&offset| number(offset)),
+            extent.map_or(Value::Null, |extent| number(extent.end)),
+            lag.map_or(Value::Null, number),
+            reader.map_or(Value::Null, |member| text(member.id.as_str())),
+            reader.map_or(Value::Null, |member| {
+                text(member.host.trim_start_matches('/'))
+            }),
+        ]);
+    }
+    listing.print(options.format)?;
+    context.report.status(format!(
+        "group `{}` is {} with {}, {} behind",
+        group.name,
+        group.state,
+        units::format_plural(members.len() as u64, "member"),
+        units::format_plural(behind as u64, "record"),
+    ));
+    Ok(())
+}
+
+/// Returns how many offsets a group has before it; without a commit all that are there.
+fn lag_of(committed: Option<i64>, extent: Extent) -> i64 {
+    let next = committed.unwrap_or(extent.first).max(extent.first);
+    (extent.end - next).max(0)
+}
+
+fn reset(options: &Reset, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let committed = admin.group_offsets(&options.group)?;
+    let topics: Vec<String> = match options.topics.is_empty() {
+        false => options.topics.clone(),
+        true => {
+            let mut topics: Vec<String> =
+                committed.keys().map(|(topic, _)| topic.clone()).collect();
+            topics.dedup();
+            topics
+        }
+    };
+    if topics.is_empty() {
+        // An error about the group, if it does not exist, says more.
+        admin.group(&options.group)?;
+        return Err(
+            Error::refused(format!("group `{}` has committed nothing", options.group))
+                .hint("name the topics with `--topic`"),
+        );
+    }
+    let offsets = places(&admin, &topics, options.to)?;
+
+    let mut listing = Listing::new(&[
+        ("topic", Kind::Text),
+        ("partition", Kind::Number),
+        ("committed", Kind::Number),
+        ("new_offset", Kind::Number),
+    ]);
+    for ((topic, partition), offset) in &offsets {
+        let before = committed.get(&(topic.clone(), *partition));
+        listing.row([
+            text(topic.as_str()),
+            number(*partition),
+            before.map_or(Value::Null, |&offset| number(offset)),
+            number(*offset),
+        ]);
+    }
+    if options.dry_run {
+        listing.print(options.format)?;
+        context.report.status("nothing was set");
+        return Ok(());
+    }
+    let partitions = units::format_plural(offsets.len() as u64, "partition");
+    let question = format!(
+        "Set the offsets of group `{}` in {partitions}?",
+        options.group
+    );
+    confirm(&question, options.yes, context)?;
+    admin.set_group_offsets(&options.group, &offsets)?;
+    listing.print(options.format)?;
+    context.report.status(format!(
+        "set the offsets of group `{}` in {partitions}",
+        options.group
+    ));
+    Ok(())
+}
+
+/// Returns the offset of a place in each partition of some topics.
+fn places(admin: &Admin, topics: &[String], place: Place) -> Result<BTreeMap<(String, i32), i64>> {
+    let mut partitions = Vec::new();
+    for name in topics {
+        let topic = admin.topic(name)?;
+        partitions.extend(
+            topic
+                .partitions
+                .iter()
+                .map(|partition| (name.as_str(), partition.number)),
+        );
+    }
+    let extents = admin.extents(&partitions)?;
+    let found: BTreeMap<(String, i32), i64> = match place {
+        Place::Time(time) => admin
+            .offsets(&partitions, OffsetOf::Time(time))?
+            .into_iter()
+            .filter_map(|info| {
+                Some((
+                    (info.topic, info.partition),
+                    info.offset.ok().filter(|&at| at >= 0)?,
+                ))
+            })
+            .collect(),
+        _ => BTreeMap::new(),
+    };
+    let offset = |(key, extent): (&(String, i32), &Extent)| match place {
+        Place::Beginning => extent.first,
+        Place::End => extent.end,
+        Place::Offset(offset) => offset.clamp(extent.first, extent.end),
+        // After the last record where none is as late as that.
+        Place::Time(_) => found.get(key).copied().unwrap_or(extent.end),
+    };
+    Ok(extents
+        .iter()
+        .map(|entry| (entry.0.clone(), offset(entry)))
+        .collect())
+}
