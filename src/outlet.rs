@@ -80,6 +80,22 @@ impl Outlet {
         Ok(())
     }
 
+    /// Looks whether anybody still reads, for times when there is nothing to write.
+    ///
+    /// # Errors
+    /// `ClosedPipe` when nobody does.
+    pub fn check_reader(&self) -> Result<()> {
+        let mut wanted = [PollFd::new(&self.file, PollFlags::empty())];
+        let at_once = Timespec::default();
+        match rustix::event::poll(&mut wanted, Some(&at_once)) {
+            Ok(1..) if wanted[0].revents().contains(PollFlags::ERR) => Err(Error::io(
+                format!("write {}", self.name),
+                io::ErrorKind::BrokenPipe.into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes what fits. Waits with `poll` and not in `write`, which a signal would not end;
     /// a `write` that has begun to fill a pipe does return early on a signal.
     fn write_some(&self, rest: &mut &[u8]) -> Result<()> {

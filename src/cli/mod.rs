@@ -6,6 +6,7 @@
 mod broker;
 mod completions;
 mod confirm;
+mod consume;
 mod demo;
 mod doctor;
 mod endpoint;
@@ -72,6 +73,7 @@ enum Command {
     Produce(produce::Options),
     Topic(topic::Options),
     Group(group::Options),
+    Consume(consume::Options),
     Demo(demo::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -101,6 +103,7 @@ impl Command {
             Command::Produce(options) => produce::run(&options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
+            Command::Consume(options) => consume::run(options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),

@@ -366,7 +366,7 @@ mod tests {
                     timestamp: Some(1_767_225_600_000),
                     key,
                     value,
-                    headers: Headers::default(),
+                    headers: Headers::NONE,
                 };
                 let (mut line, arena) = (Vec::new(), Bump::new());
                 Writer::new("t").push_with(&mut line, &message, headers.iter().copied());

@@ -326,7 +326,7 @@ impl Drop for Fetched {
 /// The headers of a record, found only when they are asked for.
 ///
 /// Belongs to one thread: librdkafka decodes them at the first look and keeps them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Headers<'a> {
     /// None for a record that was not fetched.
     message: Option<NonNull<rd::rd_kafka_message_t>>,
@@ -334,6 +334,12 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// The headers of a record that has none.
+    pub const NONE: Headers<'a> = Headers {
+        message: None,
+        fetched: PhantomData,
+    };
+
     /// Returns the headers in their order.
     pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
         let mut headers = ptr::null_mut();

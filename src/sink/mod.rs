@@ -1,7 +1,9 @@
-//! Where results go: rows of windows as CSV, JSON lines or a table, to stdout or a file.
+//! Where results go: rows of windows as CSV, JSON lines or a table, to stdout or a file;
+//! records of topics as they are.
 //!
-//! Comes in: [`Panes`]. Goes out: bytes.
+//! Comes in: [`Panes`] or messages. Goes out: bytes.
 
+pub mod records;
 pub mod table;
 pub mod text;
 

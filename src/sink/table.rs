@@ -10,6 +10,7 @@ use super::{Header, Sink};
 use crate::column::{Value, ValueRef};
 use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
+use crate::term::printable::printable;
 use crate::term::units::format_time;
 
 /// Rows as aligned columns on stdout.
@@ -156,13 +157,6 @@ fn shown(value: ValueRef<'_>) -> String {
         }
         ValueRef::Double(value) => value.to_string(),
         ValueRef::Boolean(value) => value.to_string(),
-        ValueRef::Text(text) => text.chars().flat_map(printable).collect(),
+        ValueRef::Text(text) => printable(text.as_bytes()),
     }
-}
-
-/// A control character in the data must not move the cursor.
-fn printable(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let plain = (!c.is_control()).then_some(c);
-    escaped.into_iter().flatten().chain(plain)
 }

@@ -129,8 +129,8 @@ pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
     }
 }
 
-/// An empty text is quoted: without quotes it would be null.
-fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
+/// Appends text as a CSV field; an empty one is quoted: without quotes it would be null.
+pub fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
     let quoted = text.is_empty()
         || memchr::memchr3(b',', b'"', b'\n', text).is_some()
         || memchr::memchr(b'\r', text).is_some();

@@ -10,6 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::{Fetched, Fetcher};
+use crate::term::units::now_ms;
 
 /// The most records that are handed over at once.
 const MOST: usize = 4_096;
@@ -42,7 +43,8 @@ pub enum Until {
     End,
     /// This offset, in every partition.
     Offset(i64),
-    /// The first record at or after a time in ms since 1970, UTC.
+    /// The first record at or after a time in ms since 1970, UTC, or the end of a partition once
+    /// the clock has passed that time.
     Time(i64),
 }
 
@@ -60,13 +62,14 @@ pub struct Range {
 /// A topic that is read.
 pub struct KafkaSource {
     topic: String,
+    /// The partition and records of the last batch, which borrows from here. Dropped before the
+    /// fetcher: a client waits for its last record to be given back.
+    last: (usize, Fetched),
     fetcher: Fetcher,
     partitions: Vec<Partition>,
     until: Until,
     /// Which partition is read first.
     preferred: usize,
-    /// The partition and records of the last batch, which borrows from here.
-    last: (usize, Fetched),
     /// Whether the last batch is to be handed over again.
     again: bool,
     heard: Instant,
@@ -212,13 +215,15 @@ impl KafkaSource {
     /// and the position moves past them.
     fn note_ends(&mut self) {
         let positions = self.fetcher.positions();
+        let passed = matches!(self.until, Until::Time(time) if now_ms() >= time);
         for (nth, (partition, position)) in self.partitions.iter_mut().zip(positions).enumerate() {
             partition.position = partition
                 .position
                 .max(position.unwrap_or(partition.position));
             let high = self.fetcher.high_watermark(nth);
             partition.at_end |= high.is_some_and(|high| partition.position >= high);
-            partition.done |= partition.end.is_some_and(|end| partition.position >= end);
+            partition.done |= partition.end.is_some_and(|end| partition.position >= end)
+                || passed && partition.at_end;
         }
     }
 

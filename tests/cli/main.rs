@@ -3,6 +3,7 @@
 
 mod broker;
 mod completions;
+mod consume;
 mod doctor;
 mod r#gen;
 mod group;

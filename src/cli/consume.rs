@@ -1,0 +1,306 @@
+//! `k consume`: topics → JSON envelopes, CSV, bare values or a table.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use console::Term;
+
+use crate::cli::Context;
+use crate::cli::broker::BrokerOptions;
+use crate::cli::range::RangeOptions;
+use crate::error::{Error, Remedy, Result};
+use crate::kafka::Settings;
+use crate::outlet::Outlet;
+use crate::sink::records::{Format, RecordSink};
+use crate::source::kafka::{KafkaSource, Range};
+use crate::source::{Committed, Polled, Records, Source};
+use crate::term::units::{format_count, format_plural, format_rate};
+
+/// How long records wait for company before they are written.
+const FLUSH: Duration = Duration::from_millis(100);
+/// How long all topics together are waited for, before signals and a closed pipe are looked for.
+const WAIT: Duration = Duration::from_millis(50);
+/// How often a group's progress is committed.
+const COMMIT: Duration = Duration::from_secs(1);
+
+/// Read topics: records from the beginning, then new ones as they come.
+///
+/// In a pipe each record is one line of JSON with its topic, partition, offset, timestamp, key,
+/// headers and value, which `k produce` writes back; keys and values that are no UTF-8 are in
+/// `key_base64` and `value_base64`. Records of one partition come in its order.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k consume mono_signal --limit 10
+  k consume mono_signal tower --exit --format csv > records.csv
+  k consume mono_signal --since -10m --exit | k produce -t copy
+  k consume mono_signal --group audit --key 4915112345678")]
+pub(super) struct Options {
+    /// Topics to read.
+    #[arg(required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+
+    /// End after this many records.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// Take only records whose key is this text.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// How records are written [default: a table on a terminal, else json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    range: RangeOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+    let topics = options.topics()?;
+    let (settings, range) = (options.broker.settings(context)?, options.range.range()?);
+    let open = |topic: &String| Reader::open(&settings, topic, &range);
+    let readers = topics.iter().map(open).collect::<Result<_>>()?;
+    let now = Instant::now();
+    let mut consumption = Consumption {
+        readers,
+        sink: options.sink(&topics, context)?,
+        key: options.key.as_deref().map(str::as_bytes),
+        left: options.limit.unwrap_or(u64::MAX),
+        for_group: range.group.is_some(),
+        context,
+        read: 0,
+        began: now,
+        heard: now,
+        flushed: now,
+        committed: now,
+    };
+    let ended = consumption.run();
+    let told = ended.as_ref().err().map(Error::remedy);
+    if told != Some(Remedy::ClosedPipe) {
+        context.report.status(consumption.summary());
+    }
+    ended
+}
+
+impl Options {
+    /// Returns the topics without `topic:`, each once.
+    fn topics(&self) -> Result<Vec<String>> {
+        let mut topics: Vec<String> = Vec::new();
+        for name in &self.topics {
+            let name = name.strip_prefix("topic:").unwrap_or(name);
+            if topics.iter().any(|topic| topic == name) {
+                return Err(Error::usage(format!("topic `{name}` is named twice")));
+            }
+            topics.push(name.to_owned());
+        }
+        Ok(topics)
+    }
+
+    fn sink<'t>(&self, topics: &'t [String], context: &Context) -> Result<RecordSink<'t>> {
+        let terminal = io::stdout().is_terminal();
+        let format = self.format.unwrap_or(match terminal {
+            true => Format::Table,
+            false => Format::Json,
+        });
+        let outlet = Outlet::stdout(context.interrupt.clone())?;
+        let terminal = terminal.then(Term::stdout);
+        Ok(RecordSink::new(topics, format, outlet, terminal))
+    }
+}
+
+/// One run: from topics to stdout.
+struct Consumption<'r> {
+    /// One a topic.
+    readers: Vec<Reader>,
+    sink: RecordSink<'r>,
+    /// The key of the records that are taken; none: all of them.
+    key: Option<&'r [u8]>,
+    /// How many more records are wanted.
+    left: u64,
+    /// Whether the topics are read for a group.
+    for_group: bool,
+    context: &'r Context,
+    /// How many records have come, of any key.
+    read: u64,
+    began: Instant,
+    /// When the last record came.
+    heard: Instant,
+    flushed: Instant,
+    committed: Instant,
+}
+
+impl Consumption<'_> {
+    /// Reads and writes until the end, then commits what was written out.
+    fn run(&mut self) -> Result<()> {
+        let ended = self.read();
+        let remedy = ended.as_ref().err().map(Error::remedy);
+        if matches!(remedy, None | Some(Remedy::Stopped(_) | Remedy::ClosedPipe)) {
+            self.commit()?;
+        }
+        ended
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let mut wait = Duration::ZERO;
+        loop {
+            self.context.interrupt.check()?;
+            let open = self.readers.iter().filter(|reader| !reader.ended).count();
+            if open == 0 || self.left == 0 {
+                return self.flush();
+            }
+            let mut heard = false;
+            for nth in 0..self.readers.len() {
+                if !self.readers[nth].ended && self.left > 0 {
+                    heard |= self.poll(nth, wait)?;
+                }
+            }
+            if !heard || self.flushed.elapsed() >= FLUSH {
+                self.flush()?;
+            }
+            if self.committed.elapsed() >= COMMIT {
+                self.commit()?;
+            }
+            wait = match heard {
+                true => Duration::ZERO,
+                false => WAIT / open as u32,
+            };
+        }
+    }
+
+    /// Takes the next batch of the `nth` topic; returns whether there was any.
+    fn poll(&mut self, nth: usize, wait: Duration) -> Result<bool> {
+        let reader = &mut self.readers[nth];
+        let batch = match reader.source.poll(wait)? {
+            Polled::Batch(batch) => batch,
+            Polled::Pending => {
+                reader.note_all_handled();
+                return Ok(false);
+            }
+            Polled::End => {
+                reader.note_all_handled();
+                reader.ended = true;
+                return Ok(false);
+            }
+        };
+        let partition = batch.partition;
+        let Records::Messages(messages) = batch.records else {
+            return Err(Error::bug("a topic holds messages"));
+        };
+        let mut last = None;
+        for message in &messages {
+            if self.left == 0 {
+                break;
+            }
+            self.read += 1;
+            last = Some(message.offset);
+            if self.key.is_none_or(|key| message.key == Some(key)) {
+                self.sink.push(nth, message);
+                self.left -= 1;
+                if self.sink.is_full() {
+                    self.sink.flush()?;
+                }
+            }
+        }
+        self.heard = Instant::now();
+        if let Some(last) = last {
+            reader.handled[partition] = last + 1;
+        }
+        // In turn, so that no partition waits for the end of another.
+        let next = (partition + 1) % reader.source.partitions();
+        reader.source.prefer(next);
+        Ok(true)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.sink.flush()?;
+        self.flushed = Instant::now();
+        for reader in &mut self.readers {
+            reader.written.clone_from(&reader.handled);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.committed = Instant::now();
+        match self.for_group {
+            true => self.readers.iter_mut().try_for_each(Reader::commit),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns what a person is told at the end: `6,000 records in 1.200 s, 5,000/s`.
+    fn summary(&self) -> String {
+        let seconds = (self.heard - self.began).as_secs_f64();
+        let rate = format_rate(self.read as f64 / seconds.max(1e-3));
+        let written = match self.key {
+            Some(_) => format!("{} of ", format_count(self.sink.written())),
+            None => String::new(),
+        };
+        let read = match self.key {
+            Some(_) => self.read,
+            None => self.sink.written(),
+        };
+        format!(
+            "{written}{} in {seconds:.3} s, {rate}",
+            format_plural(read, "record")
+        )
+    }
+}
+
+/// One topic, and how far it has come in each of its partitions.
+struct Reader {
+    source: KafkaSource,
+    /// Whether nothing more comes.
+    ended: bool,
+    /// The next offset to be handed to the sink.
+    handled: Vec<i64>,
+    /// The next offset to be written out.
+    written: Vec<i64>,
+    /// The next offset by what the group has committed, or by where reading began.
+    committed: Vec<i64>,
+}
+
+impl Reader {
+    fn open(settings: &Settings, topic: &str, range: &Range) -> Result<Self> {
+        let source = KafkaSource::open(settings, topic, range)?;
+        let starts: Vec<i64> = positions(&source).collect();
+        Ok(Reader {
+            source,
+            ended: false,
+            handled: starts.clone(),
+            written: starts.clone(),
+            committed: starts,
+        })
+    }
+
+    /// Notes that the sink has all that the source had: also past transaction markers, which
+    /// are no records.
+    fn note_all_handled(&mut self) {
+        self.handled = positions(&self.source).collect();
+    }
+
+    /// Commits what was written out, where that is more than before.
+    fn commit(&mut self) -> Result<()> {
+        let places = self.written.iter().zip(&self.committed).enumerate();
+        let moved: Vec<(usize, Committed)> = places
+            .filter(|(_, (written, committed))| written > committed)
+            .map(|(nth, (&offset, _))| {
+                let metadata = String::new();
+                (nth, Committed { offset, metadata })
+            })
+            .collect();
+        if moved.is_empty() {
+            return Ok(());
+        }
+        self.committed.clone_from(&self.written);
+        self.source.commit(&moved)
+    }
+}
+
+/// Returns the next offset of each partition that a source hands over.
+fn positions(source: &KafkaSource) -> impl Iterator<Item = i64> {
+    (0..source.partitions()).map(|nth| source.position(nth).unwrap_or_default())
+}

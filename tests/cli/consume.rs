@@ -1,0 +1,236 @@
+//! `k consume`: what it prints of a topic that kcat wrote, where it begins and ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+
+use crate::broker::{broker, skipped, unique};
+use crate::workdir::{Run, Workdir};
+
+/// Creates a topic of one partition in which kcat has written `lines`, each `key:value`.
+/// Returns the broker and the topic, or says that the test is skipped.
+fn topic_of(name: &str, lines: &[u8], flags: &[&str]) -> Option<(&'static str, String)> {
+    let broker = broker()?;
+    let topic = unique(name);
+    let created = format!("topic create {topic} --partitions 1 -b {broker}");
+    Workdir::new().k(&created).assert_status(0);
+    kcat(broker, &topic, lines, flags)?;
+    Some((broker, topic))
+}
+
+/// Writes lines of `key:value` with kcat.
+fn kcat(broker: &str, topic: &str, lines: &[u8], flags: &[&str]) -> Option<()> {
+    let kcat = Command::new("kcat")
+        .args(["-P", "-b", broker, "-t", topic, "-K:"])
+        .args(flags)
+        .stdin(Stdio::piped())
+        .spawn();
+    let Ok(mut kcat) = kcat else {
+        skipped("no `kcat` here to write a topic with");
+        return None;
+    };
+    let mut stdin = kcat.stdin.take().expect("a pipe");
+    stdin.write_all(lines).expect("kcat reads");
+    drop(stdin);
+    assert!(kcat.wait().expect("kcat ends").success());
+    Some(())
+}
+
+fn consume(broker: &str, args: &str) -> Run {
+    Workdir::new().k(&format!("consume {args} -b {broker}"))
+}
+
+/// Returns the values of envelopes.
+fn values(lines: &str) -> Vec<String> {
+    let value = |line: &str| {
+        let envelope: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        envelope["value"].as_str().expect("text").to_owned()
+    };
+    lines.lines().map(value).collect()
+}
+
+#[test]
+fn a_record_is_an_envelope_with_its_key_headers_and_bytes() {
+    let Some((broker, topic)) = topic_of(
+        "envelope",
+        b"a:{\"n\":1}\nb\xc3\xa9:\xff\xfe\nc:\n",
+        &["-H", "trace=1", "-H", "empty=", "-Z"],
+    ) else {
+        return;
+    };
+    let run = consume(broker, &format!("{topic} --exit"));
+    run.assert_status(0);
+    let lines: Vec<&str> = run.stdout().lines().collect();
+    let time = |line: &str| {
+        let envelope: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        envelope["timestamp"].as_i64().expect("a timestamp")
+    };
+    let head = |offset: usize| {
+        let timestamp = time(lines[offset]);
+        format!(
+            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":{timestamp}"
+        )
+    };
+    let headers = r#""headers":[["trace","1"],["empty",""]]"#;
+    assert_eq!(
+        lines,
+        [
+            format!(r#"{},"key":"a",{headers},"value":"{{\"n\":1}}"}}"#, head(0)),
+            format!(
+                r#"{},"key":"bé",{headers},"value_base64":"//4="}}"#,
+                head(1)
+            ),
+            format!(r#"{},"key":"c",{headers},"value":null}}"#, head(2)),
+        ]
+    );
+    assert!(
+        run.stderr().starts_with("3 records in "),
+        "{}",
+        run.stderr()
+    );
+    let quiet = consume(broker, &format!("{topic} --exit -q"));
+    assert_eq!((quiet.stdout(), quiet.stderr()), (run.stdout(), ""));
+}
+
+#[test]
+fn other_formats_are_a_table_csv_and_the_bare_values() {
+    let Some((broker, topic)) = topic_of("formats", b"a:1,2\nb:\x1b[2J\tx\n", &[]) else {
+        return;
+    };
+    let run = |format: &str| consume(broker, &format!("{topic} --exit --format {format}"));
+    assert_eq!(run("raw").stdout(), "1,2\n\u{1b}[2J\tx\n");
+    let csv = run("csv");
+    let fields: Vec<Vec<String>> = csv::Reader::from_reader(csv.stdout().as_bytes())
+        .records()
+        .map(|record| record.expect("CSV").iter().map(str::to_owned).collect())
+        .collect();
+    let shown = [
+        [&topic, "0", "0", "a", "1,2"],
+        [&topic, "0", "1", "b", "\u{1b}[2J\tx"],
+    ];
+    for (record, shown) in fields.iter().zip(shown) {
+        assert_eq!([&record[..3], &record[4..]].concat(), shown);
+    }
+    assert_eq!(fields.len(), 2);
+    let table = run("table");
+    let lines: Vec<&str> = table.stdout().lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0]
+            .split_whitespace()
+            .eq(["partition", "offset", "time", "key", "value"])
+    );
+    assert!(
+        lines[2].ends_with("b             \\u{1b}[2J\\tx"),
+        "{}",
+        lines[2]
+    );
+}
+
+#[test]
+fn reading_begins_and_ends_where_it_is_told() {
+    let Some((broker, topic)) = topic_of("range", b"a:0\nb:1\na:2\nc:3\na:4\n", &[]) else {
+        return;
+    };
+    for (flags, expected) in [
+        ("--exit", "0 1 2 3 4"),
+        ("--since 3 --exit", "3 4"),
+        ("--since end --exit", ""),
+        ("--since 1 --until 3", "1 2"),
+        ("--since 9 --exit", ""),
+        ("--limit 2", "0 1"),
+        ("--limit 0", ""),
+        ("--key a --exit", "0 2 4"),
+        ("--key a --limit 2", "0 2"),
+        ("--key A --exit", ""),
+        ("--since -1h --until -0s", "0 1 2 3 4"),
+        ("--since 2020-01-01 --until 2021-01-01", ""),
+        ("--since -0s --exit", ""),
+    ] {
+        let run = consume(broker, &format!("{topic} {flags}"));
+        run.assert_status(0);
+        assert_eq!(values(run.stdout()).join(" "), expected, "{flags}");
+    }
+}
+
+#[test]
+fn a_group_goes_on_after_what_was_written_out() {
+    let Some((broker, topic)) = topic_of("group", b"a:0\na:1\na:2\n", &[]) else {
+        return;
+    };
+    let read = |flags: &str| {
+        let run = consume(broker, &format!("{topic} --group {topic} {flags}"));
+        run.assert_status(0);
+        values(run.stdout()).join(" ")
+    };
+    assert_eq!(read("--limit 1"), "0");
+    assert_eq!(read("--limit 1"), "1");
+    assert_eq!(read("--exit"), "2");
+    assert_eq!(read("--exit"), "");
+    kcat(broker, &topic, b"a:3\n", &[]).expect("kcat is there");
+    assert_eq!(read("--exit"), "3");
+    let unbound = consume(broker, &format!("{topic} --exit"));
+    assert_eq!(values(unbound.stdout()).len(), 4);
+}
+
+#[test]
+fn topics_are_read_together() {
+    let Some((broker, one)) = topic_of("one", b"a:0\na:1\n", &[]) else {
+        return;
+    };
+    let (_, other) = topic_of("other", b"a:2\n", &[]).expect("kcat is there");
+    let run = consume(broker, &format!("{one} topic:{other} --exit"));
+    run.assert_status(0);
+    let mut values = values(run.stdout());
+    values.sort();
+    assert_eq!(values, ["0", "1", "2"]);
+    consume(broker, &format!("{one} topic:{one}")).assert_refused(2, &["named twice", &one]);
+    consume(broker, &format!("{one} {one}-not")).assert_refused(1, &["does not exist"]);
+}
+
+#[test]
+fn new_records_are_followed_until_ctrl_c() {
+    let Some((broker, topic)) = topic_of("follow", b"a:0\n", &[]) else {
+        return;
+    };
+    let dir = Workdir::new();
+    let mut child = dir.spawn(&format!("consume {topic} -b {broker}"), Stdio::null());
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || values(&lines.next().expect("a line").expect("UTF-8")).remove(0);
+    assert_eq!(next(), "0");
+    for value in ["1", "2"] {
+        kcat(broker, &topic, format!("a:{value}\n").as_bytes(), &[]).expect("kcat is there");
+        assert_eq!(next(), value);
+    }
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("UTF-8");
+    assert!(said.starts_with("3 records in "), "{said}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_though_nothing_more_comes() {
+    let Some((broker, topic)) = topic_of("left", b"a:0\na:1\n", &[]) else {
+        return;
+    };
+    // The status of `k`, and not of `head`, is what the shell says.
+    let line = format!("{{ k consume {topic} -b {broker}; echo $? >&2; }} | head -n 1");
+    let run = Workdir::new().shell(&line);
+    assert_eq!(values(run.stdout()), ["0"]);
+    assert_eq!(run.stderr(), "0\n");
+}
+
+#[test]
+fn places_that_are_none_are_told() {
+    for (flags, parts) in [
+        ("--since yesterday", ["--since", "yesterday"]),
+        ("--until 5x", ["--until", "5x"]),
+        ("--limit -1", ["--limit", "-1"]),
+        ("--format xml", ["--format", "xml"]),
+        ("--until 5 --exit", ["--until", "--exit"]),
+    ] {
+        consume("127.0.0.1:1", &format!("t {flags}")).assert_refused(2, &parts);
+    }
+}
