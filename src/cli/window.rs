@@ -21,6 +21,7 @@ use crate::plan::{Plan, Query};
 use crate::sink::Sink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
+use crate::sink::topic::TopicSink;
 use crate::term::units::{parse_duration, parse_positive_duration};
 
 /// Aggregate records over event-time windows, from a file, a pipe or a topic.
@@ -48,7 +49,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "SOURCE")]
     from: Option<Endpoint>,
 
-    /// Write to a file, or `-` for stdout.
+    /// Write to a file, a topic, or `-` for stdout.
     #[arg(long, value_name = "SINK", default_value = "-")]
     to: Endpoint,
 
@@ -168,7 +169,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         return Ok(());
     };
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
-    let sink = options.sink(&plan)?;
+    let sink = options.sink(&plan, context)?;
     options.run(&plan, input, sink, context)
 }
 
@@ -216,7 +217,7 @@ impl Options {
     }
 
     /// Opens the sink; a file is created only now that the plan is known to be right.
-    fn sink(&self, plan: &Plan) -> Result<Box<dyn Sink>> {
+    fn sink(&self, plan: &Plan, context: &Context) -> Result<Box<dyn Sink>> {
         let header = plan.header();
         match &self.to {
             Endpoint::Pipe => {
@@ -245,7 +246,10 @@ impl Options {
                 });
                 Ok(writer_sink(&name, output, format, header, None))
             }
-            Endpoint::Topic(_) => Err(Error::refused("topics come next")),
+            Endpoint::Topic(name) => {
+                let settings = self.broker.settings(context)?;
+                Ok(Box::new(TopicSink::open(&settings, name, &header)?))
+            }
         }
     }
 

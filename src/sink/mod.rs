@@ -1,11 +1,12 @@
-//! Where results go: rows of windows as CSV, JSON lines or a table, to stdout or a file;
-//! records of topics as they are.
+//! Where results go: rows of windows as CSV, JSON lines, a table or records of a topic; records
+//! of topics as they are.
 //!
 //! Comes in: [`Panes`] or messages. Goes out: bytes.
 
 pub mod records;
 pub mod table;
 pub mod text;
+pub mod topic;
 
 use crate::engine::pane::Panes;
 use crate::error::Result;

@@ -12,4 +12,5 @@ mod produce;
 mod stack;
 mod topic;
 mod window;
+mod window_topic;
 mod workdir;

@@ -1,0 +1,131 @@
+//! A topic: one record a row, the rows of one key in one partition.
+//!
+//! The key is JSON of the grouping columns and the window, the value JSON of all columns, the
+//! timestamp the window's end.
+
+use std::sync::Arc;
+
+use super::text::push_json;
+use super::{Header, Sink};
+use crate::column::{Value, ValueRef};
+use crate::engine::pane::{Pane, Panes};
+use crate::error::{Error, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::partitioner::partition_of;
+use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::term::units::format_time;
+
+/// How many partitions a topic gets that is not there yet.
+const PARTITIONS: i32 = 3;
+
+/// Rows as records of a topic.
+pub struct TopicSink {
+    name: String,
+    producer: Producer,
+    topic: TopicId,
+    partitions: i32,
+    /// `"caller":`, … escaped once, in the order of the columns.
+    members: Vec<Vec<u8>>,
+    key: Vec<u8>,
+}
+
+impl TopicSink {
+    /// Opens a topic, which is created with endless retention where it does not exist.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the topic may not be created.
+    pub fn open(settings: &Settings, name: &str, header: &Header) -> Result<Self> {
+        let admin = Admin::new(settings)?;
+        let topic = match admin.find_topic(name)? {
+            Some(topic) => topic,
+            None => admin.create_data_topic(name, PARTITIONS)?,
+        };
+        let mut producer = Producer::new(settings, &Options::default())?;
+        Ok(TopicSink {
+            topic: producer.topic(name)?,
+            name: name.to_owned(),
+            producer,
+            partitions: topic.partitions.len() as i32,
+            members: header.names().map(super::text::member).collect(),
+            key: Vec::new(),
+        })
+    }
+
+    /// Builds the record's key; the partition depends on the grouping values alone, and a single
+    /// text is hashed as it is, so that a caller's windows lie where the caller's calls do.
+    fn build_key(&mut self, pane: Pane<'_>) -> i32 {
+        let keys = pane.key().zip(&self.members[2..]);
+        let values: Vec<ValueRef<'_>> = pane.key().collect();
+        self.key.clear();
+        push_object(&mut self.key, keys);
+        let partition = match values.as_slice() {
+            [ValueRef::Text(only)] => partition_of(only.as_bytes(), self.partitions),
+            _ => partition_of(&self.key, self.partitions),
+        };
+        let window = [pane.window.start, pane.window.end];
+        let window = window.map(|at| ValueRef::Integer(at.into()));
+        self.key.clear();
+        let keys = pane.key().zip(&self.members[2..]);
+        push_object(
+            &mut self.key,
+            keys.chain(window.into_iter().zip(&self.members)),
+        );
+        partition
+    }
+}
+
+/// Appends members as a JSON object.
+fn push_object<'a>(json: &mut Vec<u8>, members: impl Iterator<Item = (ValueRef<'a>, &'a Vec<u8>)>) {
+    json.push(b'{');
+    for (nth, (value, member)) in members.enumerate() {
+        if nth > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(member);
+        push_json(json, value);
+    }
+    json.push(b'}');
+}
+
+impl Sink for TopicSink {
+    fn write(&mut self, panes: &Panes) -> Result<()> {
+        let mut bytes = Vec::new();
+        let mut values = Vec::with_capacity(panes.len());
+        for pane in panes.iter() {
+            let window = [pane.window.start, pane.window.end];
+            let window = window.map(|at| ValueRef::Integer(at.into()));
+            let row = window.into_iter().chain(pane.key());
+            let row = row.chain(pane.values.iter().map(Value::as_ref));
+            let start = bytes.len();
+            push_object(&mut bytes, row.zip(&self.members));
+            values.push(start..bytes.len());
+        }
+        let block = Arc::new(Block::from(bytes));
+        for (pane, value) in panes.iter().zip(values) {
+            let end = pane.window.end;
+            if end <= 0 {
+                return Err(Error::refused(format!(
+                    "cannot write the window that ends at {} to topic `{}`: Kafka takes no time before 1970",
+                    format_time(end),
+                    self.name
+                ))
+                .hint("write to a file, or see `--time-unit s|ms|us`"));
+            }
+            let partition = self.build_key(pane);
+            let record = Record {
+                partition,
+                timestamp: Some(end),
+                key: Some(&self.key),
+                value: Some(value),
+                headers: &[],
+            };
+            self.producer.send(self.topic, &block, &record)?;
+        }
+        self.producer.serve(std::time::Duration::ZERO)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.producer.flush(|_| {})
+    }
+}
