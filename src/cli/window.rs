@@ -1,8 +1,7 @@
 //! `k window`: flags → plan → node, and the account at the end.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use console::Term;
@@ -17,6 +16,7 @@ use crate::engine::window::Aligned;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::node::{Node, Options as NodeOptions, summary};
+use crate::outlet::Outlet;
 use crate::plan::{Plan, Query};
 use crate::sink::Sink;
 use crate::sink::table::TableSink;
@@ -102,12 +102,6 @@ pub(super) struct Options {
     #[arg(long)]
     skip_bad: bool,
 
-    #[command(flatten)]
-    range: RangeOptions,
-
-    #[command(flatten)]
-    broker: BrokerOptions,
-
     /// Put the account as one line of JSON at the end of stderr.
     #[arg(long, value_enum, value_name = "FORMAT")]
     stats: Option<Stats>,
@@ -115,6 +109,12 @@ pub(super) struct Options {
     /// Write the account as one line of JSON to a file.
     #[arg(long, value_name = "FILE")]
     stats_to: Option<PathBuf>,
+
+    #[command(flatten)]
+    range: RangeOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
 }
 
 /// Where in event time: exactly one window.
@@ -216,40 +216,55 @@ impl Options {
         }
     }
 
-    /// Opens the sink; a file is created only now that the plan is known to be right.
+    /// Opens the sink; a file is emptied only now that the plan is known to be right, and never
+    /// one that is being read.
     fn sink(&self, plan: &Plan, context: &Context) -> Result<Box<dyn Sink>> {
         let header = plan.header();
-        match &self.to {
-            Endpoint::Pipe => {
-                let terminal = io::stdout().is_terminal();
-                let format = self.format.unwrap_or(match terminal {
-                    true => Format::Table,
-                    false => Format::Csv,
-                });
-                let terminal = terminal.then(Term::stdout);
-                Ok(writer_sink(
-                    "stdout",
-                    io::stdout(),
-                    format,
-                    header,
-                    terminal,
-                ))
-            }
-            Endpoint::File(path) => {
-                let name = format!("`{}`", path.display());
-                let output = File::create(path)
-                    .map_err(|source| Error::io(format!("write {name}"), source))?;
-                let json = path.extension().is_some_and(|ending| ending != "csv");
-                let format = self.format.unwrap_or(match json {
-                    true => Format::Json,
-                    false => Format::Csv,
-                });
-                Ok(writer_sink(&name, output, format, header, None))
-            }
+        let outlet = match &self.to {
             Endpoint::Topic(name) => {
                 let settings = self.broker.settings(context)?;
-                Ok(Box::new(TopicSink::open(&settings, name, &header)?))
+                return Ok(Box::new(TopicSink::open(&settings, name, &header)?));
             }
+            Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
+            Endpoint::File(path) => {
+                self.refuse_input(path)?;
+                Outlet::create(path, context.interrupt.clone())?
+            }
+        };
+        let terminal = self.to == Endpoint::Pipe && io::stdout().is_terminal();
+        let format = self.format.unwrap_or(match &self.to {
+            _ if terminal => Format::Table,
+            Endpoint::File(path) if is_json(path) => Format::Json,
+            _ => Format::Csv,
+        });
+        Ok(match format {
+            Format::Table => Box::new(TableSink::new(outlet, &header, terminal.then(Term::stdout))),
+            Format::Csv => Box::new(TextSink::new(outlet, Notation::Csv, header)),
+            Format::Json => Box::new(TextSink::new(outlet, Notation::Json, header)),
+        })
+    }
+
+    /// Refuses to write to the file that is read, however it is named.
+    fn refuse_input(&self, path: &Path) -> Result<()> {
+        let input = match &self.from {
+            Some(Endpoint::File(from)) => rustix::fs::stat(from),
+            Some(Endpoint::Topic(_)) => return Ok(()),
+            Some(Endpoint::Pipe) | None => rustix::fs::fstat(rustix::stdio::stdin()),
+        };
+        let same = |(input, output): (rustix::fs::Stat, rustix::fs::Stat)| {
+            (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
+                && rustix::fs::FileType::from_raw_mode(input.st_mode).is_file()
+        };
+        match input
+            .ok()
+            .zip(rustix::fs::stat(path).ok())
+            .is_some_and(same)
+        {
+            true => Err(Error::refused(format!(
+                "`{}` is the input: writing to it would destroy it",
+                path.display()
+            ))),
+            false => Ok(()),
         }
     }
 
@@ -289,6 +304,7 @@ impl Options {
         }
         let stats = summary::json(&account, watermark);
         if let Some(path) = &self.stats_to {
+            self.refuse_input(path)?;
             std::fs::write(path, format!("{stats}\n"))
                 .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
         }
@@ -299,16 +315,7 @@ impl Options {
     }
 }
 
-fn writer_sink<W: Write + 'static>(
-    name: &str,
-    output: W,
-    format: Format,
-    header: crate::sink::Header,
-    terminal: Option<Term>,
-) -> Box<dyn Sink> {
-    match format {
-        Format::Table => Box::new(TableSink::new(output, &header, terminal)),
-        Format::Csv => Box::new(TextSink::new(name, output, Notation::Csv, header)),
-        Format::Json => Box::new(TextSink::new(name, output, Notation::Json, header)),
-    }
+fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "json" || ending == "jsonl")
 }

@@ -29,6 +29,9 @@ impl PartialOrd for Window {
     }
 }
 
+/// The most windows that a record may lie in.
+const MOST_WINDOWS: i64 = 100_000;
+
 /// Windows of one size that start every `advance`: tumbling where both are equal, else hopping.
 ///
 /// ```text
@@ -69,6 +72,13 @@ impl Aligned {
                 format_duration(advance_ms),
                 format_duration(size_ms)
             )));
+        }
+        if size_ms / advance_ms > MOST_WINDOWS {
+            return Err(Error::usage(format!(
+                "every record would lie in {} windows; the most is {MOST_WINDOWS}",
+                size_ms / advance_ms
+            ))
+            .hint("take a longer advance or a shorter size"));
         }
         Ok(Aligned {
             size_ms,

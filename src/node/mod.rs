@@ -117,15 +117,12 @@ impl<'n> Node<'n> {
             self.write()?;
         }
         // The rows of windows that have closed are out in any case.
-        self.sink.flush()?;
-        if ended
-            .as_ref()
-            .err()
-            .is_none_or(|error| matches!(error.remedy(), Remedy::Stopped(_)))
-        {
+        let flushed = self.sink.flush();
+        let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
+        if flushed.is_ok() && ended.as_ref().err().is_none_or(stopped) {
             self.commit(source, reached)?;
         }
-        ended
+        ended.and(flushed)
     }
 
     fn read(&mut self, source: &mut dyn Source) -> Result<()> {
@@ -206,8 +203,10 @@ impl<'n> Node<'n> {
         }
         let stop = self.account_malformed(&mut decoded, source);
         decoded.malformed.clear();
-        self.step(batch.partition, &decoded, arena);
-        stop.map_or(Ok(()), Err)
+        match self.step(batch.partition, &decoded, arena) {
+            Step::Done => stop.map_or(Ok(()), Err),
+            Step::Refused(_) => Err(Error::bug("rows that were taken out have failed again")),
+        }
     }
 
     /// Counts the malformed records; where they end the run, keeps the rows before the first of

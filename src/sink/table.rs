@@ -2,20 +2,19 @@
 //!
 //! Rows are never held back, so widths come from the header and the first rows and only grow.
 
-use std::io::Write;
-
 use console::{Alignment, Term, measure_text_width, pad_str, style};
 
 use super::{Header, Sink};
 use crate::column::{Value, ValueRef};
 use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
+use crate::outlet::Outlet;
 use crate::term::printable::printable;
 use crate::term::units::format_time;
 
 /// Rows as aligned columns on stdout.
-pub struct TableSink<W> {
-    output: W,
+pub struct TableSink {
+    output: Outlet,
     names: Vec<String>,
     /// How many columns at the front are times or keys; the others are values, right-aligned.
     keys: usize,
@@ -26,10 +25,10 @@ pub struct TableSink<W> {
     drawn: usize,
 }
 
-impl<W: Write> TableSink<W> {
+impl TableSink {
     /// Returns a table on `output`; with a `terminal`, which must show the same, open windows are
     /// drawn below the rows.
-    pub fn new(output: W, header: &Header, terminal: Option<Term>) -> Self {
+    pub fn new(output: Outlet, header: &Header, terminal: Option<Term>) -> Self {
         let names: Vec<String> = header.names().map(str::to_owned).collect();
         let widths = names.iter().map(|name| measure_text_width(name)).collect();
         TableSink {
@@ -85,13 +84,13 @@ impl<W: Write> TableSink<W> {
         if !self.header_written {
             self.header_written = true;
             let header = self.line(&self.names);
-            writeln!(self.output, "{header}").map_err(unwritable)?;
+            self.output.write(format!("{header}\n").as_bytes())?;
         }
         Ok(())
     }
 }
 
-impl<W: Write> Sink for TableSink<W> {
+impl Sink for TableSink {
     fn write(&mut self, panes: &Panes) -> Result<()> {
         if panes.is_empty() {
             return Ok(());
@@ -102,15 +101,14 @@ impl<W: Write> Sink for TableSink<W> {
         self.write_header()?;
         for cells in rows {
             let line = self.line(&cells);
-            writeln!(self.output, "{line}").map_err(unwritable)?;
+            self.output.write(format!("{line}\n").as_bytes())?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         self.erase_open()?;
-        self.write_header()?;
-        self.output.flush().map_err(unwritable)
+        self.write_header()
     }
 
     fn wants_open(&self) -> bool {
@@ -130,15 +128,17 @@ impl<W: Write> Sink for TableSink<W> {
         for cells in &rows {
             let line = format!("{}  open", self.line(cells));
             let line = console::truncate_str(&line, width.into(), "…");
-            writeln!(self.output, "{}", style(line).dim()).map_err(unwritable)?;
+            self.output
+                .write(format!("{}\n", style(line).dim()).as_bytes())?;
         }
         self.drawn = rows.len();
         if open.len() > rows.len() {
             let more = format!("… and {} more open rows", open.len() - rows.len());
-            writeln!(self.output, "{}", style(more).dim()).map_err(unwritable)?;
+            self.output
+                .write(format!("{}\n", style(more).dim()).as_bytes())?;
             self.drawn += 1;
         }
-        self.output.flush().map_err(unwritable)
+        Ok(())
     }
 }
 

@@ -1,11 +1,10 @@
 //! CSV and JSON lines.
 
-use std::io::Write;
-
 use super::{Header, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::outlet::Outlet;
 
 /// How a row becomes text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +16,8 @@ pub enum Notation {
 }
 
 /// Rows as text lines.
-pub struct TextSink<W> {
-    name: String,
-    output: W,
+pub struct TextSink {
+    output: Outlet,
     notation: Notation,
     header: Header,
     /// `"window_start":`, … escaped once.
@@ -28,11 +26,10 @@ pub struct TextSink<W> {
     lines: Vec<u8>,
 }
 
-impl<W: Write> TextSink<W> {
-    /// Returns a sink that writes to `output`, called `name` in errors.
-    pub fn new(name: impl Into<String>, output: W, notation: Notation, header: Header) -> Self {
+impl TextSink {
+    /// Returns a sink that writes to `output`.
+    pub fn new(output: Outlet, notation: Notation, header: Header) -> Self {
         TextSink {
-            name: name.into(),
             output,
             notation,
             members: header.names().map(member).collect(),
@@ -84,13 +81,16 @@ impl<W: Write> TextSink<W> {
     }
 
     fn write_lines(&mut self) -> Result<()> {
-        let written = self.output.write_all(&self.lines);
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.output.write(&self.lines);
         self.lines.clear();
-        written.map_err(|source| Error::io(format!("write {}", self.name), source))
+        written
     }
 }
 
-impl<W: Write> Sink for TextSink<W> {
+impl Sink for TextSink {
     fn write(&mut self, panes: &Panes) -> Result<()> {
         /// Rows are handed on before they fill more than this.
         const MOST: usize = 256 << 10;
@@ -106,9 +106,7 @@ impl<W: Write> Sink for TextSink<W> {
 
     fn flush(&mut self) -> Result<()> {
         self.push_header();
-        self.write_lines()?;
-        let flushed = self.output.flush();
-        flushed.map_err(|source| Error::io(format!("write {}", self.name), source))
+        self.write_lines()
     }
 }
 

@@ -51,6 +51,11 @@ impl Report {
             ColorChoice::Auto => terminal && !no_color,
         };
         console::set_colors_enabled_stderr(color);
+        console::set_colors_enabled(match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => Term::stdout().is_term() && !no_color,
+        });
         let bars = MultiProgress::with_draw_target(if verbosity == Verbosity::Quiet {
             ProgressDrawTarget::hidden()
         } else {
