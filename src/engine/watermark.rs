@@ -99,12 +99,34 @@ impl Watermarks {
     }
 
     fn combine(&mut self) -> bool {
-        let active = (0..self.partitions.len()).filter(|&partition| !self.is_idle(partition));
-        let Some(lowest) = active.map(|partition| self.of(partition)).min() else {
-            return false; // all are idle: time stands still
-        };
+        let all = 0..self.partitions.len();
+        let active = all.clone().filter(|&partition| !self.is_idle(partition));
+        let lowest = active.map(|partition| self.of(partition)).min();
+        // Where all are idle, none holds back: the one furthest ahead counts, in whatever order
+        // they fell silent (Flink's `StatusWatermarkValve`).
+        let furthest = || all.map(|partition| self.of(partition)).max();
+        let lowest = lowest.or_else(furthest).unwrap_or(BEGINNING);
         let moved = lowest > self.combined;
         self.combined = self.combined.max(lowest);
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_in_which_partitions_fall_silent_does_not_matter() {
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut watermarks = Watermarks::new(3, 0);
+            watermarks.observe(1, 70);
+            watermarks.observe(2, 50);
+            for partition in order {
+                watermarks.set_idle(partition, true);
+            }
+            assert_eq!(watermarks.combined(), 70, "{order:?}");
+            assert!(!watermarks.observe(0, 10), "it never goes back");
+        }
     }
 }
