@@ -89,7 +89,7 @@ impl Delay {
     }
 }
 
-/// Parses a duration of 1 ms to [`LONGEST_MS`].
+/// Parses a duration of 1 ms to `LONGEST_MS`.
 ///
 /// # Errors
 /// Says what is wrong, for clap.

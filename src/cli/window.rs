@@ -65,8 +65,8 @@ pub(super) struct Options {
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
 
-    /// Take the event time from this column, or from `@record`, a topic's own timestamp
-    /// [default: event_time or start_timestamp if there, else @record]
+    /// Take the event time from this column, or from `@record`, a topic's own timestamp.
+    /// Default: `event_time` or `start_timestamp` if there, else `@record`.
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
 

@@ -325,7 +325,7 @@ impl Admin {
     }
 
     /// Returns an offset of each partition, in no order. A partition whose new leader is not
-    /// ready yet is asked for again, for [`SETTLING`] at most.
+    /// ready yet is asked for again, for `SETTLING` at most.
     ///
     /// # Errors
     /// `retry` when no broker answers.
