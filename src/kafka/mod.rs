@@ -293,20 +293,29 @@ pub(crate) struct Context {
     health: Arc<Health>,
 }
 
-impl ClientContext for Context {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+impl Context {
+    fn take_log(&self, facility: &str, message: &str) {
         self.report
             .detail(format!("librdkafka: {facility}: {message}"));
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
+    fn take_error(&self, code: RDKafkaErrorCode, reason: &str) {
         // The crate hands some errors over twice.
         if self.health.is_news(reason) {
             self.report.detail(format!("librdkafka: {reason}"));
         }
-        if let Some(code) = error.rdkafka_error_code() {
-            self.health.note(code, reason);
-        }
+        self.health.note(code, reason);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.take_log(facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        self.take_error(code.unwrap_or(RDKafkaErrorCode::Fail), reason);
     }
 }
 

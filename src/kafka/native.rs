@@ -7,14 +7,17 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 use std::slice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_admin_op_t as Op;
+use rdkafka::client::Client;
+use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Failure, PATIENCE};
+use super::{Context, Failure, PATIENCE, not_created};
 use crate::error::{Error, Result};
 use crate::source::Header;
 
@@ -713,92 +716,201 @@ pub struct Record<'a> {
     pub headers: &'a [Header<'a>],
 }
 
-/// A producer that reports deliveries to a context which keeps the blocks of records in flight.
-pub(super) type BlockProducer<C> = rdkafka::producer::BaseProducer<C>;
-
-/// A topic that records are sent to; must be dropped before its producer.
+/// A topic that records are sent to; must be dropped before its client.
 pub(super) struct TopicHandle(Owned<rd::rd_kafka_topic_t>);
 
 // SAFETY: librdkafka's topics may be used from any thread.
 unsafe impl Send for TopicHandle {}
 
-impl TopicHandle {
-    pub fn new(client: &rdkafka::client::NativeClient, name: &str) -> Result<Self> {
+/// What became of records, as reported since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    /// How many were acknowledged.
+    pub acknowledged: u64,
+    /// How many were not delivered.
+    pub failed: u64,
+    /// The first of these: why, its topic and its partition.
+    pub first_failure: Option<(RDKafkaErrorCode, String, i32)>,
+}
+
+/// A client that sends records whose values stay in their blocks.
+///
+/// The crate's own producer copies each value, and waits out every time-out that it is given.
+pub(super) struct Sender {
+    /// Before the client: the queue is given back first.
+    events: Owned<rd::rd_kafka_queue_t>,
+    client: Client<Context>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for Sender {}
+
+impl Sender {
+    /// Makes a client; it connects with the first record.
+    pub fn new(config: &ClientConfig, context: Context) -> Result<Self> {
+        let native = config.create_native_config().map_err(not_created)?;
+        let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR;
+        // SAFETY: the configuration is valid, and the client takes it over below.
+        unsafe { rd::rd_kafka_conf_set_events(native.ptr(), events) };
+        let producer = rd::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+        let client = Client::new(config, native, producer, context).map_err(not_created)?;
+        // SAFETY: the client lives.
+        let events = unsafe { rd::rd_kafka_queue_get_main(client.native_ptr()) };
+        Ok(Sender {
+            events: Owned::new(events, rd::rd_kafka_queue_destroy)?,
+            client,
+        })
+    }
+
+    /// Returns a topic to send to; it need not exist.
+    pub fn topic(&self, name: &str) -> Result<TopicHandle> {
         let name = c_text(name)?;
+        let client = self.client.native_ptr();
         // SAFETY: the client lives; the name is copied.
-        let topic =
-            unsafe { rd::rd_kafka_topic_new(client.ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        let topic = unsafe { rd::rd_kafka_topic_new(client, name.as_ptr(), std::ptr::null_mut()) };
         Ok(TopicHandle(Owned::new(topic, rd::rd_kafka_topic_destroy)?))
+    }
+
+    /// Hands a record over without copying its value. The block is kept alive by the delivery
+    /// report that will come.
+    ///
+    /// # Errors
+    /// The code of what is wrong with the record, or `QueueFull`.
+    pub fn send(
+        &self,
+        topic: &TopicHandle,
+        block: &Arc<Block>,
+        record: &Record<'_>,
+    ) -> Result<(), RDKafkaErrorCode> {
+        use rd::rd_kafka_vtype_t as Tag;
+        use rd::rd_kafka_vu_s__bindgen_ty_1 as Union;
+
+        let memory = |bytes: Option<&[u8]>| {
+            let (ptr, size) =
+                bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+            let ptr = ptr.cast_mut().cast();
+            Union {
+                mem: rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size },
+            }
+        };
+        let value = record.value.clone().map(|range| &block.bytes()[range]);
+        let kept = Arc::into_raw(block.clone());
+        let headers = native_headers(record.headers);
+        let argument = |vtype, u| rd::rd_kafka_vu_t { vtype, u };
+        let arguments = [
+            argument(Tag::RD_KAFKA_VTYPE_RKT, Union { rkt: topic.0.ptr() }),
+            argument(
+                Tag::RD_KAFKA_VTYPE_PARTITION,
+                Union {
+                    i32_: record.partition,
+                },
+            ),
+            argument(Tag::RD_KAFKA_VTYPE_KEY, memory(record.key)),
+            argument(Tag::RD_KAFKA_VTYPE_VALUE, memory(value)),
+            argument(
+                Tag::RD_KAFKA_VTYPE_TIMESTAMP,
+                Union {
+                    i64_: record.timestamp.unwrap_or(0),
+                },
+            ),
+            argument(
+                Tag::RD_KAFKA_VTYPE_OPAQUE,
+                Union {
+                    ptr: kept.cast_mut().cast(),
+                },
+            ),
+            argument(Tag::RD_KAFKA_VTYPE_HEADERS, Union { headers }),
+        ];
+        let count = arguments.len() - usize::from(headers.is_null());
+        // SAFETY: the key is copied before the call returns. Without a flag to copy, the value
+        // stays in the block, which `kept` keeps alive until the delivery report or, where there
+        // will be none, is taken back here. Headers belong to librdkafka after a success.
+        unsafe {
+            let error = rd::rd_kafka_produceva(self.client.native_ptr(), arguments.as_ptr(), count);
+            if error.is_null() {
+                return Ok(());
+            }
+            drop(Arc::from_raw(kept));
+            if !headers.is_null() {
+                rd::rd_kafka_headers_destroy(headers);
+            }
+            let code = rd::rd_kafka_error_code(error);
+            rd::rd_kafka_error_destroy(error);
+            Err(code.into())
+        }
+    }
+
+    /// Takes in the delivery reports, log lines and errors that are there, waiting at most
+    /// `timeout` for the first, and lets go of the blocks of delivered records.
+    pub fn serve(&self, timeout: Duration) -> Deliveries {
+        let mut deliveries = Deliveries::default();
+        let mut wait_ms = timeout.as_millis() as c_int;
+        // SAFETY: the queue lives, and each event until it is given back at the end of its turn.
+        unsafe {
+            loop {
+                let event = rd::rd_kafka_queue_poll(self.events.ptr(), wait_ms);
+                let Some(made) = NonNull::new(event) else {
+                    return deliveries;
+                };
+                let give_back = rd::rd_kafka_event_destroy;
+                let event = Owned { made, give_back };
+                wait_ms = 0;
+                self.take_in(event.ptr(), &mut deliveries);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The event is of this client's.
+    unsafe fn take_in(&self, event: *mut rd::rd_kafka_event_t, deliveries: &mut Deliveries) {
+        // SAFETY: what an event holds lives as long as it does; every record that was handed over
+        // carries its block, and is reported once.
+        unsafe {
+            match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_DR => loop {
+                    let message = rd::rd_kafka_event_message_next(event);
+                    if message.is_null() {
+                        return;
+                    }
+                    drop(Arc::from_raw((*message)._private.cast::<Block>()));
+                    if (*message).err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                        deliveries.acknowledged += 1;
+                    } else {
+                        deliveries.failed += 1;
+                        deliveries.first_failure.get_or_insert_with(|| {
+                            let topic = rust_text(rd::rd_kafka_topic_name((*message).rkt));
+                            ((*message).err.into(), topic, (*message).partition)
+                        });
+                    }
+                },
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let reason = rust_text(rd::rd_kafka_event_error_string(event));
+                    self.client
+                        .context()
+                        .take_error(rd::rd_kafka_event_error(event).into(), &reason);
+                }
+                rd::RD_KAFKA_EVENT_LOG => {
+                    let (mut facility, mut message, mut level) =
+                        (std::ptr::null(), std::ptr::null(), 0);
+                    if rd::rd_kafka_event_log(event, &mut facility, &mut message, &mut level) == 0 {
+                        self.client
+                            .context()
+                            .take_log(&rust_text(facility), &rust_text(message));
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 
-/// Hands a record to a producer without copying its value. The block is kept alive by the
-/// delivery report that will come.
-///
-/// # Errors
-/// The code of what is wrong with the record, or `QueueFull`.
-pub(super) fn send<C>(
-    producer: &BlockProducer<C>,
-    topic: &TopicHandle,
-    block: &std::sync::Arc<Block>,
-    record: &Record<'_>,
-) -> Result<(), RDKafkaErrorCode>
-where
-    C: rdkafka::producer::ProducerContext<DeliveryOpaque = std::sync::Arc<Block>>,
-{
-    use rd::rd_kafka_vtype_t as Tag;
-    use rd::rd_kafka_vu_s__bindgen_ty_1 as Union;
-    use rdkafka::producer::Producer;
-    use rdkafka::util::IntoOpaque;
-
-    let memory = |bytes: Option<&[u8]>| {
-        let (ptr, size) =
-            bytes.map_or((std::ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
-        let ptr = ptr.cast_mut().cast();
-        Union {
-            mem: rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size },
-        }
-    };
-    let value = record.value.clone().map(|range| &block.bytes()[range]);
-    let opaque = block.clone().into_ptr();
-    let headers = native_headers(record.headers);
-    let argument = |vtype, u| rd::rd_kafka_vu_t { vtype, u };
-    let arguments = [
-        argument(Tag::RD_KAFKA_VTYPE_RKT, Union { rkt: topic.0.ptr() }),
-        argument(
-            Tag::RD_KAFKA_VTYPE_PARTITION,
-            Union {
-                i32_: record.partition,
-            },
-        ),
-        argument(Tag::RD_KAFKA_VTYPE_KEY, memory(record.key)),
-        argument(Tag::RD_KAFKA_VTYPE_VALUE, memory(value)),
-        argument(
-            Tag::RD_KAFKA_VTYPE_TIMESTAMP,
-            Union {
-                i64_: record.timestamp.unwrap_or(0),
-            },
-        ),
-        argument(Tag::RD_KAFKA_VTYPE_OPAQUE, Union { ptr: opaque }),
-        argument(Tag::RD_KAFKA_VTYPE_HEADERS, Union { headers }),
-    ];
-    let count = arguments.len() - usize::from(headers.is_null());
-    // SAFETY: the key is copied before the call returns. Without a flag to copy, the value stays
-    // in the block, which the opaque keeps alive until the delivery report or, where there will
-    // be none, is taken back here. Headers belong to librdkafka once the call has succeeded.
-    unsafe {
-        let error =
-            rd::rd_kafka_produceva(producer.client().native_ptr(), arguments.as_ptr(), count);
-        if error.is_null() {
-            return Ok(());
-        }
-        drop(std::sync::Arc::<Block>::from_ptr(opaque));
-        if !headers.is_null() {
-            rd::rd_kafka_headers_destroy(headers);
-        }
-        let code = rd::rd_kafka_error_code(error);
-        rd::rd_kafka_error_destroy(error);
-        Err(code.into())
+impl Drop for Sender {
+    /// Gives up what was not delivered, so that its blocks are let go.
+    fn drop(&mut self) {
+        let everything = (rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT) as c_int;
+        // SAFETY: the client lives.
+        unsafe { rd::rd_kafka_purge(self.client.native_ptr(), everything) };
+        self.serve(Duration::ZERO);
     }
 }
 

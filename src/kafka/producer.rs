@@ -5,19 +5,14 @@
 //! ends the run with its place; none is dropped silently.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::error::RDKafkaErrorCode;
 
-use super::native::{self, TopicHandle};
 pub use super::native::{Block, Record};
-use super::{Context, Health, Outage, Settings, not_created, words_of};
+use super::native::{Sender, TopicHandle};
+use super::{Health, Outage, Settings, words_of};
 use crate::error::{Error, Result};
 
 /// How often delivery reports are looked at while records are being handed over.
@@ -64,28 +59,15 @@ pub struct TopicId(usize);
 pub struct Producer {
     /// Before the client: topics must be given back first.
     topics: Vec<(String, TopicHandle)>,
-    client: BaseProducer<Deliveries>,
+    sender: Sender,
     settings: Settings,
     health: Arc<Health>,
     outage: Outage,
-    ledger: Arc<Ledger>,
     sent: u64,
-}
-
-/// What became of the records that were handed over.
-#[derive(Debug, Default)]
-struct Ledger {
-    acknowledged: AtomicU64,
-    failed: AtomicU64,
-    first_failure: Mutex<Option<DeliveryFailure>>,
-}
-
-/// A record that could not be delivered.
-#[derive(Debug, Clone)]
-struct DeliveryFailure {
-    code: RDKafkaErrorCode,
-    topic: String,
-    partition: i32,
+    acknowledged: u64,
+    failed: u64,
+    /// The first record that was not delivered: why, its topic and its partition.
+    failure: Option<(RDKafkaErrorCode, String, i32)>,
 }
 
 impl Producer {
@@ -95,7 +77,6 @@ impl Producer {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, options: &Options) -> Result<Self> {
         let (context, health) = settings.context();
-        let ledger = Arc::new(Ledger::default());
         let acks = options.acks.to_string();
         let idempotent = (options.acks == Acks::All).to_string();
         let mut own = vec![
@@ -103,26 +84,24 @@ impl Producer {
             ("enable.idempotence", idempotent.as_str()),
             // An outage is told long before a record is given up.
             ("message.timeout.ms", "60000"),
-            ("queue.buffering.max.messages", "1000000"),
+            // More would leave the processor's cache before it is acknowledged.
+            ("queue.buffering.max.messages", "40000"),
             ("queue.buffering.max.kbytes", "262144"),
-            ("batch.num.messages", "100000"),
         ];
         if let Some(codec) = &options.compression {
             own.push(("compression.codec", codec));
         }
-        let deliveries = Deliveries {
-            context,
-            ledger: ledger.clone(),
-        };
-        let client = settings.config(&own).create_with_context(deliveries);
+        let sender = Sender::new(&settings.config(&own), context)?;
         Ok(Producer {
             topics: Vec::new(),
-            client: client.map_err(not_created)?,
+            sender,
             settings: settings.clone(),
             health,
             outage: Outage::default(),
-            ledger,
             sent: 0,
+            acknowledged: 0,
+            failed: 0,
+            failure: None,
         })
     }
 
@@ -135,7 +114,7 @@ impl Producer {
         if let Some(at) = known {
             return Ok(TopicId(at));
         }
-        let handle = TopicHandle::new(self.client.client().native_client(), name)?;
+        let handle = self.sender.topic(name)?;
         self.topics.push((name.to_owned(), handle));
         Ok(TopicId(self.topics.len() - 1))
     }
@@ -147,7 +126,7 @@ impl Producer {
 
     /// Returns how many records were acknowledged.
     pub fn acknowledged(&self) -> u64 {
-        self.ledger.acknowledged.load(Ordering::Relaxed)
+        self.acknowledged
     }
 
     /// Hands a record over; its value stays in `block`. Waits while too much is in flight.
@@ -158,7 +137,7 @@ impl Producer {
     pub fn send(&mut self, topic: TopicId, block: &Arc<Block>, record: &Record<'_>) -> Result<()> {
         loop {
             let (name, handle) = &self.topics[topic.0];
-            match native::send(&self.client, handle, block, record) {
+            match self.sender.send(handle, block, record) {
                 Ok(()) => break,
                 Err(RDKafkaErrorCode::QueueFull) => {}
                 Err(RDKafkaErrorCode::MessageSizeTooLarge) => {
@@ -178,8 +157,12 @@ impl Producer {
                     )));
                 }
             }
-            self.settings.interrupt.check()?;
-            self.serve(LOOK)?;
+            // Filling every gap at once would send ever smaller batches to a slow broker.
+            let enough = self.in_flight() / 2;
+            while self.in_flight() > enough {
+                self.settings.interrupt.check()?;
+                self.serve(LOOK)?;
+            }
         }
         self.sent += 1;
         if self.sent.is_multiple_of(SERVE_EVERY) {
@@ -193,9 +176,9 @@ impl Producer {
     /// # Errors
     /// `refused` when a record was not delivered, `retry` when no broker can be reached for long.
     pub fn serve(&mut self, timeout: Duration) -> Result<()> {
-        self.client.poll(timeout);
-        if self.ledger.failed.load(Ordering::Relaxed) > 0 {
-            return Err(self.failure());
+        self.take_in(timeout);
+        if let Some(failure) = &self.failure {
+            return Err(self.told(failure));
         }
         self.outage.ride_out(&self.settings, &self.health)
     }
@@ -218,32 +201,24 @@ impl Producer {
     pub fn settle(&mut self, within: Duration) -> u64 {
         let deadline = Instant::now() + within;
         while self.in_flight() > 0 && Instant::now() < deadline {
-            self.client.poll(LOOK);
+            self.take_in(LOOK);
         }
         self.acknowledged()
     }
 
+    fn take_in(&mut self, timeout: Duration) {
+        let deliveries = self.sender.serve(timeout);
+        self.acknowledged += deliveries.acknowledged;
+        self.failed += deliveries.failed;
+        self.failure = self.failure.take().or(deliveries.first_failure);
+    }
+
     fn in_flight(&self) -> u64 {
-        self.sent - self.acknowledged() - self.ledger.failed.load(Ordering::Relaxed)
+        self.sent - self.acknowledged - self.failed
     }
 
-    fn failure(&self) -> Error {
-        let failure = self.ledger.first_failure.lock();
-        let failure = failure
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone();
-        match failure {
-            Some(failure) => self.told(&failure),
-            None => Error::bug("a failed delivery without a reason"),
-        }
-    }
-
-    fn told(&self, failure: &DeliveryFailure) -> Error {
-        let DeliveryFailure {
-            code,
-            topic,
-            partition,
-        } = failure;
+    fn told(&self, failure: &(RDKafkaErrorCode, String, i32)) -> Error {
+        let (code, topic, partition) = failure;
         let place = format!("writing to topic `{topic}`, partition {partition}");
         match code {
             RDKafkaErrorCode::MessageSizeTooLarge => too_large(topic, None).during(place),
@@ -280,39 +255,4 @@ fn too_large(topic: &str, size: Option<usize>) -> Error {
     Error::data(format!("a record{size} is too large for topic `{topic}`")).hint(
         "raise both `-X message.max.bytes=N` and the topic's own limit, by `k topic alter --config max.message.bytes=N`",
     )
-}
-
-/// Takes delivery reports in, and with each the block that it has kept alive.
-struct Deliveries {
-    context: Context,
-    ledger: Arc<Ledger>,
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Arc<Block>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, _block: Arc<Block>) {
-        let Err((error, message)) = result else {
-            self.ledger.acknowledged.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let failure = self.ledger.first_failure.lock();
-        let mut failure = failure.unwrap_or_else(std::sync::PoisonError::into_inner);
-        failure.get_or_insert_with(|| DeliveryFailure {
-            code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail),
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-        });
-        self.ledger.failed.fetch_add(1, Ordering::Relaxed);
-    }
 }
