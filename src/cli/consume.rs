@@ -135,12 +135,16 @@ struct Consumption<'r> {
 impl Consumption<'_> {
     /// Reads and writes until the end, then commits what was written out.
     fn run(&mut self) -> Result<()> {
-        let ended = self.read();
-        let remedy = ended.as_ref().err().map(Error::remedy);
-        if matches!(remedy, None | Some(Remedy::Stopped(_) | Remedy::ClosedPipe)) {
-            self.commit()?;
+        let Err(ended) = self.read() else {
+            return self.commit();
+        };
+        if matches!(ended.remedy(), Remedy::Stopped(_) | Remedy::ClosedPipe)
+            && let Err(error) = self.commit()
+        {
+            let warning = format!("{error}; the group will read its last records again");
+            self.context.report.warning(warning);
         }
-        ended
+        Err(ended)
     }
 
     fn read(&mut self) -> Result<()> {
@@ -161,7 +165,11 @@ impl Consumption<'_> {
                 self.flush()?;
             }
             if self.committed.elapsed() >= COMMIT {
-                self.commit()?;
+                match self.commit() {
+                    // The next one says as much, once a broker is there again.
+                    Err(error) if error.remedy() == Remedy::Retry => {}
+                    committed => committed?,
+                }
             }
             wait = match heard {
                 true => Duration::ZERO,
@@ -185,6 +193,7 @@ impl Consumption<'_> {
                 return Ok(false);
             }
         };
+        self.heard = Instant::now();
         let partition = batch.partition;
         let Records::Messages(messages) = batch.records else {
             return Err(Error::bug("a topic holds messages"));
@@ -204,7 +213,6 @@ impl Consumption<'_> {
                 }
             }
         }
-        self.heard = Instant::now();
         if let Some(last) = last {
             reader.handled[partition] = last + 1;
         }
@@ -231,22 +239,18 @@ impl Consumption<'_> {
         }
     }
 
-    /// Returns what a person is told at the end: `6,000 records in 1.200 s, 5,000/s`.
+    /// Returns what a person is told at the end: `6,000 records in 1.200 s, 5,000/s`, or
+    /// `12 of 6,000 records in …` when only those of a key were taken.
     fn summary(&self) -> String {
+        let written = self.sink.written();
+        let (of, records) = match self.key {
+            Some(_) => (format!("{} of ", format_count(written)), self.read),
+            None => (String::new(), written),
+        };
         let seconds = (self.heard - self.began).as_secs_f64();
-        let rate = format_rate(self.read as f64 / seconds.max(1e-3));
-        let written = match self.key {
-            Some(_) => format!("{} of ", format_count(self.sink.written())),
-            None => String::new(),
-        };
-        let read = match self.key {
-            Some(_) => self.read,
-            None => self.sink.written(),
-        };
-        format!(
-            "{written}{} in {seconds:.3} s, {rate}",
-            format_plural(read, "record")
-        )
+        let rate = format_rate(records as f64 / seconds.max(1e-3));
+        let records = format_plural(records, "record");
+        format!("{of}{records} in {seconds:.3} s, {rate}")
     }
 }
 
@@ -295,8 +299,9 @@ impl Reader {
         if moved.is_empty() {
             return Ok(());
         }
+        self.source.commit(&moved)?;
         self.committed.clone_from(&self.written);
-        self.source.commit(&moved)
+        Ok(())
     }
 }
 

@@ -71,9 +71,9 @@ struct Cli {
 enum Command {
     Gen(r#gen::Options),
     Produce(produce::Options),
+    Consume(consume::Options),
     Topic(topic::Options),
     Group(group::Options),
-    Consume(consume::Options),
     Demo(demo::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -101,9 +101,9 @@ impl Command {
         match self {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Produce(options) => produce::run(&options, context),
+            Command::Consume(options) => consume::run(options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
-            Command::Consume(options) => consume::run(options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),

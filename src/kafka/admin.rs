@@ -4,7 +4,7 @@
 //! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::native::Requests;
 pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
-use super::{Context, Failure, Health, PATIENCE, Settings, not_created};
+use super::{Context, Failure, Health, PATIENCE, Settings, aside, not_created};
 use crate::error::{Error, Result};
 
 /// The value that stands for "keep for ever" and for "any time ahead".
@@ -118,33 +118,18 @@ impl Admin {
         })
     }
 
-    /// Asks for one topic or all. librdkafka has no way to ask that a signal could end, so the
-    /// question is asked on a thread of its own.
+    /// Asks for one topic or all.
     fn metadata(&self, topic: Option<&str>) -> Result<Vec<(Topic, Option<RDKafkaErrorCode>)>> {
-        let (sender, answer) = mpsc::channel();
         let client = self.client.clone();
         let topic = topic.map(str::to_owned);
-        std::thread::spawn(move || {
-            let metadata = client.client().fetch_metadata(topic.as_deref(), PATIENCE);
-            let topics =
-                metadata.map(|metadata| metadata.topics().iter().map(read_topic).collect());
-            sender.send(topics).unwrap_or(()); // nobody waits any more after a signal
-        });
-        loop {
-            match answer.recv_timeout(Duration::from_millis(20)) {
-                Ok(Ok(topics)) => return Ok(topics),
-                Ok(Err(KafkaError::MetadataFetch(_))) => {
-                    return Err(self.settings.unreachable(&self.health));
-                }
-                Ok(Err(error)) => {
-                    return Err(Error::refused(format!("cannot ask for topics: {error}")));
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => self.tick()?,
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(Error::bug("the question for topics came to no answer"));
-                }
-            }
-        }
+        let ask = move || {
+            let metadata = client.client().fetch_metadata(topic.as_deref(), PATIENCE)?;
+            Ok(metadata.topics().iter().map(read_topic).collect())
+        };
+        aside(ask, || self.tick())?.map_err(|error| match error {
+            KafkaError::MetadataFetch(_) => self.settings.unreachable(&self.health),
+            error => Error::refused(format!("cannot ask for topics: {error}")),
+        })
     }
 
     /// Returns all topics by name, internal ones too.

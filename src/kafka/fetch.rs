@@ -7,16 +7,19 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Context, Failure, Health, PATIENCE, Settings, not_created};
+use super::{Context, Failure, Health, Outage, PATIENCE, Settings, aside, not_created, words_of};
 use crate::error::{Error, Result};
 use crate::source::{Committed, Header, Message};
+
+/// How long a commit may take once a person has stopped the run.
+const LAST_COMMIT: Duration = Duration::from_millis(500);
 
 /// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
 /// every partition is assigned here.
@@ -26,8 +29,9 @@ pub struct Fetcher {
     partitions: Vec<i32>,
     // The queues are given back before the client is.
     queues: Vec<Queue>,
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
     health: Arc<Health>,
+    outage: Outage,
 }
 
 impl Fetcher {
@@ -49,13 +53,15 @@ impl Fetcher {
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "1000000"),
         ]);
+        let consumer = config.create_with_context(context).map_err(not_created)?;
         Ok(Fetcher {
-            consumer: config.create_with_context(context).map_err(not_created)?,
+            consumer: Arc::new(consumer),
             settings: settings.clone(),
             topic: topic.to_owned(),
             partitions: Vec::new(),
             queues: Vec::new(),
             health,
+            outage: Outage::default(),
         })
     }
 
@@ -68,8 +74,19 @@ impl Fetcher {
         for &partition in partitions {
             wanted.add_partition(&self.topic, partition);
         }
-        let committed = self.consumer.committed_offsets(wanted, PATIENCE);
-        let committed = committed.map_err(|error| self.told(&error, "read the group's offsets"))?;
+        let began = Instant::now();
+        let committed = loop {
+            let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
+            let ask = move || consumer.committed_offsets(wanted, PATIENCE);
+            match aside(ask, || self.settings.interrupt.check())? {
+                Ok(committed) => break committed,
+                Err(error) if is_settling(&error) && began.elapsed() < PATIENCE => {
+                    let soon = Instant::now() + Duration::from_millis(100);
+                    self.settings.interrupt.sleep_until(soon);
+                }
+                Err(error) => return Err(self.told(&error, "read the group's offsets")),
+            }
+        };
         let found = |&partition: &i32| {
             let element = committed.find_partition(&self.topic, partition)?;
             match element.offset() {
@@ -83,7 +100,8 @@ impl Fetcher {
         Ok(partitions.iter().map(found).collect())
     }
 
-    /// Commits the next offset to read, and a note, for some partitions.
+    /// Commits the next offset to read, and a note, for some partitions. After a signal, too,
+    /// but then it waits no longer than [`LAST_COMMIT`].
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when members of the group are at work.
@@ -95,7 +113,19 @@ impl Fetcher {
             let set = element.set_offset(Offset::Offset(committed.offset));
             set.map_err(|error| self.told(&error, "commit"))?;
         }
-        let committed = self.consumer.commit(&list, CommitMode::Sync);
+        let consumer = self.consumer.clone();
+        let (began, mut stopped) = (Instant::now(), None);
+        let committed = aside(
+            move || consumer.commit(&list, CommitMode::Sync),
+            || {
+                let patience = match self.settings.interrupt.is_set() {
+                    true => stopped.get_or_insert_with(Instant::now).elapsed() < LAST_COMMIT,
+                    false => began.elapsed() < PATIENCE,
+                };
+                let unreachable = || self.settings.unreachable(&self.health);
+                patience.then_some(()).ok_or_else(unreachable)
+            },
+        )?;
         committed.map_err(|error| self.told(&error, "commit the group's offsets"))
     }
 
@@ -140,12 +170,12 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Returns an error if no broker can be reached.
+    /// Waits for a broker that has gone, for a while: to be called between reads.
     ///
     /// # Errors
-    /// `retry` while no broker can be reached, `refused` once the client is of no more use.
-    pub fn check_health(&self) -> Result<()> {
-        self.settings.check_health(&self.health)
+    /// `retry` when none comes back, `refused` once the client is of no more use.
+    pub fn ride_out_outage(&mut self) -> Result<()> {
+        self.outage.ride_out(&self.settings, &self.health)
     }
 
     /// Reads what there is of the `nth` partition that was assigned, at most `most` records,
@@ -167,7 +197,7 @@ impl Fetcher {
             self.topic, self.partitions[nth]
         );
         let error =
-            Failure::Refused(code, code.to_string()).told(format!("read topic `{}`", self.topic));
+            Failure::Refused(code, words_of(code)).told(format!("read topic `{}`", self.topic));
         match code {
             RDKafkaErrorCode::OffsetOutOfRange => error
                 .during(place)
@@ -213,11 +243,23 @@ impl Fetcher {
             Some(
                 RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
             ) => self.settings.unreachable(&self.health),
-            Some(code) => Failure::Refused(code, code.to_string()).told(what),
+            Some(code) => Failure::Refused(code, words_of(code)).told(what),
             None => Error::refused(format!("cannot {what}: {error}")),
         }
         .during(format!("reading topic `{}`", self.topic))
     }
+}
+
+/// Returns whether the group's coordinator only needs some time, as after a broker's start.
+fn is_settling(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
 
 impl Drop for Fetcher {

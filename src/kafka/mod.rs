@@ -13,8 +13,7 @@ mod native;
 pub mod partitioner;
 pub mod producer;
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -227,6 +226,25 @@ impl Health {
     }
 }
 
+/// Makes a call of librdkafka's that no signal could end, on a thread of its own; `tick` is called
+/// while it is waited for, and its error ends the wait.
+fn aside<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+    mut tick: impl FnMut() -> Result<()>,
+) -> Result<T> {
+    let (sender, answer) = mpsc::channel();
+    std::thread::spawn(move || sender.send(call()).unwrap_or(())); // nobody may wait any more
+    loop {
+        match answer.recv_timeout(Duration::from_millis(20)) {
+            Ok(answer) => return Ok(answer),
+            Err(mpsc::RecvTimeoutError::Timeout) => tick()?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Error::bug("a question to Kafka came to no answer"));
+            }
+        }
+    }
+}
+
 /// A time in which no broker can be reached, while a run goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
@@ -281,9 +299,12 @@ impl Outage {
     }
 }
 
-/// Returns what an error code means, as it stands after a colon.
+/// Returns what an error code means, as it stands after a colon: `not coordinator`, and not
+/// `NotCoordinator (Broker: Not coordinator)`.
 fn words_of(code: RDKafkaErrorCode) -> String {
-    lower_first(&code.to_string())
+    let text = code.to_string();
+    let words = text.split_once(" (").map(|(_, words)| words);
+    lower_first(words.map_or(&text, |words| words.trim_end_matches(')')))
 }
 
 /// Takes librdkafka's log and errors; nothing of them is printed but with `-v`.
@@ -426,5 +447,9 @@ mod tests {
         );
         assert_eq!(lower_first("SSL handshake failed."), "SSL handshake failed");
         assert_eq!(lower_first(""), "");
+        assert_eq!(
+            words_of(RDKafkaErrorCode::NotCoordinator),
+            "not coordinator"
+        );
     }
 }

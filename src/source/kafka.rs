@@ -16,8 +16,6 @@ use crate::term::units::now_ms;
 const MOST: usize = 4_096;
 /// How long the partitions are asked in turn before the next one is.
 const TURN: Duration = Duration::from_millis(5);
-/// How long a bounded run goes on without any broker.
-const WITHOUT_BROKER: Duration = Duration::from_secs(9);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,7 +70,6 @@ pub struct KafkaSource {
     preferred: usize,
     /// Whether the last batch is to be handed over again.
     again: bool,
-    heard: Instant,
 }
 
 /// One partition of the topic.
@@ -165,7 +162,6 @@ impl KafkaSource {
             preferred: 0,
             last: (0, Fetched::default()),
             again: false,
-            heard: Instant::now(),
         })
     }
 
@@ -182,7 +178,6 @@ impl KafkaSource {
                 }
                 let fetched = self.fetcher.read(nth, Duration::ZERO, MOST)?;
                 if !fetched.is_empty() {
-                    self.heard = Instant::now();
                     self.last = (nth, fetched);
                     return Ok(true);
                 }
@@ -191,13 +186,10 @@ impl KafkaSource {
             if self.ended() || Instant::now() >= deadline {
                 return Ok(false);
             }
-            if self.until != Until::Never && self.heard.elapsed() > WITHOUT_BROKER {
-                self.fetcher.check_health()?;
-            }
+            self.fetcher.ride_out_outage()?;
             let waited_for = self.first_open();
             let fetched = self.fetcher.read(waited_for, TURN, MOST)?;
             if !fetched.is_empty() {
-                self.heard = Instant::now();
                 self.last = (waited_for, fetched);
                 return Ok(true);
             }

@@ -92,6 +92,31 @@ fn a_record_is_an_envelope_with_its_key_headers_and_bytes() {
 }
 
 #[test]
+fn what_is_consumed_can_be_produced_again() {
+    let Some((broker, topic)) = topic_of(
+        "again",
+        b"a:{\"n\": \"\\u00e9\"}\n:\xff\x01\nb:\nc\xc3\xa9:quote \" and \\\n",
+        &["-H", "trace=1", "-H", "trace=\u{e9}", "-Z"],
+    ) else {
+        return;
+    };
+    let copy = unique("copy");
+    let dir = Workdir::new();
+    let line = format!(
+        "k topic create {copy} --partitions 1 -q -b {broker} &&
+         k consume {topic} --exit -q -b {broker} | k produce -t {copy} -q -b {broker}"
+    );
+    dir.shell(&line).assert_status(0);
+    let read = |topic: &str| {
+        let run = consume(broker, &format!("{topic} --exit"));
+        let lines = run.assert_status(0).stdout();
+        lines.replace(&format!("\"topic\":\"{topic}\""), "")
+    };
+    assert_eq!(read(&copy).lines().count(), 4);
+    assert_eq!(read(&copy), read(&topic));
+}
+
+#[test]
 fn other_formats_are_a_table_csv_and_the_bare_values() {
     let Some((broker, topic)) = topic_of("formats", b"a:1,2\nb:\x1b[2J\tx\n", &[]) else {
         return;
