@@ -78,8 +78,12 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         committed: now,
     };
     let ended = consumption.run();
-    let told = ended.as_ref().err().map(Error::remedy);
-    if told != Some(Remedy::ClosedPipe) {
+    let is_told = match ended.as_ref().map_err(Error::remedy) {
+        Ok(()) | Err(Remedy::Stopped(_)) => true,
+        Err(Remedy::ClosedPipe) => false,
+        Err(_) => consumption.sink.written() > 0,
+    };
+    if is_told {
         context.report.status(consumption.summary());
     }
     ended

@@ -101,7 +101,7 @@ impl Fetcher {
     }
 
     /// Commits the next offset to read, and a note, for some partitions. After a signal, too,
-    /// but then it waits no longer than [`LAST_COMMIT`].
+    /// but then it waits no longer than half a second.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when members of the group are at work.
@@ -192,17 +192,17 @@ impl Fetcher {
     }
 
     fn failed(&self, nth: usize, code: RDKafkaErrorCode) -> Error {
-        let place = format!(
-            "reading topic `{}`, partition {}",
-            self.topic, self.partitions[nth]
-        );
-        let error =
-            Failure::Refused(code, words_of(code)).told(format!("read topic `{}`", self.topic));
+        let (topic, partition) = (&self.topic, self.partitions[nth]);
         match code {
-            RDKafkaErrorCode::OffsetOutOfRange => error
-                .during(place)
-                .hint("those records are gone; begin with what is there by `--since beginning`"),
-            _ => error.during(place),
+            RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => {
+                Error::refused(format!(
+                    "the records to go on with are gone from topic `{topic}`, partition {partition}"
+                ))
+                .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group")
+            }
+            _ => Failure::Refused(code, words_of(code))
+                .told(format!("read topic `{topic}`"))
+                .during(format!("reading topic `{topic}`, partition {partition}")),
         }
     }
 
