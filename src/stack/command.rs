@@ -5,13 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 use crate::error::{Error, Result};
@@ -185,10 +186,12 @@ impl Runner {
     /// Runs `call` to its end. Each line it prints goes to `on_line` as it comes.
     ///
     /// # Errors
-    /// `refused` when it cannot be started, `stopped` after a signal, once the program has ended.
+    /// `refused` when it cannot be started or read, `stopped` after a signal, once the program has
+    /// ended.
     pub fn run(&self, call: &Call, mut on_line: impl FnMut(&str)) -> Result<Outcome> {
         self.interrupt.check()?;
         self.report.detail(format!("running: {call}"));
+        let not_started = |source| call.not_started(source);
         let mut child = call
             .to_command()
             .stdin(Stdio::null())
@@ -196,51 +199,28 @@ impl Runner {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|source| call.not_started(source))?;
-        let (sender, lines) = mpsc::channel();
-        if let Some(stdout) = child.stdout.take() {
-            send_lines(stdout, Stream::Stdout, sender.clone());
-        }
-        if let Some(stderr) = child.stderr.take() {
-            send_lines(stderr, Stream::Stderr, sender);
-        }
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        let mut ended = None;
-        loop {
-            match lines.recv_timeout(LOOK) {
-                Ok((stream, line)) => {
-                    on_line(&line);
-                    let text = match stream {
-                        Stream::Stdout => &mut stdout,
-                        Stream::Stderr => &mut stderr,
-                    };
-                    text.push_str(&line);
-                    text.push('\n');
-                }
-                // A container's monitor may keep the pipes of a program that has ended.
-                Err(RecvTimeoutError::Timeout) if ended.is_some() => break,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+            .map_err(not_started)?;
+        let mut stdout = Output::of(child.stdout.take()).map_err(not_started)?;
+        let mut stderr = Output::of(child.stderr.take()).map_err(not_started)?;
+        let status = loop {
+            // Asked before the pipes are read: all that an ended program wrote is in them. Their
+            // end is not waited for, as a container's monitor may keep them open.
+            let ended = child.try_wait().map_err(not_started)?;
+            stdout.read(&mut on_line).map_err(not_started)?;
+            stderr.read(&mut on_line).map_err(not_started)?;
+            if let Some(status) = ended {
+                break status;
             }
-            if ended.is_none() {
-                ended = child
-                    .try_wait()
-                    .map_err(|source| call.not_started(source))?;
-            }
-            if ended.is_none() && self.interrupt.is_set() {
+            if self.interrupt.is_set() {
                 end_group(&mut child);
             }
             self.interrupt.check()?;
-        }
-        let status = match ended {
-            Some(status) => status,
-            None => child.wait().map_err(|source| call.not_started(source))?,
+            wait_for_output(&stdout, &stderr).map_err(not_started)?;
         };
         Ok(Outcome {
             status,
-            stdout,
-            stderr,
+            stdout: stdout.finish(&mut on_line),
+            stderr: stderr.finish(&mut on_line),
         })
     }
 
@@ -272,25 +252,69 @@ impl Runner {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Stream {
-    Stdout,
-    Stderr,
+/// One output of a running program, read without waiting.
+struct Output<R> {
+    /// `None` once it has ended.
+    pipe: Option<R>,
+    bytes: Vec<u8>,
+    /// Up to where `bytes` were handed over as lines.
+    told: usize,
 }
 
-/// Sends each line of `from` until it ends; bytes that are no UTF-8 are replaced.
-fn send_lines(from: impl Read + Send + 'static, stream: Stream, to: Sender<(Stream, String)>) {
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(from);
-        let mut line = Vec::new();
-        while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            if to.send((stream, text)).is_err() {
-                return;
+impl<R: Read + AsFd> Output<R> {
+    fn of(pipe: Option<R>) -> io::Result<Self> {
+        if let Some(pipe) = &pipe {
+            rustix::io::ioctl_fionbio(pipe, true)?;
+        }
+        let (bytes, told) = (Vec::new(), 0);
+        Ok(Output { pipe, bytes, told })
+    }
+
+    /// Reads what is there and hands over each line that it completes.
+    fn read(&mut self, on_line: &mut impl FnMut(&str)) -> io::Result<()> {
+        if let Some(pipe) = &mut self.pipe {
+            match pipe.read_to_end(&mut self.bytes) {
+                Ok(_) => self.pipe = None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
-    });
+        while let Some(length) = memchr::memchr(b'\n', &self.bytes[self.told..]) {
+            self.tell(self.told + length, on_line);
+            self.told += 1;
+        }
+        Ok(())
+    }
+
+    /// Returns all of it, bytes that are no UTF-8 replaced; a last line without an end is handed
+    /// over, too.
+    fn finish(mut self, on_line: &mut impl FnMut(&str)) -> String {
+        if self.told < self.bytes.len() {
+            self.tell(self.bytes.len(), on_line);
+        }
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn tell(&mut self, end: usize, on_line: &mut impl FnMut(&str)) {
+        on_line(String::from_utf8_lossy(&self.bytes[self.told..end]).trim_end());
+        self.told = end;
+    }
+}
+
+/// Waits until one of two outputs has something, or for a moment.
+fn wait_for_output(stdout: &Output<impl AsFd>, stderr: &Output<impl AsFd>) -> io::Result<()> {
+    let stdout = stdout.pipe.as_ref().map(AsFd::as_fd);
+    let stderr = stderr.pipe.as_ref().map(AsFd::as_fd);
+    let mut pipes: Vec<PollFd<'_>> = [stdout, stderr]
+        .into_iter()
+        .flatten()
+        .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN))
+        .collect();
+    let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+    match poll(&mut pipes, Some(&look)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn process_id(child: &Child) -> Option<Pid> {
@@ -392,15 +416,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_leaves_another_with_its_pipes_has_still_ended() {
-        let call = Call::new("sh", ["-c", "sleep 30 & echo $!"]);
+    fn a_program_that_leaves_another_with_its_pipes_has_ended_and_said_all() {
+        let call = Call::new("sh", ["-c", "sleep 30 & echo $!; seq 9000; printf end"]);
         let began = Instant::now();
+        let mut lines = Vec::new();
         let outcome = runner(&Interrupt::default())
-            .run(&call, |_| ())
+            .run(&call, |line| lines.push(line.to_owned()))
             .expect("sh runs");
         assert!(began.elapsed() < Duration::from_secs(10));
-        let left = outcome.stdout.trim().parse().ok().and_then(Pid::from_raw);
+        assert_eq!((lines.len(), lines[9001].as_str()), (9002, "end"));
+        let left = lines[0].parse().ok().and_then(Pid::from_raw);
         kill_process(left.expect("a process id"), Signal::KILL).expect("it ran");
+        assert!(outcome.stdout.ends_with("9000\nend"));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::stack::command::{Call, Outcome, Runner, find_program};
 use crate::stack::container::{self, Container, PROJECT_LABEL};
 use crate::stack::failure;
@@ -128,8 +129,28 @@ impl Engine {
     /// Returns the containers of a project, running or not, in the order in which services start.
     ///
     /// # Errors
-    /// `refused` when the engine does not answer.
+    /// `refused` when the engine does not answer, or not in a way that is understood.
     pub fn containers(
+        self,
+        runner: &Runner,
+        project: &str,
+        with_sizes: bool,
+    ) -> Result<Vec<Container>> {
+        // Podman fails on any container, a stranger's too, that is being removed meanwhile.
+        const TRIES: usize = 3;
+        const PAUSE: Duration = Duration::from_millis(100);
+        for _ in 1..TRIES {
+            match self.look_at_containers(runner, project, with_sizes) {
+                Err(error) if error.remedy() == Remedy::ChangeWorld => {
+                    runner.interrupt().sleep_until(Instant::now() + PAUSE);
+                }
+                answer => return answer,
+            }
+        }
+        self.look_at_containers(runner, project, with_sizes)
+    }
+
+    fn look_at_containers(
         self,
         runner: &Runner,
         project: &str,
@@ -146,8 +167,11 @@ impl Engine {
         }
         let sizes = with_sizes.then_some("--size");
         let inspect = self.call(["container", "inspect"]).args(sizes).args(&ids);
-        // One that has just been removed fails the call; the others are told all the same.
         let inspected = runner.run(&inspect, |_| ())?;
+        // One that has just been removed fails the call; the others are told all the same.
+        if !inspected.status.success() && inspected.stdout.trim().is_empty() {
+            return Err(failure::of_call(self, &inspect, &inspected));
+        }
         container::parse_inspected(&inspected.stdout)
     }
 

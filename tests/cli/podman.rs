@@ -1,6 +1,7 @@
 //! The stack on the real podman, where it works and has an image of Kafka; skipped elsewhere,
 //! which is said.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,22 +14,26 @@ const KAFKA: &str = "localhost/k-test/kafka";
 const READY: &str = "localhost/k-test/ready";
 const FAILING: &str = "localhost/k-test/failing";
 
-/// Containers are heavy: one test at a time.
-static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+/// Waits for this test's turn: containers are heavy, and checkouts side by side share one podman.
+/// The turn ends when the file is closed.
+fn turn() -> File {
+    let path = std::env::temp_dir().join("k-test-podman.lock");
+    let file = File::create(path).expect("a lock file");
+    file.lock().expect("its lock");
+    file
+}
 
 /// A stack of its own on the real podman, removed at the end.
 struct Podman {
     machine: Machine,
     project: String,
-    _turn: std::sync::MutexGuard<'static, ()>,
+    _turn: File,
 }
 
 impl Podman {
     /// Returns `None`, and says so, where podman does not work or has no image of Kafka.
     fn new(test: &str) -> Option<Self> {
-        let turn = ONE_AT_A_TIME
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let turn = turn();
         if compose_tools().is_empty() {
             skipped(test, "there is no podman-compose");
             return None;

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::workdir::{Run, Workdir};
@@ -223,21 +223,37 @@ pub fn skipped(test: &str, why: &str) {
     stderr.write_all(line.as_bytes()).expect("stderr"); // in one piece, for tests run side by side
 }
 
-/// Every podman-compose on the PATH, in the folder that holds it.
+/// Every podman-compose on the PATH.
 pub fn compose_tools() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("podman-compose"));
-    let mut tools: Vec<PathBuf> = found.filter(|tool| tool.is_file()).collect();
+    let mut tools: Vec<PathBuf> = std::env::split_paths(&path)
+        .filter_map(|folder| folder.join("podman-compose").canonicalize().ok())
+        .collect();
+    tools.sort();
     tools.dedup();
     tools
+}
+
+/// Returns whether a podman-compose is of the old kind that Debian 12 has, which prints other words.
+fn is_old(tool: &Path) -> bool {
+    let output = Command::new(tool)
+        .arg("--version")
+        .output()
+        .expect("it runs");
+    let version = String::from_utf8_lossy(&output.stdout);
+    version
+        .lines()
+        .any(|line| line.starts_with("podman-compose") && line.contains(" 1.0."))
 }
 
 /// Runs `k start --dry-run` with each podman-compose of this machine and a podman that has
 /// nothing, and hands over what it printed.
 fn dry_runs(test: &str, args: &str, look: impl Fn(&str)) {
     let tools = compose_tools();
-    if tools.is_empty() {
-        skipped(test, "there is no podman-compose");
+    for (kind, wants_old) in [("1.0", true), ("1.1 or newer", false)] {
+        if !tools.iter().any(|tool| is_old(tool) == wants_old) {
+            skipped(test, &format!("there is no podman-compose {kind}"));
+        }
     }
     for tool in tools {
         let script = format!("exec {} \"$@\"", tool.display());
