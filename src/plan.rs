@@ -6,8 +6,10 @@
 use crate::column::{DataType, Schema};
 use crate::engine::aggregate::Function;
 use crate::engine::operator::{Operator, Settings};
+use crate::engine::pane::Refinement;
 use crate::engine::trigger::Trigger;
-use crate::engine::window::Aligned;
+use crate::engine::watermark::Bound;
+use crate::engine::window::Windows;
 use crate::error::{Error, Result};
 use crate::expression::{Call, Expression, Item, parse_calls, parse_list};
 use crate::format::{Layout, TimeFrom, TimeUnit};
@@ -22,18 +24,25 @@ pub struct Query {
     pub by: Option<String>,
     /// The aggregates, separated by commas: `count, sum(duration) as total`.
     pub aggregates: String,
-    /// The event time's column, `@record` for the record's own timestamp, or `None` for the default.
+    /// The event time's column, `@record` for the record's own timestamp, `@arrival` for
+    /// processing time, or `None` for the default.
     pub time: Option<String>,
+    /// The column that says when, in processing time, a record came; `None` for the clock.
+    pub arrival: Option<String>,
     /// The unit of a `bigint` time column.
     pub time_unit: TimeUnit,
     /// Where: the windows.
-    pub windows: Aligned,
-    /// For how long after its end a window takes late records.
+    pub windows: Windows,
+    /// For how long after its close a window takes late records.
     pub grace_ms: i64,
     /// How far the watermark stays behind the highest event time.
-    pub out_of_order_ms: i64,
-    /// When rows leave.
+    pub bound: Bound,
+    /// When panes leave.
     pub trigger: Trigger,
+    /// How a pane relates to the one before.
+    pub refinement: Refinement,
+    /// Whether rows say which pane they are.
+    pub panes: bool,
 }
 
 /// A windowed aggregation over records of a known schema.
@@ -47,10 +56,19 @@ pub struct Plan {
     pub by: Vec<Item>,
     /// What is computed.
     pub aggregates: Vec<Aggregate>,
-    windows: Aligned,
+    /// The column of arrivals and its unit; `None` for the clock.
+    pub arrival: Option<(usize, TimeUnit)>,
+    /// Whether a record's event time is when it came.
+    pub by_arrival: bool,
+    /// Where: the windows.
+    pub windows: Windows,
+    /// When panes leave.
+    pub trigger: Trigger,
+    /// How a pane relates to the one before.
+    pub refinement: Refinement,
     grace_ms: i64,
-    out_of_order_ms: i64,
-    trigger: Trigger,
+    bound: Bound,
+    panes: bool,
 }
 
 /// One aggregate of a plan.
@@ -81,7 +99,15 @@ impl Query {
         let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
         let aggregates = calls.map(|call| aggregate(call, &self.aggregates));
         let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
-        let time = self.event_time(&schema, record_times)?;
+        let arrival = self.arrival.as_deref();
+        let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
+        let arrival = arrival.transpose()?;
+        let by_arrival = self.time.as_deref() == Some("@arrival");
+        let time = match (by_arrival, arrival) {
+            (false, _) => self.event_time(&schema, record_times)?,
+            (true, Some(index)) => TimeFrom::Column(index, self.time_unit),
+            (true, None) => TimeFrom::Nowhere,
+        };
 
         let mut wanted: Vec<usize> = Vec::new();
         let arguments = aggregates
@@ -94,6 +120,7 @@ impl Query {
         if let TimeFrom::Column(index, _) = time {
             wanted.push(index);
         }
+        wanted.extend(arrival);
         wanted.sort_unstable();
         wanted.dedup();
 
@@ -106,10 +133,14 @@ impl Query {
             filter,
             by,
             aggregates,
-            windows: self.windows,
-            grace_ms: self.grace_ms,
-            out_of_order_ms: self.out_of_order_ms,
+            arrival: arrival.map(|index| (index, self.time_unit)),
+            by_arrival,
+            windows: self.windows.clone(),
             trigger: self.trigger,
+            refinement: self.refinement,
+            grace_ms: self.grace_ms,
+            bound: self.bound,
+            panes: self.panes,
         };
         plan.check_names()?;
         Ok(plan)
@@ -126,10 +157,7 @@ impl Query {
         let index = match self.time.as_deref() {
             Some("@record") if record_times => return Ok(TimeFrom::Record),
             Some("@record") => return Err(no_record_times()),
-            Some(name) => schema.index_of(name).ok_or_else(|| {
-                Error::usage(format!("unknown column `{name}` in `--time`"))
-                    .hint(format!("there are {}", schema.names()))
-            })?,
+            Some(name) => time_column(schema, name, "--time")?,
             None => {
                 let mut defaults = ["event_time", "start_timestamp"].into_iter();
                 match defaults.find_map(|name| schema.index_of(name)) {
@@ -147,14 +175,27 @@ impl Query {
                 }
             }
         };
-        let field = &schema.fields[index];
-        match field.data_type {
-            DataType::Bigint | DataType::Text => Ok(TimeFrom::Column(index, self.time_unit)),
-            other => Err(Error::usage(format!(
-                "column `{}` is a {other}; an event time is a bigint or ISO 8601 text",
-                field.name
-            ))),
-        }
+        is_time(schema, index).map(|()| TimeFrom::Column(index, self.time_unit))
+    }
+}
+
+/// Returns the index of a column that holds times.
+fn time_column(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
+    let index = schema.index_of(name).ok_or_else(|| {
+        Error::usage(format!("unknown column `{name}` in `{flag}`"))
+            .hint(format!("there are {}", schema.names()))
+    })?;
+    is_time(schema, index).map(|()| index)
+}
+
+fn is_time(schema: &Schema, index: usize) -> Result<()> {
+    let field = &schema.fields[index];
+    match field.data_type {
+        DataType::Bigint | DataType::Text => Ok(()),
+        other => Err(Error::usage(format!(
+            "column `{}` is a {other}; a time is a bigint or ISO 8601 text",
+            field.name
+        ))),
     }
 }
 
@@ -216,10 +257,11 @@ impl Plan {
             aggregate.function.accumulator(argument)
         });
         let settings = Settings {
-            windows: self.windows,
+            windows: self.windows.clone(),
             grace_ms: self.grace_ms,
-            out_of_order_ms: self.out_of_order_ms,
+            bound: self.bound,
             trigger: self.trigger,
+            refinement: self.refinement,
             aggregates: aggregates.collect::<Result<_>>()?,
         };
         Ok(Operator::new(settings, partitions))
@@ -234,6 +276,19 @@ impl Plan {
                 .iter()
                 .map(|aggregate| aggregate.name.clone())
                 .collect(),
+            change: self.takes_back(),
+            panes: self.panes,
+        }
+    }
+
+    /// Returns whether a row may take an earlier one back: always when retracting, and where a
+    /// session that was shown may become part of another.
+    fn takes_back(&self) -> bool {
+        let session = matches!(self.windows, Windows::Session { .. });
+        match self.refinement {
+            Refinement::Retracting => true,
+            Refinement::Accumulating => session && self.trigger != Trigger::Final,
+            Refinement::Discarding => false,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Where every record went: no record vanishes unaccounted.
 
+use serde::{Deserialize, Serialize};
+
 /// Counts of records, each counted once by its best window, and of record × window.
 ///
-/// in = on time + late + expired + malformed + filtered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// in = on time + late + expired + malformed + filtered + duplicates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// In at least one window, and none of its windows had closed.
     pub on_time: u64,
@@ -15,6 +17,8 @@ pub struct Account {
     pub malformed: u64,
     /// Not selected by `--where`.
     pub filtered: u64,
+    /// Their `--distinct` value had been counted in each of their windows.
+    pub duplicates: u64,
     /// The same by record × window.
     pub windows: WindowAccount,
     /// The grace, in ms, that would have kept every expired record.
@@ -26,7 +30,7 @@ pub struct Account {
 }
 
 /// Counts of record × window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowAccount {
     /// The window was open.
     pub on_time: u64,
@@ -39,6 +43,22 @@ pub struct WindowAccount {
 impl Account {
     /// Returns the number of records that came in.
     pub fn records(&self) -> u64 {
-        self.on_time + self.late + self.expired + self.malformed + self.filtered
+        self.on_time + self.late + self.expired + self.malformed + self.filtered + self.duplicates
+    }
+
+    /// Adds what another part of the input came to.
+    pub fn absorb(&mut self, other: &Account) {
+        self.on_time += other.on_time;
+        self.late += other.late;
+        self.expired += other.expired;
+        self.malformed += other.malformed;
+        self.filtered += other.filtered;
+        self.duplicates += other.duplicates;
+        self.windows.on_time += other.windows.on_time;
+        self.windows.late += other.windows.late;
+        self.windows.expired += other.windows.expired;
+        self.grace_needed_ms = self.grace_needed_ms.max(other.grace_needed_ms);
+        self.rows += other.rows;
+        self.before_1980 += other.before_1980;
     }
 }

@@ -4,10 +4,11 @@
 //! holds the key. Two rows have one key when all their grouping values are equal; null equals
 //! null and is a group of its own.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable, hash_table::Entry};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::column::{Column, ValueRef};
 
@@ -18,7 +19,9 @@ const NULL: u8 = 0;
 const INTEGER: u8 = 1;
 const DOUBLE: u8 = 2;
 const BOOLEAN: u8 = 3;
-const TEXT: u8 = 4;
+/// A text whose length takes one byte, and one whose length takes four.
+const SHORT_TEXT: u8 = 4;
+const LONG_TEXT: u8 = 5;
 
 /// Appends one value of a row to a key's bytes: a tag, then the value.
 pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
@@ -35,8 +38,13 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
         Column::Boolean(values) => push_fixed(key, BOOLEAN, values.get(row).map(|v| [v.into()])),
         Column::Text(values) => match values.get(row) {
             Some(text) => {
-                key.push(TEXT);
-                key.extend((text.len() as u32).to_le_bytes());
+                match u8::try_from(text.len()) {
+                    Ok(length) => key.extend([SHORT_TEXT, length]),
+                    Err(_) => {
+                        key.push(LONG_TEXT);
+                        key.extend((text.len() as u32).to_le_bytes());
+                    }
+                }
                 key.extend(text.as_bytes());
             }
             None => key.push(NULL),
@@ -71,16 +79,24 @@ pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
                 let (&[value], rest) = rest.split_first_chunk()?;
                 (ValueRef::Boolean(value != 0), rest)
             }
-            TEXT => {
+            SHORT_TEXT => {
+                let (&length, rest) = rest.split_first()?;
+                take_text(rest, length.into())?
+            }
+            LONG_TEXT => {
                 let (length, rest) = rest.split_first_chunk()?;
-                let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-                (ValueRef::Text(std::str::from_utf8(text).ok()?), rest)
+                take_text(rest, u32::from_le_bytes(*length) as usize)?
             }
             _ => (ValueRef::Null, rest),
         };
         key = rest;
         Some(value)
     })
+}
+
+fn take_text(bytes: &[u8], length: usize) -> Option<(ValueRef<'_>, &[u8])> {
+    let (text, rest) = bytes.split_at_checked(length)?;
+    Some((ValueRef::Text(std::str::from_utf8(text).ok()?), rest))
 }
 
 /// Orders two keys by their values, column by column: null first, numbers by size, text by bytes.
@@ -110,6 +126,36 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
     }
 }
 
+/// Returns a number that orders keys as [`compare`] does, as far as their first values and, of a
+/// text, its first 15 bytes tell them apart; else it is equal.
+pub fn prefix(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let Some(value) = values(key).next() else {
+        return 0;
+    };
+    bytes[0] = u8::from(value != ValueRef::Null);
+    let rest = &mut bytes[1..];
+    match value {
+        ValueRef::Null => {}
+        // Keys come from columns of `bigint`, which an i64 holds.
+        ValueRef::Integer(value) => {
+            rest[..8].copy_from_slice(&((value as i64) ^ i64::MIN).to_be_bytes());
+        }
+        ValueRef::Double(value) => {
+            let bits = value.to_bits();
+            let negative = bits >> 63 == 1;
+            let ordered = if negative { !bits } else { bits | 1 << 63 };
+            rest[..8].copy_from_slice(&ordered.to_be_bytes());
+        }
+        ValueRef::Boolean(value) => rest[0] = value.into(),
+        ValueRef::Text(text) => {
+            let length = text.len().min(rest.len());
+            rest[..length].copy_from_slice(&text.as_bytes()[..length]);
+        }
+    }
+    u128::from_be_bytes(bytes)
+}
+
 /// The keys that some open window holds.
 ///
 /// A number stays with its key until [`Keys::sweep`], though its last window lets go of it before.
@@ -117,127 +163,190 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
 pub struct Keys {
     hasher: DefaultHashBuilder,
     ids: HashTable<KeyId>,
-    keys: Vec<Key>,
-    /// What its user notes beside each key.
-    marks: Vec<Mark>,
+    /// The keys by their numbers. Created by a first row, dropped by the sweep after the last
+    /// window has let go of it.
+    keys: Vec<Short>,
+    holders: Vec<u32>,
     /// The bytes of keys that are too long to stand in place.
     long: HashMap<KeyId, Box<[u8]>>,
     free: Vec<KeyId>,
     /// Keys that no window may hold any more, or yet.
     unheld: Vec<KeyId>,
+    /// The bytes of the key that is looked up.
+    key: Vec<u8>,
 }
 
-/// One key; two stand in a cache line, for looking keys up is waiting for memory. Created by its
-/// first row, dropped by the sweep after its last window has let go of it.
-#[derive(Debug)]
-struct Key {
-    short: Short,
-    holders: u32,
-}
-
-/// A key's bytes with zeros behind them, and how many they are; of a long key its first bytes.
+/// A key's bytes in place, zeros behind them and their number in the last byte; of a long key its
+/// first bytes. Words, because keys are hashed and compared far more often than taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Short {
-    bytes: [u8; PLACE],
-    length: u8,
-}
+struct Short([u64; 4]);
 
 /// How many bytes of a key stand in place: enough for a phone number or two.
-const PLACE: usize = 27;
+const PLACE: usize = 31;
 /// The length of a key that does not stand in place.
 const LONG: u8 = u8::MAX;
 
-/// What a user of the keys notes beside one; it means nothing when the key is dropped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// Says when the note was taken; 0 for no note.
-    pub generation: u64,
-    /// The note.
-    pub value: u32,
-}
-
 impl Short {
-    #[inline]
     fn of(key: &[u8]) -> Self {
-        let mut bytes = [0; PLACE];
-        let (length, kept) = match key.len() {
-            length @ ..=PLACE => (length as u8, key),
-            _ => (LONG, &key[..PLACE]),
-        };
-        bytes[..kept.len()].copy_from_slice(kept);
-        Short { bytes, length }
+        let mut bytes = [0; PLACE + 1];
+        let kept = key.len().min(PLACE);
+        bytes[..kept].copy_from_slice(&key[..kept]);
+        bytes[PLACE] = if key.len() > PLACE { LONG } else { kept as u8 };
+        let (words, _) = bytes.as_chunks::<8>();
+        Short(std::array::from_fn(|word| u64::from_le_bytes(words[word])))
     }
 
-    fn is_long(&self) -> bool {
-        self.length == LONG
+    /// Returns what [`Short::of`] returns for the key of one text, without writing its bytes to
+    /// memory first; `None` for a text that is too long for that.
+    #[inline]
+    fn of_text(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let length = bytes.len();
+        let packed: u128 = if let (Some(first), Some(last)) =
+            (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
+        {
+            if length > 14 {
+                return None;
+            }
+            // Where the halves overlap they are the same.
+            let last = u128::from(u64::from_le_bytes(*last));
+            u128::from(u64::from_le_bytes(*first)) | last << (8 * (length - 8))
+        } else {
+            let fold = |packed, &byte: &u8| packed << 8 | u128::from(byte);
+            bytes.iter().rev().fold(0, fold)
+        };
+        let packed = packed << 16 | u128::from(SHORT_TEXT) | (length as u128) << 8;
+        let length = (length as u64 + 2) << 56;
+        Some(Short([packed as u64, (packed >> 64) as u64, 0, length]))
+    }
+
+    fn length(self) -> u8 {
+        (self.0[3] >> 56) as u8
+    }
+
+    fn is_long(self) -> bool {
+        self.length() == LONG
+    }
+
+    #[inline]
+    fn hash(self, hasher: &DefaultHashBuilder, bytes: &[u8]) -> u64 {
+        let [first, second, third, last] = self.0;
+        match self.is_long() {
+            true => hasher.hash_one(bytes),
+            false => hasher.hash_one((first, second, third, last)),
+        }
     }
 }
 
 impl Keys {
-    /// Returns the number of a key, a new one if it has none yet.
-    #[inline]
-    pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
-        let short = Short::of(bytes);
-        let hash = hash(&self.hasher, &short, bytes);
-        let (keys, long, hasher) = (&self.keys, &self.long, &self.hasher);
-        let rest = |id: KeyId| long.get(&id).map_or(&[][..], |bytes| bytes);
-        let entry = self.ids.entry(
-            hash,
-            |&id| keys[id as usize].short == short && (!short.is_long() || rest(id) == bytes),
-            |&id| self::hash(hasher, &keys[id as usize].short, rest(id)),
-        );
-        match entry {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(vacant) => {
-                let id = self.free.pop().unwrap_or(keys.len() as KeyId);
-                vacant.insert(id);
-                self.add(id, short, bytes);
-                id
+    /// Appends to `ids` the number of each row's key, a new one for a key that has none yet; any
+    /// number for a row that is not `selected`.
+    ///
+    /// All in one loop, so that one row's waiting for memory overlaps with the next one's.
+    pub fn intern_rows(
+        &mut self,
+        columns: &[Cow<'_, Column<'_>>],
+        rows: usize,
+        selected: Option<&[bool]>,
+        ids: &mut Vec<KeyId>,
+    ) {
+        let filtered = |row: usize| selected.is_some_and(|selected| !selected[row]);
+        match columns {
+            [] => {
+                let only = self.intern(&[]);
+                ids.resize(ids.len() + rows, only);
             }
+            [column] if let Column::Text(texts) = column.as_ref() => {
+                ids.extend(
+                    (0..rows).map(|row| match texts.get(row).and_then(Short::of_text) {
+                        _ if filtered(row) => 0,
+                        Some(short) => self.intern_short(short, &[]),
+                        None => self.intern_row(columns, row),
+                    }),
+                );
+            }
+            _ => ids.extend((0..rows).map(|row| match filtered(row) {
+                true => 0,
+                false => self.intern_row(columns, row),
+            })),
+        }
+    }
+
+    fn intern_row(&mut self, columns: &[Cow<'_, Column<'_>>], row: usize) -> KeyId {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        columns
+            .iter()
+            .for_each(|column| push(&mut key, column, row));
+        let id = self.intern(&key);
+        self.key = key; // keeps its room
+        id
+    }
+
+    /// Returns the number of a key, a new one if it has none yet.
+    pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
+        self.intern_short(Short::of(bytes), bytes)
+    }
+
+    /// As [`Keys::intern`]; the bytes of a key that stands in place are not looked at.
+    #[inline]
+    fn intern_short(&mut self, short: Short, bytes: &[u8]) -> KeyId {
+        let hash = short.hash(&self.hasher, bytes);
+        let (keys, long) = (&self.keys, &self.long);
+        let same = |&id: &KeyId| {
+            keys[id as usize] == short
+                && (!short.is_long() || long.get(&id).is_some_and(|known| **known == *bytes))
+        };
+        match self.ids.find(hash, same) {
+            Some(&id) => id,
+            None => self.add(hash, short, bytes),
         }
     }
 
     #[cold]
-    fn add(&mut self, id: KeyId, short: Short, bytes: &[u8]) {
-        let key = Key { short, holders: 0 };
+    fn add(&mut self, hash: u64, short: Short, bytes: &[u8]) -> KeyId {
+        let id = self.free.pop().unwrap_or(self.keys.len() as KeyId);
         if id as usize == self.keys.len() {
-            self.keys.push(key);
-            self.marks.push(Mark::default());
+            self.keys.push(short);
+            self.holders.push(0);
         } else {
-            self.keys[id as usize] = key;
-            self.marks[id as usize] = Mark::default();
+            self.keys[id as usize] = short;
         }
         if short.is_long() {
             self.long.insert(id, bytes.into());
         }
+        let (keys, long, hasher) = (&self.keys, &self.long, &self.hasher);
+        let rest = |id: KeyId| long.get(&id).map_or(&[][..], |bytes| bytes);
+        self.ids
+            .insert_unique(hash, id, |&id| keys[id as usize].hash(hasher, rest(id)));
         self.unheld.push(id);
+        id
     }
 
-    /// Returns a key's bytes.
-    pub fn bytes(&self, id: KeyId) -> &[u8] {
-        let short = &self.keys[id as usize].short;
-        match short.is_long() {
-            true => self.long.get(&id).map_or(&[], |bytes| bytes),
-            false => &short.bytes[..short.length.into()],
+    /// Appends a key's bytes to `bytes`.
+    pub fn push_bytes(&self, id: KeyId, bytes: &mut Vec<u8>) {
+        let short = self.keys[id as usize];
+        if short.is_long() {
+            bytes.extend_from_slice(self.long.get(&id).map_or(&[], |bytes| bytes));
+            return;
         }
-    }
-
-    /// Returns the note beside a key.
-    #[inline]
-    pub fn mark(&mut self, id: KeyId) -> &mut Mark {
-        &mut self.marks[id as usize]
+        let end = bytes.len() + usize::from(short.length());
+        for word in short.0 {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.truncate(end);
     }
 
     /// Keeps a key for one more window.
     pub fn hold(&mut self, id: KeyId) {
-        self.keys[id as usize].holders += 1;
+        self.holders[id as usize] += 1;
     }
 
     /// Lets go of a key for one window.
     pub fn release(&mut self, id: KeyId) {
-        let key = &mut self.keys[id as usize];
-        key.holders -= 1;
-        if key.holders == 0 {
+        let holders = &mut self.holders[id as usize];
+        *holders -= 1;
+        if *holders == 0 {
             self.unheld.push(id);
         }
     }
@@ -246,10 +355,11 @@ impl Keys {
     pub fn sweep(&mut self) {
         let mut unheld = std::mem::take(&mut self.unheld);
         for id in unheld.drain(..) {
-            if self.keys[id as usize].holders > 0 {
+            if self.holders[id as usize] > 0 {
                 continue;
             }
-            let hash = hash(&self.hasher, &self.keys[id as usize].short, self.bytes(id));
+            let bytes = self.long.get(&id).map_or(&[][..], |bytes| bytes);
+            let hash = self.keys[id as usize].hash(&self.hasher, bytes);
             // A key let go of twice since the last sweep is dropped once.
             if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id) {
                 entry.remove();
@@ -271,15 +381,6 @@ impl Keys {
     }
 }
 
-/// Hashes a key; one that stands in place as three words of fixed size, which is quicker.
-#[inline]
-fn hash(hasher: &DefaultHashBuilder, short: &Short, bytes: &[u8]) -> u64 {
-    match short.is_long() {
-        true => hasher.hash_one(bytes),
-        false => hasher.hash_one((short.bytes, short.length)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +391,12 @@ mod tests {
         columns
             .iter()
             .for_each(|column| push(&mut bytes, column, 0));
+        bytes
+    }
+
+    fn bytes(keys: &Keys, id: KeyId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        keys.push_bytes(id, &mut bytes);
         bytes
     }
 
@@ -349,17 +456,17 @@ mod tests {
         keys.sweep();
         assert_eq!(keys.intern(b"first"), first);
         keys.release(first);
-        assert_eq!(keys.bytes(first), b"first");
+        assert_eq!(bytes(&keys, first), b"first");
         keys.sweep();
         assert!(keys.is_empty());
         assert_eq!(keys.intern(b"second"), first);
-        assert_eq!(keys.bytes(first), b"second");
+        assert_eq!(bytes(&keys, first), b"second");
     }
 
     #[test]
     fn long_keys_that_begin_alike_are_told_apart() {
         let mut keys = Keys::default();
-        let texts: Vec<String> = (0..100).map(|n| format!("{}{n}", "x".repeat(26))).collect();
+        let texts: Vec<String> = (0..100).map(|n| format!("{}{n}", "x".repeat(30))).collect();
         let ids: Vec<KeyId> = texts
             .iter()
             .map(|text| keys.intern(text.as_bytes()))
@@ -367,10 +474,42 @@ mod tests {
         assert_eq!(keys.len(), 100);
         for (text, id) in texts.iter().zip(ids) {
             assert_eq!(keys.intern(text.as_bytes()), id);
-            assert_eq!(keys.bytes(id), text.as_bytes());
+            assert_eq!(bytes(&keys, id), text.as_bytes());
         }
         keys.sweep();
         assert!(keys.is_empty());
+    }
+
+    #[test]
+    fn texts_have_one_number_by_either_way() {
+        for length in (0..40).chain(250..260) {
+            let value = "0123456789".repeat(26)[..length].to_owned();
+            let column = text(Some(&value));
+            let mut keys = Keys::default();
+            let mut ids = vec![keys.intern(&key(std::slice::from_ref(&column)))];
+            keys.intern_rows(&[Cow::Borrowed(&column)], 1, None, &mut ids);
+            assert_eq!(ids, [0, 0], "{length} bytes");
+            let read = bytes(&keys, 0);
+            assert_eq!(values(&read).collect::<Vec<_>>(), [ValueRef::Text(&value)]);
+        }
+    }
+
+    #[test]
+    fn a_prefix_orders_as_the_whole_does_where_it_tells_keys_apart() {
+        let doubles =
+            [-1e9, -0.5, 0.0, 0.5, 7.0].map(|n| Column::Double(Values::from_iter([Some(n)])));
+        let integers = [i64::MIN, -3, 0, 9, i64::MAX].map(bigint);
+        let texts = ["", "0", "01", "a", "ab"].map(|value| text(Some(value)));
+        for column in [&doubles[..], &integers, &texts] {
+            let mut keys = vec![key(&[text(None)])];
+            keys.extend(
+                column
+                    .iter()
+                    .map(|column| key(std::slice::from_ref(column))),
+            );
+            assert!(keys.is_sorted_by(|left, right| compare(left, right) == Ordering::Less));
+            assert!(keys.is_sorted_by_key(|key| prefix(key)));
+        }
     }
 
     #[test]
@@ -383,6 +522,6 @@ mod tests {
         keys.hold(kept);
         keys.sweep();
         assert_eq!(keys.len(), 1);
-        assert_eq!(keys.bytes(kept), b"kept");
+        assert_eq!(bytes(&keys, kept), b"kept");
     }
 }

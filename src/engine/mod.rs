@@ -3,21 +3,36 @@
 //! Life of a record:
 //! 1. [`operator`]: a batch comes in; its meaning is record by record.
 //! 2. [`watermark`]: the record's event time moves its partition's watermark, and perhaps the
-//!    combined one; windows that are due by it leave first.
-//! 3. [`window`]: the windows that contain the event time are found.
+//!    combined one; windows that are due by it fire first.
+//! 3. [`window`]: the windows that hold the record are found, on a `grid` that all keys share,
+//!    or as a `session` or `sliding` windows of its key.
 //! 4. A closed window makes the record late, one past its grace expired: [`account`] counts it.
-//! 5. [`key`]: its grouping values become a small number, and a slot in each window.
+//! 5. [`key`]: its grouping values become a small number, and a slot of the `store` in each window.
 //! 6. [`aggregate`]: the slots' states take the record in.
-//! 7. [`trigger`]: says when a window's rows leave, as a [`pane`].
+//! 7. [`trigger`]: says when a window fires; `firing` makes it a [`pane`].
+//!
+//! Beside that way: [`journal`] tells what happened, `saved` keeps the whole state as bytes, and
+//! [`partial`] puts together what was computed in parts.
 //!
 //! References: T. Akidau et al., "The Dataflow Model", VLDB 2015; Kafka Streams'
 //! `KStreamWindowAggregate`; Apache Beam's `ReduceFnRunner`.
 
 pub mod account;
 pub mod aggregate;
+pub mod calendar;
+mod firing;
+mod grid;
+pub mod journal;
 pub mod key;
 pub mod operator;
 pub mod pane;
+pub mod partial;
+pub mod save;
+mod saved;
+mod session;
+mod sliding;
+mod store;
+mod timers;
 pub mod trigger;
 pub mod watermark;
 pub mod window;

@@ -1,21 +1,23 @@
-//! The stages composed: records, watermarks and idle partitions in, panes out.
+//! The stages composed: records, watermarks, idle partitions and processing time in, panes out.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use hashbrown::HashTable;
 
 use super::account::Account;
-use super::aggregate::{Accumulator, Slot};
-use super::key::{self, KeyId, Keys, Mark};
-use super::pane::Panes;
+use super::aggregate::{Accumulator, Arguments, Slot};
+use super::firing::Firings;
+use super::grid::Grid;
+use super::journal::{Event, Journal};
+use super::key::KeyId;
+use super::pane::{Panes, Refinement};
+use super::partial::Partial;
+use super::session::Sessions;
+use super::sliding::Sliding;
+use super::store::Store;
+use super::timers::Timers;
 use super::trigger::Trigger;
-use super::watermark::Watermarks;
-use super::window::{Aligned, Window};
-use crate::column::Column;
-
-/// When the first of no windows is due; the loop over due windows ends by there being none.
-const NEVER: i64 = i64::MAX;
+use super::watermark::{Bound, Watermarks};
+use super::window::{Window, Windows};
+use crate::column::{Column, Value};
 
 /// 1980-01-01 in ms since 1970, UTC.
 const YEAR_1980: i64 = 315_532_800_000;
@@ -24,13 +26,15 @@ const YEAR_1980: i64 = 315_532_800_000;
 #[derive(Debug)]
 pub struct Settings {
     /// Where: the windows.
-    pub windows: Aligned,
-    /// For how long after a window's end its late records are kept, in ms.
+    pub windows: Windows,
+    /// For how long after a window's close its late records are kept, in ms.
     pub grace_ms: i64,
-    /// How far the watermark stays behind the highest event time, in ms.
-    pub out_of_order_ms: i64,
-    /// When rows leave.
+    /// How far the watermark stays behind the highest event time.
+    pub bound: Bound,
+    /// When panes leave.
     pub trigger: Trigger,
+    /// How a pane relates to the one before.
+    pub refinement: Refinement,
     /// What: one entry an aggregate.
     pub aggregates: Vec<Box<dyn Accumulator>>,
 }
@@ -40,8 +44,12 @@ pub struct Settings {
 pub struct Input<'b, 'a> {
     /// Which partition, from 0.
     pub partition: usize,
+    /// A number of the first record that grows with its place in the partition: an offset, a line.
+    pub first: u64,
     /// Event times in ms since 1970, UTC; one a record.
     pub times: &'b [i64],
+    /// When each record came, in processing time, where that is part of the input.
+    pub arrivals: Option<&'b [i64]>,
     /// Which records `--where` selects; `None` for all. The others move the watermark, too.
     pub selected: Option<&'b [bool]>,
     /// The grouping columns; empty for one group.
@@ -50,136 +58,205 @@ pub struct Input<'b, 'a> {
     pub arguments: &'b [Option<Cow<'b, Column<'a>>>],
 }
 
+/// A record that came after the close of every window that it lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// Its row in the batch.
+    pub row: usize,
+    /// Of its windows the one that closed last.
+    pub window: Window,
+    /// The combined watermark then.
+    pub watermark: i64,
+    /// How far the watermark was past the window's close, in ms.
+    pub by_ms: i64,
+    /// Whether it was dropped, because the grace of all its windows had passed.
+    pub expired: bool,
+}
+
 /// A windowed aggregation.
 #[derive(Debug)]
 pub struct Operator {
-    windows: Aligned,
-    grace_ms: i64,
-    trigger: Trigger,
-    aggregates: Vec<Box<dyn Accumulator>>,
-    watermarks: Watermarks,
-    account: Account,
+    pub(super) windows: Windows,
+    pub(super) grace_ms: i64,
+    pub(super) trigger: Trigger,
+    pub(super) refinement: Refinement,
+    pub(super) watermarks: Watermarks,
+    pub(super) account: Account,
     /// The account as it was before records that are not counted.
     uncounted: Option<Account>,
-    keys: Keys,
-    slots: Slots,
-    open: OpenWindows,
-    /// The windows of the last record, most often those of the next one.
-    nearby: Nearby,
-    /// Records that have a slot and are not yet added to the states.
-    pending: Pending,
-    /// What the last record has changed, latest window first; filled only where changes leave.
-    changed: Vec<(Window, Slot)>,
+    pub(super) store: Store,
+    pub(super) placement: Placement,
+    /// What each window and key has fired; kept unless each fires once.
+    pub(super) firings: Option<Firings>,
+    /// How far processing time has come.
+    pub(super) processing_time: Option<i64>,
+    /// How many records were read.
+    pub(super) records: u64,
     /// The keys of the batch, one a row.
     key_ids: Vec<KeyId>,
-    /// The bytes of the last record's key.
-    key: Vec<u8>,
+    /// Late records since they were last taken, if somebody wants them.
+    lates: Option<Vec<Late>>,
+    pub(super) journal: Option<Box<dyn Journal>>,
+    /// Where windows go that have left, if others hold parts of them.
+    pub(super) partials: Option<Vec<Partial>>,
 }
 
-/// The slots of window × key. Created by the first record, free again when the window leaves.
-#[derive(Debug, Default)]
-struct Slots {
-    /// Whose slot it is; means nothing in a free slot.
-    keys: Vec<KeyId>,
-    free: Vec<Slot>,
-}
-
-/// The windows that hold records, by when they leave.
+/// How the slots of a record are found.
 #[derive(Debug)]
-struct OpenWindows {
-    /// The watermark at which the first of them leaves.
-    due: i64,
-    by_end: BTreeMap<Window, usize>,
-    all: Vec<OpenWindow>,
-    free: Vec<usize>,
-}
-
-/// One window that holds records. Created by its first record, dropped at its end and grace.
-#[derive(Debug, Default)]
-struct OpenWindow {
-    /// The slot of each key, found by the key's number.
-    slots: HashTable<Slot>,
-}
-
-/// The windows that contain the times `[start, start + advance)`, and the slots that keys have
-/// in them. Found anew when a record lies elsewhere or a window leaves.
-#[derive(Debug, Default)]
-struct Nearby {
-    start: i64,
-    windows: Vec<Window>,
-    /// The slots of the keys met since, `windows.len()` a key; its mark says where they begin.
-    slots: Vec<Slot>,
-    /// Tells the marks of these windows from earlier ones.
-    generation: u64,
-}
-
-/// Stands in [`Nearby::slots`] for a slot that has not been looked for.
-const UNKNOWN: Slot = Slot::MAX;
-
-#[derive(Debug, Default)]
-struct Pending {
-    slots: Vec<Slot>,
-    rows: Vec<u32>,
+pub(super) enum Placement {
+    Grid(Grid),
+    Sessions(Sessions, Timers),
+    Sliding(Sliding, Timers),
 }
 
 impl Operator {
     /// Returns an operator over an input of `partitions` partitions.
     pub fn new(settings: Settings, partitions: usize) -> Self {
+        let fires_once = settings.trigger == Trigger::Final;
+        let placement = match settings.windows {
+            Windows::Session { gap_ms, max_ms } => {
+                Placement::Sessions(Sessions::new(gap_ms, max_ms), Timers::default())
+            }
+            Windows::Sliding { apart_ms } => {
+                Placement::Sliding(Sliding::new(apart_ms), Timers::default())
+            }
+            _ => Placement::Grid(Grid::new(settings.grace_ms, !fires_once)),
+        };
         Operator {
             windows: settings.windows,
             grace_ms: settings.grace_ms,
             trigger: settings.trigger,
-            aggregates: settings.aggregates,
-            watermarks: Watermarks::new(partitions, settings.out_of_order_ms),
+            refinement: settings.refinement,
+            watermarks: Watermarks::new(partitions, settings.bound),
             account: Account::default(),
             uncounted: None,
-            keys: Keys::default(),
-            slots: Slots::default(),
-            open: OpenWindows::new(),
-            nearby: Nearby::default(),
-            pending: Pending::default(),
-            changed: Vec::new(),
+            store: Store::new(settings.aggregates),
+            placement,
+            firings: (!fires_once).then(|| Firings::new(&settings.trigger)),
+            processing_time: None,
+            records: 0,
             key_ids: Vec::new(),
-            key: Vec::new(),
+            lates: None,
+            journal: None,
+            partials: None,
         }
+    }
+
+    /// Tells a listener from now on what happens.
+    pub fn set_journal(&mut self, journal: Box<dyn Journal>) {
+        self.journal = Some(journal);
+    }
+
+    /// Keeps late records from now on, for [`Operator::take_lates`].
+    pub fn keep_lates(&mut self) {
+        self.lates = Some(Vec::new());
+    }
+
+    /// Returns the late records since the last call.
+    pub fn take_lates(&mut self) -> Vec<Late> {
+        self.lates.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes in some records; panes that became due leave into `panes`.
     ///
     /// Its meaning is record by record: how records are cut into batches changes nothing.
     pub fn on_batch(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
-        self.intern_keys(input);
-        for row in 0..input.times.len() {
-            let at = input.times[row];
-            if self.watermarks.observe(input.partition, at) {
-                self.fire_due(input, panes);
-            }
-            self.account.before_1980 += u64::from(at < YEAR_1980);
-            if input.selected.is_some_and(|selected| !selected[row]) {
-                self.account.filtered += 1;
-                continue;
-            }
-            self.assign(row, at);
-            if self.trigger == Trigger::Changes {
-                self.fire_changes(input, panes);
-            }
+        self.key_ids.clear();
+        let rows = input.times.len();
+        let keys = &mut self.store.keys;
+        keys.intern_rows(input.keys, rows, input.selected, &mut self.key_ids);
+        for row in 0..rows {
+            self.on_row(row, input, panes);
         }
         self.flush(input);
-        self.keys.sweep();
+        self.store.keys.sweep();
+    }
+
+    #[inline]
+    fn on_row(&mut self, row: usize, input: &Input<'_, '_>, panes: &mut Panes) {
+        if let Some(arrivals) = input.arrivals
+            && self.is_tick(arrivals[row])
+        {
+            self.flush(input);
+            self.on_tick(arrivals[row], panes);
+        }
+        if self.journal.is_some() {
+            self.note_read(row, input);
+        }
+        let at = input.times[row];
+        if self.watermarks.observe(input.partition, at) {
+            self.note_watermark(Some(input.partition));
+            if self.due() <= self.watermarks.combined() {
+                self.flush(input);
+                self.fire_due(panes);
+            }
+        }
+        self.account.before_1980 += u64::from(at < YEAR_1980);
+        if input.selected.is_some_and(|selected| !selected[row]) {
+            self.account.filtered += 1;
+            self.note(|record| Event::Filtered { record });
+        } else {
+            match self.placement {
+                Placement::Grid(_) => self.place_on_grid(row, at),
+                Placement::Sessions(..) => self.place_in_session(row, input),
+                Placement::Sliding(..) => self.place_in_sliding(row, input),
+            }
+            self.fire_counted(input, panes);
+        }
+        self.records += 1;
+    }
+
+    /// Moves the watermark of a partition, as somebody says who knows it.
+    pub fn on_watermark(&mut self, partition: usize, at: i64, panes: &mut Panes) {
+        if self.watermarks.advance(partition, at) {
+            self.note_watermark(Some(partition));
+            self.fire_due(panes);
+            self.store.keys.sweep();
+        }
+    }
+
+    /// Moves processing time, which some triggers wait for.
+    pub fn on_tick(&mut self, now: i64, panes: &mut Panes) {
+        if self.is_tick(now) {
+            if let Some(journal) = &mut self.journal {
+                journal.note(Event::Tick { at: now });
+            }
+            self.fire_periodic(now, panes);
+        }
+        let last = self.processing_time.unwrap_or(now);
+        self.processing_time = Some(last.max(now));
+    }
+
+    /// Returns whether panes may leave when processing time comes to `now`.
+    #[inline]
+    fn is_tick(&self, now: i64) -> bool {
+        let Some(last) = self.processing_time else {
+            return true;
+        };
+        let mut periods = self.trigger.periods();
+        periods.any(|period| now.div_euclid(period) > last.div_euclid(period))
     }
 
     /// Ends the input: every window closes.
     pub fn on_end(&mut self, panes: &mut Panes) {
         self.watermarks.end();
-        self.close_due(panes);
-        self.keys.sweep();
+        if let Some(journal) = &mut self.journal {
+            journal.note(Event::End);
+        }
+        self.fire_due(panes);
+        self.store.keys.sweep();
     }
 
     /// Marks a partition as idle, or as active again, so that it holds the others back no more.
     pub fn on_idle(&mut self, partition: usize, idle: bool, panes: &mut Panes) {
-        if self.watermarks.set_idle(partition, idle) {
-            self.close_due(panes);
-            self.keys.sweep();
+        let moved = self.watermarks.set_idle(partition, idle);
+        if let Some(journal) = &mut self.journal {
+            journal.note(Event::Idle { partition, idle });
+        }
+        if moved {
+            self.note_watermark(None);
+            self.fire_due(panes);
+            self.store.keys.sweep();
         }
     }
 
@@ -188,9 +265,19 @@ impl Operator {
         self.watermarks.restore(combined);
     }
 
+    /// Goes on from the highest event time of the input before, which others have read.
+    pub fn resume(&mut self, partition: usize, high: i64, panes: &mut Panes) {
+        self.watermarks.resume(partition, high);
+        self.fire_due(panes);
+        self.store.keys.sweep();
+    }
+
     /// Counts a record that never became a row.
     pub fn on_malformed(&mut self) {
         self.account.malformed += 1;
+        if let Some(journal) = &mut self.journal {
+            journal.note(Event::Malformed);
+        }
     }
 
     /// Says whether records are counted from now on. Those that an earlier run has counted, and
@@ -214,289 +301,337 @@ impl Operator {
 
     /// Returns the watermark at which a record of time `at` is in no open window any more.
     pub fn forgotten_at(&self, at: i64) -> i64 {
-        let window = self.windows.starting_at(self.windows.last_start(at));
-        window.end.saturating_add(self.grace_ms)
+        let closed = self.windows.forgotten_at(at);
+        closed.saturating_add(self.grace_ms)
     }
 
-    /// Adds the rows of all open windows as they are now to `panes`, in order, without closing them.
-    pub fn open_panes(&self, panes: &mut Panes) {
-        for (window, &index) in &self.open.by_end {
-            self.push_window(*window, &self.sorted_slots(index), panes);
-        }
-    }
-
-    /// Returns the earliest open window and how many are open.
-    pub fn open_windows(&self) -> (Option<Window>, usize) {
-        let earliest = self
-            .open
-            .by_end
-            .first_key_value()
-            .map(|(window, _)| *window);
-        (earliest, self.open.by_end.len())
-    }
-
-    /// Returns how many states are held, one for each window and key.
+    /// Returns how many states are held.
     pub fn slots_in_use(&self) -> usize {
-        self.slots.keys.len() - self.slots.free.len()
+        self.store.len()
     }
 
-    /// Finds the numbers of the rows' keys, all in one loop, so that one row's cache misses
-    /// overlap with the next one's. A row that is filtered gets any number.
-    fn intern_keys(&mut self, input: &Input<'_, '_>) {
-        self.key_ids.clear();
-        let rows = input.times.len();
-        if input.keys.is_empty() {
-            let only = self.keys.intern(&[]);
-            self.key_ids.resize(rows, only);
+    #[inline]
+    fn place_on_grid(&mut self, row: usize, at: i64) {
+        let Placement::Grid(grid) = &mut self.placement else {
             return;
+        };
+        let found = grid.find(at, &self.windows);
+        if self.journal.is_some() || !grid.all_open(self.watermarks.combined()) {
+            return self.place_where_kept(row, found);
         }
-        for row in 0..rows {
-            if input.selected.is_some_and(|selected| !selected[row]) {
-                self.key_ids.push(0);
+        self.account.on_time += 1;
+        self.account.windows.on_time += found as u64;
+        let key = self.key_ids[row];
+        for nth in 0..found {
+            let slot = grid.slot(nth, key, &mut self.store, false);
+            self.store.push(slot, row);
+            if let Some(firings) = &mut self.firings {
+                firings.touch(slot, &self.store);
+            }
+        }
+    }
+
+    /// Puts a record into those of its windows on the grid that still take it.
+    fn place_where_kept(&mut self, row: usize, found: usize) {
+        let watermark = self.watermarks.combined();
+        let (mut kept, mut closed) = (false, false);
+        for nth in 0..found {
+            let Placement::Grid(grid) = &mut self.placement else {
+                return;
+            };
+            let candidate = *grid.candidate(nth);
+            let late = watermark >= candidate.window.end;
+            closed |= late;
+            if watermark >= candidate.expires_at {
+                self.expire(candidate.window);
                 continue;
             }
-            self.key.clear();
-            for column in input.keys {
-                key::push(&mut self.key, column, row);
-            }
-            self.key_ids.push(self.keys.intern(&self.key));
+            kept = true;
+            let slot = grid.slot(nth, self.key_ids[row], &mut self.store, late);
+            self.take_in(row, slot, candidate.window, late, &[]);
         }
+        let Placement::Grid(grid) = &self.placement else {
+            return;
+        };
+        let last = grid.candidate(0).window;
+        self.count(row, kept, closed, last);
     }
 
-    /// Finds the record's windows, counts its fate, and leaves it pending in each open one.
-    #[inline]
-    fn assign(&mut self, row: usize, at: i64) {
-        if !self.nearby.contains(at, self.windows.advance_ms()) {
-            self.nearby.find(at, self.windows);
+    fn place_in_session(&mut self, row: usize, input: &Input<'_, '_>) {
+        let Placement::Sessions(sessions, _) = &mut self.placement else {
+            return;
+        };
+        let (key, watermark) = (self.key_ids[row], self.watermarks.combined());
+        let joined = sessions.join(key, input.times[row], &self.store);
+        let window = joined.window;
+        let closes_at = self.windows.closes_at(window);
+        let expires_at = closes_at.saturating_add(self.grace_ms);
+        let late = watermark >= closes_at;
+        if watermark >= expires_at {
+            self.expire(window);
+            return self.count(row, false, true, window);
         }
-        let key = self.key_ids[row];
-        let first = self.nearby.first_slot(self.keys.mark(key));
+        let earlier = [joined.into, joined.bridged]
+            .map(|slot| slot.map(|slot| self.store.entry(slot).window));
+        let slot = match joined.into {
+            Some(slot) => slot,
+            None => {
+                let slot = self.store.take(key, window, late);
+                sessions.add(slot, &self.store);
+                slot
+            }
+        };
+        if let Some(bridged) = joined.bridged {
+            self.flush(input);
+            self.merge(slot, bridged);
+        }
+        let Placement::Sessions(_, timers) = &mut self.placement else {
+            return;
+        };
+        let first_due = match self.trigger {
+            Trigger::Final => expires_at,
+            Trigger::Panes { .. } if late => expires_at,
+            Trigger::Panes { .. } => closes_at,
+        };
+        let reopened = match &mut self.firings {
+            Some(firings) => firings.reopen(slot, late, &self.store),
+            None => false,
+        };
+        if joined.into.is_none() || reopened {
+            timers.set(first_due, slot, &self.store);
+        }
+        self.store.set_window(slot, window);
+        let joins: Vec<Window> = match self.journal {
+            Some(_) => earlier.into_iter().flatten().collect(),
+            None => Vec::new(),
+        };
+        self.take_in(row, slot, window, late, &joins);
+        self.count(row, true, late, window);
+    }
+
+    /// Makes one session of two.
+    fn merge(&mut self, into: Slot, bridged: Slot) {
+        self.store.merge(into, bridged);
+        if let Some(firings) = &mut self.firings {
+            firings.merge(into, bridged, &self.store);
+        }
+        if let Placement::Sessions(sessions, _) = &mut self.placement {
+            sessions.remove(bridged, &self.store);
+        }
+        self.store.drop(bridged);
+    }
+
+    fn place_in_sliding(&mut self, row: usize, input: &Input<'_, '_>) {
+        let Placement::Sliding(sliding, _) = &self.placement else {
+            return;
+        };
+        let (key, at) = (self.key_ids[row], input.times[row]);
         let watermark = self.watermarks.combined();
-        let (mut any_kept, mut any_closed) = (false, false);
-        for nth in 0..self.nearby.windows.len() {
-            let window = self.nearby.windows[nth];
-            if window.end <= at {
-                continue; // an advance that does not divide the size: some windows end in between
+        let found = sliding.windows(key, at, &self.store);
+        let (mut kept, mut closed, mut last) = (false, false, None);
+        for (window, slot) in found {
+            let closes_at = self.windows.closes_at(window);
+            let late = watermark >= closes_at;
+            let expired = watermark >= closes_at.saturating_add(self.grace_ms);
+            let holds = window.start <= at;
+            if holds {
+                closed |= late;
+                last = Some(window);
             }
-            if watermark >= window.end {
-                any_closed = true;
-                if watermark >= window.end.saturating_add(self.grace_ms) {
-                    self.account.windows.expired += 1;
-                    continue;
+            if expired {
+                if holds {
+                    self.expire(window);
                 }
-                self.account.windows.late += 1;
-            } else {
-                self.account.windows.on_time += 1;
+                continue;
             }
-            any_kept = true;
-            let mut slot = self.nearby.slots[first + nth];
-            if slot == UNKNOWN {
-                slot = self.slot(window, key);
-                self.nearby.slots[first + nth] = slot;
-            }
-            self.pending.slots.push(slot);
-            self.pending.rows.push(row as u32);
-            if self.trigger == Trigger::Changes {
-                self.changed.push((window, slot));
+            let slot = match slot {
+                Some(slot) => slot,
+                None => self.make_sliding(key, window, late, input),
+            };
+            if holds {
+                kept = true;
+                self.take_in(row, slot, window, late, &[]);
             }
         }
-        match (any_kept, any_closed) {
-            (true, false) => self.account.on_time += 1,
-            (true, true) => self.account.late += 1,
-            (false, _) => self.count_expired(at),
+        if kept {
+            self.keep_moment(row, key, at);
         }
+        // The window that ends with the record was found in any case.
+        let alone = Window { start: at, end: at };
+        self.count(row, kept, closed, last.unwrap_or(alone));
     }
 
-    fn count_expired(&mut self, at: i64) {
-        self.account.expired += 1;
-        let last = self.windows.starting_at(self.windows.last_start(at));
-        let behind = self.watermarks.combined().saturating_sub(last.end);
-        let needed = behind.saturating_add(1);
-        self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
-    }
-
-    /// Returns the slot of a key in a window, an empty one the first time.
-    fn slot(&mut self, window: Window, key: KeyId) -> Slot {
-        let index = self.open.index_of(window, self.grace_ms);
-        let slots = &mut self.slots;
-        let window = &mut self.open.all[index];
-        let hash = spread(key);
-        let known = window
-            .slots
-            .find(hash, |&slot| slots.keys[slot as usize] == key);
-        if let Some(&slot) = known {
+    /// Makes a sliding window of what the key's moments in it hold.
+    fn make_sliding(
+        &mut self,
+        key: KeyId,
+        window: Window,
+        late: bool,
+        input: &Input<'_, '_>,
+    ) -> Slot {
+        self.flush(input);
+        let slot = self.store.take(key, window, late);
+        let Placement::Sliding(sliding, timers) = &mut self.placement else {
             return slot;
+        };
+        let moments: Vec<Slot> = sliding.moments(key, window, &self.store).collect();
+        for &moment in &moments {
+            self.store.merge(slot, moment);
         }
-        let slot = slots.take(key);
-        for aggregate in &mut self.aggregates {
-            aggregate.reset(slot);
+        sliding.add(slot, &self.store);
+        let closes_at = self.windows.closes_at(window);
+        let due = match self.trigger {
+            Trigger::Panes { .. } if !late => closes_at,
+            _ => closes_at.saturating_add(self.grace_ms),
+        };
+        timers.set(due, slot, &self.store);
+        if let Some(firings) = &mut self.firings {
+            // What the moments brought has not been shown in this window.
+            if !moments.is_empty() {
+                firings.touch(slot, &self.store);
+            }
         }
-        self.keys.hold(key);
-        let owner = |&slot: &Slot| spread(slots.keys[slot as usize]);
-        window.slots.insert_unique(hash, slot, owner);
+        if let Some(journal) = &mut self.journal {
+            let mut bytes = Vec::new();
+            self.store.keys.push_bytes(key, &mut bytes);
+            let moments = moments
+                .iter()
+                .map(|&slot| self.store.entry(slot).window.start);
+            let moments: Vec<i64> = moments.collect();
+            journal.note(Event::Made {
+                window,
+                key: &bytes,
+                moments: &moments,
+            });
+        }
         slot
     }
 
-    /// Adds the pending records to the states.
-    fn flush(&mut self, input: &Input<'_, '_>) {
-        if self.pending.slots.is_empty() {
+    /// Keeps what a record brings for windows that later ones make.
+    fn keep_moment(&mut self, row: usize, key: KeyId, at: i64) {
+        let Placement::Sliding(sliding, timers) = &mut self.placement else {
             return;
-        }
-        for (aggregate, arguments) in self.aggregates.iter_mut().zip(input.arguments) {
-            aggregate.add(
-                &self.pending.slots,
-                &self.pending.rows,
-                arguments.as_deref(),
-            );
-        }
-        self.pending.slots.clear();
-        self.pending.rows.clear();
-    }
-
-    /// Fires what the watermark makes due, once the states hold every record read before.
-    fn fire_due(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
-        if self.open.due <= self.watermarks.combined() {
-            self.flush(input);
-            self.close_due(panes);
-        }
-    }
-
-    /// Fires a row for each window that the last record has changed, the earliest first.
-    fn fire_changes(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
-        self.flush(input);
-        let mut changed = std::mem::take(&mut self.changed);
-        for (window, slot) in changed.drain(..).rev() {
-            self.push_window(window, &[slot], panes);
-            self.account.rows += 1;
-        }
-        self.changed = changed; // keeps its room
-    }
-
-    /// Lets go of the windows whose end and grace the watermark has reached, in their order.
-    fn close_due(&mut self, panes: &mut Panes) {
-        while self.open.due <= self.watermarks.combined()
-            && let Some((&window, &index)) = self.open.by_end.first_key_value()
-        {
-            let slots = self.sorted_slots(index);
-            if self.trigger == Trigger::Final {
-                self.push_window(window, &slots, panes);
-                self.account.rows += slots.len() as u64;
-            }
-            for &slot in &slots {
-                self.keys.release(self.slots.keys[slot as usize]);
-            }
-            self.slots.free.extend_from_slice(&slots);
-            self.open.close(window, index, self.grace_ms);
-            self.nearby.forget();
-        }
-    }
-
-    /// Returns the slots of a window in the order of their keys.
-    fn sorted_slots(&self, index: usize) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.open.all[index].slots.iter().copied().collect();
-        let bytes = |slot: Slot| self.keys.bytes(self.slots.keys[slot as usize]);
-        slots.sort_unstable_by(|&left, &right| key::compare(bytes(left), bytes(right)));
-        slots
-    }
-
-    fn push_window(&self, window: Window, slots: &[Slot], panes: &mut Panes) {
-        for &slot in slots {
-            let key = self.keys.bytes(self.slots.keys[slot as usize]);
-            let values = self
-                .aggregates
-                .iter()
-                .map(|aggregate| aggregate.result(slot));
-            panes.push(window, key, values);
-        }
-    }
-}
-
-impl Slots {
-    fn take(&mut self, key: KeyId) -> Slot {
-        match self.free.pop() {
-            Some(slot) => {
-                self.keys[slot as usize] = key;
-                slot
-            }
+        };
+        let moment = match sliding.moment(key, at, &self.store) {
+            Some(moment) => moment,
             None => {
-                self.keys.push(key);
-                (self.keys.len() - 1) as Slot
+                let window = Window { start: at, end: at };
+                let moment = self.store.take(key, window, false);
+                sliding.add(moment, &self.store);
+                let forgotten = self.windows.forgotten_at(at).saturating_add(self.grace_ms);
+                timers.set(forgotten, moment, &self.store);
+                moment
+            }
+        };
+        self.store.push(moment, row);
+    }
+
+    /// Takes a record into a window that still takes it.
+    fn take_in(&mut self, row: usize, slot: Slot, window: Window, late: bool, joins: &[Window]) {
+        match late {
+            true => self.account.windows.late += 1,
+            false => self.account.windows.on_time += 1,
+        }
+        self.store.push(slot, row);
+        if let Some(firings) = &mut self.firings {
+            firings.touch(slot, &self.store);
+        }
+        self.note(|record| Event::Assigned {
+            record,
+            window,
+            late,
+            joins,
+        });
+    }
+
+    /// Counts that a record came after the grace of one of its windows.
+    fn expire(&mut self, window: Window) {
+        self.account.windows.expired += 1;
+        let by_ms = self.past_close(window);
+        self.note(|record| Event::Expired {
+            record,
+            window,
+            by_ms,
+        });
+    }
+
+    /// Counts a record by its best window; `last` is the one of its windows that closes last.
+    fn count(&mut self, row: usize, kept: bool, closed: bool, last: Window) {
+        match (kept, closed) {
+            (true, false) => self.account.on_time += 1,
+            (true, true) => self.account.late += 1,
+            (false, _) => {
+                self.account.expired += 1;
+                let needed = self.past_close(last).saturating_add(1);
+                self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
+            }
+        }
+        if closed && self.lates.is_some() {
+            let (watermark, by_ms) = (self.watermarks.combined(), self.past_close(last));
+            if let Some(lates) = &mut self.lates {
+                lates.push(Late {
+                    row,
+                    window: last,
+                    watermark,
+                    by_ms,
+                    expired: !kept,
+                });
             }
         }
     }
-}
 
-impl OpenWindows {
-    fn new() -> Self {
-        OpenWindows {
-            due: NEVER,
-            by_end: BTreeMap::new(),
-            all: Vec::new(),
-            free: Vec::new(),
-        }
+    /// Returns how far the watermark is past a window's close, in ms.
+    fn past_close(&self, window: Window) -> i64 {
+        let watermark = self.watermarks.combined();
+        watermark.saturating_sub(self.windows.closes_at(window))
     }
 
-    /// Returns the place of a window, which is opened if it is not open.
-    fn index_of(&mut self, window: Window, grace_ms: i64) -> usize {
-        if let Some(&index) = self.by_end.get(&window) {
-            return index;
-        }
-        let index = self.free.pop().unwrap_or(self.all.len());
-        if index == self.all.len() {
-            self.all.push(OpenWindow::default());
-        }
-        self.by_end.insert(window, index);
-        self.set_due(grace_ms);
-        index
+    /// Adds the rows that wait to the states.
+    pub(super) fn flush(&mut self, input: &Input<'_, '_>) {
+        let arguments = input.arguments.iter().map(|column| Arguments {
+            column: column.as_deref(),
+            times: input.times,
+            partition: input.partition as u32,
+            first: input.first,
+        });
+        self.store.flush(arguments);
     }
 
-    fn close(&mut self, window: Window, index: usize, grace_ms: i64) {
-        self.by_end.remove(&window);
-        self.all[index].slots.clear();
-        self.free.push(index);
-        self.set_due(grace_ms);
-    }
-
-    fn set_due(&mut self, grace_ms: i64) {
-        let first = self.by_end.first_key_value();
-        self.due = first.map_or(NEVER, |(window, _)| window.end.saturating_add(grace_ms));
-    }
-}
-
-impl Nearby {
     #[inline]
-    fn contains(&self, at: i64, advance_ms: i64) -> bool {
-        !self.windows.is_empty() && at >= self.start && at - self.start < advance_ms
-    }
-
-    fn find(&mut self, at: i64, windows: Aligned) {
-        self.start = windows.last_start(at);
-        self.windows.clear();
-        // The windows of the span's first ms are those of all its times, and perhaps some more.
-        self.windows.extend(windows.containing(self.start));
-        self.slots.clear();
-        self.generation += 1;
-    }
-
-    fn forget(&mut self) {
-        self.windows.clear();
-    }
-
-    /// Returns where a key's slots begin.
-    #[inline]
-    fn first_slot(&mut self, mark: &mut Mark) -> usize {
-        if mark.generation != self.generation {
-            mark.generation = self.generation;
-            mark.value = self.slots.len() as u32;
-            self.slots
-                .resize(self.slots.len() + self.windows.len(), UNKNOWN);
+    fn note<'e>(&mut self, event: impl FnOnce(u64) -> Event<'e>) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(event(self.records));
         }
-        mark.value as usize
     }
-}
 
-/// Spreads the bits of a key's number for a hash table (Fibonacci hashing).
-#[inline]
-fn spread(key: KeyId) -> u64 {
-    u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    fn note_watermark(&mut self, partition: Option<usize>) {
+        if let Some(journal) = &mut self.journal {
+            let partition = partition.map(|nth| (nth, self.watermarks.of(nth)));
+            let combined = self.watermarks.combined();
+            journal.note(Event::Watermark {
+                partition,
+                combined,
+            });
+        }
+    }
+
+    fn note_read(&mut self, row: usize, input: &Input<'_, '_>) {
+        let mut key = Vec::new();
+        let columns = input.keys.iter();
+        columns.for_each(|column| super::key::push(&mut key, column, row));
+        let argument = |column: &Option<Cow<'_, Column<'_>>>| match column {
+            Some(column) => column.value(row),
+            None => Value::Null,
+        };
+        let arguments: Vec<Value> = input.arguments.iter().map(argument).collect();
+        self.note(|record| Event::Read {
+            record,
+            partition: input.partition,
+            place: input.first + row as u64,
+            at: input.times[row],
+            arrival: input.arrivals.map(|arrivals| arrivals[row]),
+            key: &key,
+            arguments: &arguments,
+        });
+    }
 }

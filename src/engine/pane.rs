@@ -1,23 +1,84 @@
 //! What leaves a window: panes, gathered in the order in which they were fired.
 
+use serde::{Deserialize, Serialize};
+
 use crate::column::{Value, ValueRef};
 use crate::engine::key;
 use crate::engine::window::Window;
 
+/// When a pane was fired, compared with its window's close (Beam's `PaneInfo.Timing`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Timing {
+    /// Before the window closed.
+    Early,
+    /// The first since the window closed, of a key that was there by then.
+    OnTime,
+    /// After that.
+    Late,
+}
+
+impl Timing {
+    /// Returns its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Timing::Early => "early",
+            Timing::OnTime => "on_time",
+            Timing::Late => "late",
+        }
+    }
+}
+
+/// What a pane is among those of its window and key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Firing {
+    /// The window.
+    pub window: Window,
+    /// When it was fired.
+    pub timing: Timing,
+    /// How many panes came before it.
+    pub index: u32,
+    /// Whether no pane can follow, because the window's grace has passed.
+    pub is_last: bool,
+    /// Whether it takes an earlier pane back.
+    pub is_retraction: bool,
+}
+
+/// How a pane relates to earlier ones of its window and key ("The Dataflow Model", §2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Refinement {
+    /// Each pane holds what came since the one before.
+    Discarding,
+    /// Each pane holds all that came, and replaces the one before.
+    #[default]
+    Accumulating,
+    /// As accumulating, and the one before is taken back first.
+    Retracting,
+}
+
 /// One result row.
 #[derive(Debug, Clone, Copy)]
 pub struct Pane<'p> {
-    /// The window.
-    pub window: Window,
+    /// Which pane it is.
+    pub firing: Firing,
     key: &'p [u8],
     /// The aggregates, in the order of the plan.
     pub values: &'p [Value],
 }
 
 impl<'p> Pane<'p> {
+    /// Returns the window.
+    pub fn window(&self) -> Window {
+        self.firing.window
+    }
+
     /// Returns the grouping values, in the order of the plan.
     pub fn key(&self) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
         key::values(self.key)
+    }
+
+    /// Returns the grouping values as the engine's bytes.
+    pub fn key_bytes(&self) -> &'p [u8] {
+        self.key
     }
 }
 
@@ -31,18 +92,23 @@ pub struct Panes {
 
 #[derive(Debug)]
 struct Row {
-    window: Window,
+    firing: Firing,
     key_end: usize,
     value_end: usize,
 }
 
 impl Panes {
-    /// Adds a pane.
-    pub fn push(&mut self, window: Window, key: &[u8], values: impl Iterator<Item = Value>) {
-        self.keys.extend_from_slice(key);
+    /// Adds a pane; `push_key` appends its key's bytes.
+    pub fn push(
+        &mut self,
+        firing: Firing,
+        push_key: impl FnOnce(&mut Vec<u8>),
+        values: impl Iterator<Item = Value>,
+    ) {
+        push_key(&mut self.keys);
         self.values.extend(values);
         self.rows.push(Row {
-            window,
+            firing,
             key_end: self.keys.len(),
             value_end: self.values.len(),
         });
@@ -53,7 +119,7 @@ impl Panes {
         let (mut key_start, mut value_start) = (0, 0);
         self.rows.iter().map(move |row| {
             let pane = Pane {
-                window: row.window,
+                firing: row.firing,
                 key: &self.keys[key_start..row.key_end],
                 values: &self.values[value_start..row.value_end],
             };

@@ -10,8 +10,10 @@ use super::account::Account;
 use super::aggregate::Function;
 use super::operator::{Input, Operator, Settings};
 use super::pane::Panes;
+use super::pane::Refinement;
 use super::trigger::Trigger;
-use super::window::Aligned;
+use super::watermark::Bound;
+use super::window::{Aligned, Windows};
 use crate::column::{Column, DataType, Value, ValueRef, Values};
 
 /// Records as (partition, event time, caller, argument).
@@ -25,10 +27,11 @@ fn operator(windows: Aligned, grace_ms: i64, trigger: Trigger, partitions: usize
         .accumulator(Some(DataType::Bigint))
         .expect("a function");
     let settings = Settings {
-        windows,
+        windows: Windows::Aligned(windows),
         grace_ms,
-        out_of_order_ms: 0,
+        bound: Bound::Fixed(0),
         trigger,
+        refinement: Refinement::Accumulating,
         aggregates: vec![count, sum],
     };
     Operator::new(settings, partitions)
@@ -42,6 +45,8 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
         let arguments: Values<i64> = run.iter().map(|record| Some(record.3)).collect();
         let input = Input {
             partition: run[0].0,
+            first: 0,
+            arrivals: None,
             times: &times,
             selected: None,
             keys: &[Cow::Owned(Column::Text(callers))],
@@ -67,8 +72,8 @@ fn take(panes: &mut Panes, rows: &mut Vec<Row>) {
             panic!("count and sum are integers");
         };
         rows.push((
-            pane.window.start,
-            pane.window.end,
+            pane.window().start,
+            pane.window().end,
             caller.to_owned(),
             *count,
             *sum,
@@ -110,12 +115,15 @@ fn with_enough_grace_results_equal_a_plain_recomputation() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..200 {
         let size = rng.random_range(1..60);
-        let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
+        let advance = rng.random_range(1..=size);
+        let windows = Aligned::hopping(size, advance).expect("a size");
         let records = random_records(&mut rng, 50);
         let mut naive: BTreeMap<(i64, i64, &str), (i128, i128)> = BTreeMap::new();
         for &(_, at, caller, argument) in &records {
-            for window in windows.containing(at) {
-                let state = naive.entry((window.end, window.start, caller)).or_default();
+            let last = at.div_euclid(advance);
+            let starts = (last - size..=last).map(|nth| nth * advance);
+            for start in starts.filter(|start| start + size > at) {
+                let state = naive.entry((start + size, start, caller)).or_default();
                 state.0 += 1;
                 state.1 += i128::from(argument);
             }
@@ -134,7 +142,7 @@ fn with_enough_grace_results_equal_a_plain_recomputation() {
 #[test]
 fn batches_of_any_size_mean_the_same() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    for trigger in [Trigger::Final, Trigger::Changes] {
+    for trigger in [Trigger::Final, Trigger::CHANGES] {
         for _ in 0..60 {
             let size = rng.random_range(1..60);
             let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
@@ -209,7 +217,7 @@ fn the_slowest_partition_holds_windows_open_until_it_is_idle() {
 fn every_change_leaves_one_row_for_each_window() {
     let windows = Aligned::hopping(10, 5).expect("a size");
     let records = [(0, 7, "a", 2), (0, 7, "a", 3)];
-    let (rows, account) = run(operator(windows, 0, Trigger::Changes, 1), &records, 10);
+    let (rows, account) = run(operator(windows, 0, Trigger::CHANGES, 1), &records, 10);
     let expected = [
         row((0, 10), "a", 1, 2),
         row((5, 15), "a", 1, 2),

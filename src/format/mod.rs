@@ -252,7 +252,12 @@ fn iso_to_ms(text: &str) -> Result<i64, String> {
 }
 
 /// Returns a record's event time from its time column.
-fn time_of(column: &Column<'_>, row: usize, unit: TimeUnit, name: &str) -> Result<i64, String> {
+pub(crate) fn time_of(
+    column: &Column<'_>,
+    row: usize,
+    unit: TimeUnit,
+    name: &str,
+) -> Result<i64, String> {
     let time = match column {
         Column::Bigint(values) => values.get(row).map(|time| unit.to_ms(time)),
         Column::Text(values) => values.get(row).map(iso_to_ms),

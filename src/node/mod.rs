@@ -1,7 +1,10 @@
 //! The consumer → process → producer node: alone knows source, engine and sink, and moves time.
 //!
-//! Comes in: batches of a source. Goes out: rows in a sink, and the account of every record.
+//! Comes in: batches of a source. Goes out: rows in a sink, the account of every record, and on
+//! demand what was set aside and a journal.
 
+pub mod aside;
+pub mod journal;
 mod progress;
 pub mod summary;
 
@@ -16,11 +19,13 @@ use crate::engine::operator::{Input, Operator};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
 use crate::expression::{Expression, RowError};
-use crate::format::{Decoded, Decoder, Origins};
+use crate::format::{Decoded, Decoder, Origins, time_of};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
-use crate::source::{Batch, Polled, Source};
+use crate::source::{Batch, Polled, Records, Source};
+use aside::Aside;
+use journal::JournalFile;
 use progress::Progress;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
@@ -41,6 +46,17 @@ pub struct Options {
     pub commit: bool,
 }
 
+/// What a node writes beside its rows.
+#[derive(Default)]
+pub struct Outputs {
+    /// Late and expired records.
+    pub late: Option<Aside>,
+    /// Malformed records, which then do not end the run.
+    pub bad: Option<Aside>,
+    /// What the engine did.
+    pub journal: Option<JournalFile>,
+}
+
 /// What became of a batch.
 enum Step {
     /// The engine has taken it in.
@@ -55,6 +71,7 @@ pub struct Node<'n> {
     decoder: Decoder,
     operator: Operator,
     sink: Box<dyn Sink + 'n>,
+    outputs: Outputs,
     options: Options,
     interrupt: &'n Interrupt,
     panes: Panes,
@@ -73,14 +90,23 @@ impl<'n> Node<'n> {
         decoder: Decoder,
         partitions: usize,
         sink: Box<dyn Sink + 'n>,
+        outputs: Outputs,
         options: Options,
         interrupt: &'n Interrupt,
     ) -> Result<Self> {
+        let mut operator = plan.operator(partitions)?;
+        if outputs.late.is_some() {
+            operator.keep_lates();
+        }
+        if let Some(journal) = &outputs.journal {
+            operator.set_journal(journal.listener());
+        }
         Ok(Node {
             plan,
             decoder,
-            operator: plan.operator(partitions)?,
+            operator,
             sink,
+            outputs,
             options,
             interrupt,
             panes: Panes::default(),
@@ -117,7 +143,7 @@ impl<'n> Node<'n> {
             self.write()?;
         }
         // The rows of windows that have closed are out in any case.
-        let flushed = self.sink.flush();
+        let flushed = self.flush();
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
         if flushed.is_ok() && ended.as_ref().err().is_none_or(stopped) {
             self.commit(source, reached)?;
@@ -142,6 +168,9 @@ impl<'n> Node<'n> {
                 Polled::End => return Ok(()),
             }
             self.mark_idle(source, &heard);
+            if self.plan.arrival.is_none() && self.plan.trigger.periods().next().is_some() {
+                self.operator.on_tick(now_ms(), &mut self.panes);
+            }
             self.write()?;
             if self.sink.wants_open() && drawn.elapsed() >= REDRAW {
                 self.draw_open()?;
@@ -163,7 +192,7 @@ impl<'n> Node<'n> {
         if positions.is_empty() {
             return Ok(());
         }
-        self.sink.flush()?; // first the rows, then the offsets: at least once
+        self.flush()?; // first the rows, then the offsets: at least once
         source.commit(&positions)
     }
 
@@ -187,12 +216,16 @@ impl<'n> Node<'n> {
 
     /// Decodes a batch, evaluates the plan's expressions by column, and hands it to the engine.
     fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
-        let mut decoded = self.decoder.decode(&batch.records, Origins::Forget, arena);
+        let origins = match self.outputs.late {
+            Some(_) => Origins::Keep,
+            None => Origins::Forget,
+        };
+        let mut decoded = self.decoder.decode(&batch.records, origins, arena);
         if let Some(progress) = &mut self.progress {
             progress.add(batch, &decoded.times, |at| self.operator.forgotten_at(at));
         }
-        let misfits = match self.step(batch.partition, &decoded, arena) {
-            Step::Done => return Ok(()),
+        let misfits = match self.step(batch, &decoded, arena) {
+            Step::Done => return self.set_late_aside(&decoded),
             Step::Refused(misfits) => misfits,
         };
         // Some record does not fit: rare, so only now are the places of rows looked for.
@@ -201,36 +234,56 @@ impl<'n> Node<'n> {
             let origins = decoded.origins.clone();
             decoded.refuse(misfits, |row| origins[row]);
         }
-        let stop = self.account_malformed(&mut decoded, source);
+        let stop = self.account_malformed(&mut decoded, source)?;
         decoded.malformed.clear();
-        match self.step(batch.partition, &decoded, arena) {
-            Step::Done => stop.map_or(Ok(()), Err),
+        match self.step(batch, &decoded, arena) {
+            Step::Done => {
+                self.set_late_aside(&decoded)?;
+                stop.map_or(Ok(()), Err)
+            }
             Step::Refused(_) => Err(Error::bug("rows that were taken out have failed again")),
         }
     }
 
-    /// Counts the malformed records; where they end the run, keeps the rows before the first of
-    /// them and returns the error to end with.
-    fn account_malformed(&mut self, decoded: &mut Decoded<'_>, source: &str) -> Option<Error> {
-        if self.options.skip_bad {
-            decoded
-                .malformed
-                .iter()
-                .for_each(|_| self.operator.on_malformed());
-            return None;
+    /// Counts the malformed records and sets them aside; where they end the run, keeps the rows
+    /// before the first of them and returns the error to end with.
+    fn account_malformed(
+        &mut self,
+        decoded: &mut Decoded<'_>,
+        source: &str,
+    ) -> Result<Option<Error>> {
+        let goes_on = self.options.skip_bad || self.outputs.bad.is_some();
+        let watermark = self.watermark();
+        let counted = if goes_on { decoded.malformed.len() } else { 1 };
+        for malformed in decoded.malformed.iter().take(counted) {
+            self.operator.on_malformed();
+            if let Some(bad) = &mut self.outputs.bad {
+                bad.write_malformed(malformed, watermark)?;
+            }
         }
-        let first = decoded.malformed.first()?;
-        let (rows, error) = (first.before, first.told(source));
-        self.operator.on_malformed();
-        decoded.truncate(rows);
-        Some(error)
+        let first = decoded.malformed.first().filter(|_| !goes_on);
+        let stop = first.map(|first| (first.before, first.told(source)));
+        Ok(stop.map(|(rows, error)| {
+            decoded.truncate(rows);
+            error
+        }))
+    }
+
+    fn set_late_aside(&mut self, decoded: &Decoded<'_>) -> Result<()> {
+        if let Some(aside) = &mut self.outputs.late {
+            for late in self.operator.take_lates() {
+                aside.write_late(&late, decoded.origins[late.row])?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands the rows to the engine, unless some record does not fit.
-    fn step<'a>(&mut self, partition: usize, decoded: &Decoded<'a>, arena: &'a Bump) -> Step {
+    fn step<'a>(&mut self, batch: &Batch<'a>, decoded: &Decoded<'a>, arena: &'a Bump) -> Step {
         let columns = &decoded.columns;
         let plan = self.plan;
         let mut errors = Vec::new();
+        let arrivals = self.arrivals(decoded, &mut errors);
         let selected = plan.filter.as_ref().map(|filter| {
             let selection = filter.select(columns, arena);
             errors.extend(selection.errors);
@@ -257,14 +310,44 @@ impl<'n> Node<'n> {
             return Step::Refused(misfits.collect());
         }
         let input = Input {
-            partition,
-            times: &decoded.times,
+            partition: batch.partition,
+            first: first_place(&batch.records),
+            times: if plan.by_arrival {
+                &arrivals
+            } else {
+                &decoded.times
+            },
+            arrivals: (!arrivals.is_empty()).then_some(&arrivals),
             selected: selected.as_deref(),
             keys: &keys,
             arguments: &arguments,
         };
         self.operator.on_batch(&input, &mut self.panes);
         Step::Done
+    }
+
+    /// Returns when each record came, where that is a column or the event time; else nothing.
+    fn arrivals(&self, decoded: &Decoded<'_>, errors: &mut Vec<RowError>) -> Vec<i64> {
+        let Some((index, unit)) = self.plan.arrival else {
+            let rows = if self.plan.by_arrival {
+                decoded.columns.rows
+            } else {
+                0
+            };
+            return vec![now_ms(); rows];
+        };
+        let (column, field) = (
+            &decoded.columns.columns[index],
+            &self.plan.layout.schema.fields[index],
+        );
+        let rows = 0..decoded.columns.rows;
+        rows.map(|row| {
+            time_of(column, row, unit, &field.name).unwrap_or_else(|reason| {
+                errors.push(RowError { row, reason });
+                0
+            })
+        })
+        .collect()
     }
 
     /// A partition that is at its end and has been silent holds event time back no more; of the
@@ -284,6 +367,9 @@ impl<'n> Node<'n> {
     }
 
     fn write(&mut self) -> Result<()> {
+        if let Some(journal) = &mut self.outputs.journal {
+            journal.write()?;
+        }
         if !self.panes.is_empty() {
             self.sink.write(&self.panes)?;
             self.panes.clear();
@@ -291,9 +377,32 @@ impl<'n> Node<'n> {
         Ok(())
     }
 
+    fn flush(&mut self) -> Result<()> {
+        let Outputs { late, bad, journal } = &mut self.outputs;
+        let journal = journal.as_mut().map_or(Ok(()), JournalFile::write);
+        let asides = late.iter_mut().chain(bad).map(Aside::flush);
+        let asides: Result<()> = asides.collect();
+        self.sink.flush().and(journal).and(asides)
+    }
+
     fn draw_open(&mut self) -> Result<()> {
         let mut open = Panes::default();
         self.operator.open_panes(&mut open);
         self.sink.show_open(&open)
+    }
+}
+
+/// Returns processing time by the clock, in ms since 1970, UTC.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Returns the line or offset of the first of some records.
+fn first_place(records: &Records<'_>) -> u64 {
+    match records {
+        Records::Lines(lines) => lines.first_line,
+        Records::Messages(messages) => messages
+            .first()
+            .map_or(0, |message| message.offset.unsigned_abs()),
     }
 }

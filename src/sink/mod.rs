@@ -8,16 +8,24 @@ pub mod table;
 pub mod text;
 pub mod topic;
 
-use crate::engine::pane::Panes;
+use crate::column::{Value, ValueRef};
+use crate::engine::pane::{Pane, Panes};
+use crate::engine::watermark::{BEGINNING, END};
+use crate::engine::window::Window;
 use crate::error::Result;
 
-/// The columns of a result: `window_start`, `window_end`, the grouping columns, the aggregates.
+/// The columns of a result: `window_start`, `window_end`, the grouping columns, the aggregates,
+/// and where they are wanted `change` and those that say which pane a row is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// The names of the grouping columns.
     pub keys: Vec<String>,
     /// The names of the aggregates.
     pub values: Vec<String>,
+    /// Whether rows say `+` for a result and `-` for one that is taken back.
+    pub change: bool,
+    /// Whether rows have `timing`, `pane`, `is_last`.
+    pub panes: bool,
 }
 
 impl Header {
@@ -25,8 +33,35 @@ impl Header {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let window = ["window_start", "window_end"].into_iter();
         let rest = self.keys.iter().chain(&self.values).map(String::as_str);
-        window.chain(rest)
+        let change = self.change.then_some("change");
+        let panes = ["timing", "pane", "is_last"].into_iter();
+        let panes = panes.filter(|_| self.panes);
+        window.chain(rest).chain(change).chain(panes)
     }
+
+    /// Returns a pane's values in the order of the names; the ends of all time are null.
+    pub fn row<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
+        let firing = pane.firing;
+        let change = ValueRef::Text(if firing.is_retraction { "-" } else { "+" });
+        let panes = [
+            ValueRef::Text(firing.timing.name()),
+            ValueRef::Integer(firing.index.into()),
+            ValueRef::Boolean(firing.is_last),
+        ];
+        let shown = if self.panes { panes.len() } else { 0 };
+        (bounds(firing.window).into_iter().chain(pane.key()))
+            .chain(pane.values.iter().map(Value::as_ref))
+            .chain(self.change.then_some(change))
+            .chain(panes.into_iter().take(shown))
+    }
+}
+
+/// Returns a window's start and end in ms since 1970, UTC; the ends of all time are null.
+fn bounds(window: Window) -> [ValueRef<'static>; 2] {
+    [window.start, window.end].map(|at| match at {
+        BEGINNING | END => ValueRef::Null,
+        at => ValueRef::Integer(at.into()),
+    })
 }
 
 /// Something that results are written to.

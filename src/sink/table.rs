@@ -5,7 +5,7 @@
 use console::{Alignment, Term, measure_text_width, pad_str, style};
 
 use super::{Header, Sink};
-use crate::column::{Value, ValueRef};
+use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
@@ -15,6 +15,7 @@ use crate::term::units::format_time;
 /// Rows as aligned columns on stdout.
 pub struct TableSink {
     output: Outlet,
+    header: Header,
     names: Vec<String>,
     /// How many columns at the front are times or keys; the others are values, right-aligned.
     keys: usize,
@@ -28,12 +29,13 @@ pub struct TableSink {
 impl TableSink {
     /// Returns a table on `output`; with a `terminal`, which must show the same, open windows are
     /// drawn below the rows.
-    pub fn new(output: Outlet, header: &Header, terminal: Option<Term>) -> Self {
+    pub fn new(output: Outlet, header: Header, terminal: Option<Term>) -> Self {
         let names: Vec<String> = header.names().map(str::to_owned).collect();
         let widths = names.iter().map(|name| measure_text_width(name)).collect();
         TableSink {
             output,
             keys: 2 + header.keys.len(),
+            header,
             names,
             widths,
             terminal,
@@ -42,10 +44,15 @@ impl TableSink {
         }
     }
 
-    fn cells(pane: Pane<'_>) -> Vec<String> {
-        let window = [pane.window.start, pane.window.end].map(format_time);
-        let values = pane.key().chain(pane.values.iter().map(Value::as_ref));
-        window.into_iter().chain(values.map(shown)).collect()
+    fn cells(&self, pane: Pane<'_>) -> Vec<String> {
+        let bounds = |(nth, at): (usize, ValueRef<'_>)| match at {
+            ValueRef::Integer(at) => format_time(at as i64), // as the engine had it
+            _ => ["-∞", "∞"][nth % 2].to_owned(),
+        };
+        let mut row = self.header.row(pane).enumerate();
+        let mut cells: Vec<String> = row.by_ref().take(2).map(bounds).collect();
+        cells.extend(row.map(|(_, value)| shown(value)));
+        cells
     }
 
     fn widen(&mut self, cells: &[String]) {
@@ -96,7 +103,7 @@ impl Sink for TableSink {
             return Ok(());
         }
         self.erase_open()?;
-        let rows: Vec<Vec<String>> = panes.iter().map(Self::cells).collect();
+        let rows: Vec<Vec<String>> = panes.iter().map(|pane| self.cells(pane)).collect();
         rows.iter().for_each(|cells| self.widen(cells));
         self.write_header()?;
         for cells in rows {
@@ -122,7 +129,11 @@ impl Sink for TableSink {
         };
         let (height, width) = terminal.size();
         let room = usize::from(height).saturating_sub(4).max(1);
-        let rows: Vec<Vec<String>> = open.iter().take(room).map(Self::cells).collect();
+        let rows: Vec<Vec<String>> = open
+            .iter()
+            .take(room)
+            .map(|pane| self.cells(pane))
+            .collect();
         rows.iter().for_each(|cells| self.widen(cells));
         self.write_header()?;
         for cells in &rows {

@@ -41,10 +41,7 @@ impl TextSink {
 
     fn push_row(&mut self, pane: Pane<'_>) {
         let (notation, lines) = (self.notation, &mut self.lines);
-        let window = [pane.window.start, pane.window.end];
-        let window = window.map(|at| ValueRef::Integer(at.into()));
-        let values = pane.values.iter().map(crate::column::Value::as_ref);
-        let row = window.into_iter().chain(pane.key()).chain(values);
+        let row = self.header.row(pane);
         for (nth, (value, member)) in row.zip(&self.members).enumerate() {
             match notation {
                 Notation::Csv => {

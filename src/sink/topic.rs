@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::text::push_json;
 use super::{Header, Sink};
-use crate::column::{Value, ValueRef};
+use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
+use crate::engine::watermark::END;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -25,17 +26,21 @@ pub struct TopicSink {
     producer: Producer,
     topic: TopicId,
     partitions: i32,
+    header: Header,
+    /// Whether a row that is taken back is a tombstone, and not a row that says so.
+    tombstones: bool,
     /// `"caller":`, … escaped once, in the order of the columns.
     members: Vec<Vec<u8>>,
     key: Vec<u8>,
 }
 
 impl TopicSink {
-    /// Opens a topic, which is created with endless retention where it does not exist.
+    /// Opens a topic, which is created with endless retention where it does not exist. A row that
+    /// takes an earlier one back is written as a tombstone if `tombstones` says so.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
-    pub fn open(settings: &Settings, name: &str, header: &Header) -> Result<Self> {
+    pub fn open(settings: &Settings, name: &str, header: Header, tombstones: bool) -> Result<Self> {
         let admin = Admin::new(settings)?;
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
@@ -48,6 +53,8 @@ impl TopicSink {
             producer,
             partitions: topic.partitions.len() as i32,
             members: header.names().map(super::text::member).collect(),
+            header,
+            tombstones,
             key: Vec::new(),
         })
     }
@@ -63,8 +70,7 @@ impl TopicSink {
             [ValueRef::Text(only)] => partition_of(only.as_bytes(), self.partitions),
             _ => partition_of(&self.key, self.partitions),
         };
-        let window = [pane.window.start, pane.window.end];
-        let window = window.map(|at| ValueRef::Integer(at.into()));
+        let window = super::bounds(pane.window());
         self.key.clear();
         let keys = pane.key().zip(&self.members[2..]);
         push_object(
@@ -93,17 +99,17 @@ impl Sink for TopicSink {
         let mut bytes = Vec::new();
         let mut values = Vec::with_capacity(panes.len());
         for pane in panes.iter() {
-            let window = [pane.window.start, pane.window.end];
-            let window = window.map(|at| ValueRef::Integer(at.into()));
-            let row = window.into_iter().chain(pane.key());
-            let row = row.chain(pane.values.iter().map(Value::as_ref));
+            if pane.firing.is_retraction && self.tombstones {
+                values.push(None);
+                continue;
+            }
             let start = bytes.len();
-            push_object(&mut bytes, row.zip(&self.members));
-            values.push(start..bytes.len());
+            push_object(&mut bytes, self.header.row(pane).zip(&self.members));
+            values.push(Some(start..bytes.len()));
         }
         let block = Arc::new(Block::from(bytes));
         for (pane, value) in panes.iter().zip(values) {
-            let end = pane.window.end;
+            let end = pane.window().end;
             if end <= 0 {
                 return Err(Error::refused(format!(
                     "cannot write the window that ends at {} to topic `{}`: Kafka takes no time before 1970",
@@ -115,9 +121,10 @@ impl Sink for TopicSink {
             let partition = self.build_key(pane);
             let record = Record {
                 partition,
-                timestamp: Some(end),
+                // The one window of all time ends never: the record has the time of writing.
+                timestamp: (end < END).then_some(end),
                 key: Some(&self.key),
-                value: Some(value),
+                value,
                 headers: &[],
             };
             self.producer.send(self.topic, &block, &record)?;

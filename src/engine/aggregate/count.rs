@@ -1,39 +1,37 @@
 //! `count`, `count(x)`.
 
-use super::{Accumulator, Slot, reset};
+use serde::{Deserialize, Serialize};
+
+use super::{Arguments, Slot, State};
 use crate::column::{Column, Value};
 
 /// Counts rows, whatever they hold.
-#[derive(Debug, Default)]
-pub(super) struct Rows(Vec<u64>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Rows(u64);
 
-impl Accumulator for Rows {
-    fn reset(&mut self, slot: Slot) {
-        reset(&mut self.0, slot);
-    }
-
-    fn add(&mut self, slots: &[Slot], _rows: &[u32], _arguments: Option<&Column<'_>>) {
+impl State for Rows {
+    fn add(states: &mut [Self], slots: &[Slot], _rows: &[u32], _arguments: &Arguments<'_, '_>) {
         for &slot in slots {
-            self.0[slot as usize] += 1;
+            states[slot as usize].0 += 1;
         }
     }
 
-    fn result(&self, slot: Slot) -> Value {
-        Value::Integer(self.0[slot as usize].into())
+    fn merge(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+
+    fn result(&self) -> Value {
+        Value::Integer(self.0.into())
     }
 }
 
 /// Counts rows whose argument, of any type, is not null.
-#[derive(Debug, Default)]
-pub(super) struct NotNull(Vec<u64>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct NotNull(u64);
 
-impl Accumulator for NotNull {
-    fn reset(&mut self, slot: Slot) {
-        reset(&mut self.0, slot);
-    }
-
-    fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: Option<&Column<'_>>) {
-        let nulls = arguments.map_or(&[][..], |column| match column {
+impl State for NotNull {
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        let nulls = arguments.column.map_or(&[][..], |column| match column {
             Column::Bigint(values) => &values.nulls,
             Column::Double(values) => &values.nulls,
             Column::Boolean(values) => &values.nulls,
@@ -41,11 +39,15 @@ impl Accumulator for NotNull {
         });
         for (&slot, &row) in slots.iter().zip(rows) {
             let null = nulls.get(row as usize).copied().unwrap_or(false);
-            self.0[slot as usize] += u64::from(!null);
+            states[slot as usize].0 += u64::from(!null);
         }
     }
 
-    fn result(&self, slot: Slot) -> Value {
-        Value::Integer(self.0[slot as usize].into())
+    fn merge(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+
+    fn result(&self) -> Value {
+        Value::Integer(self.0.into())
     }
 }

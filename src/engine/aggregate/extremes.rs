@@ -1,22 +1,24 @@
 //! `min`, `max`.
 
-use super::State;
-use crate::column::{Column, Value, Values};
+use std::cmp::Ordering;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Arguments, Slot, State, each};
+use crate::column::{Value, Values};
 
 /// A number that has a least and a greatest.
 pub(super) trait Number:
-    Copy + Default + PartialOrd + std::fmt::Debug + Send + 'static
+    Copy + Default + PartialOrd + Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static
 {
-    fn values<'c>(column: &'c Column<'_>) -> Option<&'c Values<Self>>;
+    fn values<'b>(arguments: &Arguments<'b, '_>) -> Option<&'b Values<Self>>;
     fn into_value(self) -> Value;
 }
 
 impl Number for i64 {
-    fn values<'c>(column: &'c Column<'_>) -> Option<&'c Values<i64>> {
-        match column {
-            Column::Bigint(values) => Some(values),
-            _ => None,
-        }
+    fn values<'b>(arguments: &Arguments<'b, '_>) -> Option<&'b Values<i64>> {
+        arguments.bigints()
     }
 
     fn into_value(self) -> Value {
@@ -25,11 +27,8 @@ impl Number for i64 {
 }
 
 impl Number for f64 {
-    fn values<'c>(column: &'c Column<'_>) -> Option<&'c Values<f64>> {
-        match column {
-            Column::Double(values) => Some(values),
-            _ => None,
-        }
+    fn values<'b>(arguments: &Arguments<'b, '_>) -> Option<&'b Values<f64>> {
+        arguments.doubles()
     }
 
     fn into_value(self) -> Value {
@@ -37,103 +36,98 @@ impl Number for f64 {
     }
 }
 
-/// The smallest number so far.
-#[derive(Debug, Default)]
-pub(super) struct Least<N>(Option<N>);
+/// The smallest (`Least`) or largest number so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Extreme<N> {
+    number: Option<N>,
+    wanted: End,
+}
 
-/// The largest number so far.
-#[derive(Debug, Default)]
-pub(super) struct Greatest<N>(Option<N>);
+/// The first (`Least`) or last text by bytes so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ExtremeText {
+    text: Option<Box<str>>,
+    wanted: End,
+}
 
-impl<N: Number> State for Least<N> {
-    type Argument<'a> = N;
+/// Which end of the order is wanted.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum End {
+    Least,
+    Greatest,
+}
 
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<N>> {
-        N::values(column)
-    }
-
+impl End {
     #[inline]
-    fn add(&mut self, argument: N) {
-        if self.0.is_none_or(|least| argument < least) {
-            self.0 = Some(argument);
+    fn prefers(self, order: Option<Ordering>) -> bool {
+        match self {
+            End::Least => order == Some(Ordering::Less),
+            End::Greatest => order == Some(Ordering::Greater),
         }
-    }
-
-    fn result(&self) -> Value {
-        self.0.map_or(Value::Null, N::into_value)
     }
 }
 
-impl<N: Number> State for Greatest<N> {
-    type Argument<'a> = N;
+impl<N> Extreme<N> {
+    pub fn new(wanted: End) -> Self {
+        let number = None;
+        Extreme { number, wanted }
+    }
+}
 
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<N>> {
-        N::values(column)
+impl ExtremeText {
+    pub fn new(wanted: End) -> Self {
+        let text = None;
+        ExtremeText { text, wanted }
     }
 
+    fn add(&mut self, text: &str) {
+        let known = self.text.as_deref();
+        if known.is_none_or(|known| self.wanted.prefers(text.partial_cmp(known))) {
+            self.text = Some(text.into());
+        }
+    }
+}
+
+impl<N: Number> Extreme<N> {
     #[inline]
-    fn add(&mut self, argument: N) {
-        if self.0.is_none_or(|greatest| argument > greatest) {
-            self.0 = Some(argument);
+    fn add(&mut self, number: N) {
+        if self
+            .number
+            .is_none_or(|known| self.wanted.prefers(number.partial_cmp(&known)))
+        {
+            self.number = Some(number);
         }
+    }
+}
+
+impl<N: Number> State for Extreme<N> {
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(N::values(arguments), slots, rows, |slot, argument| {
+            states[slot].add(argument);
+        });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        other.number.into_iter().for_each(|number| self.add(number));
     }
 
     fn result(&self) -> Value {
-        self.0.map_or(Value::Null, N::into_value)
+        self.number.map_or(Value::Null, N::into_value)
     }
 }
 
-/// The first text by bytes so far.
-#[derive(Debug, Default)]
-pub(super) struct LeastText(Option<Box<str>>);
-
-/// The last text by bytes so far.
-#[derive(Debug, Default)]
-pub(super) struct GreatestText(Option<Box<str>>);
-
-fn texts<'c, 'a>(column: &'c Column<'a>) -> Option<&'c Values<&'a str>> {
-    match column {
-        Column::Text(values) => Some(values),
-        _ => None,
-    }
-}
-
-fn text_value(text: &Option<Box<str>>) -> Value {
-    text.clone().map_or(Value::Null, Value::Text)
-}
-
-impl State for LeastText {
-    type Argument<'a> = &'a str;
-
-    fn arguments<'c, 'a>(column: &'c Column<'a>) -> Option<&'c Values<&'a str>> {
-        texts(column)
+impl State for ExtremeText {
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(arguments.texts(), slots, rows, |slot, argument| {
+            states[slot].add(argument);
+        });
     }
 
-    fn add(&mut self, argument: &str) {
-        if self.0.as_deref().is_none_or(|least| argument < least) {
-            self.0 = Some(argument.into());
-        }
+    fn merge(&mut self, other: &Self) {
+        other.text.iter().for_each(|text| self.add(text));
     }
 
     fn result(&self) -> Value {
-        text_value(&self.0)
-    }
-}
-
-impl State for GreatestText {
-    type Argument<'a> = &'a str;
-
-    fn arguments<'c, 'a>(column: &'c Column<'a>) -> Option<&'c Values<&'a str>> {
-        texts(column)
-    }
-
-    fn add(&mut self, argument: &str) {
-        if self.0.as_deref().is_none_or(|greatest| argument > greatest) {
-            self.0 = Some(argument.into());
-        }
-    }
-
-    fn result(&self) -> Value {
-        text_value(&self.0)
+        self.text.clone().map_or(Value::Null, Value::Text)
     }
 }

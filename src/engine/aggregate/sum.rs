@@ -1,11 +1,13 @@
 //! `sum`, `avg`: exact over `bigint`, in the order of the input over `double`.
 
-use super::State;
-use crate::column::{Column, Value, Values};
+use serde::{Deserialize, Serialize};
+
+use super::{Arguments, Slot, State, each};
+use crate::column::Value;
 
 /// A sum of `bigint`s. 96 bits hold 2^32 of the largest, so it never wraps; half as large a state
 /// as an `i128`, of which fewer would stay in the cache.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Exact {
     low: i64,
     /// How often `low` has gone over its range, less how often under.
@@ -17,17 +19,6 @@ impl Exact {
     fn sum(&self) -> i128 {
         i128::from(self.low) + (i128::from(self.wraps) << 64)
     }
-}
-
-impl State for Exact {
-    type Argument<'a> = i64;
-
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<i64>> {
-        match column {
-            Column::Bigint(values) => Some(values),
-            _ => None,
-        }
-    }
 
     #[inline]
     fn add(&mut self, argument: i64) {
@@ -38,34 +29,49 @@ impl State for Exact {
         }
         self.added = true;
     }
+}
+
+impl State for Exact {
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(arguments.bigints(), slots, rows, |slot, argument| {
+            states[slot].add(argument);
+        });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let (low, wrapped) = self.low.overflowing_add(other.low);
+        self.low = low;
+        let wrap = i32::from(wrapped) * if other.low > 0 { 1 } else { -1 };
+        self.wraps += other.wraps + wrap;
+        self.added |= other.added;
+    }
 
     fn result(&self) -> Value {
-        if self.added {
-            Value::Integer(self.sum())
-        } else {
-            Value::Null
+        match self.added {
+            true => Value::Integer(self.sum()),
+            false => Value::Null,
         }
     }
 }
 
 /// A mean of `bigint`s: the exact sum, divided once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct ExactMean {
     sum: Exact,
     count: u64,
 }
 
 impl State for ExactMean {
-    type Argument<'a> = i64;
-
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<i64>> {
-        Exact::arguments(column)
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(arguments.bigints(), slots, rows, |slot, argument| {
+            states[slot].sum.add(argument);
+            states[slot].count += 1;
+        });
     }
 
-    #[inline]
-    fn add(&mut self, argument: i64) {
-        self.sum.add(argument);
-        self.count += 1;
+    fn merge(&mut self, other: &Self) {
+        self.sum.merge(&other.sum);
+        self.count += other.count;
     }
 
     fn result(&self) -> Value {
@@ -74,51 +80,47 @@ impl State for ExactMean {
 }
 
 /// A sum of `double`s.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Float {
     sum: f64,
     count: u64,
 }
 
 impl State for Float {
-    type Argument<'a> = f64;
-
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<f64>> {
-        match column {
-            Column::Double(values) => Some(values),
-            _ => None,
-        }
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(arguments.doubles(), slots, rows, |slot, argument| {
+            states[slot].sum += argument;
+            states[slot].count += 1;
+        });
     }
 
-    #[inline]
-    fn add(&mut self, argument: f64) {
-        self.sum += argument;
-        self.count += 1;
+    fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.count += other.count;
     }
 
     fn result(&self) -> Value {
-        if self.count > 0 {
-            Value::Double(self.sum)
-        } else {
-            Value::Null
+        match self.count {
+            0 => Value::Null,
+            _ => Value::Double(self.sum),
         }
     }
 }
 
 /// A mean of `double`s.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct FloatMean(Float);
 
 impl State for FloatMean {
-    type Argument<'a> = f64;
-
-    fn arguments<'c>(column: &'c Column<'_>) -> Option<&'c Values<f64>> {
-        Float::arguments(column)
+    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+        each(arguments.doubles(), slots, rows, |slot, argument| {
+            states[slot].0.sum += argument;
+            states[slot].0.count += 1;
+        });
     }
 
-    #[inline]
-    fn add(&mut self, argument: f64) {
-        self.0.add(argument);
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
     }
 
     fn result(&self) -> Value {
@@ -127,10 +129,9 @@ impl State for FloatMean {
 }
 
 fn mean(sum: f64, count: u64) -> Value {
-    if count > 0 {
-        Value::Double(sum / count as f64)
-    } else {
-        Value::Null
+    match count {
+        0 => Value::Null,
+        count => Value::Double(sum / count as f64),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `k window`: flags → plan → node, and the account at the end.
 
+mod model;
+
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,18 +13,19 @@ use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{Endpoint, stdin_is_input};
 use crate::cli::input::{self, Input};
 use crate::cli::range::RangeOptions;
-use crate::engine::trigger::Trigger;
-use crate::engine::window::Aligned;
+use crate::engine::pane::Refinement;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
-use crate::node::{Node, Options as NodeOptions, summary};
+use crate::node::aside::Aside;
+use crate::node::journal::JournalFile;
+use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Plan, Query};
 use crate::sink::Sink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::TopicSink;
-use crate::term::units::{parse_duration, parse_positive_duration};
+use model::{Alignment, When, Where};
 
 /// Aggregate records over event-time windows, from a file, a pipe or a topic.
 ///
@@ -39,11 +42,10 @@ use crate::term::units::{parse_duration, parse_positive_duration};
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
     #[command(flatten)]
-    windows: WindowOptions,
+    windows: Where,
 
-    /// Shift the windows' starts by this much.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
-    align: i64,
+    #[command(flatten)]
+    alignment: Alignment,
 
     /// Read from a file, a topic, or `-` for stdin [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE")]
@@ -65,10 +67,15 @@ pub(super) struct Options {
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
 
-    /// Take the event time from this column, or from `@record`, a topic's own timestamp.
-    /// Default: `event_time` or `start_timestamp` if there, else `@record`.
+    /// Take the event time from this column, or from `@record`, a topic's own timestamp, or from
+    /// `@arrival`: processing time. Default: `event_time` or `start_timestamp` if there, else
+    /// `@record`.
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
+
+    /// Take processing time from this column, as in a replay, and not from the clock.
+    #[arg(long, value_name = "COLUMN")]
+    arrival: Option<String>,
 
     /// The unit of a time column of integers.
     #[arg(long, value_enum, default_value = "ms", value_name = "UNIT")]
@@ -78,21 +85,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMNS")]
     schema: Option<String>,
 
-    /// Let the watermark stay this far behind the highest event time.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
-    out_of_order: i64,
-
-    /// Keep records that come this late after their window's end, and its row as long.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
-    grace: i64,
-
-    /// Let a partition that is at its end hold the watermark back no longer than this.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
-    idle: i64,
-
-    /// When rows leave.
-    #[arg(long, value_enum, default_value = "final", value_name = "WHEN")]
-    emit: Trigger,
+    #[command(flatten)]
+    when: When,
 
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -101,6 +95,18 @@ pub(super) struct Options {
     /// Count malformed records instead of ending at the first.
     #[arg(long)]
     skip_bad: bool,
+
+    /// Keep malformed records, with the reason, in a file or topic, instead of ending at the first.
+    #[arg(long, value_name = "SINK")]
+    bad_to: Option<Endpoint>,
+
+    /// Keep late and expired records, with the reason, in a file or topic.
+    #[arg(long, value_name = "SINK")]
+    late_to: Option<Endpoint>,
+
+    /// Write what the engine does, event by event, to a file of JSON lines.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
 
     /// Put the account as one line of JSON at the end of stderr.
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -117,19 +123,6 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
-/// Where in event time: exactly one window.
-#[derive(Debug, clap::Args)]
-#[group(id = "window", required = true, multiple = false, args = ["tumbling", "hopping"])]
-struct WindowOptions {
-    /// Windows of this size, one after the other.
-    #[arg(long, value_name = "SIZE", value_parser = parse_positive_duration)]
-    tumbling: Option<i64>,
-
-    /// Windows of this size that start every ADVANCE, which need not divide the size.
-    #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
-    hopping: Option<(i64, i64)>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Table,
@@ -142,29 +135,9 @@ enum Stats {
     Json,
 }
 
-fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
-    let (size, advance) = text
-        .split_once(',')
-        .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
-    Ok((
-        parse_positive_duration(size)?,
-        parse_positive_duration(advance)?,
-    ))
-}
-
-impl WindowOptions {
-    fn windows(&self) -> Result<Aligned> {
-        match (self.tumbling, self.hopping) {
-            (Some(size), _) => Aligned::tumbling(size),
-            (_, Some((size, advance))) => Aligned::hopping(size, advance),
-            _ => Err(Error::usage("a window is missing").hint("add one, such as `--tumbling 10s`")),
-        }
-    }
-}
-
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let query = options.query()?;
-    let Some(mut input) = options.open(context)? else {
+    let Some(mut input) = options.open(&query, context)? else {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
     };
@@ -180,15 +153,18 @@ impl Options {
             by: self.by.clone(),
             aggregates: self.agg.clone(),
             time: self.time.clone(),
+            arrival: self.arrival.clone(),
             time_unit: self.time_unit,
-            windows: self.windows.windows()?.aligned_at(self.align),
-            grace_ms: self.grace,
-            out_of_order_ms: self.out_of_order,
-            trigger: self.emit,
+            windows: self.windows.windows(&self.alignment)?,
+            grace_ms: self.when.grace,
+            bound: self.when.bound(),
+            trigger: self.when.trigger()?,
+            refinement: self.when.refine,
+            panes: self.when.panes,
         })
     }
 
-    fn open(&self, context: &Context) -> Result<Option<Input>> {
+    fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
         let declared = self
             .schema
             .as_deref()
@@ -210,6 +186,9 @@ impl Options {
             Endpoint::Pipe => input::open_file(None, declared, context).map(Some),
             Endpoint::File(path) => input::open_file(Some(&path), declared, context).map(Some),
             Endpoint::Topic(topic) => {
+                if !self.range.exits() {
+                    model::refuse_endless(&query.windows, &query.trigger)?;
+                }
                 let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
                 input::open_topic(&topic, &range, declared, &settings, context)
             }
@@ -223,7 +202,10 @@ impl Options {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
                 let settings = self.broker.settings(context)?;
-                return Ok(Box::new(TopicSink::open(&settings, name, &header)?));
+                let tombstones = plan.refinement != Refinement::Retracting;
+                return Ok(Box::new(TopicSink::open(
+                    &settings, name, header, tombstones,
+                )?));
             }
             Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
             Endpoint::File(path) => {
@@ -238,9 +220,46 @@ impl Options {
             _ => Format::Csv,
         });
         Ok(match format {
-            Format::Table => Box::new(TableSink::new(outlet, &header, terminal.then(Term::stdout))),
+            Format::Table => Box::new(TableSink::new(outlet, header, terminal.then(Term::stdout))),
             Format::Csv => Box::new(TextSink::new(outlet, Notation::Csv, header)),
             Format::Json => Box::new(TextSink::new(outlet, Notation::Json, header)),
+        })
+    }
+
+    fn outputs(&self, context: &Context) -> Result<Outputs> {
+        let aside =
+            |to: &Option<Endpoint>| to.as_ref().map(|to| self.aside(to, context)).transpose();
+        let journal = self.journal.as_ref().map(|path| {
+            self.refuse_input(path)?;
+            Outlet::create(path, context.interrupt.clone()).map(JournalFile::new)
+        });
+        Ok(Outputs {
+            late: aside(&self.late_to)?,
+            bad: aside(&self.bad_to)?,
+            journal: journal.transpose()?,
+        })
+    }
+
+    fn aside(&self, to: &Endpoint, context: &Context) -> Result<Aside> {
+        if *to == self.to {
+            return Err(Error::usage(format!(
+                "`{to}` is where the rows go: records that are set aside need another place"
+            )));
+        }
+        Ok(match to {
+            Endpoint::Topic(name) => Aside::topic(&self.broker.settings(context)?, name)?,
+            Endpoint::Pipe => {
+                Aside::text(Outlet::stdout(context.interrupt.clone())?, Notation::Csv)
+            }
+            Endpoint::File(path) => {
+                self.refuse_input(path)?;
+                let notation = if is_json(path) {
+                    Notation::Json
+                } else {
+                    Notation::Csv
+                };
+                Aside::text(Outlet::create(path, context.interrupt.clone())?, notation)
+            }
         })
     }
 
@@ -281,11 +300,20 @@ impl Options {
             commit: self.range.group().is_some(),
             idle: match self.range.exits() {
                 true => Duration::ZERO,
-                false => Duration::from_millis(self.idle.unsigned_abs()),
+                false => Duration::from_millis(self.when.idle.unsigned_abs()),
             },
         };
         let partitions = input.source.partitions();
-        let mut node = Node::new(plan, decoder, partitions, sink, options, &context.interrupt)?;
+        let outputs = self.outputs(context)?;
+        let mut node = Node::new(
+            plan,
+            decoder,
+            partitions,
+            sink,
+            outputs,
+            options,
+            &context.interrupt,
+        )?;
         let ended = node.run(input.source.as_mut());
         let (account, watermark) = (*node.account(), node.watermark());
         // After an error the sums would say less than the error does.

@@ -1,0 +1,215 @@
+//! The three questions of the Dataflow model that flags answer: where, when, how.
+
+use crate::engine::calendar::Calendar;
+use crate::engine::pane::Refinement;
+use crate::engine::trigger::Trigger;
+use crate::engine::watermark::Bound;
+use crate::engine::window::{Aligned, Windows};
+use crate::error::{Error, Result};
+use crate::term::units::{DAY, parse_duration, parse_positive_duration};
+
+/// Where in event time: exactly one window.
+#[derive(Debug, clap::Args)]
+#[group(id = "window", required = true, multiple = false,
+    args = ["tumbling", "hopping", "session", "sliding", "global"])]
+pub(super) struct Where {
+    /// Windows of this size, one after the other.
+    #[arg(long, value_name = "SIZE", value_parser = parse_positive_duration)]
+    tumbling: Option<i64>,
+
+    /// Windows of this size that start every ADVANCE, which need not divide the size.
+    #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
+    hopping: Option<(i64, i64)>,
+
+    /// Sessions: a key's records of which each is at most GAP from the next; at most MAX long.
+    #[arg(long, value_name = "GAP[,MAX]", value_parser = parse_session)]
+    session: Option<(i64, Option<i64>)>,
+
+    /// Every set of a key's records that are at most this far apart.
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
+    sliding: Option<i64>,
+
+    /// One window for all time.
+    #[arg(long)]
+    global: bool,
+}
+
+/// What shifts the windows of a grid.
+#[derive(Debug, clap::Args)]
+pub(super) struct Alignment {
+    /// Shift the windows' starts by this much.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    align: Option<i64>,
+
+    /// Make days calendar days of this time zone, such as `Europe/Paris`.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+}
+
+/// When in processing time rows leave, and how later ones relate to earlier ones.
+#[derive(Debug, clap::Args)]
+pub(super) struct When {
+    /// Rows when a window is final, or at every update [default: final]
+    #[arg(long, value_enum, value_name = "WHEN", conflicts_with = "trigger")]
+    emit: Option<Emit>,
+
+    /// When rows leave: `watermark`, `changes`, `every 5s`, `count 100`,
+    /// or `early(every 5s) watermark late(count 1)`.
+    #[arg(long, value_name = "TRIGGER")]
+    trigger: Option<String>,
+
+    /// How a later row of a window relates to an earlier one.
+    #[arg(long, value_enum, value_name = "HOW", default_value = "accumulating")]
+    pub refine: Refinement,
+
+    /// Add the columns `timing`, `pane`, `is_last`.
+    #[arg(long)]
+    pub panes: bool,
+
+    /// Let the watermark stay this far behind the highest event time [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "watermark")]
+    out_of_order: Option<i64>,
+
+    /// Learn how far the watermark stays behind: `percentile:99` of the delays so far, at most an
+    /// eighth above.
+    #[arg(long, value_name = "HOW", value_parser = parse_percentile)]
+    watermark: Option<f64>,
+
+    /// Keep records that come this late after their window's close, and its last row as long.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    pub grace: i64,
+
+    /// Let a partition that is at its end hold the watermark back no longer than this.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub idle: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Emit {
+    /// One row a window and key, once its grace has passed.
+    Final,
+    /// A row for every update.
+    Changes,
+}
+
+fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
+    let (size, advance) = text
+        .split_once(',')
+        .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
+    Ok((
+        parse_positive_duration(size)?,
+        parse_positive_duration(advance)?,
+    ))
+}
+
+fn parse_session(text: &str) -> Result<(i64, Option<i64>), String> {
+    let Some((gap, max)) = text.split_once(',') else {
+        return Ok((parse_positive_duration(text)?, None));
+    };
+    let (gap, max) = (parse_positive_duration(gap)?, parse_positive_duration(max)?);
+    match max < gap {
+        true => Err("the longest session is shorter than the gap".to_owned()),
+        false => Ok((gap, Some(max))),
+    }
+}
+
+fn parse_percentile(text: &str) -> Result<f64, String> {
+    let percent = text.strip_prefix("percentile:").map(str::parse::<f64>);
+    match percent {
+        Some(Ok(percent)) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("write `percentile:99`, above 0 and at most 100".to_owned()),
+    }
+}
+
+impl Where {
+    /// Returns the windows.
+    ///
+    /// # Errors
+    /// `usage` for sizes that make no windows, and where the alignment does not fit them.
+    pub fn windows(&self, alignment: &Alignment) -> Result<Windows> {
+        if let Some((size, advance)) = self.grid() {
+            return alignment.grid(size, advance);
+        }
+        alignment.refuse()?;
+        Ok(match (self.session, self.sliding) {
+            (Some((gap_ms, max_ms)), _) => Windows::Session { gap_ms, max_ms },
+            (_, Some(apart_ms)) => Windows::Sliding { apart_ms },
+            _ => Windows::Global,
+        })
+    }
+
+    fn grid(&self) -> Option<(i64, i64)> {
+        self.hopping.or(self.tumbling.map(|size| (size, size)))
+    }
+}
+
+impl Alignment {
+    fn grid(&self, size: i64, advance: i64) -> Result<Windows> {
+        let align = self.align.unwrap_or(0);
+        let Some(zone) = &self.zone else {
+            let windows = Aligned::hopping(size, advance)?;
+            return Ok(Windows::Aligned(windows.aligned_at(align)));
+        };
+        // Sizes that make no windows at all are told first.
+        Aligned::hopping(size, advance)?;
+        if size % DAY != 0 || advance % DAY != 0 {
+            return Err(Error::usage("with `--zone`, sizes are whole days")
+                .hint("write `--tumbling 1d`, or leave `--zone` away"));
+        }
+        let calendar = Calendar::new(size / DAY, advance / DAY, zone, align)?;
+        Ok(Windows::Calendar(calendar))
+    }
+
+    fn refuse(&self) -> Result<()> {
+        let given = [
+            (self.align.is_some(), "--align"),
+            (self.zone.is_some(), "--zone"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(Error::usage(format!(
+                "`{flag}` shifts windows of a fixed grid: it needs `--tumbling` or `--hopping`"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl When {
+    /// Returns when rows leave.
+    ///
+    /// # Errors
+    /// `usage` for a trigger that cannot be read.
+    pub fn trigger(&self) -> Result<Trigger> {
+        match (&self.trigger, self.emit) {
+            (Some(text), _) => Trigger::parse(text),
+            (None, Some(Emit::Changes)) => Ok(Trigger::CHANGES),
+            (None, Some(Emit::Final) | None) => Ok(Trigger::Final),
+        }
+    }
+
+    /// Returns how far the watermark stays behind.
+    pub fn bound(&self) -> Bound {
+        match self.watermark {
+            Some(percent) => Bound::Percentile(percent),
+            None => Bound::Fixed(self.out_of_order.unwrap_or(0)),
+        }
+    }
+}
+
+/// Refuses windows that would never fire on an input that never ends.
+///
+/// # Errors
+/// `usage` for the window of all time whose trigger waits for its close alone.
+pub(super) fn refuse_endless(windows: &Windows, trigger: &Trigger) -> Result<()> {
+    let fires = match trigger {
+        Trigger::Final => false,
+        Trigger::Panes { early, .. } => early.count.is_some() || early.every_ms.is_some(),
+    };
+    match windows {
+        Windows::Global if !fires => Err(Error::usage(
+            "`--global` closes when the input ends, and a topic that is followed never ends",
+        )
+        .hint("add `--exit`, or let rows leave earlier: `--trigger 'every 5s'`")),
+        _ => Ok(()),
+    }
+}

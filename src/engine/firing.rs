@@ -1,0 +1,480 @@
+//! When panes leave, and what they hold: triggers and refinements over the slots of a store.
+
+use super::aggregate::Slot;
+use super::grid::Due;
+use super::journal::{Event, Why};
+use super::operator::{Input, Operator, Placement};
+use super::pane::{Firing, Panes, Refinement, Timing};
+use super::partial::Partial;
+use super::save::{self, Corrupt};
+use super::store::Store;
+use super::trigger::{Repeat, Trigger};
+use super::window::{Window, Windows};
+use crate::column::Value;
+use serde::{Deserialize, Serialize};
+
+/// What each slot has fired so far.
+#[derive(Debug)]
+pub(super) struct Firings {
+    of: Vec<History>,
+    /// Whether processing time makes panes leave.
+    periodic: bool,
+    /// Slots that took records in since they last fired, with the stamps that they had; kept
+    /// where processing time makes panes leave.
+    changed: Vec<(Slot, u32)>,
+    /// The slots that the last record went into.
+    touched: Vec<Slot>,
+}
+
+/// What one slot has fired. Begins with the slot; a merged session has that of all its parts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct History {
+    /// The stamp of the slot that it is about; `None` of none.
+    stamp: Option<u32>,
+    /// How many records came since the last pane.
+    since: u64,
+    /// How many panes were fired.
+    fired: u32,
+    /// Whether the first pane since the window closed was fired, or could not be.
+    closed: bool,
+    /// What is to be taken back before the next pane.
+    shown: Vec<Shown>,
+}
+
+/// A pane that was fired.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Shown {
+    firing: Firing,
+    values: Vec<Value>,
+}
+
+impl Firings {
+    pub fn new(trigger: &Trigger) -> Self {
+        Firings {
+            of: Vec::new(),
+            periodic: trigger.periods().next().is_some(),
+            changed: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// Returns the history of a slot, which begins here if the slot is new.
+    fn history(&mut self, slot: Slot, store: &Store) -> &mut History {
+        let place = slot as usize;
+        if place >= self.of.len() {
+            self.of.resize_with(place + 1, History::default);
+        }
+        let (history, entry) = (&mut self.of[place], store.entry(slot));
+        if history.stamp != Some(entry.stamp) {
+            *history = History {
+                stamp: Some(entry.stamp),
+                closed: entry.born_late,
+                ..History::default()
+            };
+        }
+        history
+    }
+
+    /// Takes note that a record went into a slot.
+    pub fn touch(&mut self, slot: Slot, store: &Store) {
+        let history = self.history(slot, store);
+        history.since += 1;
+        let first = history.since == 1;
+        if first && self.periodic {
+            self.changed.push((slot, store.entry(slot).stamp));
+        }
+        self.touched.push(slot);
+    }
+
+    /// Says whether a session's window is closed, which a record may change; returns whether it
+    /// is open again.
+    pub fn reopen(&mut self, slot: Slot, closed: bool, store: &Store) -> bool {
+        let history = self.history(slot, store);
+        let reopened = history.closed && !closed;
+        history.closed &= closed;
+        reopened
+    }
+
+    /// Makes one history of two.
+    pub fn merge(&mut self, into: Slot, from: Slot, store: &Store) {
+        let from = std::mem::take(self.history(from, store));
+        let into = self.history(into, store);
+        into.since += from.since;
+        into.fired = into.fired.max(from.fired);
+        into.closed &= from.closed;
+        into.shown.extend(from.shown);
+    }
+
+    /// Appends a slot's history to `bytes`.
+    pub fn save(&mut self, slot: Slot, store: &Store, bytes: &mut Vec<u8>) {
+        save::put(bytes, self.history(slot, store));
+    }
+
+    /// Makes a slot's history what was saved.
+    pub fn load(&mut self, slot: Slot, bytes: &mut &[u8], store: &Store) -> Result<(), Corrupt> {
+        let stamp = store.entry(slot).stamp;
+        let history = self.history(slot, store);
+        *history = save::take(bytes)?;
+        history.stamp = Some(stamp);
+        if history.since > 0 && self.periodic {
+            self.changed.push((slot, stamp));
+        }
+        Ok(())
+    }
+
+    fn since(&self, slot: Slot) -> u64 {
+        self.of[slot as usize].since
+    }
+}
+
+impl Operator {
+    /// Returns the watermark at which some window has something to do.
+    #[inline]
+    pub(super) fn due(&self) -> i64 {
+        match &self.placement {
+            Placement::Grid(grid) => grid.due(),
+            Placement::Sessions(_, timers) | Placement::Sliding(_, timers) => timers.due(),
+        }
+    }
+
+    /// Fires what the watermark has made due: panes of windows that have closed, and the last
+    /// ones of those whose grace has passed, which are dropped.
+    pub(super) fn fire_due(&mut self, panes: &mut Panes) {
+        let watermark = self.watermarks.combined();
+        if let Placement::Grid(_) = self.placement {
+            return self.fire_grid(watermark, panes);
+        }
+        let mut due = self.due_slots(watermark);
+        self.store.sort(&mut due);
+        for slot in due {
+            self.fire_slot(slot, watermark, panes);
+        }
+    }
+
+    fn fire_grid(&mut self, watermark: i64, panes: &mut Panes) {
+        while let Placement::Grid(grid) = &mut self.placement
+            && let Some(Due { slots, expired }) = grid.next_due(watermark, &mut self.store)
+        {
+            if let Some(partials) = &mut self.partials {
+                partials.push(Partial::take(&slots, &mut self.store));
+            } else {
+                for &slot in &slots {
+                    match expired {
+                        true => self.fire_last(slot, panes),
+                        false => self.fire_at_close(slot, panes),
+                    }
+                }
+            }
+            if expired {
+                slots.iter().for_each(|&slot| self.store.drop(slot));
+            }
+            if let Placement::Grid(grid) = &mut self.placement {
+                grid.recycle(slots);
+            }
+        }
+    }
+
+    /// Returns the slots of sessions or sliding windows that are due.
+    fn due_slots(&mut self, watermark: i64) -> Vec<Slot> {
+        let (windows, grace_ms, store) = (&self.windows, self.grace_ms, &self.store);
+        let firings = self.firings.as_ref();
+        let due_at = |slot: Slot| {
+            let window = store.entry(slot).window;
+            if windows.is_moment(window) {
+                return windows.forgotten_at(window.start).saturating_add(grace_ms);
+            }
+            let closes_at = windows.closes_at(window);
+            match firings.is_some_and(|firings| !firings.of[slot as usize].closed) {
+                true => closes_at,
+                false => closes_at.saturating_add(grace_ms),
+            }
+        };
+        match &mut self.placement {
+            Placement::Grid(_) => Vec::new(),
+            Placement::Sessions(_, timers) | Placement::Sliding(_, timers) => {
+                timers.take_due(watermark, store, due_at)
+            }
+        }
+    }
+
+    /// Fires a session or sliding window that is due; drops it when its grace has passed.
+    fn fire_slot(&mut self, slot: Slot, watermark: i64, panes: &mut Panes) {
+        let window = self.store.entry(slot).window;
+        let expires_at = self.expires_at(window);
+        let moment = self.windows.is_moment(window);
+        if !moment && watermark < expires_at {
+            self.fire_at_close(slot, panes);
+            if let Placement::Sessions(_, timers) | Placement::Sliding(_, timers) =
+                &mut self.placement
+            {
+                timers.set(expires_at, slot, &self.store);
+            }
+            return;
+        }
+        if !moment {
+            self.fire_last(slot, panes);
+        }
+        match &mut self.placement {
+            Placement::Grid(_) => {}
+            Placement::Sessions(sessions, _) => sessions.remove(slot, &self.store),
+            Placement::Sliding(sliding, _) => sliding.remove(slot, &self.store),
+        }
+        self.store.drop(slot);
+    }
+
+    /// Returns the watermark at which a window's grace has passed.
+    fn expires_at(&self, window: Window) -> i64 {
+        self.windows.closes_at(window).saturating_add(self.grace_ms)
+    }
+
+    /// Fires a window that has closed, if its trigger waits for that.
+    fn fire_at_close(&mut self, slot: Slot, panes: &mut Panes) {
+        let Some(firings) = &mut self.firings else {
+            return;
+        };
+        let history = &mut firings.of[slot as usize];
+        match self.trigger {
+            Trigger::Panes {
+                watermark: true, ..
+            } if !history.closed => self.fire(slot, Why::Close, panes),
+            _ => history.closed = true,
+        }
+    }
+
+    /// Fires a window whose grace has passed, if it has something that was not shown.
+    fn fire_last(&mut self, slot: Slot, panes: &mut Panes) {
+        let Some(firings) = &self.firings else {
+            return self.fire_once(slot, panes);
+        };
+        let history = &firings.of[slot as usize];
+        match self.trigger {
+            Trigger::Panes {
+                watermark: true, ..
+            } if !history.closed => self.fire(slot, Why::Close, panes),
+            _ if history.since > 0 => self.fire(slot, Why::Grace, panes),
+            _ => {}
+        }
+    }
+
+    /// Fires what the last record has made due by count.
+    #[inline]
+    pub(super) fn fire_counted(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
+        let Some(firings) = &mut self.firings else {
+            return;
+        };
+        let mut touched = std::mem::take(&mut firings.touched);
+        touched.sort_unstable_by_key(|&slot| self.store.entry(slot).window);
+        touched.dedup();
+        for slot in touched.drain(..) {
+            let count = self.repeat(slot).and_then(|repeat| repeat.count);
+            let since = self
+                .firings
+                .as_ref()
+                .map_or(0, |firings| firings.since(slot));
+            if count.is_some_and(|count| since >= count) {
+                self.flush(input);
+                self.fire(slot, Why::Count, panes);
+            }
+        }
+        if let Some(firings) = &mut self.firings {
+            firings.touched = touched; // keeps its room
+        }
+    }
+
+    /// Fires the windows that changed and whose period of processing time is over.
+    pub(super) fn fire_periodic(&mut self, now: i64, panes: &mut Panes) {
+        let (Some(last), Some(firings)) = (self.processing_time, &mut self.firings) else {
+            return;
+        };
+        let changed = std::mem::take(&mut firings.changed);
+        let (mut due, mut waiting) = (Vec::new(), Vec::new());
+        for (slot, stamp) in changed {
+            let unfired = self
+                .firings
+                .as_ref()
+                .is_some_and(|firings| firings.since(slot) > 0);
+            if self.store.entry(slot).stamp != stamp || !unfired {
+                continue;
+            }
+            let period = self.repeat(slot).and_then(|repeat| repeat.every_ms);
+            match period {
+                Some(period) if now.div_euclid(period) > last.div_euclid(period) => due.push(slot),
+                _ => waiting.push((slot, stamp)),
+            }
+        }
+        if let Some(firings) = &mut self.firings {
+            firings.changed = waiting;
+        }
+        due.sort_unstable();
+        due.dedup();
+        self.store.sort(&mut due);
+        for slot in due {
+            self.fire(slot, Why::Every, panes);
+        }
+    }
+
+    /// Returns the part of the trigger that holds for a slot's window now.
+    fn repeat(&self, slot: Slot) -> Option<Repeat> {
+        match self.trigger {
+            Trigger::Final => None,
+            Trigger::Panes { early, late, .. } => match self.is_closed(slot) {
+                true => Some(late),
+                false => Some(early),
+            },
+        }
+    }
+
+    fn is_closed(&self, slot: Slot) -> bool {
+        let window = self.store.entry(slot).window;
+        self.watermarks.combined() >= self.windows.closes_at(window)
+    }
+
+    /// Fires the one pane of a slot that fires once.
+    fn fire_once(&mut self, slot: Slot, panes: &mut Panes) {
+        let entry = *self.store.entry(slot);
+        let firing = Firing {
+            window: entry.window,
+            timing: match entry.born_late {
+                true => Timing::Late,
+                false => Timing::OnTime,
+            },
+            index: 0,
+            is_last: true,
+            is_retraction: false,
+        };
+        if self.journal.is_some() {
+            let values: Vec<Value> = self.store.values(slot).collect();
+            self.note_pane(slot, firing, Why::Grace, &values);
+        }
+        self.account.rows += 1;
+        let (keys, values) = (&self.store.keys, self.store.values(slot));
+        panes.push(firing, |bytes| keys.push_bytes(entry.key, bytes), values);
+    }
+
+    /// Fires a pane of a slot, after what it takes back.
+    fn fire(&mut self, slot: Slot, why: Why, panes: &mut Panes) {
+        let (window, closed) = (self.store.entry(slot).window, self.is_closed(slot));
+        let is_last = self.watermarks.combined() >= self.expires_at(window);
+        let values: Vec<Value> = self.store.values(slot).collect();
+        let Some(firings) = &mut self.firings else {
+            return;
+        };
+        let history = &mut firings.of[slot as usize];
+        let firing = Firing {
+            window,
+            timing: match (closed, history.closed) {
+                (false, _) => Timing::Early,
+                (true, false) => Timing::OnTime,
+                (true, true) => Timing::Late,
+            },
+            index: history.fired,
+            is_last,
+            is_retraction: false,
+        };
+        history.since = 0;
+        history.fired += 1;
+        history.closed |= closed;
+        let mut shown = std::mem::take(&mut history.shown);
+        match self.refinement {
+            Refinement::Discarding => self.store.empty(slot),
+            // The same window's next pane replaces this one; another session's does not.
+            Refinement::Accumulating if matches!(self.windows, Windows::Session { .. }) => {
+                history.shown = vec![Shown {
+                    firing,
+                    values: values.clone(),
+                }];
+                shown.retain(|shown| shown.firing.window != window);
+            }
+            Refinement::Accumulating => {}
+            Refinement::Retracting => {
+                history.shown = vec![Shown {
+                    firing,
+                    values: values.clone(),
+                }];
+            }
+        }
+        shown.sort_by_key(|shown| shown.firing.window);
+        for Shown { firing, values } in shown {
+            let firing = Firing {
+                is_retraction: true,
+                ..firing
+            };
+            self.push_pane(slot, firing, why, values, panes);
+        }
+        self.push_pane(slot, firing, why, values, panes);
+    }
+
+    fn push_pane(
+        &mut self,
+        slot: Slot,
+        firing: Firing,
+        why: Why,
+        values: Vec<Value>,
+        panes: &mut Panes,
+    ) {
+        self.note_pane(slot, firing, why, &values);
+        self.account.rows += 1;
+        let (keys, key) = (&self.store.keys, self.store.entry(slot).key);
+        panes.push(
+            firing,
+            |bytes| keys.push_bytes(key, bytes),
+            values.into_iter(),
+        );
+    }
+
+    fn note_pane(&mut self, slot: Slot, firing: Firing, why: Why, values: &[Value]) {
+        if let Some(journal) = &mut self.journal {
+            let mut key = Vec::new();
+            self.store
+                .keys
+                .push_bytes(self.store.entry(slot).key, &mut key);
+            journal.note(Event::Pane {
+                firing,
+                key: &key,
+                why,
+                values,
+            });
+        }
+    }
+
+    /// Returns how many windows are open, and the one that leaves first.
+    pub fn open_windows(&self) -> (Option<Window>, usize) {
+        let mut windows: Vec<Window> = self
+            .open_slots()
+            .map(|slot| self.store.entry(slot).window)
+            .collect();
+        windows.sort_unstable();
+        windows.dedup();
+        (windows.first().copied(), windows.len())
+    }
+
+    /// Adds the rows of all open windows as they are now to `panes`, in order, without closing them.
+    pub fn open_panes(&mut self, panes: &mut Panes) {
+        let mut slots: Vec<Slot> = self.open_slots().collect();
+        self.store.sort(&mut slots);
+        for slot in slots {
+            let entry = *self.store.entry(slot);
+            let firing = Firing {
+                window: entry.window,
+                timing: Timing::Early,
+                index: 0,
+                is_last: false,
+                is_retraction: false,
+            };
+            let (keys, values) = (&self.store.keys, self.store.values(slot));
+            panes.push(firing, |bytes| keys.push_bytes(entry.key, bytes), values);
+        }
+    }
+
+    /// Returns the slots of windows that have not left.
+    fn open_slots(&self) -> Box<dyn Iterator<Item = Slot> + '_> {
+        match &self.placement {
+            Placement::Grid(grid) => Box::new(
+                grid.open_windows()
+                    .flat_map(|(_, slots)| slots.iter().copied()),
+            ),
+            Placement::Sessions(sessions, _) => Box::new(sessions.slots()),
+            Placement::Sliding(sliding, _) => Box::new(sliding.windows_of_all()),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The open windows of a fixed grid (tumbling, hopping, calendar days, global), shared by all keys.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashTable;
+
+use super::aggregate::Slot;
+use super::key::KeyId;
+use super::store::Store;
+use super::window::{Span, Window, Windows};
+
+/// When the next of no windows is due; the loop over due windows ends by there being none.
+const NEVER: i64 = i64::MAX;
+
+/// Finds a key's slot in each window that contains a time.
+#[derive(Debug)]
+pub(super) struct Grid {
+    grace_ms: i64,
+    /// Whether windows have something to do when they close, and not only when they expire.
+    close: bool,
+    /// The windows of the last record, most often those of the next one.
+    near: Near,
+    /// The watermark at which the first of the windows has something to do.
+    due: i64,
+    by_end: BTreeMap<Window, usize>,
+    all: Vec<OpenWindow>,
+    free: Vec<usize>,
+}
+
+/// The windows that contain the times of a span.
+#[derive(Debug)]
+struct Near {
+    span: Span,
+    /// Below this watermark all of them are open.
+    first_close: i64,
+    windows: Vec<Candidate>,
+    found: Vec<Window>,
+}
+
+/// A window that a record lies in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub window: Window,
+    pub expires_at: i64,
+    /// Its place among the open ones, once a record has opened it.
+    index: Option<usize>,
+}
+
+/// One window that holds records. Created by its first record, dropped at its close and grace.
+#[derive(Debug, Default)]
+struct OpenWindow {
+    /// Whether what is to be done at its close was done.
+    closed: bool,
+    slots: Vec<Slot>,
+    by_key: ByKey,
+}
+
+/// The slots of one window by key: a table while the window holds few of the keys, then a vector.
+#[derive(Debug, Default)]
+struct ByKey {
+    few: HashTable<Slot>,
+    many: Vec<Slot>,
+}
+
+/// Stands in a vector of slots where a key has none.
+const NONE: Slot = Slot::MAX;
+
+/// What is due of a window: its slots in the order of their rows.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub slots: Vec<Slot>,
+    /// Whether its grace has passed: it is open no more.
+    pub expired: bool,
+}
+
+impl Grid {
+    pub fn new(grace_ms: i64, close: bool) -> Self {
+        Grid {
+            grace_ms,
+            close: close && grace_ms > 0,
+            near: Near {
+                span: Span {
+                    from: 0,
+                    to: 0,
+                    last_end: 0,
+                },
+                first_close: NEVER,
+                windows: Vec::new(),
+                found: Vec::new(),
+            },
+            due: NEVER,
+            by_end: BTreeMap::new(),
+            all: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Finds the windows that contain `at`, the one that closes last first; returns how many.
+    #[inline]
+    pub fn find(&mut self, at: i64, windows: &Windows) -> usize {
+        if at < self.near.span.from || at >= self.near.span.to {
+            self.find_span(at, windows);
+        }
+        self.near.windows.len()
+    }
+
+    fn find_span(&mut self, at: i64, windows: &Windows) {
+        let near = &mut self.near;
+        near.found.clear();
+        near.span = windows.span(at, &mut near.found);
+        let first = near
+            .found
+            .last()
+            .map_or(NEVER, |window| windows.closes_at(*window));
+        near.first_close = first;
+        near.windows.clear();
+        near.windows
+            .extend(near.found.iter().map(|&window| Candidate {
+                window,
+                expires_at: windows.closes_at(window).saturating_add(self.grace_ms),
+                index: self.by_end.get(&window).copied(),
+            }));
+    }
+
+    /// Returns whether all windows that were found are open at a watermark.
+    #[inline]
+    pub fn all_open(&self, watermark: i64) -> bool {
+        watermark < self.near.first_close
+    }
+
+    /// Returns the window that was found as number `nth`.
+    #[inline]
+    pub fn candidate(&self, nth: usize) -> &Candidate {
+        &self.near.windows[nth]
+    }
+
+    /// Returns the slot of a key in the window that was found as number `nth`.
+    #[inline]
+    pub fn slot(&mut self, nth: usize, key: KeyId, store: &mut Store, born_late: bool) -> Slot {
+        let index = match self.near.windows[nth].index {
+            Some(index) => index,
+            None => self.open(nth, born_late),
+        };
+        match self.all[index].by_key.get(key, store) {
+            Some(slot) => slot,
+            None => self.add(index, nth, key, store, born_late),
+        }
+    }
+
+    #[cold]
+    fn open(&mut self, nth: usize, born_late: bool) -> usize {
+        let window = self.near.windows[nth].window;
+        let index = self.open_window(window, born_late);
+        self.near.windows[nth].index = Some(index);
+        index
+    }
+
+    /// Opens a window that is not open; returns its place.
+    fn open_window(&mut self, window: Window, closed: bool) -> usize {
+        let index = self.free.pop().unwrap_or(self.all.len());
+        if index == self.all.len() {
+            self.all.push(OpenWindow::default());
+        }
+        self.all[index].closed = closed;
+        self.by_end.insert(window, index);
+        self.set_due();
+        index
+    }
+
+    #[cold]
+    fn add(
+        &mut self,
+        index: usize,
+        nth: usize,
+        key: KeyId,
+        store: &mut Store,
+        born_late: bool,
+    ) -> Slot {
+        let slot = store.take(key, self.near.windows[nth].window, born_late);
+        self.all[index].add(key, slot, store);
+        slot
+    }
+
+    /// Takes up a slot of an earlier run.
+    pub fn load(&mut self, slot: Slot, closed: bool, store: &Store) {
+        let entry = *store.entry(slot);
+        let index = match self.by_end.get(&entry.window) {
+            Some(&index) => index,
+            None => self.open_window(entry.window, closed),
+        };
+        self.all[index].add(entry.key, slot, store);
+    }
+
+    /// Returns whether a window that is open has done what is to be done at its close.
+    pub fn is_closed(&self, window: Window) -> bool {
+        let index = self.by_end.get(&window);
+        index.is_some_and(|&index| self.all[index].closed)
+    }
+
+    /// Returns the watermark at which some window has something to do.
+    #[inline]
+    pub fn due(&self) -> i64 {
+        self.due
+    }
+
+    /// Returns the first window that is due at a watermark, with its slots in the order of rows.
+    pub fn next_due(&mut self, watermark: i64, store: &mut Store) -> Option<Due> {
+        if self.due > watermark {
+            return None;
+        }
+        let due = |(&window, &index): (&Window, &usize)| {
+            let expired = watermark >= window.end.saturating_add(self.grace_ms);
+            let closes = self.close && watermark >= window.end && !self.all[index].closed;
+            (expired || closes).then_some((window, index, expired))
+        };
+        let (window, index, expired) = self.by_end.iter().find_map(due)?;
+        let open = &mut self.all[index];
+        open.closed = true;
+        let mut slots = match expired {
+            true => std::mem::take(&mut open.slots),
+            false => open.slots.clone(),
+        };
+        store.sort(&mut slots);
+        if expired {
+            open.by_key.clear();
+            self.by_end.remove(&window);
+            self.free.push(index);
+            self.near.span.to = self.near.span.from; // what was found may name it
+        }
+        self.set_due();
+        Some(Due { slots, expired })
+    }
+
+    /// Returns the room of slots that were due.
+    pub fn recycle(&mut self, mut slots: Vec<Slot>) {
+        slots.clear();
+        if let Some(&index) = self.free.last()
+            && self.all[index].slots.capacity() == 0
+        {
+            self.all[index].slots = slots;
+        }
+    }
+
+    /// Returns the open windows, the one that closes first first.
+    pub fn open_windows(&self) -> impl Iterator<Item = (Window, &[Slot])> {
+        let windows = self.by_end.iter();
+        windows.map(|(&window, &index)| (window, self.all[index].slots.as_slice()))
+    }
+
+    fn set_due(&mut self) {
+        let end = |window: Option<&Window>| window.map_or(NEVER, |window| window.end);
+        let expires = end(self.by_end.keys().next()).saturating_add(self.grace_ms);
+        self.due = match self.close {
+            false => expires,
+            true => {
+                let mut windows = self.by_end.iter();
+                let open = windows.find(|&(_, &index)| !self.all[index].closed);
+                expires.min(end(open.map(|(window, _)| window)))
+            }
+        };
+    }
+}
+
+impl OpenWindow {
+    fn add(&mut self, key: KeyId, slot: Slot, store: &Store) {
+        self.slots.push(slot);
+        self.by_key.add(key, slot, &self.slots, store);
+    }
+}
+
+impl ByKey {
+    #[inline]
+    fn get(&self, key: KeyId, store: &Store) -> Option<Slot> {
+        if !self.many.is_empty() {
+            let slot = self.many.get(key as usize).copied();
+            return slot.filter(|&slot| slot != NONE);
+        }
+        let same = |&slot: &Slot| store.entry(slot).key == key;
+        self.few.find(spread(key), same).copied()
+    }
+
+    /// Adds a slot, which is already the last of `all`.
+    fn add(&mut self, key: KeyId, slot: Slot, all: &[Slot], store: &Store) {
+        /// A vector takes as much room as a table from one key in so many on.
+        const SHARE: usize = 8;
+        /// Below so many slots a table is as quick.
+        const FEW: usize = 64;
+        if self.many.is_empty() && all.len() >= FEW && all.len() * SHARE >= store.keys.len() {
+            self.few.clear();
+            self.many.resize(store.keys.len(), NONE);
+            all.iter()
+                .for_each(|&slot| self.put(store.entry(slot).key, slot));
+        } else if !self.many.is_empty() {
+            self.put(key, slot);
+        } else {
+            let owner = |&slot: &Slot| spread(store.entry(slot).key);
+            self.few.insert_unique(spread(key), slot, owner);
+        }
+    }
+
+    fn put(&mut self, key: KeyId, slot: Slot) {
+        let place = key as usize;
+        if place >= self.many.len() {
+            self.many.resize(place + 1, NONE);
+        }
+        self.many[place] = slot;
+    }
+
+    fn clear(&mut self) {
+        self.few.clear();
+        self.many.clear();
+    }
+}
+
+/// Spreads the bits of a key's number for a hash table (Fibonacci hashing).
+#[inline]
+fn spread(key: KeyId) -> u64 {
+    u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}

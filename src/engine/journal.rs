@@ -1,0 +1,129 @@
+//! What the engine did, told as it happens to whoever listens.
+//!
+//! From these events alone every pane and the account can be computed again. Without a listener
+//! nothing of this is made. Times are ms since 1970, UTC; keys are the bytes of [`super::key`].
+
+use crate::column::Value;
+use crate::engine::pane::Firing;
+use crate::engine::window::Window;
+
+/// One thing that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'e> {
+    /// A record was read.
+    Read {
+        /// Its number among all that were read, from 0; later events name it.
+        record: u64,
+        /// Its partition.
+        partition: usize,
+        /// Its offset, or its line.
+        place: u64,
+        /// Its event time.
+        at: i64,
+        /// When it came, in processing time, where that is known.
+        arrival: Option<i64>,
+        /// Its grouping values.
+        key: &'e [u8],
+        /// The arguments of the aggregates; null for `count(*)`.
+        arguments: &'e [Value],
+    },
+    /// A watermark moved.
+    Watermark {
+        /// The partition's, where one of a partition did.
+        partition: Option<(usize, i64)>,
+        /// The combined one.
+        combined: i64,
+    },
+    /// A partition fell silent, or spoke again.
+    Idle {
+        /// The partition.
+        partition: usize,
+        /// Whether it holds the watermark back no more.
+        idle: bool,
+    },
+    /// Processing time came to a moment at which panes may leave.
+    Tick {
+        /// The moment.
+        at: i64,
+    },
+    /// `--where` did not select a record.
+    Filtered {
+        /// The record.
+        record: u64,
+    },
+    /// A record went into a window.
+    Assigned {
+        /// The record.
+        record: u64,
+        /// The window; of a session what it is with the record.
+        window: Window,
+        /// Whether the window had closed.
+        late: bool,
+        /// The sessions of the key that are part of it from now on.
+        joins: &'e [Window],
+    },
+    /// A sliding window was made that holds what the key's records at some moments brought.
+    Made {
+        /// The window.
+        window: Window,
+        /// Its key.
+        key: &'e [u8],
+        /// The moments, in their order.
+        moments: &'e [i64],
+    },
+    /// A record came after a window's grace.
+    Expired {
+        /// The record.
+        record: u64,
+        /// The window.
+        window: Window,
+        /// How far the watermark is past the window's close.
+        by_ms: i64,
+    },
+    /// A pane was fired.
+    Pane {
+        /// Which pane it is.
+        firing: Firing,
+        /// Its key.
+        key: &'e [u8],
+        /// Why it was fired.
+        why: Why,
+        /// Its values.
+        values: &'e [Value],
+    },
+    /// A record did not fit its format or its columns.
+    Malformed,
+    /// The input ended.
+    End,
+}
+
+/// Why a pane was fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The watermark closed its window.
+    Close,
+    /// Its window's grace has passed.
+    Grace,
+    /// So many records came since the last pane.
+    Count,
+    /// Processing time has come to a multiple of the period.
+    Every,
+}
+
+impl Why {
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Why::Close => "close",
+            Why::Grace => "grace",
+            Why::Count => "count",
+            Why::Every => "every",
+        }
+    }
+}
+
+/// Somebody who wants to know what happens.
+pub trait Journal: std::fmt::Debug + Send {
+    /// Takes note of an event.
+    fn note(&mut self, event: Event<'_>);
+}

@@ -1,0 +1,202 @@
+//! The states of window × key, and the records that are not yet added to them.
+//!
+//! Each window and key has a slot, a small number that its states are found by. Comes in: rows
+//! with their slots. Goes out: values, and the slots in the order of their results.
+
+use std::cmp::Ordering;
+
+use super::aggregate::{Accumulator, Arguments, Slot};
+use super::key::{self, KeyId, Keys};
+use super::save::{self, Corrupt};
+use super::window::Window;
+use crate::column::Value;
+
+/// States by slot.
+#[derive(Debug)]
+pub(super) struct Store {
+    /// The keys that have a slot.
+    pub keys: Keys,
+    entries: Vec<Entry>,
+    free: Vec<Slot>,
+    aggregates: Vec<Box<dyn Accumulator>>,
+    /// Records that have a slot and are not yet added to its states.
+    pending: Pending,
+    /// The bytes of keys while slots are put in order.
+    bytes: Vec<u8>,
+}
+
+/// What a slot is for. Created by its first record, meaningless once the slot is free.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub key: KeyId,
+    pub window: Window,
+    /// Whether its window had closed before its first record came.
+    pub born_late: bool,
+    /// Counts the uses of the slot, so that a note about an earlier one is known as old.
+    pub stamp: u32,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    slots: Vec<Slot>,
+    rows: Vec<u32>,
+}
+
+impl Store {
+    pub fn new(aggregates: Vec<Box<dyn Accumulator>>) -> Self {
+        Store {
+            keys: Keys::default(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            aggregates,
+            pending: Pending::default(),
+            bytes: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub fn entry(&self, slot: Slot) -> &Entry {
+        &self.entries[slot as usize]
+    }
+
+    /// Says that a slot's window has become another, as a session's does.
+    pub fn set_window(&mut self, slot: Slot, window: Window) {
+        self.entries[slot as usize].window = window;
+    }
+
+    /// Returns how many slots are in use.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Returns an empty slot for a key in a window; the key is held until it is dropped.
+    pub fn take(&mut self, key: KeyId, window: Window, born_late: bool) -> Slot {
+        let slot = self.free.pop().unwrap_or(self.entries.len() as Slot);
+        let entry = Entry {
+            key,
+            window,
+            born_late,
+            stamp: 0,
+        };
+        match self.entries.get_mut(slot as usize) {
+            Some(known) => {
+                let stamp = known.stamp;
+                *known = Entry { stamp, ..entry };
+            }
+            None => self.entries.push(entry),
+        }
+        self.empty(slot);
+        self.keys.hold(key);
+        slot
+    }
+
+    /// Makes a slot's states empty.
+    pub fn empty(&mut self, slot: Slot) {
+        self.aggregates
+            .iter_mut()
+            .for_each(|aggregate| aggregate.reset(slot));
+    }
+
+    /// Lets go of a slot.
+    pub fn drop(&mut self, slot: Slot) {
+        let entry = &mut self.entries[slot as usize];
+        entry.stamp = entry.stamp.wrapping_add(1);
+        self.keys.release(entry.key);
+        self.free.push(slot);
+    }
+
+    /// Leaves a row to be added to a slot.
+    #[inline]
+    pub fn push(&mut self, slot: Slot, row: usize) {
+        self.pending.slots.push(slot);
+        self.pending.rows.push(row as u32);
+    }
+
+    /// Adds the rows that were left, `arguments` of each aggregate being those of the batch.
+    pub fn flush<'b, 'a: 'b>(&mut self, arguments: impl Iterator<Item = Arguments<'b, 'a>>) {
+        if self.pending.slots.is_empty() {
+            return;
+        }
+        let Pending { slots, rows } = &mut self.pending;
+        for (aggregate, arguments) in self.aggregates.iter_mut().zip(arguments) {
+            aggregate.add(slots, rows, &arguments);
+        }
+        slots.clear();
+        rows.clear();
+    }
+
+    /// Adds what the slot `from` holds to the slot `into`.
+    pub fn merge(&mut self, into: Slot, from: Slot) {
+        self.aggregates
+            .iter_mut()
+            .for_each(|aggregate| aggregate.merge(into, from));
+    }
+
+    /// Returns the values of a slot.
+    pub fn values(&self, slot: Slot) -> impl Iterator<Item = Value> {
+        self.aggregates
+            .iter()
+            .map(move |aggregate| aggregate.result(slot))
+    }
+
+    /// Puts slots in the order of their rows: by window end, start, key.
+    pub fn sort(&mut self, slots: &mut [Slot]) {
+        let mut ordered: Vec<(Window, u128, Slot)> = Vec::with_capacity(slots.len());
+        let mut bytes = std::mem::take(&mut self.bytes);
+        for &slot in slots.iter() {
+            bytes.clear();
+            let Entry { key, window, .. } = *self.entry(slot);
+            self.keys.push_bytes(key, &mut bytes);
+            ordered.push((window, key::prefix(&bytes), slot));
+        }
+        self.bytes = bytes; // keeps its room
+        let rest = |left: Slot, right: Slot| -> Ordering {
+            let bytes = |slot: Slot| {
+                let mut bytes = Vec::new();
+                self.keys.push_bytes(self.entry(slot).key, &mut bytes);
+                bytes
+            };
+            key::compare(&bytes(left), &bytes(right))
+        };
+        ordered.sort_unstable_by(|left, right| {
+            (left.0.cmp(&right.0))
+                .then(left.1.cmp(&right.1))
+                .then_with(|| rest(left.2, right.2))
+        });
+        for (place, (_, _, slot)) in slots.iter_mut().zip(ordered) {
+            *place = slot;
+        }
+    }
+
+    /// Takes the states of some slots out, in their order, one entry an aggregate.
+    pub fn split_off(&mut self, slots: &[Slot]) -> Vec<Box<dyn Accumulator>> {
+        let aggregates = self.aggregates.iter_mut();
+        aggregates
+            .map(|aggregate| aggregate.split_off(slots))
+            .collect()
+    }
+
+    /// Appends a slot's key and states to `bytes`.
+    pub fn save(&self, slot: Slot, bytes: &mut Vec<u8>) {
+        let mut key = Vec::new();
+        self.keys.push_bytes(self.entry(slot).key, &mut key);
+        save::put(
+            bytes,
+            &(key, self.entry(slot).window, self.entry(slot).born_late),
+        );
+        for aggregate in &self.aggregates {
+            aggregate.save(slot, bytes);
+        }
+    }
+
+    /// Returns a new slot with the key and states that were saved.
+    pub fn load(&mut self, bytes: &mut &[u8]) -> Result<Slot, Corrupt> {
+        let (key, window, born_late): (Vec<u8>, Window, bool) = save::take(bytes)?;
+        let key = self.keys.intern(&key);
+        let slot = self.take(key, window, born_late);
+        for aggregate in &mut self.aggregates {
+            aggregate.load(slot, bytes)?;
+        }
+        Ok(slot)
+    }
+}

@@ -1,0 +1,252 @@
+//! Records that are set aside with the reason: late, expired, malformed.
+//!
+//! To a file or stdout go lines with what became of the record, why, its window, the watermark
+//! then, how late it was, where it stood, and the record itself. To a topic goes the record as it
+//! came, the rest as headers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::column::ValueRef;
+use crate::engine::operator::Late;
+use crate::engine::watermark::{BEGINNING, END};
+use crate::error::Result;
+use crate::format::{Malformed, Origin};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::outlet::Outlet;
+use crate::sink::text::{Notation, push_csv, push_json};
+use crate::source::Header;
+use crate::term::units::format_duration;
+
+/// The columns, or the names of the headers, without the record itself.
+const NAMES: [&str; 7] = [
+    "outcome",
+    "reason",
+    "window_start",
+    "window_end",
+    "watermark",
+    "late_by_ms",
+    "place",
+];
+/// How many partitions a topic gets that is not there yet.
+const PARTITIONS: i32 = 1;
+
+/// Where records that are set aside go.
+pub enum Aside {
+    /// Lines.
+    Text {
+        /// The file, or stdout.
+        output: Outlet,
+        /// CSV with a header, or JSON lines.
+        notation: Notation,
+        /// Whether the header was written.
+        begun: bool,
+    },
+    /// Records of a topic.
+    Topic(Box<AsideTopic>),
+}
+
+/// A topic that records are set aside in.
+pub struct AsideTopic {
+    producer: Producer,
+    topic: TopicId,
+    partitions: i32,
+    next: i32,
+}
+
+/// A record that is set aside, with its [`NAMES`].
+struct Case<'c> {
+    facts: [ValueRef<'c>; 7],
+    bytes: &'c [u8],
+}
+
+impl Aside {
+    /// Returns an output of lines.
+    pub fn text(output: Outlet, notation: Notation) -> Self {
+        let begun = false;
+        Aside::Text {
+            output,
+            notation,
+            begun,
+        }
+    }
+
+    /// Opens a topic, which is created with endless retention where it does not exist.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the topic may not be created.
+    pub fn topic(settings: &Settings, name: &str) -> Result<Self> {
+        let admin = Admin::new(settings)?;
+        let topic = match admin.find_topic(name)? {
+            Some(topic) => topic,
+            None => admin.create_data_topic(name, PARTITIONS)?,
+        };
+        let mut producer = Producer::new(settings, &Options::default())?;
+        Ok(Aside::Topic(Box::new(AsideTopic {
+            topic: producer.topic(name)?,
+            producer,
+            partitions: topic.partitions.len() as i32,
+            next: 0,
+        })))
+    }
+
+    /// Sets a late record aside.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn write_late(&mut self, late: &Late, (place, bytes): Origin<'_>) -> Result<()> {
+        let reason = match late.watermark {
+            END => "the input had ended".to_owned(),
+            _ => format!(
+                "the watermark was {} past the window's close",
+                format_duration(late.by_ms)
+            ),
+        };
+        let place = place.to_string();
+        self.write(&Case {
+            facts: [
+                ValueRef::Text(if late.expired { "expired" } else { "late" }),
+                ValueRef::Text(&reason),
+                time(late.window.start),
+                time(late.window.end),
+                time(late.watermark),
+                ValueRef::Integer(late.by_ms.into()),
+                ValueRef::Text(&place),
+            ],
+            bytes,
+        })
+    }
+
+    /// Sets a malformed record aside.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn write_malformed(&mut self, malformed: &Malformed<'_>, watermark: i64) -> Result<()> {
+        let place = malformed.place.to_string();
+        self.write(&Case {
+            facts: [
+                ValueRef::Text("malformed"),
+                ValueRef::Text(&malformed.reason),
+                ValueRef::Null,
+                ValueRef::Null,
+                time(watermark),
+                ValueRef::Null,
+                ValueRef::Text(&place),
+            ],
+            bytes: malformed.bytes,
+        })
+    }
+
+    /// Sees to it that what was set aside can be read by others.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn flush(&mut self) -> Result<()> {
+        match self {
+            Aside::Text {
+                output,
+                notation,
+                begun,
+            } => write_header(output, *notation, begun),
+            Aside::Topic(topic) => topic.producer.flush(|_| {}),
+        }
+    }
+
+    fn write(&mut self, case: &Case<'_>) -> Result<()> {
+        match self {
+            Aside::Text {
+                output,
+                notation,
+                begun,
+            } => {
+                write_header(output, *notation, begun)?;
+                output.write(&case.line(*notation))
+            }
+            Aside::Topic(topic) => topic.send(case),
+        }
+    }
+}
+
+fn write_header(output: &mut Outlet, notation: Notation, begun: &mut bool) -> Result<()> {
+    if *begun || notation == Notation::Json {
+        return Ok(());
+    }
+    *begun = true;
+    output.write(format!("{},record\n", NAMES.join(",")).as_bytes())
+}
+
+fn time(at: i64) -> ValueRef<'static> {
+    match at {
+        BEGINNING | END => ValueRef::Null,
+        at => ValueRef::Integer(at.into()),
+    }
+}
+
+impl Case<'_> {
+    /// Returns the line; bytes that are not UTF-8 are written with `�`.
+    fn line(&self, notation: Notation) -> Vec<u8> {
+        let record = String::from_utf8_lossy(self.bytes);
+        let names = NAMES.into_iter().chain(["record"]);
+        let facts = self.facts.iter().copied();
+        let values = facts.chain([ValueRef::Text(&record)]);
+        let mut line = Vec::new();
+        for (nth, (name, value)) in names.zip(values).enumerate() {
+            match notation {
+                Notation::Csv => {
+                    line.extend_from_slice(if nth > 0 { b"," } else { b"" });
+                    push_csv(&mut line, value);
+                }
+                Notation::Json => {
+                    line.push(if nth > 0 { b',' } else { b'{' });
+                    push_json(&mut line, ValueRef::Text(name));
+                    line.push(b':');
+                    push_json(&mut line, value);
+                }
+            }
+        }
+        line.extend_from_slice(match notation {
+            Notation::Csv => b"\n",
+            Notation::Json => b"}\n",
+        });
+        line
+    }
+}
+
+impl AsideTopic {
+    fn send(&mut self, case: &Case<'_>) -> Result<()> {
+        let texts: Vec<Option<String>> = case.facts.iter().map(|fact| text(*fact)).collect();
+        let headers: Vec<Header<'_>> = NAMES
+            .iter()
+            .zip(&texts)
+            .map(|(name, text)| Header {
+                name: name.as_bytes(),
+                value: text.as_ref().map(String::as_bytes),
+            })
+            .collect();
+        let block = Arc::new(Block::from(case.bytes.to_vec()));
+        let record = Record {
+            partition: self.next,
+            timestamp: None,
+            key: None,
+            value: Some(0..case.bytes.len()),
+            headers: &headers,
+        };
+        self.next = (self.next + 1) % self.partitions;
+        self.producer.send(self.topic, &block, &record)?;
+        self.producer.serve(Duration::ZERO)
+    }
+}
+
+fn text(fact: ValueRef<'_>) -> Option<String> {
+    match fact {
+        ValueRef::Null => None,
+        ValueRef::Text(text) => Some(text.to_owned()),
+        other => {
+            let mut text = Vec::new();
+            push_csv(&mut text, other);
+            Some(String::from_utf8_lossy(&text).into_owned())
+        }
+    }
+}
