@@ -48,8 +48,17 @@ pub enum State {
     },
     /// It was made, and its program has never run.
     NeverRan,
+    /// A start or a stop was cut off half-way; a stop brings it to an end.
+    HalfWay,
     /// It is half removed, or in a state that the engine cannot say.
     Broken,
+}
+
+impl State {
+    /// Returns whether something of it runs that the engine's `stop` would end.
+    pub fn can_be_stopped(self) -> bool {
+        matches!(self, State::Running | State::Paused | State::HalfWay)
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,6 +86,9 @@ struct InspectedState {
     exit_code: i64,
     #[serde(rename = "OOMKilled", default)]
     oom_killed: bool,
+    /// In the year 1 where it never was.
+    #[serde(default)]
+    started_at: String,
 }
 
 #[derive(Deserialize)]
@@ -118,14 +130,17 @@ fn container(from: Inspected) -> Option<Container> {
         .flatten()
         .flatten()
         .find_map(|binding| binding.host_port.parse().ok());
+    let never_ran = from.state.started_at.is_empty() || from.state.started_at.starts_with("0001-");
     let state = match from.state.status.as_str() {
         "running" | "restarting" => State::Running,
         "paused" => State::Paused,
-        "exited" | "stopped" => State::Ended {
+        "initialized" | "stopping" => State::HalfWay,
+        "created" | "configured" if never_ran => State::NeverRan,
+        // Podman calls one that ran when the machine went down `created` again.
+        "exited" | "stopped" | "created" | "configured" => State::Ended {
             exit_status: from.state.exit_code,
             out_of_memory: from.state.oom_killed,
         },
-        "created" | "configured" | "initialized" => State::NeverRan,
         _ => State::Broken,
     };
     Some(Container {
@@ -172,6 +187,22 @@ mod tests {
             out_of_memory: true,
         };
         assert_eq!(kafka.state, killed);
+    }
+
+    #[test]
+    fn only_one_that_was_never_started_never_ran() {
+        let state = |status: &str, started_at: &str| {
+            let json = PODMAN.replace(
+                "\"exited\"",
+                &format!("\"{status}\", \"StartedAt\": \"{started_at}\""),
+            );
+            parse_inspected(&json).expect("podman's JSON")[0].state
+        };
+        let (never, once) = ("0001-01-01T00:00:00Z", "2026-11-21T05:48:15.402159993Z");
+        assert_eq!(state("created", never), State::NeverRan);
+        assert!(matches!(state("created", once), State::Ended { .. }));
+        assert_eq!(state("initialized", once), State::HalfWay);
+        assert_eq!(state("stopping", once), State::HalfWay);
     }
 
     #[test]

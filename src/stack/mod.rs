@@ -100,7 +100,7 @@ impl Stack {
         let running: Vec<&Container> = containers
             .iter()
             .rev() // Kafka last
-            .filter(|container| matches!(container.state, State::Running | State::Paused))
+            .filter(|container| container.state.can_be_stopped())
             .collect();
         if !running.is_empty() {
             let step = Step::begin(self.report(), "stopping");
@@ -244,6 +244,16 @@ impl Stack {
 
     fn remove(&self, containers: &[Container]) -> Result<()> {
         let ids = containers.iter().map(|container| container.id.as_str());
+        // There is nothing to be ended in order, for which podman would wait ten seconds; and one
+        // removed half-way through a stop leaves its port taken.
+        let running = containers
+            .iter()
+            .filter(|container| container.state.can_be_stopped());
+        let running: Vec<&str> = running.map(|container| container.id.as_str()).collect();
+        if !running.is_empty() {
+            let kill = self.engine.call(["kill"]).args(running);
+            self.runner.run(&kill, |_| ())?; // where it cannot, there is nothing to end
+        }
         self.engine
             .run(
                 &self.runner,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Remedy, Result};
+use crate::stack::command::Call;
 use crate::stack::compose::{self, Compose};
 use crate::stack::container::{Container, State};
 use crate::stack::service::{BrokerImage, Service};
@@ -55,6 +56,8 @@ enum Need {
     Unpause(Container),
     /// Its container started.
     Start(Container),
+    /// Its container, half started or half stopped, stopped and started.
+    Restart(Container),
     /// A container.
     Create,
     /// Its container removed and made anew; no data is lost.
@@ -162,7 +165,7 @@ impl Stack {
         for service in &wanted.services {
             let need = need(*service, find(containers, *service), ports::is_free)?;
             let port = match &need {
-                Need::Nothing | Need::Unpause(_) | Need::Start(_) => {
+                Need::Nothing | Need::Unpause(_) | Need::Start(_) | Need::Restart(_) => {
                     find(containers, *service).and_then(|container| container.port)
                 }
                 Need::Create | Need::Recreate(_) => None,
@@ -185,7 +188,7 @@ impl Stack {
         };
         let image =
             Compose::new(self.engine, &self.project, &self.folder, broker).image(Service::Kafka);
-        if image == kafka.image || kafka.state == State::NeverRan {
+        if image == kafka.image {
             return Ok(());
         }
         Err(Error::refused(format!(
@@ -285,21 +288,23 @@ impl Stack {
     }
 
     /// Returns the calls that a stage needs, in order.
-    fn calls(&self, plan: &Plan, stage: &[(Service, Need)]) -> Vec<crate::stack::command::Call> {
-        let mut calls: Vec<_> = stage
-            .iter()
-            .filter_map(|(_, need)| match need {
-                Need::Nothing | Need::Create => None,
-                Need::Unpause(container) => Some(self.engine.call(["unpause", &container.name])),
-                Need::Start(container) => Some(self.engine.call(["start", &container.name])),
-                Need::Recreate(container) => {
-                    Some(
-                        self.engine
-                            .call(["rm", "--force", "--volumes", &container.name]),
-                    )
+    fn calls(&self, plan: &Plan, stage: &[(Service, Need)]) -> Vec<Call> {
+        let on =
+            |words: &[&str], container: &Container| self.engine.call(words).args([&container.name]);
+        let mut calls = Vec::new();
+        for (_, need) in stage {
+            match need {
+                Need::Nothing | Need::Create => {}
+                Need::Unpause(container) => calls.push(on(&["unpause"], container)),
+                Need::Start(container) => calls.push(on(&["start"], container)),
+                Need::Restart(container) => {
+                    calls.extend([on(&["stop"], container), on(&["start"], container)]);
                 }
-            })
-            .collect();
+                Need::Recreate(container) => {
+                    calls.push(on(&["rm", "--force", "--volumes"], container));
+                }
+            }
+        }
         let created = created(stage);
         if !created.is_empty() {
             calls.push(plan.compose.up(&created));
@@ -388,7 +393,7 @@ impl Stack {
             self.remove(&made)?;
         }
         let started = now.iter().filter(|container| {
-            container.state == State::Running
+            matches!(container.state, State::Running | State::HalfWay)
                 && known(container).is_some_and(|old| old.state != State::Running)
         });
         let started: Vec<&str> = started.map(|container| container.id.as_str()).collect();
@@ -433,8 +438,9 @@ fn need(
     Ok(match container.state {
         State::Running => Need::Nothing,
         State::Paused => Need::Unpause(container),
+        State::HalfWay => Need::Restart(container), // its port is held by itself
+        State::NeverRan | State::Ended { .. } if port_is_free => Need::Start(container),
         State::NeverRan => Need::Recreate(container),
-        State::Ended { .. } if port_is_free => Need::Start(container),
         State::Ended { .. } | State::Broken if !service.keeps_data() => Need::Recreate(container),
         State::Ended { .. } => {
             let port = container.port.unwrap_or(service.default_port());
@@ -529,7 +535,15 @@ mod tests {
             Ok(Need::Start(_))
         ));
         assert!(matches!(
+            need_of(Service::Kafka, State::HalfWay, false),
+            Ok(Need::Restart(_))
+        ));
+        assert!(matches!(
             need_of(Service::Kafka, State::NeverRan, true),
+            Ok(Need::Start(_))
+        ));
+        assert!(matches!(
+            need_of(Service::Kafka, State::NeverRan, false),
             Ok(Need::Recreate(_))
         ));
     }

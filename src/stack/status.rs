@@ -7,6 +7,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::stack::container::{Container, State};
 use crate::stack::service::Service;
+use crate::stack::state::StackState;
 use crate::stack::{Stack, probe};
 
 /// The stack at one moment.
@@ -53,9 +54,10 @@ impl Stack {
     /// `refused` when the engine does not answer, `stopped` after a signal.
     pub fn status(&self) -> Result<Status> {
         let containers = self.engine.containers(&self.runner, &self.project, true)?;
+        let was_stopped = StackState::load(&self.folder).is_some_and(|state| !state.running);
         let services = containers
             .iter()
-            .map(|container| self.service_status(container))
+            .map(|container| self.service_status(container, was_stopped))
             .collect::<Result<Vec<_>>>()?;
         let kafka_is_ready = services
             .iter()
@@ -70,7 +72,7 @@ impl Stack {
         Ok(Status { services, topics })
     }
 
-    fn service_status(&self, container: &Container) -> Result<ServiceStatus> {
+    fn service_status(&self, container: &Container, was_stopped: bool) -> Result<ServiceStatus> {
         let service = container.service;
         let state = match (container.state, container.port) {
             (State::Running, Some(port)) => match probe::ask(service, port, &self.runner)? {
@@ -94,8 +96,16 @@ impl Stack {
                 },
                 _,
             ) => "stopped".to_owned(),
+            // One that takes longer than ten seconds to stop is killed.
+            (
+                State::Ended {
+                    exit_status: 137, ..
+                },
+                _,
+            ) if was_stopped => "stopped".to_owned(),
             (State::Ended { exit_status, .. }, _) => format!("ended: exit status {exit_status}"),
             (State::NeverRan, _) => "never ran".to_owned(),
+            (State::HalfWay, _) => "half started or stopped".to_owned(),
             (State::Broken, _) => "half removed".to_owned(),
         };
         Ok(ServiceStatus {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::stack::{Machine, compose_tools, skipped};
@@ -343,6 +343,42 @@ fn the_whole_stack_comes_up_and_is_repaired_piece_by_piece() {
 }
 
 #[test]
+fn an_interrupted_start_or_stop_of_a_stack_with_data_keeps_it() {
+    let Some(stack) = Podman::new("kept") else {
+        return;
+    };
+    stack.k("start --only kafka").assert_status(0);
+    stack.k("topic create kept").assert_status(0);
+    stack.k("stop").assert_status(0);
+    let container = stack.containers();
+
+    // At whatever moment of the start the signal comes.
+    for wait_ms in [100, 300, 600] {
+        let child = stack.machine.spawn("start --only kafka");
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        interrupt(&child, "INT");
+        let run = Run::of(child.wait_with_output().expect("it ends"));
+        run.assert_status(130);
+        assert_eq!(stack.containers(), container, "{}", run.stderr());
+    }
+    // A stop cut off leaves a container that neither runs nor has ended.
+    podman(&["start", &container[0]]).expect("started");
+    let child = stack.machine.spawn("stop");
+    while podman(&["inspect", "--format", "{{.State.Status}}", &container[0]]).as_deref()
+        == Some("running\n")
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    interrupt(&child, "INT");
+    child.wait_with_output().expect("it ends");
+
+    stack.k("start --only kafka").assert_status(0);
+    assert_eq!(stack.containers(), container);
+    let topics = stack.k("topic list");
+    assert!(topics.stdout().contains("kept"), "{}", topics.stdout());
+}
+
+#[test]
 fn a_start_that_is_interrupted_leaves_nothing_behind() {
     let Some(stack) = Podman::new("interrupted") else {
         return;
@@ -367,14 +403,7 @@ fn a_start_that_is_interrupted_leaves_nothing_behind() {
             assert!(Instant::now() < deadline, "no compose file in a minute");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let id = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &id])
-                .status()
-                .expect("kill runs")
-                .success()
-        );
+        interrupt(&child, signal);
         let run = Run::of(child.wait_with_output().expect("it ends"));
         run.assert_status(status);
         assert_eq!(
@@ -384,6 +413,13 @@ fn a_start_that_is_interrupted_leaves_nothing_behind() {
             run.stderr()
         );
     }
+}
+
+fn interrupt(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    let mut kill = Command::new("kill");
+    let status = kill.args(["-s", signal, &id]).status();
+    assert!(status.expect("kill runs").success());
 }
 
 fn free_port() -> u16 {
