@@ -142,13 +142,10 @@ impl Consumption<'_> {
         let Err(ended) = self.read() else {
             return self.commit();
         };
-        if matches!(ended.remedy(), Remedy::Stopped(_) | Remedy::ClosedPipe)
-            && let Err(error) = self.commit()
-        {
-            let warning = format!("{error}; the group will read its last records again");
-            self.context.report.warning(warning);
+        match ended.remedy() {
+            Remedy::Stopped(_) | Remedy::ClosedPipe => self.commit().and(Err(ended)),
+            _ => Err(ended),
         }
-        Err(ended)
     }
 
     fn read(&mut self) -> Result<()> {

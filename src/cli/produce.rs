@@ -134,6 +134,11 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let settings = options.broker.settings(context)?;
+    if settings.property("transactional.id").is_some() {
+        return Err(Error::usage(
+            "property `transactional.id`: `k produce` writes without transactions",
+        ));
+    }
     let sources = sources(options)?;
     let mapping = Mapping {
         key: options.key.clone(),
@@ -455,15 +460,15 @@ impl Run<'_> {
     fn summarize(&self, feeds: &[(Feed, Option<Arc<str>>)], took: Duration) {
         let report = &self.context.report;
         let verb = match self.options.acks {
-            Acks::Zero => "sent, not acknowledged",
+            Acks::Zero => "sent, none acknowledged",
             _ => "acknowledged",
         };
         for target in &self.targets {
             report.status(format!(
-                "topic `{}`: {} in {}, {verb}",
+                "topic `{}` ({}): {} {verb}",
                 target.name,
-                units::format_plural(target.records, "record"),
                 units::format_plural(target.partitions as u64, "partition"),
+                units::format_plural(target.records, "record"),
             ));
         }
         let sent = self.producer.sent();

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::native::Requests;
 pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
-use super::{Context, Failure, Health, PATIENCE, Settings, aside, not_created};
+use super::{Context, Failure, Health, PATIENCE, Settings, aside, not_created, words_of};
 use crate::error::{Error, Result};
 
 /// The value that stands for "keep for ever" and for "any time ahead".
@@ -159,7 +159,7 @@ impl Admin {
             }
             Some(code) => {
                 let what = format!("use topic `{name}`");
-                Err(Failure::Refused(code, code.to_string()).told(what))
+                Err(Failure::Refused(code, words_of(code)).told(what))
             }
         }
     }

@@ -6,20 +6,24 @@
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Context, Failure, Health, Outage, PATIENCE, Settings, aside, not_created, words_of};
 use crate::error::{Error, Result};
 use crate::source::{Committed, Header, Message};
 
-/// How long a commit may take once a person has stopped the run.
-const LAST_COMMIT: Duration = Duration::from_millis(500);
+/// How often a topic that brings nothing is looked up: librdkafka tells nobody who reads in batches
+/// that it was deleted.
+const LOOK_UP: Duration = Duration::from_secs(3);
+/// How long a commit may take once a person has stopped the run or no broker can be reached.
+const HURRY: Duration = Duration::from_millis(500);
 
 /// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
 /// every partition is assigned here.
@@ -32,6 +36,11 @@ pub struct Fetcher {
     consumer: Arc<BaseConsumer<Context>>,
     health: Arc<Health>,
     outage: Outage,
+    looked_up: Instant,
+    /// Whether the topic is gone, once the broker has answered.
+    lookup: Option<mpsc::Receiver<bool>>,
+    /// Whether a person knows that the last commit came to nothing.
+    told_uncommitted: bool,
 }
 
 impl Fetcher {
@@ -62,6 +71,9 @@ impl Fetcher {
             queues: Vec::new(),
             health,
             outage: Outage::default(),
+            looked_up: Instant::now(),
+            lookup: None,
+            told_uncommitted: false,
         })
     }
 
@@ -101,11 +113,26 @@ impl Fetcher {
     }
 
     /// Commits the next offset to read, and a note, for some partitions. After a signal, too,
-    /// but then it waits no longer than half a second.
+    /// but then it waits no longer than half a second, and a failure is only warned of.
     ///
     /// # Errors
-    /// `retry` when no broker answers, `refused` when members of the group are at work.
-    pub fn commit(&self, positions: &[(i32, Committed)]) -> Result<()> {
+    /// `retry` when no broker answers, `refused` when members of the group are at work, `stopped`
+    /// instead of either after a signal.
+    pub fn commit(&mut self, positions: &[(i32, Committed)]) -> Result<()> {
+        let Err(error) = self.try_commit(positions) else {
+            return Ok(());
+        };
+        let stopped = self.settings.interrupt.check();
+        if stopped.is_err() && !self.told_uncommitted {
+            self.told_uncommitted = true;
+            self.settings.report.warning(format!(
+                "{error}; the group will read its last records again"
+            ));
+        }
+        stopped.and(Err(error))
+    }
+
+    fn try_commit(&self, positions: &[(i32, Committed)]) -> Result<()> {
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for (partition, committed) in positions {
             let mut element = list.add_partition(&self.topic, *partition);
@@ -114,16 +141,17 @@ impl Fetcher {
             set.map_err(|error| self.told(&error, "commit"))?;
         }
         let consumer = self.consumer.clone();
-        let (began, mut stopped) = (Instant::now(), None);
+        let (began, mut hurried) = (Instant::now(), None);
         let committed = aside(
             move || consumer.commit(&list, CommitMode::Sync),
             || {
-                let patience = match self.settings.interrupt.is_set() {
-                    true => stopped.get_or_insert_with(Instant::now).elapsed() < LAST_COMMIT,
+                self.serve()?;
+                let is_patient = match self.settings.interrupt.is_set() || self.health.all_down() {
+                    true => hurried.get_or_insert_with(Instant::now).elapsed() < HURRY,
                     false => began.elapsed() < PATIENCE,
                 };
                 let unreachable = || self.settings.unreachable(&self.health);
-                patience.then_some(()).ok_or_else(unreachable)
+                is_patient.then_some(()).ok_or_else(unreachable)
             },
         )?;
         committed.map_err(|error| self.told(&error, "commit the group's offsets"))
@@ -144,7 +172,14 @@ impl Fetcher {
                 .map_err(|error| self.told(&error, "assign"))?;
         }
         let assigned = self.consumer.assign(&list);
-        assigned.map_err(|error| self.told(&error, "assign partitions"))
+        assigned.map_err(|error| self.told(&error, "assign partitions"))?;
+        let offsets: Vec<String> = starts.iter().map(|(_, start)| start.to_string()).collect();
+        self.settings.report.detail(format!(
+            "reading topic `{}` from offset {}",
+            self.topic,
+            offsets.join(", ")
+        ));
+        Ok(())
     }
 
     /// Looks after the client: its errors and its log.
@@ -170,12 +205,40 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Waits for a broker that has gone, for a while: to be called between reads.
+    /// Waits for a broker that has gone, for a while, and looks the topic up now and then: to be
+    /// called when there is nothing to read.
     ///
     /// # Errors
-    /// `retry` when none comes back, `refused` once the client is of no more use.
-    pub fn ride_out_outage(&mut self) -> Result<()> {
-        self.outage.ride_out(&self.settings, &self.health)
+    /// `retry` when no broker comes back, `refused` once the client is of no more use or the topic
+    /// is gone.
+    pub fn watch_silence(&mut self) -> Result<()> {
+        self.outage.ride_out(&self.settings, &self.health)?;
+        match self.lookup.as_ref().map(mpsc::Receiver::try_recv) {
+            Some(Err(mpsc::TryRecvError::Empty)) => return Ok(()),
+            Some(Ok(true)) => return Err(gone(&self.topic)),
+            _ => self.lookup = None,
+        }
+        if self.looked_up.elapsed() >= LOOK_UP {
+            self.looked_up = Instant::now();
+            self.lookup = Some(self.look_up());
+        }
+        Ok(())
+    }
+
+    /// Asks whether the topic is gone, on a thread of its own; without an answer it is not.
+    fn look_up(&self) -> mpsc::Receiver<bool> {
+        let (sender, answer) = mpsc::channel();
+        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
+        std::thread::spawn(move || {
+            let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE);
+            let is_gone = |topic: &MetadataTopic| {
+                let code = topic.error().map(RDKafkaErrorCode::from);
+                code == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+            };
+            let gone = metadata.is_ok_and(|metadata| metadata.topics().iter().any(is_gone));
+            sender.send(gone).unwrap_or(()); // nobody may wait any more
+        });
+        answer
     }
 
     /// Reads what there is of the `nth` partition that was assigned, at most `most` records,
@@ -243,11 +306,17 @@ impl Fetcher {
             Some(
                 RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
             ) => self.settings.unreachable(&self.health),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(&self.topic),
             Some(code) => Failure::Refused(code, words_of(code)).told(what),
             None => Error::refused(format!("cannot {what}: {error}")),
         }
         .during(format!("reading topic `{}`", self.topic))
     }
+}
+
+/// Returns the error of a topic that was deleted while it was read.
+fn gone(topic: &str) -> Error {
+    Error::refused(format!("topic `{topic}` is gone")).hint("`k topic list` shows the topics")
 }
 
 /// Returns whether the group's coordinator only needs some time, as after a broker's start.

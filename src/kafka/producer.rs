@@ -84,6 +84,8 @@ impl Producer {
             ("enable.idempotence", idempotent.as_str()),
             // An outage is told long before a record is given up.
             ("message.timeout.ms", "60000"),
+            // Topics are there before records are sent: one that is gone was deleted.
+            ("topic.metadata.propagation.max.ms", "10000"),
             // More would leave the processor's cache before it is acknowledged.
             ("queue.buffering.max.messages", "40000"),
             ("queue.buffering.max.kbytes", "262144"),

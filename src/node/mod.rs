@@ -146,7 +146,7 @@ impl<'n> Node<'n> {
         let flushed = self.flush();
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
         if flushed.is_ok() && ended.as_ref().err().is_none_or(stopped) {
-            self.commit(source, reached)?;
+            self.commit(source, reached, true)?;
         }
         ended.and(flushed)
     }
@@ -177,14 +177,15 @@ impl<'n> Node<'n> {
                 drawn = Instant::now();
             }
             if committed.elapsed() >= COMMIT {
-                self.commit(source, self.watermark())?;
+                self.commit(source, self.watermark(), false)?;
                 committed = Instant::now();
             }
         }
     }
 
     /// Commits, for the group, what no open window needs any more; the sink has its rows.
-    fn commit(&mut self, source: &mut dyn Source, watermark: i64) -> Result<()> {
+    /// Without a broker only the `last` commit fails: the next one says as much.
+    fn commit(&mut self, source: &mut dyn Source, watermark: i64, last: bool) -> Result<()> {
         let Some(progress) = &mut self.progress else {
             return Ok(());
         };
@@ -193,7 +194,16 @@ impl<'n> Node<'n> {
             return Ok(());
         }
         self.flush()?; // first the rows, then the offsets: at least once
-        source.commit(&positions)
+        let committed = source.commit(&positions);
+        if committed.is_err() {
+            self.progress
+                .iter_mut()
+                .for_each(Progress::forget_committed);
+        }
+        match committed {
+            Err(error) if error.remedy() == Remedy::Retry && !last => Ok(()),
+            committed => committed,
+        }
     }
 
     /// Processes a batch; what an earlier run of the group has counted only fills open windows.

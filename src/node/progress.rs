@@ -130,6 +130,12 @@ impl Progress {
         }
         moved
     }
+
+    /// Notes that what [`positions`](Self::positions) returned was not committed.
+    pub fn forget_committed(&mut self) {
+        let partitions = self.partitions.iter_mut();
+        partitions.for_each(|partition| partition.committed = None);
+    }
 }
 
 /// What a commit says beside its offset.

@@ -186,7 +186,7 @@ impl KafkaSource {
             if self.ended() || Instant::now() >= deadline {
                 return Ok(false);
             }
-            self.fetcher.ride_out_outage()?;
+            self.fetcher.watch_silence()?;
             let waited_for = self.first_open();
             let fetched = self.fetcher.read(waited_for, TURN, MOST)?;
             if !fetched.is_empty() {

@@ -49,7 +49,8 @@ pub trait Source {
     /// Commits for its group where some partitions have come to.
     ///
     /// # Errors
-    /// `retry` when no broker answers, `refused` when members of the group are at work.
+    /// `retry` when no broker answers, `refused` when members of the group are at work; after a
+    /// signal a person is warned instead, and it is `stopped`.
     fn commit(&mut self, _positions: &[(usize, Committed)]) -> Result<()> {
         Ok(())
     }

@@ -1,8 +1,11 @@
-//! One real Kafka for a test program: `K_TEST_BROKER`, or started by `scripts/kafka`.
+//! One real Kafka for a test program: `K_TEST_BROKER`, or started by `scripts/kafka`; and others
+//! for tests that let theirs crash.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
 
 /// Returns the broker's address, or says loudly that the test is skipped: without Java or Maven
 /// there is no broker. Any other failure to start one fails the test.
@@ -30,18 +33,66 @@ pub fn skipped(reason: &str) {
 
 /// Starts a broker that ends with this process, however that ends.
 fn start() -> Result<String, String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
     let process = std::process::id().to_string();
-    let output = Command::new(script)
-        .args(["up", "--port", "0", "--with", &process])
-        .stdin(Stdio::null())
-        .output()
-        .expect("scripts/kafka runs");
+    answer(&script(&["up", "--port", "0", "--with", &process]))
+}
+
+fn script(arguments: &[&str]) -> Output {
+    let mut script = Command::new(SCRIPT);
+    let output = script.args(arguments).stdin(Stdio::null()).output();
+    output.expect("scripts/kafka runs")
+}
+
+/// Returns what the script has printed, or what has to be installed for it. Fails where the
+/// script has failed.
+fn answer(output: &Output) -> Result<String, String> {
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Some(77) => Err(said.lines().next().unwrap_or_default().to_owned()),
-        _ => panic!("no broker: {said}"),
+        _ => panic!("scripts/kafka: {said}"),
+    }
+}
+
+/// Returns where Kafka's own Java programs are, or says that the test is skipped.
+pub fn classpath() -> Option<String> {
+    answer(&script(&["classpath"]))
+        .map_err(|reason| skipped(&reason))
+        .ok()
+}
+
+/// A broker of one test's own, which may crash and come back; ended with the test.
+pub struct OwnBroker {
+    pub address: String,
+}
+
+impl OwnBroker {
+    /// Starts one, or says that the test is skipped.
+    pub fn start() -> Option<Self> {
+        let address = start().map_err(|reason| skipped(&reason)).ok()?;
+        Some(OwnBroker { address })
+    }
+
+    /// Ends it as a loss of power would.
+    pub fn crash(&self) {
+        self.script("crash");
+    }
+
+    /// Starts it again with the data that it had, and waits until it answers.
+    pub fn restart(&self) {
+        self.script("restart");
+    }
+
+    fn script(&self, command: &str) {
+        let (_, port) = self.address.split_once(':').expect("a port");
+        let output = script(&[command, "--port", port]);
+        answer(&output).expect("it was started here");
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        self.script("down");
     }
 }
 

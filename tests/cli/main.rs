@@ -1,5 +1,6 @@
 //! Tests of the built binary: each runs `k` in a temporary folder of its own and looks at
-//! what it wrote, what it said and how it ended. A module per command.
+//! what it wrote, what it said and how it ended. A module per command, and one
+//! each for brokers that go, for signals, and for programs that are not ours.
 
 mod broker;
 mod completions;
@@ -7,8 +8,12 @@ mod consume;
 mod doctor;
 mod r#gen;
 mod group;
+mod interop;
+mod outage;
 mod podman;
 mod produce;
+mod running;
+mod signals;
 mod stack;
 mod topic;
 mod window;
