@@ -6,8 +6,11 @@
 
 use bumpalo::Bump;
 
+use super::field::FromField;
+use super::plain::Cutter;
+use super::quoted::Reader;
 use super::scan::Separators;
-use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, shown, time_of};
+use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, shown, times_of};
 use crate::column::{Column, Columns, DataType, Values};
 use crate::error::{Error, Result};
 use crate::source::{Lines, Message, Records};
@@ -17,6 +20,7 @@ use crate::source::{Lines, Message, Records};
 pub struct Decoder {
     layout: Layout,
     delimiter: u8,
+    cutter: Cutter,
     separators: Separators,
 }
 
@@ -26,6 +30,7 @@ impl Decoder {
         Decoder {
             layout,
             delimiter,
+            cutter: Cutter::default(),
             separators: Separators::default(),
         }
     }
@@ -38,86 +43,29 @@ impl Decoder {
         arena: &'a Bump,
     ) -> Decoded<'a> {
         match records {
-            Records::Lines(lines) if memchr::memchr(b'"', lines.bytes).is_none() => {
-                self.decode_plain_lines(*lines, origins)
-            }
-            Records::Lines(lines) => {
-                let mut table = Table::new(&self.layout);
-                self.add_quoted(lines.bytes, &mut table, arena, |line| {
-                    Place::Line(lines.first_line + line - 1)
-                });
-                table.decode(origins, None)
-            }
+            Records::Lines(lines) => self.decode_lines(*lines, origins, arena),
             Records::Messages(messages) => self.decode_messages(messages, origins, arena),
         }
     }
 
-    /// The fast path: one search for separators, then one pass a column.
-    fn decode_plain_lines<'a>(&mut self, lines: Lines<'a>, origins: Origins) -> Decoded<'a> {
-        let bytes = lines.bytes;
+    fn decode_lines<'a>(
+        &mut self,
+        lines: Lines<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
         let width = self.layout.schema.fields.len();
-        self.separators.find(bytes, self.delimiter);
-        let Separators { all, newlines } = &self.separators;
-
-        // firsts[row]: which of `all` ends the row's first field.
-        let mut firsts: Vec<u32> = Vec::with_capacity(newlines.len());
         let mut malformed = Vec::new();
-        let mut next = 0;
-        for (line, &newline) in newlines.iter().enumerate() {
-            let start = if next == 0 {
-                0
-            } else {
-                all[next - 1] as usize + 1
-            };
-            if all.get(next + width - 1) == Some(&newline)
-                && (width > 1 || start < newline as usize)
-            {
-                firsts.push(next as u32);
-                next += width;
-                continue;
-            }
-            let fields = all[next..].partition_point(|&at| at < newline) + 1;
-            let record = without_return(&bytes[start..newline as usize]);
-            if !record.is_empty() {
-                malformed.push(Malformed {
-                    before: firsts.len(),
-                    place: Place::Line(lines.first_line + line as u64),
-                    reason: wrong_width(fields, width),
-                    bytes: record,
-                });
-            }
-            next += fields;
+        if let Some(rows) = self
+            .cutter
+            .cut(lines, self.delimiter, width, &mut malformed)
+        {
+            return decode_columns(&self.layout, &rows, origins, None, malformed);
         }
-
-        let field = |row: usize, column: usize| {
-            let first = firsts[row] as usize;
-            let at = first + column;
-            let start = if at == 0 { 0 } else { all[at - 1] as usize + 1 };
-            let end = all[at] as usize;
-            match column + 1 == width {
-                true => without_return(&bytes[start..end]),
-                false => &bytes[start..end],
-            }
-        };
-        let origin = |row: usize| {
-            let first = firsts[row] as usize;
-            let newline = all[first + width - 1];
-            let line = newlines.partition_point(|&at| at < newline) as u64;
-            let start = if first == 0 {
-                0
-            } else {
-                all[first - 1] as usize + 1
-            };
-            let record = without_return(&bytes[start..newline as usize]);
-            (Place::Line(lines.first_line + line), record)
-        };
-        let count = firsts.len();
-        let rows = Rows {
-            count,
-            field,
-            origin,
-        };
-        decode_columns(&self.layout, rows, origins, None, malformed)
+        let mut table = Table::new(&self.layout);
+        let place = |line| Place::Line(lines.first_line + line);
+        self.add_quoted(lines.bytes, &mut table, arena, place);
+        table.decode(origins, None)
     }
 
     fn decode_messages<'a>(
@@ -136,63 +84,51 @@ impl Decoder {
                 continue;
             };
             let value = without_return(value.strip_suffix(b"\n").unwrap_or(value));
-            let rows = table.origins.len();
-            if memchr::memchr2(b'"', b'\n', value).is_some() {
-                self.add_quoted(value, &mut table, arena, |_| place);
+            self.separators.find(value, self.delimiter);
+            if self.separators.quoted() || self.separators.newlines() > 0 {
+                let records = self.add_quoted(value, &mut table, arena, |_| place);
+                if records == 0 {
+                    table.refuse(place, "the value is blank".to_owned(), value);
+                }
             } else {
-                self.separators.find(value, self.delimiter);
-                let ends = &self.separators.all;
-                if ends.len() + 1 == width {
+                let edges = self.separators.edges();
+                if edges.len() == width {
                     table.add((place, value), |column| {
-                        let start = if column == 0 {
-                            0
-                        } else {
-                            ends[column - 1] as usize + 1
-                        };
-                        let end = ends.get(column).map_or(value.len(), |&end| end as usize);
-                        &value[start..end]
+                        let end = edges
+                            .get(column + 1)
+                            .map_or(value.len(), |&end| end as usize);
+                        &value[edges[column].wrapping_add(1) as usize..end]
                     });
                 } else {
-                    table.refuse(place, wrong_width(ends.len() + 1, width), value);
+                    table.refuse(place, wrong_width(edges.len(), width), value);
                 }
             }
-            times.resize(times.len() + table.origins.len() - rows, message.timestamp);
+            times.resize(table.origins.len(), message.timestamp);
         }
         table.decode(origins, Some(&times))
     }
 
-    /// Adds the records of bytes that hold quotes, read by the `csv` crate.
+    /// Adds the records of bytes that hold quotes, and returns how many there are.
     fn add_quoted<'a>(
         &self,
         bytes: &'a [u8],
         table: &mut Table<'a, '_>,
         arena: &'a Bump,
         place: impl Fn(u64) -> Place,
-    ) {
+    ) -> usize {
         let width = self.layout.schema.fields.len();
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .from_reader(bytes);
-        let mut record = csv::ByteRecord::new();
-        // Reading a slice into raw bytes, flexibly, has no error left to return.
-        while let Ok(true) = reader.read_byte_record(&mut record) {
-            let position = record.position();
-            let line = position.map_or(1, csv::Position::line);
-            let start = position.map_or(0, |position| position.byte() as usize);
-            let end = reader.position().byte() as usize;
-            let raw = bytes.get(start..end).unwrap_or_default();
-            let raw = without_return(raw.strip_suffix(b"\n").unwrap_or(raw));
-            if record.len() == width {
-                let fields: &'a [u8] = arena.alloc_slice_copy(record.as_slice());
-                table.add((place(line), raw), |column| {
-                    record.range(column).map_or(&[], |range| &fields[range])
-                });
+        let mut reader = Reader::new(bytes, self.delimiter);
+        let mut records = 0;
+        while let Some((line, raw)) = reader.next_record() {
+            if reader.width() == width {
+                let fields: &'a [u8] = arena.alloc_slice_copy(reader.fields());
+                table.add((place(line), raw), |column| &fields[reader.range(column)]);
             } else {
-                table.refuse(place(line), wrong_width(record.len(), width), raw);
+                table.refuse(place(line), wrong_width(reader.width(), width), raw);
             }
+            records += 1;
         }
+        records
     }
 }
 
@@ -229,85 +165,93 @@ impl<'a, 'l> Table<'a, 'l> {
         });
     }
 
-    fn decode(self, origins: Origins, times: Option<&[Option<i64>]>) -> Decoded<'a> {
-        let Table {
-            layout,
-            fields,
-            origins: places,
-            malformed,
-        } = self;
-        let width = layout.wanted.len();
-        let place_of = |column: usize| layout.wanted.partition_point(|&wanted| wanted < column);
-        let field = |row: usize, column: usize| fields[row * width + place_of(column)];
-        let origin = |row: usize| places[row];
-        let count = places.len();
-        let rows = Rows {
-            count,
-            field,
-            origin,
-        };
-        decode_columns(layout, rows, origins, times, malformed)
+    fn decode(mut self, origins: Origins, times: Option<&[Option<i64>]>) -> Decoded<'a> {
+        let malformed = std::mem::take(&mut self.malformed);
+        decode_columns(self.layout, &self, origins, times, malformed)
     }
 }
 
-/// Records that have the right number of fields, however they lie in memory.
-struct Rows<F, O> {
-    count: usize,
-    /// Returns the bytes of a row's field, by the column's index in the schema.
-    field: F,
+impl<'a> Rows<'a> for Table<'a, '_> {
+    fn count(&self) -> usize {
+        self.origins.len()
+    }
+
+    fn field(&self, row: usize, column: usize) -> &'a [u8] {
+        let wanted = &self.layout.wanted;
+        let at = wanted.partition_point(|&wanted| wanted < column);
+        self.fields[row * wanted.len() + at]
+    }
+
+    fn text(&self, row: usize, column: usize) -> Option<&'a str> {
+        std::str::from_utf8(self.field(row, column)).ok()
+    }
+
+    fn origin(&self, row: usize) -> Origin<'a> {
+        self.origins[row]
+    }
+}
+
+/// Records that have the right number of fields, however they lie in memory. A column goes by its
+/// index in the schema.
+pub(super) trait Rows<'a> {
+    /// Returns the number of records.
+    fn count(&self) -> usize;
+    /// Returns the bytes of a row's field.
+    fn field(&self, row: usize, column: usize) -> &'a [u8];
+    /// Returns a row's field as text; `None` where it is not UTF-8.
+    fn text(&self, row: usize, column: usize) -> Option<&'a str>;
     /// Returns where a row stands.
-    origin: O,
+    fn origin(&self, row: usize) -> Origin<'a>;
 }
 
 /// Decodes the wanted columns one after the other, and takes out the rows that do not fit.
 fn decode_columns<'a>(
     layout: &Layout,
-    rows: Rows<impl Fn(usize, usize) -> &'a [u8], impl Fn(usize) -> Origin<'a>>,
+    rows: &impl Rows<'a>,
     origins: Origins,
     record_times: Option<&[Option<i64>]>,
     malformed: Vec<Malformed<'a>>,
 ) -> Decoded<'a> {
-    let Rows {
-        count,
-        field,
-        origin,
-    } = rows;
+    let count = rows.count();
     let schema = &layout.schema;
     let empty = |field: &crate::column::Field| Column::with_capacity(field.data_type, 0);
     let mut columns: Vec<Column<'a>> = schema.fields.iter().map(empty).collect();
     let mut misfits: Vec<(usize, String)> = Vec::new();
     for &index in &layout.wanted {
-        let refused = |row: usize, reason: String| {
-            misfits.push((
-                row,
-                format!("column `{}`: {reason}", schema.fields[index].name),
-            ));
+        let refused = |row: usize, expected: &str| {
+            let (name, field) = (&schema.fields[index].name, shown(rows.field(row, index)));
+            misfits.push((row, format!("column `{name}`: {field} is {expected}")));
         };
-        let at = |row: usize| field(row, index);
+        let bytes = |row| rows.field(row, index);
+        let text = |row| rows.text(row, index);
         columns[index] = match schema.fields[index].data_type {
-            DataType::Bigint => Column::Bigint(decode_column(count, at, bigint, refused)),
-            DataType::Double => Column::Double(decode_column(count, at, double, refused)),
-            DataType::Boolean => Column::Boolean(decode_column(count, at, boolean, refused)),
-            DataType::Text => Column::Text(decode_column(count, at, text, refused)),
+            DataType::Bigint => Column::Bigint(collect(count, bytes, refused)),
+            DataType::Double => Column::Double(collect(count, bytes, refused)),
+            DataType::Boolean => Column::Boolean(collect(count, bytes, refused)),
+            DataType::Text => Column::Text(collect(count, text, refused)),
         };
     }
 
-    let mut times = Vec::with_capacity(count);
-    for row in 0..count {
-        let time = match layout.time {
-            TimeFrom::Column(index, unit) => {
-                time_of(&columns[index], row, unit, &schema.fields[index].name)
-            }
-            TimeFrom::Record => record_times
-                .and_then(|times| times.get(row).copied().flatten())
-                .ok_or_else(|| "the record has no timestamp".to_owned()),
-            TimeFrom::Nowhere => Ok(0),
-        };
-        times.push(time.unwrap_or_else(|reason| {
-            misfits.push((row, reason));
-            0
-        }));
-    }
+    let mut time_misfit = |row: usize, reason: String| {
+        misfits.push((row, reason));
+        0
+    };
+    let times = match layout.time {
+        TimeFrom::Column(index, unit) => {
+            let name = &schema.fields[index].name;
+            times_of(&columns[index], unit, name, time_misfit)
+        }
+        TimeFrom::Record => {
+            let times = record_times.unwrap_or_default();
+            let known = (0..count).map(|row| times.get(row).copied().flatten());
+            let no_time = "the record has no timestamp";
+            known
+                .enumerate()
+                .map(|(row, time)| time.unwrap_or_else(|| time_misfit(row, no_time.to_owned())))
+                .collect()
+        }
+        TimeFrom::Nowhere => vec![0; count],
+    };
 
     let mut decoded = Decoded {
         columns: Columns {
@@ -316,126 +260,39 @@ fn decode_columns<'a>(
         },
         times,
         origins: match origins {
-            Origins::Keep => (0..count).map(&origin).collect(),
+            Origins::Keep => (0..count).map(|row| rows.origin(row)).collect(),
             Origins::Forget => Vec::new(),
         },
         malformed,
     };
-    decoded.refuse(misfits, origin);
+    decoded.refuse(misfits, |row| rows.origin(row));
     decoded
 }
 
-/// Decodes one column; an empty field is null, and a misfit is told and left null.
-#[inline]
-fn decode_column<'a, T: Copy + Default>(
-    rows: usize,
-    field: impl Fn(usize) -> &'a [u8],
-    parse: impl Fn(&'a [u8]) -> Option<Result<T, &'static str>>,
-    mut refused: impl FnMut(usize, String),
+/// Reads one column; a misfit is told and left null.
+fn collect<F, T: FromField<F>>(
+    count: usize,
+    field: impl Fn(usize) -> F,
+    mut refused: impl FnMut(usize, &'static str),
 ) -> Values<T> {
-    let mut values = Values::with_capacity(rows);
-    for row in 0..rows {
-        let bytes = field(row);
-        match parse(bytes) {
-            Some(Ok(value)) => values.push(Some(value)),
-            None => values.push(None),
-            Some(Err(expected)) => {
-                refused(row, format!("{} is {expected}", shown(bytes)));
-                values.push(None);
+    let mut column = Values::with_capacity(count);
+    for row in 0..count {
+        column.push(match T::from_field(field(row)) {
+            Ok(value) => value,
+            Err(expected) => {
+                refused(row, expected);
+                None
             }
-        }
+        });
     }
-    values
+    column
 }
 
-#[inline]
-fn bigint(bytes: &[u8]) -> Option<Result<i64, &'static str>> {
-    match bytes {
-        [] => None,
-        _ => Some(parse_bigint(bytes).ok_or("not a bigint")),
-    }
-}
-
-fn double(bytes: &[u8]) -> Option<Result<f64, &'static str>> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let parsed = std::str::from_utf8(bytes)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    Some(
-        parsed
-            .filter(|value: &f64| value.is_finite())
-            .ok_or("not a double"),
-    )
-}
-
-fn boolean(bytes: &[u8]) -> Option<Result<bool, &'static str>> {
-    match bytes {
-        [] => None,
-        _ if bytes.eq_ignore_ascii_case(b"true") => Some(Ok(true)),
-        _ if bytes.eq_ignore_ascii_case(b"false") => Some(Ok(false)),
-        _ => Some(Err("not a boolean")),
-    }
-}
-
-#[inline]
-fn text(bytes: &[u8]) -> Option<Result<&str, &'static str>> {
-    match bytes {
-        [] => None,
-        _ => Some(std::str::from_utf8(bytes).map_err(|_| "not UTF-8")),
-    }
-}
-
-/// Reads a decimal integer of 64 bits: digits, after at most one `-`.
-#[inline(always)] // once a value in the tightest loop; the compiler leaves it out of line else
-pub(crate) fn parse_bigint(bytes: &[u8]) -> Option<i64> {
-    let (negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        // 19 digits may or may not fit, and `+` is no digit.
-        let text = std::str::from_utf8(bytes).ok()?;
-        return text.parse().ok().filter(|_| !text.starts_with('+'));
-    }
-    let mut value: i64 = 0;
-    let mut words = digits.chunks_exact(8);
-    for word in &mut words {
-        value = value * 100_000_000 + parse_eight(word.try_into().ok()?)?;
-    }
-    for &digit in words.remainder() {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + i64::from(digit);
-    }
-    Some(if negative { -value } else { value })
-}
-
-/// Reads eight digits at once: pairs, then fours, then all eight, each by one multiplication
-/// (D. Lemire, "Quickly parsing eight digits", 2018).
-#[inline]
-fn parse_eight(digits: [u8; 8]) -> Option<i64> {
-    let word = u64::from_le_bytes(digits);
-    let low = word.wrapping_sub(0x3030_3030_3030_3030);
-    let high = word.wrapping_add(0x4646_4646_4646_4646);
-    if (low | high) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    let pairs = low.wrapping_mul(10).wrapping_add(low >> 8);
-    let upper = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-    let lower = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-    Some((upper.wrapping_add(lower) >> 32) as i64)
-}
-
-#[inline]
-fn without_return(line: &[u8]) -> &[u8] {
+pub(super) fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn wrong_width(fields: usize, width: usize) -> String {
+pub(super) fn wrong_width(fields: usize, width: usize) -> String {
     let plural = if fields == 1 { "" } else { "s" };
     format!("{fields} field{plural} where the header has {width}")
 }
@@ -478,3 +335,6 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests;

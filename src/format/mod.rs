@@ -6,7 +6,10 @@
 
 pub mod delimited;
 pub mod envelope;
+mod field;
 pub mod json;
+mod plain;
+mod quoted;
 mod scan;
 pub mod schema;
 
@@ -249,6 +252,28 @@ fn iso_to_ms(text: &str) -> Result<i64, String> {
     crate::term::units::parse_time(text, 0)
         .map_err(|_| format!("`{text}` is not an ISO 8601 time"))
         .and_then(in_range)
+}
+
+/// Returns the event times in a time column; where there is none, what `misfit` makes of the row
+/// and the reason.
+fn times_of(
+    column: &Column<'_>,
+    unit: TimeUnit,
+    name: &str,
+    mut misfit: impl FnMut(usize, String) -> i64,
+) -> Vec<i64> {
+    if let Column::Bigint(Values { values, nulls }) = column
+        && unit == TimeUnit::Ms
+        && nulls.is_empty()
+        && values
+            .iter()
+            .fold(true, |fit, time| fit & (EARLIEST..=LATEST).contains(time))
+    {
+        return values.clone();
+    }
+    (0..column.len())
+        .map(|row| time_of(column, row, unit, name).unwrap_or_else(|reason| misfit(row, reason)))
+        .collect()
 }
 
 /// Returns a record's event time from its time column.

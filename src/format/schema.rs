@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::delimited::parse_bigint;
+use super::field::parse_bigint;
 use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::source::Records;

@@ -83,7 +83,7 @@ struct Prepared {
 
 enum Reader {
     Columns {
-        decoder: Decoder,
+        decoder: Box<Decoder>,
         key: Option<usize>,
         timed: bool,
         writer: Writer,
@@ -289,7 +289,7 @@ impl Reader {
             }),
         };
         Ok(Reader::Columns {
-            decoder: notation.decoder(layout),
+            decoder: Box::new(notation.decoder(layout)),
             key,
             timed: time.is_some(),
             writer,
