@@ -10,7 +10,7 @@ use crate::stack::command::Runner;
 use crate::stack::engine::Engine;
 use crate::stack::service::{BrokerImage, Service};
 use crate::stack::start::{Running, Wanted};
-use crate::stack::status::Status;
+use crate::stack::status::{ServiceStatus, Status};
 use crate::stack::{DEFAULT_BROKER, Stack};
 use crate::term::table::{Align, Table};
 use crate::term::units;
@@ -206,11 +206,17 @@ pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
     }
     match status.services.iter().find(|service| !service.is_ready) {
         None => Ok(()),
-        Some(service) => Err(
-            Error::refused(format!("`{}` is not ready", service.service))
-                .hint("`k start` starts what does not run, `k logs` shows why it does not"),
-        ),
+        Some(service) => Err(Error::refused(not_ready(service))
+            .hint("`k start` starts what does not run, `k logs` shows why it does not")),
     }
+}
+
+fn not_ready(service: &ServiceStatus) -> String {
+    let reason = service.reason.as_ref();
+    let reason = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    format!("`{}` is not ready{reason}", service.service)
 }
 
 pub(super) fn logs(options: Logs, context: &Context) -> Result<()> {

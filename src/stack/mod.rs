@@ -4,8 +4,9 @@
 //! 2. [`container`]: what is there already, found by its labels; if all of it answers, that is it.
 //! 3. [`start`]: what each service needs (nothing, `start`, a container), at which of the [`ports`].
 //! 4. [`compose`]: the files, built into the binary, are written where the [`state`] is kept.
-//! 5. Missing images are pulled. Kafka is brought up and [`probe`]d from outside its container until a
-//!    topic could be created; then the others, until they say over HTTP that they are ready.
+//! 5. Kafka's image is pulled where it is missing, Kafka is brought up and [`probe`]d from outside its
+//!    container until a topic could be created; then the others, until they say over HTTP that they are
+//!    ready. Where one of them fails, Kafka stays.
 //! 6. [`state`] keeps the ports, so that every other command finds Kafka.
 //!
 //! What fails is told by [`failure`]: the last words of the log and the likely cause.

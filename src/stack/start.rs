@@ -107,19 +107,22 @@ impl Stack {
     /// As [`start`](Self::start), as far as they can be foreseen.
     pub fn start_commands(&self, wanted: &Wanted) -> Result<Vec<String>> {
         let before = self.containers()?;
-        let mut plan = self.plan(wanted, &before)?;
-        plan.compose.make_talk(&self.runner)?;
+        let plan = self.plan(wanted, &before)?;
         plan.compose.write()?;
-        let missing = self.missing_images(&plan)?;
-        let mut lines: Vec<String> = missing
-            .iter()
-            .map(|image| self.pull_call(image).to_string())
-            .collect();
+        let mut talking = plan.compose.clone();
+        talking.make_talk(&self.runner)?;
+        let mut lines = Vec::new();
         for stage in plan.stages() {
+            let missing = self.missing_images(&plan, stage)?;
+            lines.extend(
+                missing
+                    .iter()
+                    .map(|image| self.pull_call(image).to_string()),
+            );
             lines.extend(self.calls(&plan, stage).iter().map(ToString::to_string));
             let created = created(stage);
             if !created.is_empty() {
-                let commands = plan.compose.podman_commands(&self.runner, &created)?;
+                let commands = talking.podman_commands(&self.runner, &created)?;
                 lines.extend(commands.iter().map(|command| format!("  {command}")));
             }
             lines.extend(stage.iter().map(|(service, _)| {
@@ -230,10 +233,14 @@ impl Stack {
 
     fn carry_out(&self, plan: &Plan, wanted: &Wanted) -> Result<Vec<Running>> {
         plan.compose.write()?;
-        for image in self.missing_images(plan)? {
-            self.pull_image(&image)?;
-        }
         for stage in plan.stages() {
+            let kafka_runs = stage.iter().all(|(service, _)| !service.keeps_data());
+            for image in self.missing_images(plan, stage)? {
+                self.pull_image(&image).map_err(|error| match kafka_runs {
+                    true => error.hint("Kafka runs: `k start --only kafka` is content with it"),
+                    false => error,
+                })?;
+            }
             self.bring_up(plan, stage)?;
             for (service, _) in stage {
                 self.wait_until_ready(*service, plan.compose.port(*service), wanted.timeout)?;
@@ -244,9 +251,10 @@ impl Stack {
         Ok(running(wanted, &self.containers()?))
     }
 
-    /// Returns the images that a plan needs and that are to be fetched yet.
-    fn missing_images(&self, plan: &Plan) -> Result<Vec<String>> {
-        let mut images = plan.images();
+    /// Returns the images of the containers that a stage makes, where they are to be fetched yet.
+    fn missing_images(&self, plan: &Plan, stage: &[(Service, Need)]) -> Result<Vec<String>> {
+        let created = created(stage).into_iter();
+        let mut images: Vec<String> = created.map(|service| plan.compose.image(service)).collect();
         let mut is_here = self.have_images(&images)?.into_iter();
         images.retain(|_| is_here.next() == Some(false));
         Ok(images)
@@ -413,14 +421,6 @@ impl Plan {
     fn stages(&self) -> impl Iterator<Item = &[(Service, Need)]> {
         self.needs
             .chunk_by(|(left, _), (right, _)| left.keeps_data() == right.keeps_data())
-    }
-
-    /// Returns the images of the containers that are to be made.
-    fn images(&self) -> Vec<String> {
-        created(&self.needs)
-            .into_iter()
-            .map(|service| self.compose.image(service))
-            .collect()
     }
 }
 

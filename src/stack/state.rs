@@ -88,9 +88,11 @@ pub fn running_broker() -> Option<String> {
 /// Returns the folder where `k` keeps its state: `$XDG_STATE_HOME/k`, else `~/.local/state/k`.
 /// `None` where neither is known.
 pub fn folder() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let variable = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute()) // as the XDG specification has it
+    };
     variable("XDG_STATE_HOME")
-        .filter(|path| path.is_absolute()) // as the XDG specification has it
         .or_else(|| Some(variable("HOME")?.join(".local/state")))
         .map(|state| state.join("k"))
 }

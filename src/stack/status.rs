@@ -24,10 +24,12 @@ pub struct Status {
 pub struct ServiceStatus {
     /// Its name in the compose file.
     pub service: &'static str,
-    /// `ready`, `stopped`, `paused`, or why it is not ready.
+    /// `ready`, `not ready`, `stopped`, `paused`, or how it ended.
     pub state: String,
     /// Whether it runs and answers.
     pub is_ready: bool,
+    /// Why it runs and is not ready.
+    pub reason: Option<String>,
     /// Where a person finds it.
     pub address: Option<String>,
     /// The image that it runs.
@@ -74,12 +76,14 @@ impl Stack {
 
     fn service_status(&self, container: &Container, was_stopped: bool) -> Result<ServiceStatus> {
         let service = container.service;
-        let state = match (container.state, container.port) {
-            (State::Running, Some(port)) => match probe::ask(service, port, &self.runner)? {
-                Ok(()) => "ready".to_owned(),
-                Err(reason) => format!("not ready: {reason}"),
-            },
-            (State::Running, None) => "has no port on this machine".to_owned(),
+        let reason = match (container.state, container.port) {
+            (State::Running, Some(port)) => probe::ask(service, port, &self.runner)?.err(),
+            (State::Running, None) => Some("it has no port on this machine".to_owned()),
+            _ => None,
+        };
+        let state = match (container.state, &reason) {
+            (State::Running, None) => "ready".to_owned(),
+            (State::Running, Some(_)) => "not ready".to_owned(),
             (State::Paused, _) => "paused".to_owned(),
             (
                 State::Ended {
@@ -112,6 +116,7 @@ impl Stack {
             service: service.name(),
             is_ready: state == "ready",
             state,
+            reason,
             address: container.port.map(|port| service.address(port)),
             image: container.image.clone(),
             written_bytes: container.written_bytes,

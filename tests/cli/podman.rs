@@ -195,6 +195,18 @@ fn the_life_of_a_stack() {
     let quickest = quickest.min().expect("three");
     assert!(quickest < Duration::from_secs(1), "{quickest:?}");
 
+    // Where another image cannot be had, Kafka is of use all the same.
+    let mut with_ui = stack.machine.command("start --no-ksql");
+    with_ui.env("K_UI_IMAGE", "localhost:1/k-test/missing:1");
+    let with_ui = Run::of(
+        with_ui
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary runs"),
+    );
+    with_ui.assert_refused(1, &["k-test/missing", "Kafka runs"]);
+    stack.k("status").assert_status(0);
+
     // Stopped, it keeps its data.
     stack.k("stop").assert_status(0);
     let stopped = stack.k("status");
@@ -209,6 +221,7 @@ fn the_life_of_a_stack() {
     let killed = stack.k("status");
     killed.assert_status(1);
     assert!(killed.stdout().contains("137"), "{}", killed.stdout());
+    assert!(killed.stderr().contains("`kafka` is not ready"));
     stack.k("start --only kafka").assert_status(0);
     same_windows(&stack);
 

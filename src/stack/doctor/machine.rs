@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Finding;
 use super::containers::Facts;
+use crate::error::Error;
 use crate::stack::container::{Container, State};
 use crate::stack::engine::install_command_here;
 use crate::stack::service::Service;
@@ -174,7 +175,7 @@ pub(super) fn state_folder() -> Finding {
         Ok(_) => Finding::ok(CHECK, format!("kept in {shown}")),
         Err(source) => Finding::problem(
             CHECK,
-            format!("{shown} cannot be written: {source}"),
+            Error::io(format!("write in {shown}"), source).to_string(),
             "set XDG_STATE_HOME to a folder that you can write in",
         ),
     }
