@@ -19,8 +19,8 @@ pub(super) struct Firings {
     of: Vec<History>,
     /// Whether processing time makes panes leave.
     periodic: bool,
-    /// Slots that took records in since they last fired, with the stamps that they had; kept
-    /// where processing time makes panes leave.
+    /// Slots that took records in since they last fired, with the stamps that they had, each once;
+    /// kept where processing time makes panes leave.
     changed: Vec<(Slot, u32)>,
     /// The slots that the last record went into.
     touched: Vec<Slot>,
@@ -30,13 +30,19 @@ pub(super) struct Firings {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct History {
     /// The stamp of the slot that it is about; `None` of none.
+    #[serde(skip)]
     stamp: Option<u32>,
-    /// How many records came since the last pane.
+    /// Whether the slot is among [`Firings::changed`].
+    #[serde(skip)]
+    listed: bool,
+    /// How many records came since the last pane; of a moment, how many came.
     since: u64,
     /// How many panes were fired.
     fired: u32,
-    /// Whether the first pane since the window closed was fired, or could not be.
+    /// Whether what is to be done at the window's close was done, or could not be.
     closed: bool,
+    /// Whether records that came before the close are not shown yet: the next pane is on time.
+    waits: bool,
     /// What is to be taken back before the next pane.
     shown: Vec<Shown>,
 }
@@ -77,13 +83,40 @@ impl Firings {
 
     /// Takes note that a record went into a slot.
     pub fn touch(&mut self, slot: Slot, store: &Store) {
-        let history = self.history(slot, store);
-        history.since += 1;
-        let first = history.since == 1;
-        if first && self.periodic {
+        self.history(slot, store).since += 1;
+        self.list(slot, store);
+        self.touched.push(slot);
+    }
+
+    /// Takes note that a record came at a moment, which itself fires nothing.
+    pub fn keep(&mut self, moment: Slot, store: &Store) {
+        self.history(moment, store).since += 1;
+    }
+
+    /// Takes note that a slot begins with what some moments brought, which it has not shown.
+    pub fn begin(&mut self, slot: Slot, moments: &[Slot], store: &Store) {
+        let came: u64 = moments.iter().map(|&moment| self.since(moment)).sum();
+        if came > 0 {
+            self.history(slot, store).since += came;
+            self.list(slot, store);
+            self.touched.push(slot);
+        }
+    }
+
+    /// Sees to it that processing time finds a slot that has something to show.
+    pub fn list(&mut self, slot: Slot, store: &Store) {
+        let history = &mut self.of[slot as usize];
+        if self.periodic && history.since > 0 && !history.listed {
+            history.listed = true;
             self.changed.push((slot, store.entry(slot).stamp));
         }
-        self.touched.push(slot);
+    }
+
+    /// Takes note that processing time has found a slot; returns whether it has something to show.
+    fn unlist(&mut self, slot: Slot) -> bool {
+        let history = &mut self.of[slot as usize];
+        history.listed = false;
+        history.since > 0
     }
 
     /// Says whether a session's window is closed, which a record may change; returns whether it
@@ -102,6 +135,7 @@ impl Firings {
         into.since += from.since;
         into.fired = into.fired.max(from.fired);
         into.closed &= from.closed;
+        into.waits |= from.waits;
         into.shown.extend(from.shown);
     }
 
@@ -112,13 +146,9 @@ impl Firings {
 
     /// Makes a slot's history what was saved.
     pub fn load(&mut self, slot: Slot, bytes: &mut &[u8], store: &Store) -> Result<(), Corrupt> {
-        let stamp = store.entry(slot).stamp;
         let history = self.history(slot, store);
         *history = save::take(bytes)?;
-        history.stamp = Some(stamp);
-        if history.since > 0 && self.periodic {
-            self.changed.push((slot, stamp));
-        }
+        history.stamp = Some(store.entry(slot).stamp);
         Ok(())
     }
 
@@ -237,7 +267,11 @@ impl Operator {
             Trigger::Panes {
                 watermark: true, ..
             } if !history.closed => self.fire(slot, Why::Close, panes),
-            _ => history.closed = true,
+            _ if !history.closed => {
+                history.closed = true;
+                history.waits = history.since > 0;
+            }
+            _ => {}
         }
     }
 
@@ -289,11 +323,7 @@ impl Operator {
         let changed = std::mem::take(&mut firings.changed);
         let (mut due, mut waiting) = (Vec::new(), Vec::new());
         for (slot, stamp) in changed {
-            let unfired = self
-                .firings
-                .as_ref()
-                .is_some_and(|firings| firings.since(slot) > 0);
-            if self.store.entry(slot).stamp != stamp || !unfired {
+            if self.store.entry(slot).stamp != stamp {
                 continue;
             }
             let period = self.repeat(slot).and_then(|repeat| repeat.every_ms);
@@ -304,9 +334,8 @@ impl Operator {
         }
         if let Some(firings) = &mut self.firings {
             firings.changed = waiting;
+            due.retain(|&slot| firings.unlist(slot));
         }
-        due.sort_unstable();
-        due.dedup();
         self.store.sort(&mut due);
         for slot in due {
             self.fire(slot, Why::Every, panes);
@@ -362,7 +391,7 @@ impl Operator {
         let history = &mut firings.of[slot as usize];
         let firing = Firing {
             window,
-            timing: match (closed, history.closed) {
+            timing: match (closed, history.closed && !history.waits) {
                 (false, _) => Timing::Early,
                 (true, false) => Timing::OnTime,
                 (true, true) => Timing::Late,
@@ -374,6 +403,7 @@ impl Operator {
         history.since = 0;
         history.fired += 1;
         history.closed |= closed;
+        history.waits = false;
         let mut shown = std::mem::take(&mut history.shown);
         match self.refinement {
             Refinement::Discarding => self.store.empty(slot),

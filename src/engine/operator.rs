@@ -58,16 +58,16 @@ pub struct Input<'b, 'a> {
     pub arguments: &'b [Option<Cow<'b, Column<'a>>>],
 }
 
-/// A record that came after the close of every window that it lies in.
+/// A record that came after the close of a window that it lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Late {
     /// Its row in the batch.
     pub row: usize,
-    /// Of its windows the one that closed last.
+    /// Of its windows that had closed the one that closed last.
     pub window: Window,
     /// The combined watermark then.
     pub watermark: i64,
-    /// How far the watermark was past the window's close, in ms.
+    /// How far the watermark was past that window's close, in ms.
     pub by_ms: i64,
     /// Whether it was dropped, because the grace of all its windows had passed.
     pub expired: bool,
@@ -334,14 +334,16 @@ impl Operator {
     /// Puts a record into those of its windows on the grid that still take it.
     fn place_where_kept(&mut self, row: usize, found: usize) {
         let watermark = self.watermarks.combined();
-        let (mut kept, mut closed) = (false, false);
+        let (mut kept, mut closed) = (false, None);
         for nth in 0..found {
             let Placement::Grid(grid) = &mut self.placement else {
                 return;
             };
             let candidate = *grid.candidate(nth);
             let late = watermark >= candidate.window.end;
-            closed |= late;
+            if late {
+                closed = closed.or(Some(candidate.window)); // the first is the one that ends last
+            }
             if watermark >= candidate.expires_at {
                 self.expire(candidate.window);
                 continue;
@@ -350,11 +352,7 @@ impl Operator {
             let slot = grid.slot(nth, self.key_ids[row], &mut self.store, late);
             self.take_in(row, slot, candidate.window, late, &[]);
         }
-        let Placement::Grid(grid) = &self.placement else {
-            return;
-        };
-        let last = grid.candidate(0).window;
-        self.count(row, kept, closed, last);
+        self.count(row, kept, closed);
     }
 
     fn place_in_session(&mut self, row: usize, input: &Input<'_, '_>) {
@@ -369,10 +367,11 @@ impl Operator {
         let late = watermark >= closes_at;
         if watermark >= expires_at {
             self.expire(window);
-            return self.count(row, false, true, window);
+            return self.count(row, false, Some(window));
         }
-        let earlier = [joined.into, joined.bridged]
-            .map(|slot| slot.map(|slot| self.store.entry(slot).window));
+        let earlier =
+            [joined.into, joined.bridged].map(|slot| slot.map(|slot| *self.store.entry(slot)));
+        let earlier = earlier.iter().flatten();
         let slot = match joined.into {
             Some(slot) => slot,
             None => {
@@ -397,16 +396,18 @@ impl Operator {
             Some(firings) => firings.reopen(slot, late, &self.store),
             None => false,
         };
-        if joined.into.is_none() || reopened {
+        // A bridge may close before the note of the earlier session, which had closed.
+        if joined.into.is_none() || joined.bridged.is_some() || reopened {
             timers.set(first_due, slot, &self.store);
         }
-        self.store.set_window(slot, window);
+        let born_late = late && earlier.clone().all(|entry| entry.born_late);
+        self.store.set_window(slot, window, born_late);
         let joins: Vec<Window> = match self.journal {
-            Some(_) => earlier.into_iter().flatten().collect(),
+            Some(_) => earlier.map(|entry| entry.window).collect(),
             None => Vec::new(),
         };
         self.take_in(row, slot, window, late, &joins);
-        self.count(row, true, late, window);
+        self.count(row, true, late.then_some(window));
     }
 
     /// Makes one session of two.
@@ -428,15 +429,14 @@ impl Operator {
         let (key, at) = (self.key_ids[row], input.times[row]);
         let watermark = self.watermarks.combined();
         let found = sliding.windows(key, at, &self.store);
-        let (mut kept, mut closed, mut last) = (false, false, None);
+        let (mut kept, mut closed) = (false, None);
         for (window, slot) in found {
             let closes_at = self.windows.closes_at(window);
             let late = watermark >= closes_at;
             let expired = watermark >= closes_at.saturating_add(self.grace_ms);
             let holds = window.start <= at;
-            if holds {
-                closed |= late;
-                last = Some(window);
+            if holds && late {
+                closed = Some(window);
             }
             if expired {
                 if holds {
@@ -456,9 +456,7 @@ impl Operator {
         if kept {
             self.keep_moment(row, key, at);
         }
-        // The window that ends with the record was found in any case.
-        let alone = Window { start: at, end: at };
-        self.count(row, kept, closed, last.unwrap_or(alone));
+        self.count(row, kept, closed);
     }
 
     /// Makes a sliding window of what the key's moments in it hold.
@@ -486,10 +484,7 @@ impl Operator {
         };
         timers.set(due, slot, &self.store);
         if let Some(firings) = &mut self.firings {
-            // What the moments brought has not been shown in this window.
-            if !moments.is_empty() {
-                firings.touch(slot, &self.store);
-            }
+            firings.begin(slot, &moments, &self.store);
         }
         if let Some(journal) = &mut self.journal {
             let mut bytes = Vec::new();
@@ -524,6 +519,9 @@ impl Operator {
             }
         };
         self.store.push(moment, row);
+        if let Some(firings) = &mut self.firings {
+            firings.keep(moment, &self.store);
+        }
     }
 
     /// Takes a record into a window that still takes it.
@@ -555,28 +553,29 @@ impl Operator {
         });
     }
 
-    /// Counts a record by its best window; `last` is the one of its windows that closes last.
-    fn count(&mut self, row: usize, kept: bool, closed: bool, last: Window) {
-        match (kept, closed) {
-            (true, false) => self.account.on_time += 1,
-            (true, true) => self.account.late += 1,
-            (false, _) => {
-                self.account.expired += 1;
-                let needed = self.past_close(last).saturating_add(1);
-                self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
-            }
+    /// Counts a record by its best window; `closed` is the one that closed last of its windows
+    /// that had closed.
+    fn count(&mut self, row: usize, kept: bool, closed: Option<Window>) {
+        let Some(window) = closed else {
+            self.account.on_time += 1;
+            return;
+        };
+        let (watermark, by_ms) = (self.watermarks.combined(), self.past_close(window));
+        if kept {
+            self.account.late += 1;
+        } else {
+            self.account.expired += 1;
+            let needed = by_ms.saturating_add(1);
+            self.account.grace_needed_ms = self.account.grace_needed_ms.max(needed);
         }
-        if closed && self.lates.is_some() {
-            let (watermark, by_ms) = (self.watermarks.combined(), self.past_close(last));
-            if let Some(lates) = &mut self.lates {
-                lates.push(Late {
-                    row,
-                    window: last,
-                    watermark,
-                    by_ms,
-                    expired: !kept,
-                });
-            }
+        if let Some(lates) = &mut self.lates {
+            lates.push(Late {
+                row,
+                window,
+                watermark,
+                by_ms,
+                expired: !kept,
+            });
         }
     }
 

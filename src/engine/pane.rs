@@ -11,7 +11,8 @@ use crate::engine::window::Window;
 pub enum Timing {
     /// Before the window closed.
     Early,
-    /// The first since the window closed, of a key that was there by then.
+    /// The one at the close; where none is fired then, the next, if it holds records that came
+    /// before.
     OnTime,
     /// After that.
     Late,

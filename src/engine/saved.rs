@@ -54,6 +54,10 @@ impl Operator {
             let closed: bool = save::take(bytes)?;
             if let Some(firings) = &mut self.firings {
                 firings.load(slot, bytes, &self.store)?;
+                // Moments fire nothing.
+                if !self.windows.is_moment(self.store.entry(slot).window) {
+                    firings.list(slot, &self.store);
+                }
             }
             self.place(slot, closed);
         }

@@ -30,7 +30,7 @@ pub(super) struct Store {
 pub(super) struct Entry {
     pub key: KeyId,
     pub window: Window,
-    /// Whether its window had closed before its first record came.
+    /// Whether its window had closed before its first record came; of a session, whenever one did.
     pub born_late: bool,
     /// Counts the uses of the slot, so that a note about an earlier one is known as old.
     pub stamp: u32,
@@ -60,8 +60,9 @@ impl Store {
     }
 
     /// Says that a slot's window has become another, as a session's does.
-    pub fn set_window(&mut self, slot: Slot, window: Window) {
-        self.entries[slot as usize].window = window;
+    pub fn set_window(&mut self, slot: Slot, window: Window, born_late: bool) {
+        let entry = &mut self.entries[slot as usize];
+        (entry.window, entry.born_late) = (window, born_late);
     }
 
     /// Returns how many slots are in use.
