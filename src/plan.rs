@@ -281,6 +281,17 @@ impl Plan {
         }
     }
 
+    /// Returns whether parts of the input can be computed apart and put together: windows on a
+    /// grid that fire once, and a watermark that does not depend on all that was read.
+    pub fn can_be_computed_in_parts(&self) -> bool {
+        let on_a_grid = matches!(
+            self.windows,
+            Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global
+        );
+        let fires_once = self.trigger == Trigger::Final && self.arrival.is_none();
+        on_a_grid && fires_once && matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival
+    }
+
     /// Returns whether a row may take an earlier one back: always when retracting, and where a
     /// session that was shown may become part of another.
     fn takes_back(&self) -> bool {

@@ -196,10 +196,7 @@ impl Operator {
                 }
             }
             if expired {
-                slots.iter().for_each(|&slot| self.store.drop(slot));
-            }
-            if let Placement::Grid(grid) = &mut self.placement {
-                grid.recycle(slots);
+                self.store.drop(&slots);
             }
         }
     }
@@ -249,11 +246,11 @@ impl Operator {
             Placement::Sessions(sessions, _) => sessions.remove(slot, &self.store),
             Placement::Sliding(sliding, _) => sliding.remove(slot, &self.store),
         }
-        self.store.drop(slot);
+        self.store.drop(&[slot]);
     }
 
     /// Returns the watermark at which a window's grace has passed.
-    fn expires_at(&self, window: Window) -> i64 {
+    pub fn expires_at(&self, window: Window) -> i64 {
         self.windows.closes_at(window).saturating_add(self.grace_ms)
     }
 

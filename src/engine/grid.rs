@@ -216,12 +216,9 @@ impl Grid {
         let (window, index, expired) = self.by_end.iter().find_map(due)?;
         let open = &mut self.all[index];
         open.closed = true;
-        let mut slots = match expired {
-            true => std::mem::take(&mut open.slots),
-            false => open.slots.clone(),
-        };
-        store.sort(&mut slots);
+        let slots = open.sorted_slots(store);
         if expired {
+            open.slots.clear();
             open.by_key.clear();
             self.by_end.remove(&window);
             self.free.push(index);
@@ -229,16 +226,6 @@ impl Grid {
         }
         self.set_due();
         Some(Due { slots, expired })
-    }
-
-    /// Returns the room of slots that were due.
-    pub fn recycle(&mut self, mut slots: Vec<Slot>) {
-        slots.clear();
-        if let Some(&index) = self.free.last()
-            && self.all[index].slots.capacity() == 0
-        {
-            self.all[index].slots = slots;
-        }
     }
 
     /// Returns the open windows, the one that closes first first.
@@ -262,6 +249,18 @@ impl Grid {
 }
 
 impl OpenWindow {
+    /// Returns the slots in the order of their rows.
+    fn sorted_slots(&self, store: &mut Store) -> Vec<Slot> {
+        if self.by_key.many.is_empty() {
+            let mut slots = self.slots.clone();
+            store.sort(&mut slots);
+            return slots;
+        }
+        let slot = |&key: &KeyId| self.by_key.many.get(key as usize).copied();
+        let slots = store.keys.sorted().iter().filter_map(slot);
+        slots.filter(|&slot| slot != NONE).collect()
+    }
+
     fn add(&mut self, key: KeyId, slot: Slot, store: &Store) {
         self.slots.push(slot);
         self.by_key.add(key, slot, &self.slots, store);

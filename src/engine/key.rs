@@ -62,6 +62,12 @@ fn push_fixed<const N: usize>(key: &mut Vec<u8>, tag: u8, bytes: Option<[u8; N]>
     }
 }
 
+/// Makes `key` the bytes of a row's key.
+fn push_row(key: &mut Vec<u8>, columns: &[Cow<'_, Column<'_>>], row: usize) {
+    key.clear();
+    columns.iter().for_each(|column| push(key, column, row));
+}
+
 /// Returns the values in a key's bytes, in the order in which they were pushed.
 pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
     std::iter::from_fn(move || {
@@ -167,11 +173,24 @@ pub struct Keys {
     /// window has let go of it.
     keys: Vec<Short>,
     holders: Vec<u32>,
+    prefixes: Vec<u128>,
+    /// The numbers in the order of their keys, but for those of `unsorted`.
+    sorted: Vec<KeyId>,
+    unsorted: Vec<KeyId>,
+    /// Whether a number in `sorted` names another key than it did.
+    disordered: bool,
     /// The bytes of keys that are too long to stand in place.
     long: HashMap<KeyId, Box<[u8]>>,
     free: Vec<KeyId>,
-    /// Keys that no window may hold any more, or yet.
+    /// How many keys are held, and the most since the last sweep.
+    held: usize,
+    most_held: usize,
+    /// How many rows came since the last sweep.
+    rows: usize,
+    /// Keys that no window held at some time since the last sweep, and since the one before: most
+    /// often the next window holds them again.
     unheld: Vec<KeyId>,
+    unheld_before: Vec<KeyId>,
     /// The bytes of the key that is looked up.
     key: Vec<u8>,
 }
@@ -242,7 +261,8 @@ impl Keys {
     /// Appends to `ids` the number of each row's key, a new one for a key that has none yet; any
     /// number for a row that is not `selected`.
     ///
-    /// All in one loop, so that one row's waiting for memory overlaps with the next one's.
+    /// Looking keys up is waiting for memory. So a block of rows takes each step together, and
+    /// the short loops let many rows wait at once.
     pub fn intern_rows(
         &mut self,
         columns: &[Cow<'_, Column<'_>>],
@@ -250,47 +270,52 @@ impl Keys {
         selected: Option<&[bool]>,
         ids: &mut Vec<KeyId>,
     ) {
+        const BLOCK: usize = 64;
+        /// Names no key.
+        const NONE: KeyId = KeyId::MAX;
         let filtered = |row: usize| selected.is_some_and(|selected| !selected[row]);
-        match columns {
-            [] => {
-                let only = self.intern(&[]);
-                ids.resize(ids.len() + rows, only);
+        let text = match columns {
+            [column] => match column.as_ref() {
+                Column::Text(texts) => Some(texts),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut shorts = [Short([0; 4]); BLOCK];
+        let mut likely = [NONE; BLOCK];
+        let mut bytes = std::mem::take(&mut self.key);
+        for start in (0..rows).step_by(BLOCK) {
+            let block = start..rows.min(start + BLOCK);
+            for (row, short) in block.clone().zip(&mut shorts) {
+                let text = text.and_then(|texts| texts.get(row));
+                *short = text.and_then(Short::of_text).unwrap_or_else(|| {
+                    push_row(&mut bytes, columns, row);
+                    Short::of(&bytes)
+                });
             }
-            [column] if let Column::Text(texts) = column.as_ref() => {
-                ids.extend(
-                    (0..rows).map(|row| match texts.get(row).and_then(Short::of_text) {
-                        _ if filtered(row) => 0,
-                        Some(short) => self.intern_short(short, &[]),
-                        None => self.intern_row(columns, row),
-                    }),
-                );
+            for (short, likely) in shorts[..block.len()].iter().zip(&mut likely) {
+                // Any key whose hash begins alike; whether it is the same is seen below.
+                let hash = short.hash(&self.hasher, &[]);
+                *likely = self.ids.find(hash, |_| true).map_or(NONE, |&id| id);
             }
-            _ => ids.extend((0..rows).map(|row| match filtered(row) {
-                true => 0,
-                false => self.intern_row(columns, row),
-            })),
+            for ((row, short), &likely) in block.zip(&shorts).zip(&likely) {
+                let known = self.keys.get(likely as usize);
+                ids.push(match known == Some(short) && !short.is_long() {
+                    true => likely,
+                    false if filtered(row) => 0,
+                    false => {
+                        push_row(&mut bytes, columns, row);
+                        self.intern(&bytes)
+                    }
+                });
+            }
         }
-    }
-
-    fn intern_row(&mut self, columns: &[Cow<'_, Column<'_>>], row: usize) -> KeyId {
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        columns
-            .iter()
-            .for_each(|column| push(&mut key, column, row));
-        let id = self.intern(&key);
-        self.key = key; // keeps its room
-        id
+        self.key = bytes; // keeps its room
     }
 
     /// Returns the number of a key, a new one if it has none yet.
     pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
-        self.intern_short(Short::of(bytes), bytes)
-    }
-
-    /// As [`Keys::intern`]; the bytes of a key that stands in place are not looked at.
-    #[inline]
-    fn intern_short(&mut self, short: Short, bytes: &[u8]) -> KeyId {
+        let short = Short::of(bytes);
         let hash = short.hash(&self.hasher, bytes);
         let (keys, long) = (&self.keys, &self.long);
         let same = |&id: &KeyId| {
@@ -305,13 +330,22 @@ impl Keys {
 
     #[cold]
     fn add(&mut self, hash: u64, short: Short, bytes: &[u8]) -> KeyId {
-        let id = self.free.pop().unwrap_or(self.keys.len() as KeyId);
-        if id as usize == self.keys.len() {
-            self.keys.push(short);
-            self.holders.push(0);
-        } else {
-            self.keys[id as usize] = short;
-        }
+        let prefix = prefix(bytes);
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.keys[id as usize] = short;
+                self.prefixes[id as usize] = prefix;
+                self.disordered = true;
+                id
+            }
+            None => {
+                self.keys.push(short);
+                self.holders.push(0);
+                self.prefixes.push(prefix);
+                (self.keys.len() - 1) as KeyId
+            }
+        };
+        self.unsorted.push(id);
         if short.is_long() {
             self.long.insert(id, bytes.into());
         }
@@ -321,6 +355,52 @@ impl Keys {
             .insert_unique(hash, id, |&id| keys[id as usize].hash(hasher, rest(id)));
         self.unheld.push(id);
         id
+    }
+
+    /// Returns a number that orders keys as far as it tells them apart; see [`prefix`].
+    #[inline]
+    pub fn prefix(&self, id: KeyId) -> u128 {
+        self.prefixes[id as usize]
+    }
+
+    /// Orders two keys; see [`compare`].
+    #[inline]
+    pub fn compare(&self, left: KeyId, right: KeyId) -> Ordering {
+        let order = self.prefix(left).cmp(&self.prefix(right));
+        order.then_with(|| {
+            let bytes = |id: KeyId| {
+                let mut bytes = Vec::new();
+                self.push_bytes(id, &mut bytes);
+                bytes
+            };
+            match left == right {
+                true => Ordering::Equal,
+                false => compare(&bytes(left), &bytes(right)),
+            }
+        })
+    }
+
+    /// Returns all numbers in the order of their keys, and perhaps some that name none.
+    pub fn sorted(&mut self) -> &[KeyId] {
+        if self.disordered {
+            self.unsorted.clear();
+            self.unsorted.extend(self.ids.iter());
+            self.sorted.clear();
+            self.disordered = false;
+        }
+        if !self.unsorted.is_empty() {
+            let mut unsorted = std::mem::take(&mut self.unsorted);
+            unsorted.sort_unstable_by(|&left, &right| self.compare(left, right));
+            let mut known = std::mem::take(&mut self.sorted).into_iter().peekable();
+            for id in unsorted {
+                while let Some(before) = known.next_if(|&known| self.compare(known, id).is_lt()) {
+                    self.sorted.push(before);
+                }
+                self.sorted.push(id);
+            }
+            self.sorted.extend(known);
+        }
+        &self.sorted
     }
 
     /// Appends a key's bytes to `bytes`.
@@ -339,7 +419,12 @@ impl Keys {
 
     /// Keeps a key for one more window.
     pub fn hold(&mut self, id: KeyId) {
-        self.holders[id as usize] += 1;
+        let holders = &mut self.holders[id as usize];
+        *holders += 1;
+        if *holders == 1 {
+            self.held += 1;
+            self.most_held = self.most_held.max(self.held);
+        }
     }
 
     /// Lets go of a key for one window.
@@ -347,27 +432,37 @@ impl Keys {
         let holders = &mut self.holders[id as usize];
         *holders -= 1;
         if *holders == 0 {
+            self.held -= 1;
             self.unheld.push(id);
         }
     }
 
-    /// Drops the keys that no window holds; their numbers may name others from now on.
-    pub fn sweep(&mut self) {
-        let mut unheld = std::mem::take(&mut self.unheld);
+    /// Drops keys that no window has held for a while, now that `rows` more were read; their
+    /// numbers may name others from now on. At most some times as many stay as windows held.
+    pub fn sweep(&mut self, rows: usize) {
+        /// So few keys are no room, and those of some thousands come again in so many rows.
+        const FEW: usize = 1 << 17;
+        self.rows += rows;
+        if self.rows < FEW.max(2 * self.most_held) {
+            return;
+        }
+        let mut unheld = std::mem::take(&mut self.unheld_before);
         for id in unheld.drain(..) {
             if self.holders[id as usize] > 0 {
                 continue;
             }
             let bytes = self.long.get(&id).map_or(&[][..], |bytes| bytes);
             let hash = self.keys[id as usize].hash(&self.hasher, bytes);
-            // A key let go of twice since the last sweep is dropped once.
+            // A key let go of twice is dropped once.
             if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id) {
                 entry.remove();
                 self.long.remove(&id);
                 self.free.push(id);
             }
         }
-        self.unheld = unheld; // keeps its room
+        self.unheld_before = std::mem::replace(&mut self.unheld, unheld); // keeps the room
+        self.most_held = self.held;
+        self.rows = 0;
     }
 
     /// Returns how many keys there are.
@@ -448,16 +543,21 @@ mod tests {
         );
     }
 
+    /// Sweeps until nothing is left that may go.
+    fn sweep(keys: &mut Keys) {
+        (0..2).for_each(|_| keys.sweep(1 << 20));
+    }
+
     #[test]
     fn a_key_that_is_let_go_of_makes_room_after_the_sweep() {
         let mut keys = Keys::default();
         let first = keys.intern(b"first");
         keys.hold(first);
-        keys.sweep();
+        sweep(&mut keys);
         assert_eq!(keys.intern(b"first"), first);
         keys.release(first);
         assert_eq!(bytes(&keys, first), b"first");
-        keys.sweep();
+        sweep(&mut keys);
         assert!(keys.is_empty());
         assert_eq!(keys.intern(b"second"), first);
         assert_eq!(bytes(&keys, first), b"second");
@@ -476,7 +576,7 @@ mod tests {
             assert_eq!(keys.intern(text.as_bytes()), id);
             assert_eq!(bytes(&keys, id), text.as_bytes());
         }
-        keys.sweep();
+        sweep(&mut keys);
         assert!(keys.is_empty());
     }
 
@@ -513,6 +613,45 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_come_again_stay_and_others_do_not_pile_up() {
+        let mut keys = Keys::default();
+        for nth in 0..1_000_u64 {
+            let mut held = vec![keys.intern(b"again")];
+            let once = (0..1_000).map(|n| (nth * 1_000 + n).to_be_bytes());
+            held.extend(once.map(|key| keys.intern(&key)));
+            assert_eq!(held[0], 0, "it kept its number");
+            held.iter().for_each(|&id| keys.hold(id));
+            held.iter().for_each(|&id| keys.release(id));
+            keys.sweep(1_001);
+            assert!(keys.len() <= 4 << 17, "{} keys", keys.len());
+        }
+    }
+
+    #[test]
+    fn keys_stay_sorted_while_some_come_and_go() {
+        let mut keys = Keys::default();
+        for round in 0..20_i64 {
+            let value = |n: i64| (n * 7_919 + round * 131) % 1_000;
+            for n in 0..50 {
+                let id = keys.intern(&key(&[bigint(value(n))]));
+                if n % 3 == 0 && keys.holders[id as usize] == 0 {
+                    keys.hold(id);
+                }
+            }
+            let read = |id: KeyId| bytes(&keys, id);
+            let mut expected: Vec<KeyId> = keys.ids.iter().copied().collect();
+            expected.sort_by(|&left, &right| compare(&read(left), &read(right)));
+            assert_eq!(keys.sorted(), expected);
+            if round % 4 == 3 {
+                sweep(&mut keys);
+                let mut known = keys.sorted().to_vec();
+                known.retain(|id| keys.holders[*id as usize] > 0);
+                assert_eq!(known.len(), keys.len());
+            }
+        }
+    }
+
+    #[test]
     fn a_key_that_no_window_took_is_swept() {
         let mut keys = Keys::default();
         keys.intern(b"expired");
@@ -520,7 +659,7 @@ mod tests {
         keys.hold(kept);
         keys.release(kept);
         keys.hold(kept);
-        keys.sweep();
+        sweep(&mut keys);
         assert_eq!(keys.len(), 1);
         assert_eq!(bytes(&keys, kept), b"kept");
     }

@@ -152,6 +152,20 @@ impl Operator {
         self.lates = Some(Vec::new());
     }
 
+    /// Keeps windows that leave as parts from now on, for [`Operator::take_partials`]: others hold
+    /// more of them. For windows of a grid that fire once.
+    pub fn keep_partials(&mut self) {
+        self.partials = Some(Vec::new());
+    }
+
+    /// Returns the windows that have left since the last call, the one that closes first first.
+    pub fn take_partials(&mut self) -> Vec<Partial> {
+        self.partials
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
     /// Returns the late records since the last call.
     pub fn take_lates(&mut self) -> Vec<Late> {
         self.lates.as_mut().map(std::mem::take).unwrap_or_default()
@@ -169,7 +183,7 @@ impl Operator {
             self.on_row(row, input, panes);
         }
         self.flush(input);
-        self.store.keys.sweep();
+        self.store.keys.sweep(rows);
     }
 
     #[inline]
@@ -211,7 +225,6 @@ impl Operator {
         if self.watermarks.advance(partition, at) {
             self.note_watermark(Some(partition));
             self.fire_due(panes);
-            self.store.keys.sweep();
         }
     }
 
@@ -244,7 +257,6 @@ impl Operator {
             journal.note(Event::End);
         }
         self.fire_due(panes);
-        self.store.keys.sweep();
     }
 
     /// Marks a partition as idle, or as active again, so that it holds the others back no more.
@@ -256,7 +268,6 @@ impl Operator {
         if moved {
             self.note_watermark(None);
             self.fire_due(panes);
-            self.store.keys.sweep();
         }
     }
 
@@ -269,7 +280,6 @@ impl Operator {
     pub fn resume(&mut self, partition: usize, high: i64, panes: &mut Panes) {
         self.watermarks.resume(partition, high);
         self.fire_due(panes);
-        self.store.keys.sweep();
     }
 
     /// Counts a record that never became a row.
@@ -419,7 +429,7 @@ impl Operator {
         if let Placement::Sessions(sessions, _) = &mut self.placement {
             sessions.remove(bridged, &self.store);
         }
-        self.store.drop(bridged);
+        self.store.drop(&[bridged]);
     }
 
     fn place_in_sliding(&mut self, row: usize, input: &Input<'_, '_>) {

@@ -42,7 +42,7 @@ impl Partial {
             let (start, entry) = (bytes.len(), store.entry(slot));
             store.keys.push_bytes(entry.key, &mut bytes);
             keys.push(Key {
-                prefix: key::prefix(&bytes[start..]),
+                prefix: store.keys.prefix(entry.key),
                 start: start as u32,
                 end: bytes.len() as u32,
                 slot: nth as Slot,

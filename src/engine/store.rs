@@ -3,10 +3,8 @@
 //! Each window and key has a slot, a small number that its states are found by. Comes in: rows
 //! with their slots. Goes out: values, and the slots in the order of their results.
 
-use std::cmp::Ordering;
-
 use super::aggregate::{Accumulator, Arguments, Slot};
-use super::key::{self, KeyId, Keys};
+use super::key::{KeyId, Keys};
 use super::save::{self, Corrupt};
 use super::window::Window;
 use crate::column::Value;
@@ -21,8 +19,6 @@ pub(super) struct Store {
     aggregates: Vec<Box<dyn Accumulator>>,
     /// Records that have a slot and are not yet added to its states.
     pending: Pending,
-    /// The bytes of keys while slots are put in order.
-    bytes: Vec<u8>,
 }
 
 /// What a slot is for. Created by its first record, meaningless once the slot is free.
@@ -50,7 +46,6 @@ impl Store {
             free: Vec::new(),
             aggregates,
             pending: Pending::default(),
-            bytes: Vec::new(),
         }
     }
 
@@ -72,22 +67,22 @@ impl Store {
 
     /// Returns an empty slot for a key in a window; the key is held until it is dropped.
     pub fn take(&mut self, key: KeyId, window: Window, born_late: bool) -> Slot {
-        let slot = self.free.pop().unwrap_or(self.entries.len() as Slot);
+        self.keys.hold(key);
         let entry = Entry {
             key,
             window,
             born_late,
             stamp: 0,
         };
-        match self.entries.get_mut(slot as usize) {
-            Some(known) => {
-                let stamp = known.stamp;
-                *known = Entry { stamp, ..entry };
-            }
-            None => self.entries.push(entry),
+        if let Some(slot) = self.free.pop() {
+            let known = &mut self.entries[slot as usize];
+            let stamp = known.stamp;
+            *known = Entry { stamp, ..entry };
+            return slot;
         }
+        let slot = self.entries.len() as Slot;
+        self.entries.push(entry);
         self.empty(slot);
-        self.keys.hold(key);
         slot
     }
 
@@ -98,12 +93,16 @@ impl Store {
             .for_each(|aggregate| aggregate.reset(slot));
     }
 
-    /// Lets go of a slot.
-    pub fn drop(&mut self, slot: Slot) {
-        let entry = &mut self.entries[slot as usize];
-        entry.stamp = entry.stamp.wrapping_add(1);
-        self.keys.release(entry.key);
-        self.free.push(slot);
+    /// Lets go of slots, and makes their states empty for the next windows.
+    pub fn drop(&mut self, slots: &[Slot]) {
+        for &slot in slots {
+            let entry = &mut self.entries[slot as usize];
+            entry.stamp = entry.stamp.wrapping_add(1);
+            self.keys.release(entry.key);
+        }
+        self.free.extend_from_slice(slots);
+        let aggregates = self.aggregates.iter_mut();
+        aggregates.for_each(|aggregate| aggregate.reset_all(slots));
     }
 
     /// Leaves a row to be added to a slot.
@@ -141,32 +140,12 @@ impl Store {
     }
 
     /// Puts slots in the order of their rows: by window end, start, key.
-    pub fn sort(&mut self, slots: &mut [Slot]) {
-        let mut ordered: Vec<(Window, u128, Slot)> = Vec::with_capacity(slots.len());
-        let mut bytes = std::mem::take(&mut self.bytes);
-        for &slot in slots.iter() {
-            bytes.clear();
-            let Entry { key, window, .. } = *self.entry(slot);
-            self.keys.push_bytes(key, &mut bytes);
-            ordered.push((window, key::prefix(&bytes), slot));
-        }
-        self.bytes = bytes; // keeps its room
-        let rest = |left: Slot, right: Slot| -> Ordering {
-            let bytes = |slot: Slot| {
-                let mut bytes = Vec::new();
-                self.keys.push_bytes(self.entry(slot).key, &mut bytes);
-                bytes
-            };
-            key::compare(&bytes(left), &bytes(right))
-        };
-        ordered.sort_unstable_by(|left, right| {
-            (left.0.cmp(&right.0))
-                .then(left.1.cmp(&right.1))
-                .then_with(|| rest(left.2, right.2))
+    pub fn sort(&self, slots: &mut [Slot]) {
+        slots.sort_unstable_by(|&left, &right| {
+            let (left, right) = (self.entry(left), self.entry(right));
+            let windows = left.window.cmp(&right.window);
+            windows.then_with(|| self.keys.compare(left.key, right.key))
         });
-        for (place, (_, _, slot)) in slots.iter_mut().zip(ordered) {
-            *place = slot;
-        }
     }
 
     /// Takes the states of some slots out, in their order, one entry an aggregate.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::source::{Lines, Message, Records};
 
 /// Decodes CSV records that have the columns of a [`Layout`], without a header.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
     delimiter: u8,

@@ -14,7 +14,7 @@ use crate::column::{Column, Columns, DataType};
 use crate::source::Records;
 
 /// Decodes JSON objects that have the members of a [`Layout`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
     /// Which column a member is, by the order in which members came last time.

@@ -61,7 +61,7 @@ pub enum TimeUnit {
 }
 
 /// Decodes batches of one format.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Decoder {
     /// Comma-separated values.
     Delimited(delimited::Decoder),

@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use wide::u8x16;
 
 /// The places of separators in some bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Separators {
     /// [`BEFORE_FIRST`] and room for every place; behind `count` it means nothing.
     edges: Vec<u32>,

@@ -5,28 +5,28 @@
 
 pub mod aside;
 pub mod journal;
+pub mod parallel;
 mod progress;
+mod rows;
 pub mod summary;
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 
-use crate::column::Column;
 use crate::engine::account::Account;
-use crate::engine::operator::{Input, Operator};
+use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
-use crate::expression::{Expression, RowError};
-use crate::format::{Decoded, Decoder, Origins, time_of};
+use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
-use crate::source::{Batch, Polled, Records, Source};
+use crate::source::{Batch, Polled, Source};
 use aside::Aside;
 use journal::JournalFile;
 use progress::Progress;
+use rows::{Rows, now_ms};
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -57,18 +57,17 @@ pub struct Outputs {
     pub journal: Option<JournalFile>,
 }
 
-/// What became of a batch.
-enum Step {
-    /// The engine has taken it in.
-    Done,
-    /// It holds malformed records, or expressions fail over these rows: nothing was taken in.
-    Refused(Vec<(usize, String)>),
+impl Outputs {
+    /// Returns whether nothing but rows is written.
+    pub fn is_empty(&self) -> bool {
+        self.late.is_none() && self.bad.is_none() && self.journal.is_none()
+    }
 }
 
 /// A windowed aggregation from one source to one sink, in memory.
 pub struct Node<'n> {
     plan: &'n Plan,
-    decoder: Decoder,
+    rows: Rows<'n>,
     operator: Operator,
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
@@ -103,7 +102,15 @@ impl<'n> Node<'n> {
         }
         Ok(Node {
             plan,
-            decoder,
+            rows: Rows {
+                plan,
+                decoder,
+                origins: match outputs.late {
+                    Some(_) => Origins::Keep,
+                    None => Origins::Forget,
+                },
+                skip_bad: options.skip_bad || outputs.bad.is_some(),
+            },
             operator,
             sink,
             outputs,
@@ -224,140 +231,33 @@ impl<'n> Node<'n> {
         processed
     }
 
-    /// Decodes a batch, evaluates the plan's expressions by column, and hands it to the engine.
+    /// Hands the rows of a batch to the engine, counts what is malformed, sets aside what is asked
+    /// for.
     fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
-        let origins = match self.outputs.late {
-            Some(_) => Origins::Keep,
-            None => Origins::Forget,
-        };
-        let mut decoded = self.decoder.decode(&batch.records, origins, arena);
-        if let Some(progress) = &mut self.progress {
-            progress.add(batch, &decoded.times, |at| self.operator.forgotten_at(at));
-        }
-        let misfits = match self.step(batch, &decoded, arena) {
-            Step::Done => return self.set_late_aside(&decoded),
-            Step::Refused(misfits) => misfits,
-        };
-        // Some record does not fit: rare, so only now are the places of rows looked for.
-        if !misfits.is_empty() {
-            decoded = self.decoder.decode(&batch.records, Origins::Keep, arena);
-            let origins = decoded.origins.clone();
-            decoded.refuse(misfits, |row| origins[row]);
-        }
-        let stop = self.account_malformed(&mut decoded, source)?;
-        decoded.malformed.clear();
-        match self.step(batch, &decoded, arena) {
-            Step::Done => {
-                self.set_late_aside(&decoded)?;
-                stop.map_or(Ok(()), Err)
+        let (operator, outputs) = (&mut self.operator, &mut self.outputs);
+        let (panes, progress) = (&mut self.panes, &mut self.progress);
+        let skip_bad = self.rows.skip_bad;
+        self.rows.decode(batch, arena, |input, decoded, malformed| {
+            if let Some(progress) = progress {
+                progress.add(batch, input.times, |at| operator.forgotten_at(at));
             }
-            Step::Refused(_) => Err(Error::bug("rows that were taken out have failed again")),
-        }
-    }
-
-    /// Counts the malformed records and sets them aside; where they end the run, keeps the rows
-    /// before the first of them and returns the error to end with.
-    fn account_malformed(
-        &mut self,
-        decoded: &mut Decoded<'_>,
-        source: &str,
-    ) -> Result<Option<Error>> {
-        let goes_on = self.options.skip_bad || self.outputs.bad.is_some();
-        let watermark = self.watermark();
-        let counted = if goes_on { decoded.malformed.len() } else { 1 };
-        for malformed in decoded.malformed.iter().take(counted) {
-            self.operator.on_malformed();
-            if let Some(bad) = &mut self.outputs.bad {
-                bad.write_malformed(malformed, watermark)?;
+            for malformed in malformed {
+                operator.on_malformed();
+                if let Some(bad) = &mut outputs.bad {
+                    bad.write_malformed(malformed, operator.watermarks().combined())?;
+                }
             }
-        }
-        let first = decoded.malformed.first().filter(|_| !goes_on);
-        let stop = first.map(|first| (first.before, first.told(source)));
-        Ok(stop.map(|(rows, error)| {
-            decoded.truncate(rows);
-            error
-        }))
-    }
-
-    fn set_late_aside(&mut self, decoded: &Decoded<'_>) -> Result<()> {
-        if let Some(aside) = &mut self.outputs.late {
-            for late in self.operator.take_lates() {
-                aside.write_late(&late, decoded.origins[late.row])?;
+            operator.on_batch(input, panes);
+            if let Some(aside) = &mut outputs.late {
+                for late in operator.take_lates() {
+                    aside.write_late(&late, decoded.origins[late.row])?;
+                }
             }
-        }
-        Ok(())
-    }
-
-    /// Hands the rows to the engine, unless some record does not fit.
-    fn step<'a>(&mut self, batch: &Batch<'a>, decoded: &Decoded<'a>, arena: &'a Bump) -> Step {
-        let columns = &decoded.columns;
-        let plan = self.plan;
-        let mut errors = Vec::new();
-        let arrivals = self.arrivals(decoded, &mut errors);
-        let selected = plan.filter.as_ref().map(|filter| {
-            let selection = filter.select(columns, arena);
-            errors.extend(selection.errors);
-            selection.rows
-        });
-        let mut evaluate = |expression: &'n Expression| {
-            let evaluated = expression.evaluate(columns, arena);
-            // What a filtered record would have given does not matter.
-            let counts = |error: &RowError| selected.as_ref().is_none_or(|rows| rows[error.row]);
-            errors.extend(evaluated.errors.into_iter().filter(counts));
-            evaluated.column
-        };
-        let by = plan.by.iter().map(|item| evaluate(&item.expression));
-        let keys: Vec<Cow<'_, Column<'a>>> = by.collect();
-        let arguments = plan
-            .aggregates
-            .iter()
-            .map(|aggregate| aggregate.argument.as_ref());
-        let arguments: Vec<Option<Cow<'_, Column<'a>>>> = arguments
-            .map(|argument| argument.map(&mut evaluate))
-            .collect();
-        if !errors.is_empty() || !decoded.malformed.is_empty() {
-            let misfits = errors.into_iter().map(|error| (error.row, error.reason));
-            return Step::Refused(misfits.collect());
-        }
-        let input = Input {
-            partition: batch.partition,
-            first: first_place(&batch.records),
-            times: if plan.by_arrival {
-                &arrivals
-            } else {
-                &decoded.times
-            },
-            arrivals: (!arrivals.is_empty()).then_some(&arrivals),
-            selected: selected.as_deref(),
-            keys: &keys,
-            arguments: &arguments,
-        };
-        self.operator.on_batch(&input, &mut self.panes);
-        Step::Done
-    }
-
-    /// Returns when each record came, where that is a column or the event time; else nothing.
-    fn arrivals(&self, decoded: &Decoded<'_>, errors: &mut Vec<RowError>) -> Vec<i64> {
-        let Some((index, unit)) = self.plan.arrival else {
-            let rows = if self.plan.by_arrival {
-                decoded.columns.rows
-            } else {
-                0
-            };
-            return vec![now_ms(); rows];
-        };
-        let (column, field) = (
-            &decoded.columns.columns[index],
-            &self.plan.layout.schema.fields[index],
-        );
-        let rows = 0..decoded.columns.rows;
-        rows.map(|row| {
-            time_of(column, row, unit, &field.name).unwrap_or_else(|reason| {
-                errors.push(RowError { row, reason });
-                0
-            })
+            match malformed.first() {
+                Some(first) if !skip_bad => Err(first.told(source)),
+                _ => Ok(()),
+            }
         })
-        .collect()
     }
 
     /// A partition that is at its end and has been silent holds event time back no more; of the
@@ -399,20 +299,5 @@ impl<'n> Node<'n> {
         let mut open = Panes::default();
         self.operator.open_panes(&mut open);
         self.sink.show_open(&open)
-    }
-}
-
-/// Returns processing time by the clock, in ms since 1970, UTC.
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
-/// Returns the line or offset of the first of some records.
-fn first_place(records: &Records<'_>) -> u64 {
-    match records {
-        Records::Lines(lines) => lines.first_line,
-        Records::Messages(messages) => messages
-            .first()
-            .map_or(0, |message| message.offset.unsigned_abs()),
     }
 }

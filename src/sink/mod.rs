@@ -65,7 +65,7 @@ fn bounds(window: Window) -> [ValueRef<'static>; 2] {
 }
 
 /// Something that results are written to.
-pub trait Sink {
+pub trait Sink: Send {
     /// Writes some rows.
     ///
     /// # Errors

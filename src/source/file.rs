@@ -160,6 +160,61 @@ impl FileSource {
         Ok(())
     }
 
+    /// Reads about `bytes` ahead, or what comes within `timeout`; returns the length of the whole
+    /// records at the front of the buffer.
+    fn fill(&mut self, bytes: usize, timeout: Duration) -> Result<usize> {
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes, 0);
+        }
+        let mut whole = self.whole_records();
+        let mut wait = timeout;
+        while !self.ended && (whole == 0 || self.filled < bytes) {
+            self.make_room()?;
+            // The first read may wait; then only what is there already is taken.
+            if !self.is_ready(wait)? {
+                break;
+            }
+            wait = Duration::ZERO;
+            self.read()?;
+            if self.filled >= bytes || self.ended || whole == 0 {
+                whole = self.whole_records();
+            }
+        }
+        if whole < self.filled && !self.ended {
+            whole = self.whole_records();
+        }
+        if self.ended && whole < self.filled {
+            // The last record has no newline, or a quote in it is not closed.
+            self.end_last_record();
+            whole = self.filled;
+        }
+        Ok(whole)
+    }
+
+    /// Takes about `bytes` of whole records into `chunk`, whose room it takes in exchange; returns
+    /// their length and the number of the first line, or `None` at the end. For readers that
+    /// share the source.
+    ///
+    /// # Errors
+    /// As [`Source::poll`].
+    pub fn take_chunk(
+        &mut self,
+        bytes: usize,
+        chunk: &mut Vec<u8>,
+    ) -> Result<Option<(usize, u64)>> {
+        let whole = self.fill(bytes, PATIENCE)?;
+        std::mem::swap(&mut self.buffer, chunk);
+        let rest = self.filled - whole;
+        if self.buffer.len() < rest.max(CHUNK) {
+            self.buffer.resize(rest.max(bytes), 0);
+        }
+        self.buffer[..rest].copy_from_slice(&chunk[whole..self.filled]);
+        self.filled = rest;
+        let first_line = self.line;
+        self.line += count_lines(&chunk[..whole]);
+        Ok((whole > 0 || !self.ended).then_some((whole, first_line)))
+    }
+
     /// Gives the last record of an input that has ended the newline that it may lack.
     fn end_last_record(&mut self) {
         if self.ended && self.filled > 0 && self.buffer[self.filled - 1] != b'\n' {
@@ -251,6 +306,10 @@ impl FileSource {
     }
 }
 
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
 /// Returns the length of the whole records at the front of CSV bytes that hold quotes. A quote
 /// opens only at a field's start, as the `csv` crate has it.
 fn whole_quoted_records(bytes: &[u8], delimiter: u8) -> usize {
@@ -287,33 +346,11 @@ impl Source for FileSource {
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         if self.handed > 0 {
-            let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.handed]).count();
-            self.line += lines as u64;
+            self.line += count_lines(&self.buffer[..self.handed]);
             self.consume(self.handed);
             self.handed = 0;
         }
-        let mut whole = self.whole_records();
-        let mut wait = timeout;
-        while !self.ended && (whole == 0 || self.filled < CHUNK) {
-            self.make_room()?;
-            // The first read may wait; then only what is there already is taken.
-            if !self.is_ready(wait)? {
-                break;
-            }
-            wait = Duration::ZERO;
-            self.read()?;
-            if self.filled >= CHUNK || self.ended || whole == 0 {
-                whole = self.whole_records();
-            }
-        }
-        if whole < self.filled && !self.ended {
-            whole = self.whole_records();
-        }
-        if self.ended && whole < self.filled {
-            // The last record has no newline, or a quote in it is not closed.
-            self.end_last_record();
-            whole = self.filled;
-        }
+        let whole = self.fill(CHUNK, timeout)?;
         self.handed = whole;
         if whole > 0 {
             let bytes = &self.buffer[..whole];
@@ -332,6 +369,12 @@ impl Source for FileSource {
 
     fn at_end(&self, _partition: usize) -> bool {
         self.ended
+    }
+
+    fn as_file(&mut self) -> Option<&mut FileSource> {
+        let metadata = self.input.metadata();
+        let regular = metadata.is_ok_and(|metadata| metadata.is_file());
+        regular.then_some(self)
     }
 
     fn name(&self) -> String {

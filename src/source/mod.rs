@@ -55,6 +55,11 @@ pub trait Source {
         Ok(())
     }
 
+    /// Returns itself, if several readers can share it.
+    fn as_file(&mut self) -> Option<&mut file::FileSource> {
+        None
+    }
+
     /// Returns how a person calls it: `topic mono_signal`, `data/tower.csv`, `stdin`.
     fn name(&self) -> String;
 }

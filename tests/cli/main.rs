@@ -17,5 +17,6 @@ mod signals;
 mod stack;
 mod topic;
 mod window;
+mod window_parallel;
 mod window_topic;
 mod workdir;

@@ -3,6 +3,7 @@
 mod model;
 
 use std::io::{self, IsTerminal};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::node::aside::Aside;
 use crate::node::journal::JournalFile;
+use crate::node::parallel::Parallel;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Plan, Query};
@@ -115,6 +117,11 @@ pub(super) struct Options {
     /// Write the account as one line of JSON to a file.
     #[arg(long, value_name = "FILE")]
     stats_to: Option<PathBuf>,
+
+    /// Window a file by this many threads, with the same result; where rows leave once, from
+    /// windows that all keys share [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
 
     #[command(flatten)]
     range: RangeOptions,
@@ -226,6 +233,11 @@ impl Options {
         })
     }
 
+    fn threads(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.threads.map_or_else(processors, usize::from)
+    }
+
     fn outputs(&self, context: &Context) -> Result<Outputs> {
         let aside =
             |to: &Option<Endpoint>| to.as_ref().map(|to| self.aside(to, context)).transpose();
@@ -303,19 +315,42 @@ impl Options {
                 false => Duration::from_millis(self.when.idle.unsigned_abs()),
             },
         };
-        let partitions = input.source.partitions();
         let outputs = self.outputs(context)?;
-        let mut node = Node::new(
-            plan,
-            decoder,
-            partitions,
-            sink,
-            outputs,
-            options,
-            &context.interrupt,
-        )?;
-        let ended = node.run(input.source.as_mut());
-        let (account, watermark) = (*node.account(), node.watermark());
+        let (account, watermark, ended) = match input.source.as_file() {
+            Some(file)
+                if outputs.is_empty() && self.threads() > 1 && plan.can_be_computed_in_parts() =>
+            {
+                let parallel = Parallel {
+                    plan,
+                    decoder,
+                    skip_bad: self.skip_bad,
+                    threads: self.threads(),
+                    interrupt: &context.interrupt,
+                };
+                let (outcome, ended) = parallel.run(file, sink);
+                (outcome.account, outcome.watermark, ended)
+            }
+            _ => {
+                let partitions = input.source.partitions();
+                let mut node = Node::new(
+                    plan,
+                    decoder,
+                    partitions,
+                    sink,
+                    outputs,
+                    options,
+                    &context.interrupt,
+                )?;
+                let ended = node.run(input.source.as_mut());
+                (*node.account(), node.watermark(), ended)
+            }
+        };
+        let stats = summary::json(&account, watermark);
+        if let Some(path) = &self.stats_to {
+            self.refuse_input(path)?;
+            std::fs::write(path, format!("{stats}\n"))
+                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
+        }
         // After an error the sums would say less than the error does.
         if let Err(error) = &ended
             && !matches!(error.remedy(), Remedy::Stopped(_))
@@ -329,12 +364,6 @@ impl Options {
             context.report.warning(
                 "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us`",
             );
-        }
-        let stats = summary::json(&account, watermark);
-        if let Some(path) = &self.stats_to {
-            self.refuse_input(path)?;
-            std::fs::write(path, format!("{stats}\n"))
-                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
         }
         if self.stats.is_some() {
             context.report.result(&stats);

@@ -167,6 +167,9 @@ pub trait Accumulator: std::fmt::Debug + Send + 'static {
     /// Makes a slot's state empty; a slot one past the last is new.
     fn reset(&mut self, slot: Slot);
 
+    /// Makes the states of some slots empty.
+    fn reset_all(&mut self, slots: &[Slot]);
+
     /// Adds `rows[i]` of the arguments to the slot `slots[i]`, in their order.
     fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>);
 
@@ -176,7 +179,7 @@ pub trait Accumulator: std::fmt::Debug + Send + 'static {
     /// Adds what the slots `from` of other states of the same aggregate hold to the slots `into`.
     fn absorb(&mut self, into: &[Slot], other: &dyn Accumulator, from: &[Slot]);
 
-    /// Takes the states of `slots` out, in this order; what stays in them means nothing.
+    /// Takes the states of `slots` out, in this order, and leaves empty ones.
     fn split_off(&mut self, slots: &[Slot]) -> Box<dyn Accumulator>;
 
     /// Returns states of the same aggregate without a slot.
@@ -230,6 +233,12 @@ impl<S: State> Accumulator for States<S> {
         match self.of.get_mut(slot as usize) {
             Some(state) => *state = self.empty.clone(),
             None => self.of.push(self.empty.clone()),
+        }
+    }
+
+    fn reset_all(&mut self, slots: &[Slot]) {
+        for &slot in slots {
+            self.of[slot as usize] = self.empty.clone();
         }
     }
 

@@ -1,0 +1,331 @@
+//! One file, several threads, the same bytes as with one.
+//!
+//! Readers take chunks of the file in turn. Each decodes its chunk, learns from the reader before
+//! it how far event time had come there, says how far it has come after its own chunk, and puts
+//! its records into windows of its own: lateness is judged record by record, as one reader
+//! would. When a window has left every reader, the parts are put together and written, the
+//! earliest first.
+//!
+//! For windows on a grid that fire once: their parts are as good as the whole.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use bumpalo::Bump;
+
+use super::rows::Rows;
+use crate::engine::account::Account;
+use crate::engine::operator::Operator;
+use crate::engine::pane::Panes;
+use crate::engine::partial::Partial;
+use crate::engine::watermark::BEGINNING;
+use crate::engine::window::Window;
+use crate::error::{Error, Result};
+use crate::format::{Decoder, Origins};
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::sink::Sink;
+use crate::source::file::FileSource;
+use crate::source::{Batch, Lines, Records, Source};
+
+/// How many bytes a reader takes at a time: enough to be worth the handing over, few enough to
+/// stay near the processor.
+const CHUNK: usize = 512 << 10;
+
+/// A windowed aggregation of one file by several threads.
+pub struct Parallel<'n> {
+    /// What is computed: a plan that [can be computed in parts](Plan::can_be_computed_in_parts).
+    pub plan: &'n Plan,
+    /// The file's format.
+    pub decoder: Decoder,
+    /// Whether malformed records are counted instead of ending the run.
+    pub skip_bad: bool,
+    /// How many threads read.
+    pub threads: usize,
+    /// Ends the run.
+    pub interrupt: &'n Interrupt,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Where every record went.
+    pub account: Account,
+    /// How far event time has come.
+    pub watermark: i64,
+}
+
+/// What the readers share.
+struct Shared<'n> {
+    file: Mutex<Chunks<'n>>,
+    turn: Mutex<Turn>,
+    turned: Condvar,
+    results: Mutex<Results<'n>>,
+    name: String,
+}
+
+/// The file, and the number of the next chunk.
+struct Chunks<'n> {
+    source: &'n mut FileSource,
+    next: u64,
+}
+
+/// How far the chunks before some chunk have come.
+#[derive(Debug)]
+struct Turn {
+    /// The number of the chunk whose reader may go on.
+    next: u64,
+    /// The highest event time before it.
+    high: i64,
+    /// Whether the run has ended before it, and the error if that was not told yet.
+    stopped: Option<Option<Error>>,
+}
+
+/// The windows that have left some reader.
+struct Results<'n> {
+    windows: BTreeMap<Window, Partial>,
+    /// The watermark up to which each reader has handed its windows over.
+    reached: Vec<i64>,
+    /// The rows that were written, and what readers that are done have counted.
+    account: Account,
+    panes: Panes,
+    sink: Box<dyn Sink + 'n>,
+}
+
+/// One thread's part.
+struct Reader<'s, 'n> {
+    nth: usize,
+    shared: &'s Shared<'n>,
+    rows: Rows<'n>,
+    operator: Operator,
+    interrupt: &'n Interrupt,
+}
+
+impl<'n> Parallel<'n> {
+    /// Reads the file to its end and writes every row.
+    ///
+    /// # Errors
+    /// As [`super::Node::run`].
+    pub fn run(
+        self,
+        source: &'n mut FileSource,
+        sink: Box<dyn Sink + 'n>,
+    ) -> (Outcome, Result<()>) {
+        let shared = Shared {
+            name: source.name(),
+            file: Mutex::new(Chunks { source, next: 0 }),
+            turn: Mutex::new(Turn {
+                next: 0,
+                high: BEGINNING,
+                stopped: None,
+            }),
+            turned: Condvar::new(),
+            results: Mutex::new(Results {
+                windows: BTreeMap::new(),
+                reached: vec![BEGINNING; self.threads],
+                account: Account::default(),
+                panes: Panes::default(),
+                sink,
+            }),
+        };
+        let ended = std::thread::scope(|scope| {
+            let threads = (1..self.threads).map(|nth| {
+                let (shared, part) = (&shared, &self);
+                scope.spawn(move || part.reader(nth, shared)?.run())
+            });
+            let threads: Vec<_> = threads.collect();
+            let mut ended = self.reader(0, &shared).and_then(Reader::run);
+            for thread in threads {
+                let other = thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                ended = ended.and(other);
+            }
+            ended
+        });
+        let turn = shared
+            .turn
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut results = shared
+            .results
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let watermark = results.reached.iter().copied().min().unwrap_or(BEGINNING);
+        let outcome = Outcome {
+            account: results.account,
+            watermark,
+        };
+        let flushed = results.sink.flush();
+        let stopped = turn.stopped.flatten().map_or(Ok(()), Err);
+        (outcome, ended.and(stopped).and(flushed))
+    }
+
+    fn reader<'s>(&self, nth: usize, shared: &'s Shared<'n>) -> Result<Reader<'s, 'n>> {
+        let mut operator = self.plan.operator(1)?;
+        operator.keep_partials();
+        Ok(Reader {
+            nth,
+            shared,
+            rows: Rows {
+                plan: self.plan,
+                decoder: self.decoder.clone(),
+                origins: Origins::Forget,
+                skip_bad: self.skip_bad,
+            },
+            operator,
+            interrupt: self.interrupt,
+        })
+    }
+}
+
+impl Reader<'_, '_> {
+    /// Reads chunks until none is left, or the run is stopped.
+    fn run(mut self) -> Result<()> {
+        let (mut chunk, mut arena) = (Vec::new(), Bump::new());
+        loop {
+            let went_on = self.read_chunk(&mut chunk, &arena);
+            arena.reset();
+            match went_on {
+                Ok(true) => self.hand_over()?,
+                Ok(false) => break,
+                // The others end where they are; the error is told once.
+                Err(error) => {
+                    self.shared.stop(error);
+                    break;
+                }
+            }
+        }
+        self.end()
+    }
+
+    /// Takes the next chunk into windows; returns whether there was one and the run goes on.
+    fn read_chunk(&mut self, chunk: &mut Vec<u8>, arena: &Bump) -> Result<bool> {
+        self.interrupt.check()?;
+        let Some((number, length, first_line)) = self.shared.take_chunk(chunk)? else {
+            return Ok(false);
+        };
+        let batch = Batch {
+            partition: 0,
+            records: Records::Lines(Lines {
+                bytes: &chunk[..length],
+                first_line,
+            }),
+        };
+        let (shared, operator) = (self.shared, &mut self.operator);
+        let skip_bad = self.rows.skip_bad;
+        self.rows.decode(&batch, arena, |input, _, malformed| {
+            let stop = malformed.first().filter(|_| !skip_bad);
+            let high = input.times.iter().copied().max().unwrap_or(BEGINNING);
+            let stop = stop.map(|first| first.told(&shared.name));
+            let Some(before) = shared.take_turn(number, high, stop) else {
+                return Ok(false);
+            };
+            malformed.iter().for_each(|_| operator.on_malformed());
+            let mut none = Panes::default(); // parts of windows leave, not panes
+            operator.resume(0, before, &mut none);
+            operator.on_batch(input, &mut none);
+            Ok(true)
+        })
+    }
+
+    /// Hands over the windows that have left.
+    fn hand_over(&mut self) -> Result<()> {
+        let reached = self.operator.watermarks().combined();
+        let partials = self.operator.take_partials();
+        let mut results = lock(&self.shared.results);
+        results.add(partials);
+        results.reached[self.nth] = reached;
+        let written = results.write(|window| self.operator.expires_at(window));
+        drop(results);
+        if let Err(error) = written {
+            self.shared.stop(error);
+        }
+        Ok(())
+    }
+
+    /// Hands over the windows that leave at the end of the input, or of what was read of it.
+    fn end(mut self) -> Result<()> {
+        let turn = lock(&self.shared.turn);
+        let (high, stopped) = (turn.high, turn.stopped.is_some());
+        drop(turn);
+        let mut none = Panes::default();
+        match stopped {
+            true => self.operator.resume(0, high, &mut none),
+            false => self.operator.on_end(&mut none),
+        }
+        lock(&self.shared.results)
+            .account
+            .absorb(self.operator.account());
+        self.hand_over()
+    }
+}
+
+impl Shared<'_> {
+    /// Returns the number of the next chunk, its length and first line; `None` after the last.
+    fn take_chunk(&self, chunk: &mut Vec<u8>) -> Result<Option<(u64, usize, u64)>> {
+        let mut chunks = lock(&self.file);
+        let taken = chunks.source.take_chunk(CHUNK, chunk)?;
+        Ok(taken.map(|(length, first_line)| {
+            chunks.next += 1;
+            (chunks.next - 1, length, first_line)
+        }))
+    }
+
+    /// Waits for the chunks before this one, says how far event time has come in it, and whether
+    /// the run ends with it; returns how far it had come before, or `None` where the run has ended.
+    fn take_turn(&self, number: u64, high: i64, stop: Option<Error>) -> Option<i64> {
+        let turn = lock(&self.turn);
+        let wait = |turn: &mut Turn| turn.next != number && turn.stopped.is_none();
+        let waited = self.turned.wait_while(turn, wait);
+        let mut turn = waited.unwrap_or_else(PoisonError::into_inner);
+        if turn.stopped.is_some() {
+            return None;
+        }
+        let before = turn.high;
+        turn.next += 1;
+        turn.high = before.max(high);
+        turn.stopped = stop.map(Some);
+        self.turned.notify_all();
+        Some(before)
+    }
+
+    /// Ends the run with an error, unless it has ended.
+    fn stop(&self, error: Error) {
+        lock(&self.turn).stopped.get_or_insert(Some(error));
+        self.turned.notify_all();
+    }
+}
+
+impl Results<'_> {
+    fn add(&mut self, partials: Vec<Partial>) {
+        for partial in partials {
+            match self.windows.entry(partial.window()) {
+                Entry::Vacant(first) => {
+                    first.insert(partial);
+                }
+                Entry::Occupied(mut known) => known.get_mut().absorb(&partial),
+            }
+        }
+    }
+
+    /// Writes the windows that every reader has handed over.
+    fn write(&mut self, expires_at: impl Fn(Window) -> i64) -> Result<()> {
+        let reached = self.reached.iter().copied().min().unwrap_or(BEGINNING);
+        while let Some(first) = self.windows.first_entry()
+            && expires_at(*first.key()) <= reached
+        {
+            first.remove().fire(&mut self.panes, &mut self.account);
+            let written = self.sink.write(&self.panes);
+            self.panes.clear();
+            written?;
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A reader that panics ends the run; what it has left is not looked at.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

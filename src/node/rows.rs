@@ -1,0 +1,174 @@
+//! Batches of bytes → what the engine takes in.
+//!
+//! Decodes a batch and evaluates the plan's expressions by column. Records that do not fit their
+//! format, and those over which an expression fails, are malformed and stand apart.
+
+use std::borrow::Cow;
+
+use bumpalo::Bump;
+
+use crate::column::Column;
+use crate::engine::operator::Input;
+use crate::error::{Error, Result};
+use crate::expression::{Expression, RowError};
+use crate::format::{Decoded, Decoder, Malformed, Origins, time_of};
+use crate::plan::Plan;
+use crate::source::{Batch, Records};
+
+/// How the records of a batch are made rows.
+pub(super) struct Rows<'n> {
+    /// What is computed over them.
+    pub plan: &'n Plan,
+    /// Their format.
+    pub decoder: Decoder,
+    /// Whether the place of every row is kept, and not only of those that do not fit.
+    pub origins: Origins,
+    /// Whether malformed records are passed over; else they end the batch.
+    pub skip_bad: bool,
+}
+
+/// What the expressions of a plan came to over a batch.
+struct Evaluated<'b, 'a> {
+    arrivals: Vec<i64>,
+    selected: Option<Vec<bool>>,
+    keys: Vec<Cow<'b, Column<'a>>>,
+    arguments: Vec<Option<Cow<'b, Column<'a>>>>,
+}
+
+/// Rows that do not fit, and why.
+type Misfits = Vec<(usize, String)>;
+
+impl Rows<'_> {
+    /// Hands the rows of a batch to `take`, and the malformed records: all of them, or where they
+    /// are not passed over the first, and then only the rows before it.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn decode<'a, T>(
+        &mut self,
+        batch: &Batch<'a>,
+        arena: &'a Bump,
+        take: impl FnOnce(&Input<'_, 'a>, &Decoded<'a>, &[Malformed<'a>]) -> Result<T>,
+    ) -> Result<T> {
+        let mut decoded = self.decoder.decode(&batch.records, self.origins, arena);
+        let misfits = match evaluate(self.plan, &decoded, arena) {
+            Ok(evaluated) => {
+                let input = evaluated.input(self.plan, batch, &decoded);
+                return take(&input, &decoded, &[]);
+            }
+            Err(misfits) => misfits,
+        };
+        // Some record does not fit: rare, so only now are the places of rows looked for.
+        if !misfits.is_empty() {
+            decoded = self.decoder.decode(&batch.records, Origins::Keep, arena);
+            let origins = decoded.origins.clone();
+            decoded.refuse(misfits, |row| origins[row]);
+        }
+        let mut malformed = std::mem::take(&mut decoded.malformed);
+        if !self.skip_bad {
+            malformed.truncate(1);
+            decoded.truncate(malformed.first().map_or(usize::MAX, |first| first.before));
+        }
+        let evaluated = evaluate(self.plan, &decoded, arena)
+            .map_err(|_| Error::bug("rows that were taken out have failed again"))?;
+        let input = evaluated.input(self.plan, batch, &decoded);
+        take(&input, &decoded, &malformed)
+    }
+}
+
+/// Evaluates the plan's expressions, unless some record does not fit; of those that fail here the
+/// rows are returned.
+fn evaluate<'b, 'a>(
+    plan: &'b Plan,
+    decoded: &'b Decoded<'a>,
+    arena: &'a Bump,
+) -> Result<Evaluated<'b, 'a>, Misfits> {
+    let columns = &decoded.columns;
+    let mut errors = Vec::new();
+    let arrivals = arrivals(plan, decoded, &mut errors);
+    let selected = plan.filter.as_ref().map(|filter| {
+        let selection = filter.select(columns, arena);
+        errors.extend(selection.errors);
+        selection.rows
+    });
+    let mut evaluate = |expression: &'b Expression| {
+        let evaluated = expression.evaluate(columns, arena);
+        // What a filtered record would have given does not matter.
+        let counts = |error: &RowError| selected.as_ref().is_none_or(|rows| rows[error.row]);
+        errors.extend(evaluated.errors.into_iter().filter(counts));
+        evaluated.column
+    };
+    let by = plan.by.iter().map(|item| evaluate(&item.expression));
+    let keys = by.collect();
+    let aggregates = plan.aggregates.iter();
+    let arguments = aggregates
+        .map(|aggregate| aggregate.argument.as_ref().map(&mut evaluate))
+        .collect();
+    if !errors.is_empty() || !decoded.malformed.is_empty() {
+        let misfits = errors.into_iter().map(|error| (error.row, error.reason));
+        return Err(misfits.collect());
+    }
+    Ok(Evaluated {
+        arrivals,
+        selected,
+        keys,
+        arguments,
+    })
+}
+
+impl<'b, 'a> Evaluated<'b, 'a> {
+    fn input<'i>(
+        &'i self,
+        plan: &Plan,
+        batch: &Batch<'a>,
+        decoded: &'i Decoded<'a>,
+    ) -> Input<'i, 'a>
+    where
+        'b: 'i,
+    {
+        Input {
+            partition: batch.partition,
+            first: first_place(&batch.records),
+            times: match plan.by_arrival {
+                true => &self.arrivals,
+                false => &decoded.times,
+            },
+            arrivals: (!self.arrivals.is_empty()).then_some(&self.arrivals),
+            selected: self.selected.as_deref(),
+            keys: &self.keys,
+            arguments: &self.arguments,
+        }
+    }
+}
+
+/// Returns when each record came, where that is a column or the event time; else nothing.
+fn arrivals(plan: &Plan, decoded: &Decoded<'_>, errors: &mut Vec<RowError>) -> Vec<i64> {
+    let rows = decoded.columns.rows;
+    let Some((index, unit)) = plan.arrival else {
+        return vec![now_ms(); if plan.by_arrival { rows } else { 0 }];
+    };
+    let column = &decoded.columns.columns[index];
+    let name = &plan.layout.schema.fields[index].name;
+    let arrival = |row: usize| {
+        time_of(column, row, unit, name).unwrap_or_else(|reason| {
+            errors.push(RowError { row, reason });
+            0
+        })
+    };
+    (0..rows).map(arrival).collect()
+}
+
+/// Returns processing time by the clock, in ms since 1970, UTC.
+pub(super) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Returns the line or offset of the first of some records.
+fn first_place(records: &Records<'_>) -> u64 {
+    match records {
+        Records::Lines(lines) => lines.first_line,
+        Records::Messages(messages) => messages
+            .first()
+            .map_or(0, |message| message.offset.unsigned_abs()),
+    }
+}

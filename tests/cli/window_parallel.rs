@@ -1,0 +1,61 @@
+//! `k window` over a file by several threads: the same bytes as by one.
+
+use crate::workdir::Workdir;
+
+/// Calls that leave when they end and sometimes later, so that starts are far out of order; some
+/// MiB, so that there are several chunks.
+fn calls(workdir: &Workdir) {
+    workdir
+        .k("gen -q --rate 1000 --seconds 60 --seed 3 --start 2026-01-01 --order end --delay 5%:90s --only mono --out .")
+        .assert_status(0);
+}
+
+/// Returns rows, what was said, and the account of a run by so many threads.
+fn run(workdir: &Workdir, flags: &str, threads: usize) -> [String; 3] {
+    let line = format!(
+        "window {flags} --by caller --agg count,sum(duration),min(callee) --threads {threads} --stats-to stats.json"
+    );
+    let run = workdir.k(&line);
+    let stats = workdir.read("stats.json");
+    [run.stdout().to_owned(), run.stderr().to_owned(), stats]
+}
+
+#[test]
+fn threads_change_nothing() {
+    let workdir = Workdir::new();
+    calls(&workdir);
+    for windows in [
+        "--tumbling 10s",
+        "--tumbling 10s --grace 30s",
+        "--hopping 60s,7s --out-of-order 20s",
+        "--global",
+    ] {
+        let flags = format!("{windows} --from mono_signal.csv");
+        let one = run(&workdir, &flags, 1);
+        assert!(one[0].lines().count() > 5_000, "{}", one[1]);
+        for threads in [2, 5] {
+            assert!(
+                run(&workdir, &flags, threads) == one,
+                "{windows}, {threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_rows_before_a_malformed_record_are_those_of_one_thread() {
+    let workdir = Workdir::new();
+    calls(&workdir);
+    let calls = workdir.read("mono_signal.csv");
+    let mut lines: Vec<&str> = calls.lines().collect();
+    lines.insert(40_000, "not,a,call");
+    lines.insert(50_000, "nor,this");
+    workdir.write("bad.csv", lines.join("\n"));
+    for more in ["", "--skip-bad"] {
+        let flags = format!("--tumbling 10s --from bad.csv {more}");
+        let one = run(&workdir, &flags, 1);
+        assert!(one[0].lines().count() > 1_000);
+        assert_eq!(one[1].contains("line 40001"), more.is_empty(), "{}", one[1]);
+        assert!(run(&workdir, &flags, 3) == one, "{more}");
+    }
+}
