@@ -191,6 +191,9 @@ pub struct Keys {
     /// often the next window holds them again.
     unheld: Vec<KeyId>,
     unheld_before: Vec<KeyId>,
+    /// How many sweeps there were, and how many there had been when each key was last let go of.
+    sweeps: u32,
+    let_go: Vec<u32>,
     /// The bytes of the key that is looked up.
     key: Vec<u8>,
 }
@@ -335,12 +338,14 @@ impl Keys {
             Some(id) => {
                 self.keys[id as usize] = short;
                 self.prefixes[id as usize] = prefix;
+                self.let_go[id as usize] = self.sweeps;
                 self.disordered = true;
                 id
             }
             None => {
                 self.keys.push(short);
                 self.holders.push(0);
+                self.let_go.push(self.sweeps);
                 self.prefixes.push(prefix);
                 (self.keys.len() - 1) as KeyId
             }
@@ -433,6 +438,7 @@ impl Keys {
         *holders -= 1;
         if *holders == 0 {
             self.held -= 1;
+            self.let_go[id as usize] = self.sweeps;
             self.unheld.push(id);
         }
     }
@@ -448,8 +454,9 @@ impl Keys {
         }
         let mut unheld = std::mem::take(&mut self.unheld_before);
         for id in unheld.drain(..) {
-            if self.holders[id as usize] > 0 {
-                continue;
+            let again = self.let_go[id as usize] == self.sweeps;
+            if self.holders[id as usize] > 0 || again {
+                continue; // when it is let go of again, it stands in the list again
             }
             let bytes = self.long.get(&id).map_or(&[][..], |bytes| bytes);
             let hash = self.keys[id as usize].hash(&self.hasher, bytes);
@@ -461,6 +468,7 @@ impl Keys {
             }
         }
         self.unheld_before = std::mem::replace(&mut self.unheld, unheld); // keeps the room
+        self.sweeps = self.sweeps.wrapping_add(1);
         self.most_held = self.held;
         self.rows = 0;
     }

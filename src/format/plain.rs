@@ -11,7 +11,7 @@ use super::{Malformed, Origin, Place};
 use crate::source::Lines;
 
 /// Cuts lines into rows; keeps its memory from batch to batch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Cutter {
     separators: Separators,
     /// The edges of rows alone, where some line is no row.

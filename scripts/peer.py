@@ -1,0 +1,73 @@
+"""What the benchmarks share: DuckDB from PyPI, timed runs, and how a result is written down."""
+import datetime, json, os, pathlib, platform, statistics, subprocess, sys, time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "k/duckdb"
+
+
+def duckdb():
+    """Returns the python that has DuckDB, fetched once into a folder of its own, or None."""
+    python = CACHE / "bin/python"
+    has = [str(python), "-c", "import duckdb"]
+    if not python.exists() or subprocess.run(has, capture_output=True).returncode:
+        made = subprocess.run([sys.executable, "-m", "venv", CACHE], capture_output=True)
+        fetched = made.returncode == 0 and subprocess.run(
+            [python, "-m", "pip", "install", "-q", "duckdb"], capture_output=True).returncode == 0
+        if not fetched:
+            print("SKIPPED DuckDB: it could not be fetched from PyPI", file=sys.stderr)
+            return None
+    return str(python)
+
+
+def k(given=None):
+    """Returns the path of `k`: the one given, that of K_BINARY, or a release build."""
+    if given is None and (given := os.environ.get("K_BINARY")) is None:
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        given = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/k"
+    return str(given)
+
+
+def output(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def described(k, peer):
+    """Returns the date, the machine and the versions of a run."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": output("sh", "-c", "grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"),
+                    "processors": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()},
+        "versions": {"k": output(k, "--version"),
+                     "duckdb": peer and output(peer, "-c", "import duckdb; print(duckdb.__version__)")},
+    }
+
+
+def headline(result, rounds):
+    return (f"{result['date']}, {os.cpu_count()} × {result['machine']['processor']}, {result['versions']['k']}, "
+            f"DuckDB {result['versions']['duckdb']}, load {os.getloadavg()[0]:.1f}; median of {rounds}")
+
+
+def timed(line, **more):
+    """Runs a command; returns seconds, processor seconds, and its peak memory in MiB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, **more)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{line[0]} failed")
+    return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def rounds(cases, count):
+    """Runs the cases in turns; returns the raw numbers and the medians of each."""
+    measured = {name: [] for name in cases}
+    for _ in range(count):
+        for name, run in cases.items():
+            measured[name].append(run())
+    medians = {name: [statistics.median(column) for column in zip(*runs)] for name, runs in measured.items()}
+    return measured, medians
+
+
+def write(result, path):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
