@@ -7,7 +7,9 @@ use clap_complete::Shell;
 use crate::cli::Context;
 use crate::error::{Error, Result};
 
-/// Print the completion script of a shell: `k completions bash > ~/.local/share/bash-completion/completions/k`.
+/// Print the script that completes `k`'s flags in a shell.
+///
+/// For bash: `k completions bash > ~/.local/share/bash-completion/completions/k`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Which shell.

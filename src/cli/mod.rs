@@ -23,6 +23,7 @@ mod window;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
@@ -31,12 +32,7 @@ use crate::term::report::{ColorChoice, Report, Verbosity};
 
 /// The streaming workshop in one binary: make calls, move them, window them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "k",
-    version,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
+#[command(name = "k", version, max_term_width = 100)]
 struct Cli {
     /// Say only warnings and errors.
     #[arg(
@@ -67,6 +63,7 @@ struct Cli {
     command: Command,
 }
 
+/// In the order in which a workshop needs them.
 #[derive(Debug, Subcommand)]
 enum Command {
     Gen(r#gen::Options),
@@ -74,6 +71,7 @@ enum Command {
     Consume(consume::Options),
     Topic(topic::Options),
     Group(group::Options),
+    Window(Box<window::Options>),
     Demo(demo::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -84,7 +82,6 @@ enum Command {
     Shell(stack::Shell),
     Doctor(doctor::Options),
     Completions(completions::Options),
-    Window(Box<window::Options>),
 }
 
 /// What every command is given beside its flags.
@@ -104,6 +101,7 @@ impl Command {
             Command::Consume(options) => consume::run(options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
+            Command::Window(options) => window::run(*options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),
@@ -114,7 +112,6 @@ impl Command {
             Command::Shell(options) => stack::shell(options, context),
             Command::Doctor(options) => doctor::run(options, context),
             Command::Completions(options) => completions::run(options, context),
-            Command::Window(options) => window::run(*options, context),
         }
     }
 }
@@ -164,12 +161,16 @@ fn command() -> clap::Command {
     values_may_begin_with_a_dash(Cli::command())
 }
 
-/// Prints help and version on stdout, status 0; what was typed wrongly in at most eight lines
-/// on stderr, status 2.
+/// Prints help and version on stdout, status 0; on stderr, status 2, the whole help where a command
+/// is missing, else what was typed wrongly in at most eight lines.
 fn told_by_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.print().unwrap_or(()); // a closed pipe: `k --help | head -1`
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.print().unwrap_or(());
+        return ExitCode::from(Error::usage("").exit_status());
     }
     let rendered = error.render();
     let text = if console::colors_enabled_stderr() {

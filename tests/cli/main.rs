@@ -8,6 +8,7 @@ mod consume;
 mod doctor;
 mod r#gen;
 mod group;
+mod help;
 mod interop;
 mod outage;
 mod podman;

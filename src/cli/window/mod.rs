@@ -38,6 +38,9 @@ use model::{Alignment, When, Where};
 /// A record whose windows have all closed and passed their grace is expired: it is dropped, and
 /// counted in the summary.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "k window [OPTIONS] WINDOW
+       WINDOW: --tumbling SIZE | --hopping SIZE,ADVANCE | --session GAP[,MAX] |
+               --sliding DURATION | --global")]
 #[command(after_help = "Examples:
   k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
   k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
