@@ -6,12 +6,24 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+
+/// Opens a file for writing without waiting, which a signal would not end, for the reader of a
+/// named pipe: without one it is an error.
+fn create_at_once(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.write(true).create(true).truncate(true).open(path)?;
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
+}
 
 /// A file or stdout that lines are written to.
 #[derive(Debug)]
@@ -23,14 +35,24 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Creates a file, or empties it.
+    /// Creates a file, or empties it; waits for the reader of a named pipe.
     ///
     /// # Errors
-    /// `refused` when that is not allowed.
+    /// `refused` when that is not allowed, `stopped` on a signal.
     pub fn create(path: &Path, interrupt: Interrupt) -> Result<Self> {
+        const LOOK: Duration = Duration::from_millis(50);
         let name = format!("`{}`", path.display());
-        let file =
-            File::create(path).map_err(|source| Error::io(format!("write {name}"), source))?;
+        let nobody_reads = Some(rustix::io::Errno::NXIO.raw_os_error());
+        let file = loop {
+            match create_at_once(path) {
+                Ok(file) => break file,
+                Err(error) if error.raw_os_error() == nobody_reads => {
+                    interrupt.sleep_until(Instant::now() + LOOK);
+                    interrupt.check()?;
+                }
+                Err(error) => return Err(Error::io(format!("write {name}"), error)),
+            }
+        };
         Ok(Outlet {
             name,
             file,

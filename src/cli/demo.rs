@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Every line that begins with `$` is a command that can be typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Keep the files in this folder instead of a temporary one.
+    /// Keep the files in this folder, where none of them may be yet, instead of a temporary one.
     #[arg(long, value_name = "DIR")]
     out: Option<std::path::PathBuf>,
 }
@@ -25,6 +25,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         .tempdir()
         .map_err(|source| Error::io("make a temporary folder", source))?;
     let folder = options.out.as_deref().unwrap_or(temporary.path());
+    refuse_to_overwrite(folder)?;
     let in_folder = |file: &str| folder.join(file).display().to_string();
     let (calls, counts) = (in_folder("mono_signal.csv"), in_folder("calls_10s.csv"));
     let out = folder.display().to_string();
@@ -71,6 +72,18 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         "the lesson goes on in NOTES.md; `k gen --help` and `k window --help` list every flag",
     );
     Ok(())
+}
+
+fn refuse_to_overwrite(folder: &Path) -> Result<()> {
+    const FILES: [&str; 4] = ["mono_signal.csv", "tower.csv", "gen.json", "calls_10s.csv"];
+    let mut paths = FILES.iter().map(|name| folder.join(name));
+    match paths.find(|path| path.exists()) {
+        Some(path) => Err(
+            Error::refused(format!("`{}` is there already", path.display()))
+                .hint("name another folder with `--out`; without it a temporary one is used"),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn say(context: &Context, text: &str) -> Result<()> {

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde::Serialize;
 
-use self::job::Job;
+use self::job::{Job, Tally};
 use self::summary::Summary;
 use crate::cdr::{self, Arrival, Delay, Format, Generator, Order, Recipe};
 use crate::cli::Context;
@@ -21,7 +21,8 @@ use crate::term::units;
 ///
 /// Writes mono_signal.csv (call_id, start_timestamp, end_timestamp, start_timestring,
 /// end_timestring, caller, callee, disposition), tower.csv (call_id, tower, start_timestamp,
-/// end_timestamp) and gen.json, the recipe. Times are ms since 1970, UTC. Call i (from 0) starts
+/// end_timestamp) and gen.json, the recipe: every parameter, the files that it describes, and
+/// whether the run came to its end. Times are ms since 1970, UTC. Call i (from 0) starts
 /// i / rate seconds after the first. The segments of a connected call tile it; a call stays with
 /// a tower for 60 s on average. Busy and failed calls last 0 ms and have no tower. The same seed
 /// and start give the same bytes, whatever the pace, the output and the number of threads.
@@ -216,6 +217,15 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => true,
         Err(_) => return result,
     };
+    if let Some(recipe_file) = outputs.recipe_file {
+        let rows = |tally: &Option<Tally>| tally.as_ref().map(|tally| tally.rows);
+        recipe_file.write(&RecipeText {
+            complete: !stopped,
+            written_calls: rows(&written.calls),
+            written_segments: rows(&written.segments),
+            ..recipe_file.begun(&options, generator.recipe())
+        })?;
+    }
     if stopped {
         context.report.status("stopped before the end");
     }
@@ -235,12 +245,27 @@ struct Outputs {
     segments: Option<Outlet>,
     /// What they are called in the summary: calls, segments.
     to: [String; 2],
+    /// The recipe's file, where rows go to a folder.
+    recipe_file: Option<RecipeFile>,
 }
 
-/// The recipe's file: what a truth is computed from, and what was asked for.
+/// The file `gen.json` and what it describes.
+struct RecipeFile {
+    path: PathBuf,
+    /// Names in the same folder.
+    describes: Vec<String>,
+}
+
+/// What `gen.json` holds: what a truth is computed from, and what came of it.
 #[derive(Serialize)]
-struct RecipeFile<'a> {
+struct RecipeText<'a> {
     version: &'static str,
+    files: &'a [String],
+    /// False until the run has come to its end.
+    complete: bool,
+    /// Rows in the files, copies included; null while the run lasts and where there is no such file.
+    written_calls: Option<u64>,
+    written_segments: Option<u64>,
     calls: u64,
     format: Format,
     #[serde(flatten)]
@@ -261,27 +286,84 @@ impl Outputs {
                 calls,
                 segments,
                 to: [stdout.clone(), stdout],
+                recipe_file: None,
             });
         }
         let folder = &options.out;
         make_folder(folder)?;
-        let ending = match options.format {
-            Format::Csv => "csv",
-            Format::Json => "jsonl",
-        };
-        let paths = ["mono_signal", "tower"].map(|name| folder.join(format!("{name}.{ending}")));
+        let paths = names(options.format).map(|name| folder.join(name));
         let open = |which: Only, path: &Path| match options.only {
             Some(only) if only != which => Ok(None),
             _ => Outlet::create(path, interrupt()).map(Some),
         };
         let (calls, segments) = (open(Only::Mono, &paths[0])?, open(Only::Tower, &paths[1])?);
-        write_recipe(&folder.join("gen.json"), options.format, recipe)?;
+        let wanted = [&calls, &segments].map(Option::is_some);
+        let describes = names(options.format).into_iter().zip(wanted);
+        let recipe_file = RecipeFile {
+            path: folder.join("gen.json"),
+            describes: describes
+                .filter(|(_, is_wanted)| *is_wanted)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+        };
+        recipe_file.write(&recipe_file.begun(options, recipe))?;
+        recipe_file.warn_of_older_files(folder, context);
         let to = paths.map(|path| path.display().to_string());
         Ok(Outputs {
             calls,
             segments,
             to,
+            recipe_file: Some(recipe_file),
         })
+    }
+}
+
+/// Returns what the files of calls and of segments are called.
+fn names(format: Format) -> [&'static str; 2] {
+    match format {
+        Format::Csv => ["mono_signal.csv", "tower.csv"],
+        Format::Json => ["mono_signal.jsonl", "tower.jsonl"],
+    }
+}
+
+impl RecipeFile {
+    /// Returns what it holds while the run lasts.
+    fn begun<'a>(&'a self, options: &Options, recipe: &'a Recipe) -> RecipeText<'a> {
+        RecipeText {
+            version: env!("CARGO_PKG_VERSION"),
+            files: &self.describes,
+            complete: false,
+            written_calls: None,
+            written_segments: None,
+            calls: recipe.calls(),
+            format: options.format,
+            recipe,
+        }
+    }
+
+    fn write(&self, text: &RecipeText<'_>) -> Result<()> {
+        let text = serde_json::to_string_pretty(text)
+            .map_err(|source| Error::bug("a recipe that is no JSON").caused_by(source))?;
+        std::fs::write(&self.path, text + "\n")
+            .map_err(|source| Error::io(format!("write `{}`", self.path.display()), source))
+    }
+
+    /// Says which files of another run stand beside those that it describes.
+    fn warn_of_older_files(&self, folder: &Path, context: &Context) {
+        let ours = [Format::Csv, Format::Json].into_iter().flat_map(names);
+        let older: Vec<String> = ours
+            .filter(|name| !self.describes.iter().any(|described| described == name))
+            .map(|name| folder.join(name))
+            .filter(|path| path.exists())
+            .map(|path| format!("`{}`", path.display()))
+            .collect();
+        if !older.is_empty() {
+            context.report.warning(format!(
+                "of an earlier run, and not what `{}` describes: {}",
+                self.path.display(),
+                older.join(", ")
+            ));
+        }
     }
 }
 
@@ -298,18 +380,4 @@ fn make_folder(folder: &Path) -> Result<()> {
     }
     std::fs::create_dir_all(folder)
         .map_err(|source| Error::io(format!("make the folder `{shown}`"), source))
-}
-
-fn write_recipe(path: &Path, format: Format, recipe: &Recipe) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
-    let file = RecipeFile {
-        version,
-        calls: recipe.calls(),
-        format,
-        recipe,
-    };
-    let text = serde_json::to_string_pretty(&file)
-        .map_err(|source| Error::bug("a recipe that is no JSON").caused_by(source))?;
-    std::fs::write(path, text + "\n")
-        .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
 }

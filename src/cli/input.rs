@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Context;
-use crate::column::{Field, Schema};
+use crate::column::Schema;
 use crate::error::{Error, Result};
 use crate::format::delimited::{self, parse_header};
 use crate::format::{Decoder, Layout, json, schema};
@@ -64,21 +64,19 @@ pub(crate) fn open_file(
         }
         Some(b'{') => {
             source.set_framing(Framing::Lines);
-            let schema = match declared {
-                Some(schema) => schema,
-                None => match source.sample(interrupt)? {
-                    Some(records) => schema::infer_json(&records),
-                    None => Schema::default(),
-                },
+            let inferred = match source.sample(interrupt)? {
+                Some(records) => schema::infer_json(&records),
+                None => Schema::default(),
             };
-            (Notation::Json, schema)
+            let declared = declared.unwrap_or_default();
+            (Notation::Json, schema::declare(inferred, &declared))
         }
         Some(_) => {
             source.set_framing(Framing::Delimited(COMMA));
-            let header = source.take_header(interrupt)?;
+            let (line, header) = source.take_header(interrupt)?;
             let name = source.name();
             let names = parse_header(&header, COMMA)
-                .map_err(|error| error.during(format!("reading `{name}`, line 1")))?;
+                .map_err(|error| error.during(format!("reading `{name}`, line {line}")))?;
             let schema = delimited_schema(&mut source, names, declared, context)?;
             (Notation::Delimited, schema)
         }
@@ -126,7 +124,8 @@ fn message_schema(records: &Records<'_>, declared: Option<Schema>) -> Result<(No
     let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
     match (values().next(), declared) {
         (Some(value), declared) if is_json(value) => {
-            let schema = declared.unwrap_or_else(|| schema::infer_json(records));
+            let declared = declared.unwrap_or_default();
+            let schema = schema::declare(schema::infer_json(records), &declared);
             Ok((Notation::Json, schema))
         }
         (_, Some(declared)) => Ok((Notation::Delimited, declared)),
@@ -197,13 +196,7 @@ fn delimited_schema(
             schema::infer_delimited(&names, COMMA, sample.as_ref().unwrap_or(&nothing))
         }
     };
-    let fields = inferred.fields.into_iter().map(|field| Field {
-        data_type: declared_type(&field.name).unwrap_or(field.data_type),
-        name: field.name,
-    });
-    Ok(Schema {
-        fields: fields.collect(),
-    })
+    Ok(schema::declare(inferred, &declared.unwrap_or_default()))
 }
 
 /// Says with `-v` which types were taken, in the words of `--schema`.

@@ -20,6 +20,7 @@ use bumpalo::Bump;
 use crate::column::{Column, Columns, Schema, Values};
 use crate::error::Error;
 use crate::source::Records;
+use crate::term::units;
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
 pub const EARLIEST: i64 = -62_135_596_800_000;
@@ -246,11 +247,11 @@ fn in_range(ms: i64) -> Result<i64, String> {
 
 /// Reads ISO 8601 text as ms since 1970; without a zone it is UTC.
 fn iso_to_ms(text: &str) -> Result<i64, String> {
-    if text.parse::<i64>().is_ok() {
-        return Err(format!("`{text}` is not an ISO 8601 time"));
-    }
-    crate::term::units::parse_time(text, 0)
-        .map_err(|_| format!("`{text}` is not an ISO 8601 time"))
+    // All digits may be a date in ISO 8601's basic format, too; here they never are.
+    let is_number = text.parse::<i64>().is_ok();
+    units::parse_iso(text)
+        .filter(|_| !is_number)
+        .ok_or_else(|| format!("`{text}` is not an ISO 8601 time"))
         .and_then(in_range)
 }
 

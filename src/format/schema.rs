@@ -210,6 +210,19 @@ pub fn infer_json(records: &Records<'_>) -> Schema {
     }
 }
 
+/// Returns `inferred` with the types that a person declared, and behind it the declared columns
+/// that it has not.
+pub fn declare(inferred: Schema, declared: &Schema) -> Schema {
+    let mut schema = inferred;
+    for field in &declared.fields {
+        match schema.index_of(&field.name) {
+            Some(index) => schema.fields[index].data_type = field.data_type,
+            None => schema.fields.push(field.clone()),
+        }
+    }
+    schema
+}
+
 /// Returns the bytes of some records: all lines in one piece, or a piece a message.
 fn pieces<'a>(records: &'a Records<'_>) -> Vec<&'a [u8]> {
     match records {

@@ -2,7 +2,9 @@
 //!
 //! Durations and times are whole milliseconds; times count from 1970, UTC.
 
-use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time, date};
+use jiff::fmt::temporal::Pieces;
+use jiff::{SignedDuration, Timestamp};
 
 /// Milliseconds in a second.
 pub const SECOND: i64 = 1_000;
@@ -12,6 +14,9 @@ pub const MINUTE: i64 = 60 * SECOND;
 pub const HOUR: i64 = 60 * MINUTE;
 /// Milliseconds in a day of 24 hours.
 pub const DAY: i64 = 24 * HOUR;
+
+/// The longest duration, in days: more than the years 1 to 9999 hold.
+const LONGEST_DAYS: i64 = 4_000_000;
 
 const UNITS: [(&str, i64); 5] = [
     ("d", DAY),
@@ -26,7 +31,7 @@ const UNITS: [(&str, i64); 5] = [
 /// Zero and above; fractions (`1.5s`) are taken where they are whole ms.
 ///
 /// # Errors
-/// Says what is wrong, for clap: no unit, an unknown unit, a sign, more than 64 bits of ms.
+/// Says what is wrong, for clap: no unit, an unknown unit, a sign, more than 4,000,000 days.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let example = "write a number and a unit, such as `250ms`, `10s`, `5m`, `1h`, `1d` or `1m30s`";
     let mut rest = text.trim();
@@ -57,12 +62,13 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
         };
         let part = scaled(number, factor)
             .ok_or_else(|| format!("`{number}{unit}` is not a whole number of milliseconds"))?;
-        total = total
-            .checked_add(part)
-            .ok_or_else(|| "that duration is too long".to_owned())?;
+        total = total.saturating_add(part);
         rest = next;
     }
-    Ok(total)
+    match total <= LONGEST_DAYS * DAY {
+        true => Ok(total),
+        false => Err(format!("a duration is at most {LONGEST_DAYS}d")),
+    }
 }
 
 /// Parses a duration that may not be zero.
@@ -76,10 +82,15 @@ pub fn parse_positive_duration(text: &str) -> Result<i64, String> {
     }
 }
 
-/// Returns `number` × `factor` if that is whole and fits.
+/// Returns `number` × `factor` if that is whole; the largest number for all that is larger.
 fn scaled(number: &str, factor: i64) -> Option<i64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let mut total = whole.parse::<i64>().ok()?.checked_mul(factor)?;
+    if whole.is_empty() {
+        return None;
+    }
+    // Digits alone: nothing but their number can be wrong.
+    let whole = whole.parse::<i64>().unwrap_or(i64::MAX);
+    let mut total = whole.saturating_mul(factor);
     if number.contains('.') {
         let digits = fraction.trim_end_matches('0');
         if fraction.is_empty() || digits.len() > 12 {
@@ -91,7 +102,7 @@ fn scaled(number: &str, factor: i64) -> Option<i64> {
             if scaled % parts != 0 {
                 return None;
             }
-            total = total.checked_add(i64::try_from(scaled / parts).ok()?)?;
+            total = total.saturating_add(i64::try_from(scaled / parts).ok()?);
         }
     }
     Some(total)
@@ -135,20 +146,33 @@ pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
             return Ok(now.saturating_add(direction * parse_duration(duration)?));
         }
     }
-    let utc = jiff::tz::TimeZone::UTC;
-    let parsed = text.parse::<Timestamp>().or_else(|_| {
-        text.parse::<jiff::civil::DateTime>()
-            .or_else(|_| {
-                text.parse::<jiff::civil::Date>()
-                    .map(|d| d.to_datetime(jiff::civil::Time::midnight()))
-            })
-            .and_then(|local| utc.to_timestamp(local))
-    });
-    parsed.map(|at| at.as_millisecond()).map_err(|_| {
+    parse_iso(text).ok_or_else(|| {
         "write ms since 1970, ISO 8601 such as `2026-01-01T00:00:00Z`, or relative to now such as `-10m`"
             .to_owned()
     })
 }
+
+/// Reads ISO 8601, UTC where no zone is given, as ms since 1970; `None` for any other text.
+pub fn parse_iso(text: &str) -> Option<i64> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at.as_millisecond());
+    }
+    // Without a zone, or of the last day of the year 9999, which a `Timestamp` has not.
+    let pieces = Pieces::parse(text).ok()?;
+    let local = pieces
+        .date()
+        .to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    let ahead_ms = match pieces.to_numeric_offset() {
+        Some(offset) => i64::from(offset.seconds()) * SECOND,
+        None if pieces.time_zone_annotation().is_some() => return None,
+        None => 0,
+    };
+    let since = local.duration_since(EPOCH.to_datetime(Time::midnight()));
+    i64::try_from(since.as_millis()).ok()?.checked_sub(ahead_ms)
+}
+
+/// 1970-01-01.
+const EPOCH: Date = date(1970, 1, 1);
 
 /// Returns ms since 1970, UTC, of this moment.
 pub fn now_ms() -> i64 {
@@ -156,10 +180,11 @@ pub fn now_ms() -> i64 {
 }
 
 /// Prints ms since 1970 as ISO 8601 in UTC, whole seconds without a fraction:
-/// `2026-01-01T00:00:10Z`, `2026-01-01T00:00:10.250Z`; a time outside years -9999 to 9999 as its number.
+/// `2026-01-01T00:00:10Z`, `2026-01-01T00:00:10.25Z`; a time outside years -9999 to 9999 as its number.
 pub fn format_time(ms: i64) -> String {
-    match Timestamp::from_millisecond(ms) {
-        Ok(at) => at.to_string(),
+    let epoch: DateTime = EPOCH.to_datetime(Time::midnight());
+    match epoch.checked_add(SignedDuration::from_millis(ms)) {
+        Ok(at) => format!("{at}Z"),
         Err(_) => ms.to_string(),
     }
 }
@@ -256,18 +281,20 @@ mod tests {
     #[test]
     fn durations_without_sense_are_refused() {
         for text in [
-            "",
-            "10",
-            "s",
-            "-5s",
-            "10 s",
-            "1.5ms",
-            "1x",
-            "1..5s",
-            "99999999999999d",
-            "1s2",
+            "", "10", "s", "-5s", "10 s", "1.5ms", "1x", "1..5s", ".5s", "1s2",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+        let longest = "4000000d";
+        assert!(parse_duration(longest).is_ok());
+        for text in [
+            "4000000d1ms",
+            "9223372036854775807ms",
+            "99999999999999999999999s",
+            "3000000d3000000d",
+        ] {
+            let refused = parse_duration(text).expect_err(text);
+            assert!(refused.contains(longest), "{refused}");
         }
     }
 
@@ -286,6 +313,18 @@ mod tests {
         );
         assert_eq!(parse_time("-10m", 3_600_000), Ok(3_000_000));
         assert_eq!(parse_time("-5", 0), Ok(-5));
+        for text in ["9999-12-31T23:59:59.999Z", "9999-12-31T22:59:59.999-01:00"] {
+            assert_eq!(parse_time(text, 0), Ok(253_402_300_799_999), "{text}");
+        }
+        assert_eq!(parse_iso("0001-01-01T00:00Z"), Some(-62_135_596_800_000));
+        for text in [
+            "now",
+            "-10m",
+            "2026-13-01",
+            "2026-01-01T00:00[Europe/Paris]",
+        ] {
+            assert_eq!(parse_iso(text), None, "{text}");
+        }
         assert!(parse_time("yesterday", 0).is_err());
         assert!(parse_time("-é", 0).is_err());
     }
@@ -305,5 +344,8 @@ mod tests {
         assert_eq!(format_rate(1_700_000.0), "1.70 M/s");
         assert_eq!(format_bytes(1_090_000_000), "1.09 GB");
         assert_eq!(format_time(1_767_225_610_250), "2026-01-01T00:00:10.25Z");
+        assert_eq!(format_time(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(format_time(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format_time(253_402_300_800_000), "253402300800000");
     }
 }

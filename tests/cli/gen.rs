@@ -49,6 +49,40 @@ fn the_default_run_makes_calls_segments_and_the_recipe() {
     assert_eq!(recipe["calls"], 6_000);
     assert_eq!(recipe["max_duration_ms"], 3_600_000);
     assert_eq!(recipe["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(recipe["complete"], true);
+    assert_eq!(
+        recipe["files"],
+        serde_json::json!(["mono_signal.csv", "tower.csv"])
+    );
+    assert_eq!(recipe["written_calls"], 6_000);
+    assert_eq!(recipe["written_segments"], tower.lines().count() - 1);
+}
+
+#[test]
+fn the_recipe_names_its_files_and_those_of_an_earlier_run_are_warned_of() {
+    let dir = Workdir::new();
+    let first = dir.k("gen --rate 10 --seconds 6");
+    first.assert_status(0);
+    assert!(!first.stderr().contains("warning"), "{}", first.stderr());
+    let calls = dir.read("data/mono_signal.csv");
+    for (flags, file, older) in [
+        ("--only tower", "tower.csv", "`data/mono_signal.csv`"),
+        (
+            "--only mono --format json",
+            "mono_signal.jsonl",
+            "`data/mono_signal.csv`, `data/tower.csv`",
+        ),
+    ] {
+        let run = dir.k(&format!("gen --rate 10 --seconds 6 {flags}"));
+        run.assert_status(0);
+        let warned = format!("not what `data/gen.json` describes: {older}\n");
+        assert!(run.stderr().contains(&warned), "{}", run.stderr());
+        let recipe: serde_json::Value =
+            serde_json::from_str(&dir.read("data/gen.json")).expect("JSON");
+        assert_eq!(recipe["files"], serde_json::json!([file]));
+        assert!(recipe["written_calls"].is_null() != recipe["written_segments"].is_null());
+        assert_eq!(dir.read("data/mono_signal.csv"), calls);
+    }
 }
 
 #[test]
@@ -288,6 +322,12 @@ fn a_signal_ends_the_run_with_whole_lines_and_says_how_many_calls_there_are() {
         let said = format!("wrote {} call", calls.lines().count() - 1);
         assert!(run.stderr().contains(&said), "{said}: {}", run.stderr());
         assert!(run.stderr().contains("stopped"), "{}", run.stderr());
+        let recipe: serde_json::Value =
+            serde_json::from_str(&dir.read("data/gen.json")).expect("JSON");
+        assert_eq!(recipe["complete"], false);
+        assert_eq!(recipe["written_calls"], calls.lines().count() - 1);
+        let segments = dir.read("data/tower.csv").lines().count() - 1;
+        assert_eq!(recipe["written_segments"], segments);
     }
 }
 
@@ -296,12 +336,20 @@ fn a_signal_ends_a_run_whose_reader_does_not_read() {
     let dir = Workdir::new();
     let mut child = dir.spawn("gen --rate 1000000 --seconds 3600 --out -", Stdio::null());
     let mut stdout = child.stdout.take().expect("a pipe");
-    let mut first = [0; 1];
-    stdout.read_exact(&mut first).expect("a byte");
+    let mut taken = vec![0; 1_000];
+    stdout.read_exact(&mut taken).expect("some rows");
     signal(&child, libc::SIGINT);
     let run = Run::of(child.wait_with_output().expect("it ends"));
     run.assert_status(130);
-    drop(stdout);
+    // What it says it wrote is what is in the pipe, but for the row that was cut off.
+    stdout.read_to_end(&mut taken).expect("the rest");
+    let rows = taken.iter().filter(|byte| **byte == b'\n').count() - 1;
+    let said = format!("wrote {rows} calls");
+    assert!(
+        run.stderr().replace(',', "").contains(&said),
+        "{said}: {}",
+        run.stderr()
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod doctor;
 mod r#gen;
 mod group;
 mod help;
+mod input;
 mod interop;
 mod outage;
 mod podman;

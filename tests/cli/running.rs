@@ -67,6 +67,14 @@ impl Running {
         }
     }
 
+    /// Returns whether it has a file open.
+    #[cfg(target_os = "linux")]
+    pub fn has_open(&self, file: &std::path::Path) -> bool {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        open.flatten()
+            .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file))
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");

@@ -331,8 +331,15 @@ impl<'a> Stream<'a> {
                 "another output failed first, and its error is shown",
             ));
         }
-        self.outlet.write(text)?;
-        self.tally.add(counted);
+        let before = self.outlet.written();
+        match self.outlet.write(text) {
+            Ok(()) => self.tally.add(counted),
+            Err(error) => {
+                let written = (self.outlet.written() - before) as usize;
+                self.tally.rows += memchr::memchr_iter(b'\n', &text[..written]).count() as u64;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

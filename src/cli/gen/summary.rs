@@ -42,7 +42,9 @@ impl Summary<'_> {
         let rows: u64 = calls.iter().chain(segments).map(|tally| tally.rows).sum();
         let seconds = elapsed.as_secs_f64();
         report.status(format!("wrote {}", written.join(" and ")));
-        if let Some(calls) = calls {
+        // Of a batch that was cut off only the rows are known.
+        let is_known = |calls: &&Tally| calls.rows == calls.dispositions.iter().sum::<u64>();
+        if let Some(calls) = calls.as_ref().filter(is_known) {
             report.status(self.dispositions(calls));
         }
         report.status(format!(

@@ -1,0 +1,159 @@
+//! Files and pipes as inputs: what their first lines say, quotes, times, named pipes.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::running::Running;
+use crate::workdir::{Run, Workdir};
+
+/// Windows `content`, a file of the given name, with flags.
+fn windowed(name: &str, content: &str, flags: &str) -> Run {
+    let dir = Workdir::new();
+    dir.write(name, content);
+    dir.k(&format!("window --tumbling 10s --from {name} {flags}"))
+}
+
+fn assert_rows(run: &Run, rows: &[&str]) {
+    run.assert_status(0);
+    assert_eq!(run.stdout().lines().skip(1).collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn a_quote_that_is_not_closed_is_named_where_it_opens_and_never_skipped() {
+    let rows = "a,start_timestamp\n1,1000\n\"x\ny\",2000\n2,\"3000\n3,4000\n4,5000\n";
+    for flags in ["", "--skip-bad"] {
+        let run = windowed("in.csv", rows, flags);
+        run.assert_status(1);
+        assert!(
+            run.stderr()
+                .contains("in.csv, line 5: the quote that opens here"),
+            "{}",
+            run.stderr()
+        );
+    }
+    let header = "a,\"start_timestamp\n1,1000\n";
+    windowed("in.csv", header, "").assert_refused(1, &["line 1", "quote"]);
+}
+
+#[test]
+fn a_record_without_end_is_refused_with_the_longest_there_may_be() {
+    let long = "x".repeat(17 << 20);
+    for (value, message) in [
+        (long.clone(), "no end of the record within 16 MiB"),
+        (
+            format!("\"{long}"),
+            "the quote that opens here is not closed before the end of 16 MiB",
+        ),
+    ] {
+        let run = windowed("in.csv", &format!("a,start_timestamp\n1,{value}"), "");
+        run.assert_status(1);
+        let message = format!("in.csv, line 2: {message}");
+        assert!(run.stderr().contains(&message), "{}", run.stderr());
+    }
+}
+
+#[test]
+fn a_header_may_follow_blank_lines_and_hold_quoted_newlines() {
+    let run = windowed(
+        "in.csv",
+        "\n\r\n  \n\"a\n\"\"b\",start_timestamp\n1,1000\n2,x\n",
+        "--skip-bad",
+    );
+    assert_rows(&run, &["0,10000,1"]);
+    let run = windowed("in.csv", "\n\"a\nb\",start_timestamp\n1,x\n", "");
+    assert!(run.stderr().contains("in.csv, line 4"), "{}", run.stderr());
+    windowed("in.csv", "\n\na,a\n", "").assert_refused(1, &["twice", "line 3"]);
+    windowed("in.csv", "\n\n", "").assert_refused(1, &["empty"]);
+}
+
+#[test]
+fn a_declared_type_overrides_an_inferred_one_in_json_too() {
+    let dir = Workdir::new();
+    dir.write(
+        "in.jsonl",
+        "{\"start_timestamp\":1000,\"n\":\"007\",\"m\":3}\n{\"start_timestamp\":2000,\"n\":\"8\",\"m\":4}\n",
+    );
+    let windowed = |schema: &str| {
+        let from = ["window", "--tumbling", "10s", "--from", "in.jsonl"];
+        let flags = ["--agg", "max(n), sum(m)", "--schema", schema];
+        dir.k_args(from.into_iter().chain(flags))
+    };
+    assert_rows(&windowed("m double"), &["0,10000,8,7.0"]);
+    let run = windowed("n bigint");
+    assert!(
+        run.stderr().contains("in.jsonl, line 1"),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
+fn the_line_of_json_that_does_not_parse_is_named() {
+    let run = windowed(
+        "in.jsonl",
+        "{\"start_timestamp\":1}\n\n{\"start_timestamp\":\n",
+        "",
+    );
+    run.assert_status(1);
+    assert!(
+        run.stderr().contains("in.jsonl, line 3: no JSON"),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
+fn the_last_moment_of_the_year_9999_is_a_time() {
+    let run = windowed("in.csv", "t\n9999-12-31T23:59:59.999Z\n", "--time t");
+    assert_rows(&run, &["253402300790000,253402300800000,1"]);
+    let run = windowed("in.csv", "t\nnow\n", "--time t");
+    assert!(
+        run.stderr().contains("`now` is not an ISO 8601 time"),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
+fn a_duration_beyond_all_time_is_a_usage_error_that_says_the_longest() {
+    for duration in ["9223372036854775807ms", "99999999999999d"] {
+        windowed(
+            "in.csv",
+            "start_timestamp\n1\n",
+            &format!("--grace {duration}"),
+        )
+        .assert_refused(2, &["--grace", "at most 4000000d"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")] // which says what a process has open
+fn a_named_pipe_nobody_writes_to_or_reads_from_is_waited_for_and_left_on_a_signal() {
+    let dir = Workdir::new();
+    let pipe = dir.path("pipe.csv");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    dir.write("in.csv", "start_timestamp\n1\n");
+
+    let reading = Running::start(&dir, "window --tumbling 10s --from pipe.csv");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !reading.has_open(&pipe) {
+        assert!(Instant::now() < deadline, "the pipe is not opened");
+        std::thread::yield_now();
+    }
+    reading.ended_by(Signal::INT).assert_status(130);
+
+    let writing = Running::start(&dir, "-v window --tumbling 10s --from in.csv --to pipe.csv");
+    writing.await_said("schema: ");
+    writing.ended_by(Signal::TERM).assert_status(143);
+
+    // With somebody at the other end it is a pipe like any other.
+    let from_pipe = Running::start(&dir, "window --tumbling 10s --from pipe.csv");
+    dir.k("window --tumbling 1s --from in.csv --to pipe.csv")
+        .assert_status(0);
+    let run = from_pipe.ended();
+    run.assert_status(2); // a result has no start_timestamp
+    assert!(run.stderr().contains("window_start"), "{}", run.stderr());
+}
