@@ -141,7 +141,7 @@ impl FileSource {
             };
             let (line, header) = (self.line, self.buffer[..end].to_vec());
             self.consume(end);
-            self.line += memchr::memchr_iter(b'\n', &header).count() as u64;
+            self.line += count_lines(&header);
             if self.filled == 0 && self.ended || !header.trim_ascii().is_empty() {
                 return Ok((line, header.trim_ascii_end().to_vec()));
             }
@@ -200,9 +200,14 @@ impl FileSource {
             whole = self.whole_records();
         }
         if self.ended && whole < self.filled {
-            // The last record has no newline, or a quote in it is not closed.
-            self.end_last_record();
-            whole = self.filled;
+            match self.open_quote() {
+                Some(opened) if whole == 0 => return Err(self.not_closed(opened)),
+                Some(_) => {} // first the records before it
+                None => {
+                    self.end_last_record();
+                    whole = self.filled;
+                }
+            }
         }
         Ok(whole)
     }
@@ -323,7 +328,6 @@ impl FileSource {
     }
 
     fn not_closed(&self, opened: usize) -> Error {
-        let before = memchr::memchr_iter(b'\n', &self.buffer[..opened]).count();
         let end = match self.ended {
             true => "the input".to_owned(),
             false => format!("{} MiB", LONGEST_RECORD >> 20),
@@ -331,7 +335,7 @@ impl FileSource {
         Error::data(format!(
             "{}, line {}: the quote that opens here is not closed before the end of {end}",
             self.name,
-            self.line + before as u64,
+            self.line + count_lines(&self.buffer[..opened]),
         ))
         .hint("close it; a quote inside a quoted field is written twice")
     }
@@ -349,24 +353,10 @@ impl FileSource {
     }
 }
 
-<<<<<<< HEAD
 fn count_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// Returns the length of the whole records at the front of CSV bytes that hold quotes. A quote
-/// opens only at a field's start, as the `csv` crate has it.
-fn whole_quoted_records(bytes: &[u8], delimiter: u8) -> usize {
-    let (mut whole, mut quoted, mut at_field_start) = (0, false, true);
-    for (at, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b'"' if at_field_start => quoted = true,
-            // A doubled quote closes and opens again.
-            b'"' if quoted => quoted = false,
-            b'"' if at > 0 && bytes[at - 1] == b'"' => quoted = true,
-            b'\n' if !quoted => whole = at + 1,
-            _ => {}
-=======
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for
 /// with `poll`, which a signal ends.
 fn open_at_once(path: &Path) -> io::Result<File> {
@@ -398,7 +388,6 @@ impl<'a> QuotedRecords<'a> {
             at_field_start: true,
             is_quoted: false,
             opened: 0,
->>>>>>> d467956 (Read awkward inputs: open quotes, headers below blank lines, named pipes, the last millisecond)
         }
     }
 }
@@ -449,37 +438,7 @@ impl Source for FileSource {
             self.consume(self.handed);
             self.handed = 0;
         }
-<<<<<<< HEAD
         let whole = self.fill(CHUNK, timeout)?;
-=======
-        let mut whole = self.whole_records();
-        let mut wait = timeout;
-        while !self.ended && (whole == 0 || self.filled < CHUNK) {
-            self.make_room()?;
-            // The first read may wait; then only what is there already is taken.
-            if !self.is_ready(wait)? {
-                break;
-            }
-            wait = Duration::ZERO;
-            self.read()?;
-            if self.filled >= CHUNK || self.ended || whole == 0 {
-                whole = self.whole_records();
-            }
-        }
-        if whole < self.filled && !self.ended {
-            whole = self.whole_records();
-        }
-        if self.ended && whole < self.filled {
-            match self.open_quote() {
-                Some(opened) if whole == 0 => return Err(self.not_closed(opened)),
-                Some(_) => {} // first the records before it
-                None => {
-                    self.end_last_record();
-                    whole = self.filled;
-                }
-            }
-        }
->>>>>>> d467956 (Read awkward inputs: open quotes, headers below blank lines, named pipes, the last millisecond)
         self.handed = whole;
         if whole > 0 {
             let bytes = &self.buffer[..whole];
