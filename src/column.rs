@@ -78,6 +78,8 @@ pub enum Value {
     Boolean(bool),
     /// UTF-8 text.
     Text(Box<str>),
+    /// Some values, as `collect` gives them; never an argument or a key.
+    List(Box<[Value]>),
 }
 
 /// One value, borrowed.
@@ -93,6 +95,8 @@ pub enum ValueRef<'a> {
     Boolean(bool),
     /// As [`Value::Text`].
     Text(&'a str),
+    /// As [`Value::List`].
+    List(&'a [Value]),
 }
 
 impl Value {
@@ -104,6 +108,7 @@ impl Value {
             Value::Double(value) => ValueRef::Double(*value),
             Value::Boolean(value) => ValueRef::Boolean(*value),
             Value::Text(value) => ValueRef::Text(value),
+            Value::List(values) => ValueRef::List(values),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! every column exists, every type fits, before the first record is processed.
 
 use crate::column::{DataType, Schema};
-use crate::engine::aggregate::Function;
+use crate::engine::aggregate::{Accumulator, Function};
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
 use crate::engine::trigger::Trigger;
@@ -97,7 +97,7 @@ impl Query {
         let by = self.by.as_deref();
         let by = by.map_or(Ok(Vec::new()), |text| parse_list(text, &schema))?;
         let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
-        let aggregates = calls.map(|call| aggregate(call, &self.aggregates));
+        let aggregates = calls.map(|call| aggregate(call, &self.aggregates, false));
         let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
         let arrival = self.arrival.as_deref();
         let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
@@ -199,51 +199,44 @@ fn is_time(schema: &Schema, index: usize) -> Result<()> {
     }
 }
 
-fn aggregate(call: Call, text: &str) -> Result<Aggregate> {
+fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
     let span = call.span;
     let wrong = |error: Error| error.at(text, span.start, span.end);
-    let function = Function::named(&call.function).ok_or_else(|| {
-        let known: Vec<&str> = Function::ALL.into_iter().map(|(name, _)| name).collect();
-        wrong(Error::usage(format!(
-            "unknown aggregate `{}`",
-            call.function
-        )))
-        .hint(format!("there are {}", known.join(", ")))
-    })?;
-    if call.distinct {
-        return Err(wrong(Error::usage(format!(
-            "`{}` takes no `distinct`",
-            call.function
-        ))));
-    }
-    if call.arguments.len() > 1 {
-        return Err(wrong(Error::usage(format!(
-            "`{}` takes one argument",
-            call.function
-        ))));
-    }
-    let argument = call.arguments.into_iter().next();
-    let data_type = argument.as_ref().map(Expression::data_type);
-    function.accumulator(data_type).map_err(wrong)?;
-    let name = call.alias.unwrap_or_else(|| match &argument {
-        Some(argument) => format!("{}_{}", function.name(), column_name(argument)),
-        None => function.name().to_owned(),
+    let mut arguments = call.arguments.into_iter();
+    let (argument, parameter) = (arguments.next(), arguments.next());
+    let parameter = parameter.map(|parameter| {
+        let span = parameter.span();
+        let varies =
+            || Error::usage("the second argument is a constant").at(text, span.start, span.end);
+        parameter.constant().ok_or_else(varies)
     });
-    Ok(Aggregate {
-        name,
+    let parameter = parameter.transpose()?;
+    if arguments.next().is_some() {
+        return Err(wrong(Error::usage(format!(
+            "`{}` takes at most two arguments",
+            call.function
+        ))));
+    }
+    let function =
+        Function::named(&call.function, call.distinct, parameter.as_ref()).map_err(wrong)?;
+    let aggregate = Aggregate {
+        name: call.name,
         function,
         argument,
-    })
+    };
+    aggregate.accumulator(net).map_err(wrong)?;
+    Ok(aggregate)
 }
 
-/// Returns an expression's text as part of a column's name: letters, digits and underscores.
-fn column_name(expression: &Expression) -> String {
-    let text = expression.to_string();
-    let words: Vec<&str> = text
-        .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join("_")
+impl Aggregate {
+    /// Returns states without a slot; of rows of which some take others back, if `net`.
+    fn accumulator(&self, net: bool) -> Result<Box<dyn Accumulator>> {
+        let argument = self.argument.as_ref().map(Expression::data_type);
+        match net {
+            true => self.function.net_accumulator(argument),
+            false => self.function.accumulator(argument),
+        }
+    }
 }
 
 impl Plan {
@@ -252,10 +245,8 @@ impl Plan {
     /// # Errors
     /// `usage` as [`Query::plan`] would have said already.
     pub fn operator(&self, partitions: usize) -> Result<Operator> {
-        let aggregates = self.aggregates.iter().map(|aggregate| {
-            let argument = aggregate.argument.as_ref().map(Expression::data_type);
-            aggregate.function.accumulator(argument)
-        });
+        let aggregates = self.aggregates.iter();
+        let aggregates = aggregates.map(|aggregate| aggregate.accumulator(false));
         let settings = Settings {
             windows: self.windows.clone(),
             grace_ms: self.grace_ms,

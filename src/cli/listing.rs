@@ -6,6 +6,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 
 use crate::column::Value;
 use crate::error::{Error, Result};
+use crate::sink::text::push_json;
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
@@ -108,12 +109,9 @@ impl Listing {
             for (at, (value, (name, _))) in row.iter().zip(self.columns).enumerate() {
                 let comma = if at > 0 { "," } else { "" };
                 write!(out, "{comma}\"{name}\":")?;
-                match value {
-                    Value::Null => out.write_all(b"null")?,
-                    Value::Text(text) => serde_json::to_writer(&mut *out, text)?,
-                    Value::Double(number) => serde_json::to_writer(&mut *out, number)?,
-                    Value::Integer(_) | Value::Boolean(_) => write!(out, "{}", plain(value))?,
-                }
+                let mut json = Vec::new();
+                push_json(&mut json, value.as_ref());
+                out.write_all(&json)?;
             }
             out.write_all(b"}\n")?;
         }
@@ -129,6 +127,7 @@ fn plain(value: &Value) -> String {
         Value::Double(number) => number.to_string(),
         Value::Boolean(is) => is.to_string(),
         Value::Text(text) => text.to_string(),
+        Value::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
     }
 }
 

@@ -142,7 +142,7 @@ pub fn prefix(key: &[u8]) -> u128 {
     bytes[0] = u8::from(value != ValueRef::Null);
     let rest = &mut bytes[1..];
     match value {
-        ValueRef::Null => {}
+        ValueRef::Null | ValueRef::List(_) => {}
         // Keys come from columns of `bigint`, which an i64 holds.
         ValueRef::Integer(value) => {
             rest[..8].copy_from_slice(&((value as i64) ^ i64::MIN).to_be_bytes());

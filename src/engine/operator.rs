@@ -56,6 +56,8 @@ pub struct Input<'b, 'a> {
     pub keys: &'b [Cow<'b, Column<'a>>],
     /// The arguments, one entry an aggregate; `None` for `count(*)`.
     pub arguments: &'b [Option<Cow<'b, Column<'a>>>],
+    /// Which records take an earlier one back; `None` for none of them.
+    pub taken_back: Option<&'b [bool]>,
 }
 
 /// A record that came after the close of a window that it lies in.
@@ -602,6 +604,7 @@ impl Operator {
             times: input.times,
             partition: input.partition as u32,
             first: input.first,
+            taken_back: input.taken_back,
         });
         self.store.flush(arguments);
     }

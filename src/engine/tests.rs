@@ -51,6 +51,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             selected: None,
             keys: &[Cow::Owned(Column::Text(callers))],
             arguments: &[None, Some(Cow::Owned(Column::Bigint(arguments)))],
+            taken_back: None,
         };
         operator.on_batch(&input, &mut panes);
     }

@@ -1,6 +1,11 @@
-//! Lists of expressions: `--by` and `--select` items with names, `--agg` calls.
+//! Lists of expressions: `--by` and `--select` items, `--agg` calls, each with a name.
+//!
+//! The name is the one given with `as`; else that of the column, where the item is nothing but a
+//! column; else the words of its text, joined by underscores: `n / 2` is `n_2`, `sum(n / 2)` is
+//! `sum_n_2`, `count(distinct caller)` is `count_distinct_caller`. So a result's columns can be
+//! named in the next command without quotes.
 
-use super::lexer::TokenKind;
+use super::lexer::{TokenKind, continues_word};
 use super::parser::Parser;
 use super::syntax::{Node, Precedence};
 use super::{Expression, Span};
@@ -12,7 +17,7 @@ use crate::error::Result;
 pub struct Item {
     /// What is computed.
     pub expression: Expression,
-    /// The name given with `as`, else the column's own, else the canonical text.
+    /// The name of its column in a result.
     pub name: String,
 }
 
@@ -25,9 +30,9 @@ pub struct Call {
     pub distinct: bool,
     /// None for `count`, `count()` and `count(*)`, which mean the same.
     pub arguments: Vec<Expression>,
-    /// The name given with `as`.
-    pub alias: Option<String>,
-    /// The call without its alias, for carets.
+    /// The name of its column in a result.
+    pub name: String,
+    /// The call without its `as`, for carets.
     pub span: Span,
 }
 
@@ -41,7 +46,7 @@ pub fn parse_list(text: &str, schema: &Schema) -> Result<Vec<Item>> {
         let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
         let name = alias.unwrap_or_else(|| match expression.column() {
             Some(column) => schema.fields[column].name.clone(),
-            None => expression.text().to_owned(),
+            None => words_of(expression.text()),
         });
         items.push(Item { expression, name });
     }
@@ -61,15 +66,34 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
             .iter_mut()
             .map(|argument| Expression::check(text, schema, argument, DataType::Text))
             .collect();
+        let arguments = arguments?;
+        let name = call.alias.unwrap_or_else(|| {
+            let distinct = if call.distinct { "distinct " } else { "" };
+            let texts: Vec<&str> = arguments.iter().map(Expression::text).collect();
+            words_of(&format!("{} {distinct}{}", call.function, texts.join(" ")))
+        });
         calls.push(Call {
             function: call.function,
             distinct: call.distinct,
-            arguments: arguments?,
-            alias: call.alias,
+            arguments,
+            name,
             span: call.span,
         });
     }
     Ok(calls)
+}
+
+/// Returns the words of an expression's text, joined by underscores; the text itself where it has
+/// no word.
+fn words_of(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c| !continues_word(c))
+        .filter(|word| !word.is_empty())
+        .collect();
+    match words.is_empty() {
+        true => text.to_owned(),
+        false => words.join("_"),
+    }
 }
 
 /// A call as it was typed.

@@ -8,8 +8,9 @@ use super::lexer::{self, Token, TokenKind};
 use super::syntax::{
     Arithmetic, Binary, Comparison, Connective, Node, NodeKind, Precedence, Span, Test,
 };
+use super::tree::Scalar;
 use super::types::data_type_named;
-use crate::column::{DataType, Value};
+use crate::column::DataType;
 use crate::error::{Error, Result};
 
 /// How many levels an expression may have.
@@ -301,7 +302,7 @@ impl<'t> Parser<'t> {
         let span = self.peek().span;
         let kind = match &self.peek().kind {
             TokenKind::Integer | TokenKind::Decimal => return self.number(""),
-            TokenKind::Text(text) => NodeKind::Literal(Value::Text(text.as_str().into())),
+            TokenKind::Text(text) => NodeKind::Literal(Scalar::Text(text.as_str().into())),
             TokenKind::Name {
                 name,
                 double_quoted,
@@ -324,10 +325,10 @@ impl<'t> Parser<'t> {
             let Ok(value) = number.parse::<i64>() else {
                 return Err(self.out_of_range(span, "bigint"));
             };
-            Value::Integer(value.into())
+            Scalar::Bigint(value)
         } else {
             match number.parse::<f64>() {
-                Ok(value) if value.is_finite() => Value::Double(value),
+                Ok(value) if value.is_finite() => Scalar::Double(value),
                 _ => return Err(self.out_of_range(span, "double")),
             }
         };
@@ -372,9 +373,9 @@ impl<'t> Parser<'t> {
             _ => {}
         }
         let literal = match word.to_ascii_lowercase().as_str() {
-            "null" => Some(Value::Null),
-            "true" => Some(Value::Boolean(true)),
-            "false" => Some(Value::Boolean(false)),
+            "null" => Some(Scalar::Null),
+            "true" => Some(Scalar::Boolean(true)),
+            "false" => Some(Scalar::Boolean(false)),
             _ => None,
         };
         if literal.is_none() && is_reserved(word) {

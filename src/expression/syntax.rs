@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::column::{DataType, Value};
+use super::tree::Scalar;
+use crate::column::DataType;
 
 /// A part of the typed text, in bytes, half open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,7 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum NodeKind {
-    /// Integers are in the range of bigint.
-    Literal(Value),
+    Literal(Scalar<Box<str>>),
     Column {
         name: String,
         /// Whether it stood in double quotes, as people from other languages write text.
@@ -425,13 +425,13 @@ fn not(negated: bool) -> &'static str {
     if negated { "not " } else { "" }
 }
 
-fn write_literal(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
+fn write_literal(f: &mut fmt::Formatter<'_>, value: &Scalar<Box<str>>) -> fmt::Result {
     match value {
-        Value::Null => f.write_str("null"),
-        Value::Integer(value) => write!(f, "{value}"),
-        Value::Double(value) => write!(f, "{value:?}"),
-        Value::Boolean(value) => write!(f, "{value}"),
-        Value::Text(value) => write!(f, "'{}'", value.replace('\'', "''")),
+        Scalar::Null => f.write_str("null"),
+        Scalar::Bigint(value) => write!(f, "{value}"),
+        Scalar::Double(value) => write!(f, "{value:?}"),
+        Scalar::Boolean(value) => write!(f, "{value}"),
+        Scalar::Text(value) => write!(f, "'{}'", value.replace('\'', "''")),
     }
 }
 

@@ -8,7 +8,7 @@ use super::eval;
 use super::like::Matcher;
 use super::syntax::{Arithmetic, Binary, Comparison, Node, NodeKind, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
-use crate::column::{DataType, Schema, Value};
+use crate::column::{DataType, Schema};
 use crate::error::{Error, Result};
 use crate::term::units;
 
@@ -496,16 +496,15 @@ fn is_null(operand: &Typed) -> bool {
     operand.constant() == Some(&Scalar::Null)
 }
 
-fn literal(value: &Value, span: Span) -> Typed {
-    let (constant, data_type) = match value {
-        Value::Null => return typed(Operation::Null, DataType::Text, span),
-        // The parser lets no integer past the range of bigint.
-        Value::Integer(value) => (Scalar::Bigint(*value as i64), DataType::Bigint),
-        Value::Double(value) => (Scalar::Double(*value), DataType::Double),
-        Value::Boolean(value) => (Scalar::Boolean(*value), DataType::Boolean),
-        Value::Text(value) => (Scalar::Text(value.clone()), DataType::Text),
+fn literal(value: &Scalar<Box<str>>, span: Span) -> Typed {
+    let data_type = match value {
+        Scalar::Null => return typed(Operation::Null, DataType::Text, span),
+        Scalar::Bigint(_) => DataType::Bigint,
+        Scalar::Double(_) => DataType::Double,
+        Scalar::Boolean(_) => DataType::Boolean,
+        Scalar::Text(_) => DataType::Text,
     };
-    typed(Operation::Constant(constant), data_type, span)
+    typed(Operation::Constant(value.clone()), data_type, span)
 }
 
 /// Returns `operand`, where a bare `null` is given a type.

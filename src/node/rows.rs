@@ -137,6 +137,7 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             selected: self.selected.as_deref(),
             keys: &self.keys,
             arguments: &self.arguments,
+            taken_back: None,
         }
     }
 }

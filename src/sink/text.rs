@@ -120,6 +120,14 @@ pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
         ValueRef::Text(text) => push_csv_text(line, text.as_bytes()),
+        ValueRef::Double(value) if !value.is_finite() => {
+            line.extend_from_slice(not_finite(value).as_bytes());
+        }
+        ValueRef::List(_) => {
+            let mut json = Vec::new();
+            push_json(&mut json, value);
+            push_csv_text(line, &json);
+        }
         value => push_plain(line, value),
     }
 }
@@ -151,7 +159,30 @@ pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
             // Writing text to a vector cannot fail.
             serde_json::to_writer(line, text).unwrap_or(());
         }
+        // JSON has no number for them: in quotes, as Jackson and so ksqlDB write them.
+        ValueRef::Double(value) if !value.is_finite() => {
+            push_json(line, ValueRef::Text(not_finite(value)));
+        }
+        ValueRef::List(values) => {
+            line.push(b'[');
+            for (nth, value) in values.iter().enumerate() {
+                if nth > 0 {
+                    line.push(b',');
+                }
+                push_json(line, value.as_ref());
+            }
+            line.push(b']');
+        }
         value => push_plain(line, value),
+    }
+}
+
+/// Returns the name of a double that is no finite number.
+fn not_finite(value: f64) -> &'static str {
+    match value {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
     }
 }
 
@@ -161,15 +192,12 @@ fn push_plain(line: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Integer(value) => {
             line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         }
-        ValueRef::Double(value) if value.is_finite() => {
-            line.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        ValueRef::Double(value) => {
+            line.extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
         }
         ValueRef::Boolean(true) => line.extend_from_slice(b"true"),
         ValueRef::Boolean(false) => line.extend_from_slice(b"false"),
-        // JSON and SQL have no word for an infinite or undefined number.
-        ValueRef::Double(_) | ValueRef::Null | ValueRef::Text(_) => {
-            line.extend_from_slice(b"null");
-        }
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::List(_) => {}
     }
 }
 

@@ -165,8 +165,7 @@ impl Aggregate {
             "count(value)" => ("count", true),
             other => (other, true),
         };
-        let function =
-            Function::named(function).ok_or_else(|| format!("unknown aggregate `{name}`"))?;
+        let function = Function::named(function, false, None).map_err(|error| error.to_string())?;
         Ok(Aggregate {
             name: name.to_owned(),
             function,
@@ -237,6 +236,10 @@ fn print_value(value: &Value) -> String {
         Value::Double(value) => format!("{value:?}"),
         Value::Boolean(value) => value.to_string(),
         Value::Text(text) => text.to_string(),
+        Value::List(values) => {
+            let values: Vec<String> = values.iter().map(print_value).collect();
+            format!("[{}]", values.join(", "))
+        }
     }
 }
 

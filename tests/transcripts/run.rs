@@ -74,6 +74,7 @@ impl<'c> Run<'c> {
             selected: selected.contains(&false).then_some(&selected),
             keys: &keys,
             arguments: &arguments,
+            taken_back: None,
         };
         self.place += records.len() as u64;
         let mut panes = Panes::default();

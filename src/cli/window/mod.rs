@@ -64,7 +64,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMN,…")]
     by: Option<String>,
 
-    /// Compute these: count, sum, min, max, avg, each with `as NAME` if wished.
+    /// Compute these, each with `as NAME` if wished: count, sum, min, max, avg, stddev,
+    /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
+    /// last, collect(x, n).
     #[arg(long, value_name = "AGGREGATE,…", default_value = "count")]
     agg: String,
 

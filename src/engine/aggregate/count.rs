@@ -2,18 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arguments, Slot, State};
-use crate::column::{Column, Value};
+use super::State;
+use super::argument::{Present, Row};
+use super::net::Retract;
+use crate::column::Value;
 
-/// Counts rows, whatever they hold.
+/// Counts rows, whatever they hold. Below 0 where more rows were taken back than came.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Rows(u64);
+pub(super) struct Rows(i64);
+
+/// Counts rows whose argument, of any type, is not null.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct NotNull(Rows);
 
 impl State for Rows {
-    fn add(states: &mut [Self], slots: &[Slot], _rows: &[u32], _arguments: &Arguments<'_, '_>) {
-        for &slot in slots {
-            states[slot as usize].0 += 1;
-        }
+    type Argument<'a> = ();
+
+    #[inline]
+    fn add(&mut self, _: (), _: Row<'_>) {
+        self.0 += 1;
     }
 
     fn merge(&mut self, other: &Self) {
@@ -25,29 +32,39 @@ impl State for Rows {
     }
 }
 
-/// Counts rows whose argument, of any type, is not null.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct NotNull(u64);
+impl Retract for Rows {
+    fn retract(&mut self, _: ()) {
+        self.0 -= 1;
+    }
+
+    fn nothing() -> Value {
+        Value::Integer(0)
+    }
+}
 
 impl State for NotNull {
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        let nulls = arguments.column.map_or(&[][..], |column| match column {
-            Column::Bigint(values) => &values.nulls,
-            Column::Double(values) => &values.nulls,
-            Column::Boolean(values) => &values.nulls,
-            Column::Text(values) => &values.nulls,
-        });
-        for (&slot, &row) in slots.iter().zip(rows) {
-            let null = nulls.get(row as usize).copied().unwrap_or(false);
-            states[slot as usize].0 += u64::from(!null);
-        }
+    type Argument<'a> = Present;
+
+    #[inline]
+    fn add(&mut self, _: Present, _: Row<'_>) {
+        self.0.0 += 1;
     }
 
     fn merge(&mut self, other: &Self) {
-        self.0 += other.0;
+        self.0.merge(&other.0);
     }
 
     fn result(&self) -> Value {
-        Value::Integer(self.0.into())
+        self.0.result()
+    }
+}
+
+impl Retract for NotNull {
+    fn retract(&mut self, _: Present) {
+        self.0.retract(());
+    }
+
+    fn nothing() -> Value {
+        Rows::nothing()
     }
 }

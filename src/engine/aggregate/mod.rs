@@ -4,98 +4,40 @@
 //! [`Value`] a slot. States of one aggregate lie side by side in one vector, so that a batch is
 //! added in one tight loop (as DataFusion's `GroupsAccumulator` does); null arguments are passed over.
 //!
-//! An aggregate is one type with [`State`]: add, merge, result; saving comes with serde.
+//! An aggregate is one type with [`State`]: add, merge, result; saving comes with serde. Results
+//! are free of order: whatever the order of rows and merges, the same rows give the same value.
+//! One that can take rows back has [`net::Retract`], too.
 
+mod argument;
 mod count;
+mod deviation;
+mod distinct;
+mod exact;
 mod extremes;
+mod function;
+mod hyperloglog;
+mod net;
+mod order;
+mod quantile;
 mod sum;
+mod top;
+
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::column::{Column, DataType, Value, Values};
+use crate::column::{Column, Value};
 use crate::engine::save::{self, Corrupt};
-use crate::error::{Error, Result};
-use extremes::{End, Extreme, ExtremeText};
+use argument::{Argument, Row};
+pub use function::{Description, Function, all};
+pub use quantile::Share;
 
 /// A slot's number: the place of one window's and key's states.
 pub type Slot = u32;
-
-/// Which function an aggregate computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
-    /// Rows, or rows whose argument is not null.
-    Count,
-    /// The sum: exact for `bigint`, whatever its size.
-    Sum,
-    /// The smallest argument.
-    Min,
-    /// The largest argument.
-    Max,
-    /// The mean, a `double`.
-    Avg,
-}
-
-impl Function {
-    /// All functions with their names.
-    pub const ALL: [(&str, Function); 5] = [
-        ("count", Function::Count),
-        ("sum", Function::Sum),
-        ("min", Function::Min),
-        ("max", Function::Max),
-        ("avg", Function::Avg),
-    ];
-
-    /// Returns the function of a name in lower case.
-    pub fn named(name: &str) -> Option<Function> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|(known, _)| *known == name)
-            .map(|(_, function)| function)
-    }
-
-    /// Returns the states of this function over arguments of a type; `None` for `count(*)`.
-    ///
-    /// # Errors
-    /// `usage` for an argument that the function does not take.
-    pub fn accumulator(self, argument: Option<DataType>) -> Result<Box<dyn Accumulator>> {
-        use DataType::{Bigint, Boolean, Double, Text};
-        Ok(match (self, argument) {
-            (Function::Count, None) => States::boxed(count::Rows::default()),
-            (Function::Count, Some(_)) => States::boxed(count::NotNull::default()),
-            (Function::Sum, Some(Bigint)) => States::boxed(sum::Exact::default()),
-            (Function::Sum, Some(Double)) => States::boxed(sum::Float::default()),
-            (Function::Avg, Some(Bigint)) => States::boxed(sum::ExactMean::default()),
-            (Function::Avg, Some(Double)) => States::boxed(sum::FloatMean::default()),
-            (Function::Min, Some(Bigint)) => States::boxed(Extreme::<i64>::new(End::Least)),
-            (Function::Max, Some(Bigint)) => States::boxed(Extreme::<i64>::new(End::Greatest)),
-            (Function::Min, Some(Double)) => States::boxed(Extreme::<f64>::new(End::Least)),
-            (Function::Max, Some(Double)) => States::boxed(Extreme::<f64>::new(End::Greatest)),
-            (Function::Min, Some(Text)) => States::boxed(ExtremeText::new(End::Least)),
-            (Function::Max, Some(Text)) => States::boxed(ExtremeText::new(End::Greatest)),
-            (function, Some(other @ (Text | Boolean))) => {
-                return Err(Error::usage(format!(
-                    "`{}` takes no {other}",
-                    function.name()
-                )));
-            }
-            (function, None) => {
-                let name = function.name();
-                return Err(Error::usage(format!(
-                    "`{name}` needs an argument, such as `{name}(duration)`"
-                )));
-            }
-        })
-    }
-
-    /// Returns the function's name.
-    pub fn name(self) -> &'static str {
-        let mut all = Self::ALL.into_iter();
-        all.find(|(_, function)| *function == self)
-            .map_or("", |(name, _)| name)
-    }
-}
 
 /// What the rows of a batch bring along.
 #[derive(Debug, Clone, Copy)]
@@ -109,57 +51,8 @@ pub struct Arguments<'b, 'a> {
     /// A number of the first row that grows with its place in the partition; the next row's is
     /// one more. Breaks ties between rows of one event time.
     pub first: u64,
-}
-
-impl<'b, 'a> Arguments<'b, 'a> {
-    /// Returns the arguments as integers.
-    fn bigints(&self) -> Option<&'b Values<i64>> {
-        match self.column {
-            Some(Column::Bigint(values)) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// Returns the arguments as floats.
-    fn doubles(&self) -> Option<&'b Values<f64>> {
-        match self.column {
-            Some(Column::Double(values)) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// Returns the arguments as text.
-    fn texts(&self) -> Option<&'b Values<&'a str>> {
-        match self.column {
-            Some(Column::Text(values)) => Some(values),
-            _ => None,
-        }
-    }
-}
-
-/// Calls `add` with the slot and the argument of each row whose argument is not null.
-#[inline]
-fn each<T: Copy + Default>(
-    values: Option<&Values<T>>,
-    slots: &[Slot],
-    rows: &[u32],
-    mut add: impl FnMut(usize, T),
-) {
-    let Some(values) = values else {
-        debug_assert!(false, "the plan has checked the argument's type");
-        return;
-    };
-    if values.nulls.is_empty() {
-        for (&slot, &row) in slots.iter().zip(rows) {
-            add(slot as usize, values.values[row as usize]);
-        }
-    } else {
-        for (&slot, &row) in slots.iter().zip(rows) {
-            if let Some(argument) = values.get(row as usize) {
-                add(slot as usize, argument);
-            }
-        }
-    }
+    /// Which rows take an earlier one back; `None` for none of them.
+    pub taken_back: Option<&'b [bool]>,
 }
 
 /// The states of one aggregate, by slot.
@@ -203,10 +96,13 @@ pub trait Accumulator: std::fmt::Debug + Send + 'static {
 
 /// The state of one aggregate in one slot.
 trait State: Clone + Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static {
-    /// Adds `rows[i]` of the arguments to `states[slots[i]]`.
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>);
+    /// What it takes of a row.
+    type Argument<'a>: Argument<'a>;
 
-    /// Adds what another state holds.
+    /// Adds a row.
+    fn add(&mut self, argument: Self::Argument<'_>, row: Row<'_>);
+
+    /// Adds what another state of the same aggregate holds.
     fn merge(&mut self, other: &Self);
 
     /// Returns the value.
@@ -243,7 +139,10 @@ impl<S: State> Accumulator for States<S> {
     }
 
     fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        S::add(&mut self.of, slots, rows, arguments);
+        let states = self.of.as_mut_slice();
+        S::Argument::each(arguments, slots, rows, |slot, row, argument| {
+            states[slot].add(argument, Row::new(arguments, row));
+        });
     }
 
     fn merge(&mut self, into: Slot, from: Slot) {

@@ -1,23 +1,26 @@
-//! `sum`, `avg`: exact over `bigint`, in the order of the input over `double`.
+//! `sum`, `avg`: exact, whatever the order.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arguments, Slot, State, each};
+use super::State;
+use super::argument::Row;
+use super::exact::Exact;
+use super::net::Retract;
 use crate::column::Value;
 
-/// A sum of `bigint`s. 96 bits hold 2^32 of the largest, so it never wraps; half as large a state
-/// as an `i128`, of which fewer would stay in the cache.
+/// A sum of `bigint`s: 127 bits, which 2^64 of the largest do not exceed, so it never wraps; in
+/// two words, of which more stay in the cache than of an `i128` and a flag.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Exact {
+pub(super) struct Integers {
     low: i64,
-    /// How often `low` has gone over its range, less how often under.
-    wraps: i32,
-    added: bool,
+    /// Twice how often `low` has gone over its range less how often under; and 1 once anything
+    /// was added.
+    wraps: i64,
 }
 
-impl Exact {
+impl Integers {
     fn sum(&self) -> i128 {
-        i128::from(self.low) + (i128::from(self.wraps) << 64)
+        i128::from(self.low) + (i128::from(self.wraps >> 1) << 64)
     }
 
     #[inline]
@@ -25,48 +28,72 @@ impl Exact {
         let (low, wrapped) = self.low.overflowing_add(argument);
         self.low = low;
         if wrapped {
-            self.wraps += if argument > 0 { 1 } else { -1 };
+            self.wraps += if argument > 0 { 2 } else { -2 };
         }
-        self.added = true;
+        self.wraps |= 1;
     }
-}
 
-impl State for Exact {
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        each(arguments.bigints(), slots, rows, |slot, argument| {
-            states[slot].add(argument);
-        });
+    #[inline]
+    fn subtract(&mut self, argument: i64) {
+        let (low, wrapped) = self.low.overflowing_sub(argument);
+        self.low = low;
+        if wrapped {
+            self.wraps += if argument > 0 { -2 } else { 2 };
+        }
+        self.wraps |= 1;
     }
 
     fn merge(&mut self, other: &Self) {
-        let (low, wrapped) = self.low.overflowing_add(other.low);
-        self.low = low;
-        let wrap = i32::from(wrapped) * if other.low > 0 { 1 } else { -1 };
-        self.wraps += other.wraps + wrap;
-        self.added |= other.added;
+        let added = (self.wraps | other.wraps) & 1;
+        self.add(other.low);
+        self.wraps = (((self.wraps >> 1) + (other.wraps >> 1)) << 1) | added;
+    }
+}
+
+/// `sum` over `bigint`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Sum(Integers);
+
+impl State for Sum {
+    type Argument<'a> = i64;
+
+    #[inline]
+    fn add(&mut self, argument: i64, _: Row<'_>) {
+        self.0.add(argument);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
     }
 
     fn result(&self) -> Value {
-        match self.added {
-            true => Value::Integer(self.sum()),
-            false => Value::Null,
+        match self.0.wraps & 1 {
+            0 => Value::Null,
+            _ => Value::Integer(self.0.sum()),
         }
     }
 }
 
-/// A mean of `bigint`s: the exact sum, divided once.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct ExactMean {
-    sum: Exact,
-    count: u64,
+impl Retract for Sum {
+    fn retract(&mut self, argument: i64) {
+        self.0.subtract(argument);
+    }
 }
 
-impl State for ExactMean {
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        each(arguments.bigints(), slots, rows, |slot, argument| {
-            states[slot].sum.add(argument);
-            states[slot].count += 1;
-        });
+/// `avg` over `bigint`: the exact sum, divided once.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Mean {
+    sum: Integers,
+    count: i64,
+}
+
+impl State for Mean {
+    type Argument<'a> = i64;
+
+    #[inline]
+    fn add(&mut self, argument: i64, _: Row<'_>) {
+        self.sum.add(argument);
+        self.count += 1;
     }
 
     fn merge(&mut self, other: &Self) {
@@ -75,48 +102,67 @@ impl State for ExactMean {
     }
 
     fn result(&self) -> Value {
-        mean(self.sum.sum() as f64, self.count)
+        match self.count {
+            0 => Value::Null,
+            count => Value::Double(self.sum.sum() as f64 / count as f64),
+        }
     }
 }
 
-/// A sum of `double`s.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Float {
-    sum: f64,
-    count: u64,
+impl Retract for Mean {
+    fn retract(&mut self, argument: i64) {
+        self.sum.subtract(argument);
+        self.count -= 1;
+    }
 }
 
-impl State for Float {
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        each(arguments.doubles(), slots, rows, |slot, argument| {
-            states[slot].sum += argument;
-            states[slot].count += 1;
-        });
+/// `sum` over `double`: the exact sum, rounded once. Beyond the range of doubles, and where an
+/// argument is not finite, it is ∞, -∞ or no number, as IEEE 754 has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct DoubleSum {
+    sum: Exact,
+    count: i64,
+}
+
+impl State for DoubleSum {
+    type Argument<'a> = f64;
+
+    #[inline]
+    fn add(&mut self, argument: f64, _: Row<'_>) {
+        self.sum.add(argument, 1);
+        self.count += 1;
     }
 
     fn merge(&mut self, other: &Self) {
-        self.sum += other.sum;
+        self.sum.merge(&other.sum);
         self.count += other.count;
     }
 
     fn result(&self) -> Value {
         match self.count {
             0 => Value::Null,
-            _ => Value::Double(self.sum),
+            _ => Value::Double(self.sum.to_f64()),
         }
     }
 }
 
-/// A mean of `double`s.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct FloatMean(Float);
+impl Retract for DoubleSum {
+    fn retract(&mut self, argument: f64) {
+        self.sum.add(argument, -1);
+        self.count -= 1;
+    }
+}
 
-impl State for FloatMean {
-    fn add(states: &mut [Self], slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
-        each(arguments.doubles(), slots, rows, |slot, argument| {
-            states[slot].0.sum += argument;
-            states[slot].0.count += 1;
-        });
+/// `avg` over `double`: the exact sum, rounded and divided.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct DoubleMean(DoubleSum);
+
+impl State for DoubleMean {
+    type Argument<'a> = f64;
+
+    #[inline]
+    fn add(&mut self, argument: f64, row: Row<'_>) {
+        self.0.add(argument, row);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -124,39 +170,20 @@ impl State for FloatMean {
     }
 
     fn result(&self) -> Value {
-        mean(self.0.sum, self.0.count)
-    }
-}
-
-fn mean(sum: f64, count: u64) -> Value {
-    match count {
-        0 => Value::Null,
-        count => Value::Double(sum / count as f64),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sums_beyond_64_bits_are_exact_in_any_order() {
-        let arguments = [
-            i64::MAX,
-            i64::MAX,
-            7,
-            i64::MIN,
-            i64::MAX,
-            i64::MIN,
-            i64::MIN,
-            i64::MIN,
-        ];
-        let mut sum = Exact::default();
-        let mut expected = 0_i128;
-        for argument in arguments {
-            sum.add(argument);
-            expected += i128::from(argument);
-            assert_eq!(sum.result(), Value::Integer(expected));
+        let DoubleSum { sum, count } = &self.0;
+        if *count == 0 {
+            return Value::Null;
         }
+        Value::Double(sum.beyond().unwrap_or_else(|| {
+            // A sum beyond the range of doubles may have a mean within it.
+            let (number, exponent) = sum.sum().rounded();
+            libm::scalbn(number / *count as f64, exponent)
+        }))
+    }
+}
+
+impl Retract for DoubleMean {
+    fn retract(&mut self, argument: f64) {
+        self.0.retract(argument);
     }
 }

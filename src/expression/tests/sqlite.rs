@@ -246,6 +246,7 @@ fn as_sqlite_has_it(evaluated: &Evaluated, row: usize) -> Json {
         Value::Double(value) => json!(["real", format!("{value:?}")]),
         Value::Boolean(value) => json!(["integer", i64::from(value)]),
         Value::Text(value) => json!(["text", &*value]),
+        Value::List(_) => unreachable!("no expression is a list"),
     }
 }
 

@@ -1,0 +1,99 @@
+//! `count(distinct x)`: exact.
+
+use std::cmp::Ordering;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
+use super::State;
+use super::argument::{Kept, Row};
+use super::net::Retract;
+use crate::column::Value;
+
+/// The arguments, and how often each came less how often it was taken back, which is never 0.
+#[derive(Debug, Clone)]
+pub(super) struct Distinct<T> {
+    times: HashTable<(T, i64)>,
+    /// How many arguments came more often than they were taken back.
+    present: i64,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        let times = HashTable::new();
+        Distinct { times, present: 0 }
+    }
+}
+
+impl<T: Kept> Distinct<T> {
+    fn add(&mut self, argument: T::Argument<'_>, times: i64) {
+        let same =
+            |(known, _): &(T, i64)| T::compare(known.argument(), argument) == Ordering::Equal;
+        let hash = |(known, _): &(T, i64)| T::hash(known.argument());
+        match self.times.entry(T::hash(argument), same, hash) {
+            Entry::Occupied(mut known) => {
+                let before = known.get().1;
+                known.get_mut().1 += times;
+                let after = before + times;
+                self.present += i64::from(after > 0) - i64::from(before > 0);
+                if after == 0 {
+                    known.remove();
+                }
+            }
+            Entry::Vacant(new) => {
+                new.insert((T::of(argument), times));
+                self.present += i64::from(times > 0);
+            }
+        }
+    }
+}
+
+impl<T: Kept> State for Distinct<T> {
+    type Argument<'a> = T::Argument<'a>;
+
+    fn add(&mut self, argument: T::Argument<'_>, _: Row<'_>) {
+        self.add(argument, 1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (kept, times) in &other.times {
+            self.add(kept.argument(), *times);
+        }
+    }
+
+    fn result(&self) -> Value {
+        Value::Integer(self.present.into())
+    }
+}
+
+impl<T: Kept> Retract for Distinct<T> {
+    fn retract(&mut self, argument: T::Argument<'_>) {
+        self.add(argument, -1);
+    }
+
+    fn nothing() -> Value {
+        Value::Integer(0)
+    }
+}
+
+/// In the order of the arguments: the same state is the same bytes.
+impl<T: Kept> Serialize for Distinct<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entries: Vec<&(T, i64)> = self.times.iter().collect();
+        entries.sort_unstable_by(|left, right| T::compare(left.0.argument(), right.0.argument()));
+        entries.serialize(serializer)
+    }
+}
+
+impl<'de, T: Kept> Deserialize<'de> for Distinct<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries: Vec<(T, i64)> = Vec::deserialize(deserializer)?;
+        let mut distinct = Distinct::default();
+        for (kept, times) in entries {
+            distinct.add(kept.argument(), times);
+        }
+        Ok(distinct)
+    }
+}
