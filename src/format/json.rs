@@ -8,6 +8,7 @@ use std::fmt;
 
 use bumpalo::Bump;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::de::{Read, SliceRead, StrRead};
 
 use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, time_of};
 use crate::column::{Column, Columns, DataType};
@@ -17,8 +18,15 @@ use crate::source::Records;
 #[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
-    /// Which column a member is, by the order in which members came last time.
-    order: Vec<usize>,
+    /// The members in the order in which they came last.
+    order: Vec<Known>,
+}
+
+/// A member's name and its column, if it is wanted.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    name: String,
+    column: Option<usize>,
 }
 
 impl Decoder {
@@ -52,7 +60,7 @@ impl Decoder {
                     start = end + 1;
                     if !object.is_empty() {
                         let origin = (Place::Line(line), object);
-                        self.decode_object(origin, None, arena, &mut decoded);
+                        self.decode_object(origin, None, origins, arena, &mut decoded);
                     }
                 }
             }
@@ -60,12 +68,9 @@ impl Decoder {
                 for message in messages {
                     let place = Place::Offset(message.partition, message.offset);
                     let origin = (place, message.value.unwrap_or(b"null"));
-                    self.decode_object(origin, message.timestamp, arena, &mut decoded);
+                    self.decode_object(origin, message.timestamp, origins, arena, &mut decoded);
                 }
             }
-        }
-        if origins == Origins::Forget {
-            decoded.origins.clear();
         }
         decoded
     }
@@ -75,17 +80,24 @@ impl Decoder {
         &mut self,
         (place, object): Origin<'a>,
         record_time: Option<i64>,
+        origins: Origins,
         arena: &'a Bump,
         decoded: &mut Decoded<'a>,
     ) {
         let row = decoded.columns.rows;
-        let read = self
-            .read_object(object, arena, &mut decoded.columns, row)
-            .and_then(|()| self.time(&decoded.columns, row, record_time));
+        let columns = &mut decoded.columns;
+        // Text is validated at once: by member it takes longer than all the rest.
+        let read = match simdutf8::basic::from_utf8(object) {
+            Ok(text) => self.read_object(StrRead::new(text), arena, columns, row),
+            Err(_) => self.read_object(SliceRead::new(object), arena, columns, row),
+        };
+        let read = read.and_then(|()| self.time(&decoded.columns, row, record_time));
         match read {
             Ok(time) => {
                 decoded.times.push(time);
-                decoded.origins.push((place, object));
+                if origins == Origins::Keep {
+                    decoded.origins.push((place, object));
+                }
                 decoded.columns.rows += 1;
             }
             Err(reason) => {
@@ -103,12 +115,12 @@ impl Decoder {
 
     fn read_object<'a>(
         &mut self,
-        object: &'a [u8],
+        object: impl Read<'a>,
         arena: &'a Bump,
         columns: &mut Columns<'a>,
         row: usize,
     ) -> Result<(), String> {
-        let mut json = serde_json::Deserializer::from_slice(object);
+        let mut json = serde_json::Deserializer::new(object);
         let members = Members {
             layout: &self.layout,
             order: &mut self.order,
@@ -166,14 +178,11 @@ fn push_null(column: &mut Column<'_>) {
 /// Reads the members of one object into the row `row` of the columns.
 struct Members<'a, 'd> {
     layout: &'d Layout,
-    order: &'d mut Vec<usize>,
+    order: &'d mut Vec<Known>,
     columns: &'d mut [Column<'a>],
     arena: &'a Bump,
     row: usize,
 }
-
-/// Stands in [`Decoder::order`] for a member that is not wanted.
-const UNWANTED: usize = usize::MAX;
 
 impl<'de> Visitor<'de> for Members<'de, '_> {
     type Value = ();
@@ -183,24 +192,21 @@ impl<'de> Visitor<'de> for Members<'de, '_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<(), M::Error> {
-        let mut nth = 0;
-        loop {
+        for nth in 0.. {
+            if nth == self.order.len() {
+                self.order.push(Known::default());
+            }
             let name = Name {
                 layout: self.layout,
-                guess: self.order.get(nth).copied().unwrap_or(UNWANTED),
+                known: &mut self.order[nth],
             };
-            let Some(index) = members.next_key_seed(name)? else {
-                return Ok(());
+            let Some(column) = members.next_key_seed(name)? else {
+                break;
             };
-            match self.order.get_mut(nth) {
-                Some(known) => *known = index,
-                None => self.order.push(index),
-            }
-            nth += 1;
-            if index == UNWANTED {
+            let Some(index) = column else {
                 members.next_value::<IgnoredAny>()?;
                 continue;
-            }
+            };
             self.columns[index].truncate(self.row); // of a member named twice the last one counts
             members.next_value_seed(Member {
                 name: &self.layout.schema.fields[index].name,
@@ -208,42 +214,44 @@ impl<'de> Visitor<'de> for Members<'de, '_> {
                 arena: self.arena,
             })?;
         }
+        Ok(())
     }
 }
 
-/// Finds the column of a member's name without keeping the name.
+/// Finds the column of a member's name, if it is wanted, by the member that stood there last.
 struct Name<'d> {
     layout: &'d Layout,
-    guess: usize,
+    known: &'d mut Known,
 }
 
 impl<'de> serde::de::DeserializeSeed<'de> for Name<'_> {
-    type Value = usize;
+    type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<usize, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Option<usize>, D::Error> {
         name.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Name<'_> {
-    type Value = usize;
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<usize, E> {
-        let fields = &self.layout.schema.fields;
-        if fields
-            .get(self.guess)
-            .is_some_and(|field| field.name == name)
-        {
-            return Ok(self.guess);
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+        let Known {
+            name: known,
+            column,
+        } = self.known;
+        if known != name || known.is_empty() {
+            let Layout { schema, wanted, .. } = self.layout;
+            let is_named = |&index: &usize| schema.fields[index].name == name;
+            *column = wanted.iter().copied().find(is_named);
+            known.clear();
+            known.push_str(name);
         }
-        let mut wanted = self.layout.wanted.iter().copied();
-        Ok(wanted
-            .find(|&index| fields[index].name == name)
-            .unwrap_or(UNWANTED))
+        Ok(*column)
     }
 }
 
@@ -352,3 +360,6 @@ impl<'de> Visitor<'de> for Member<'de, '_> {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests;
