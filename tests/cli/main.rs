@@ -16,6 +16,7 @@ mod podman;
 mod produce;
 mod running;
 mod signals;
+mod readme;
 mod stack;
 mod topic;
 mod window;
