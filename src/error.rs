@@ -260,16 +260,13 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_error() {
-        let error = Error::io("write", std::io::Error::from_raw_os_error(libc::EPIPE));
+        let error = Error::io("write", std::io::ErrorKind::BrokenPipe.into());
         assert_eq!((error.exit_status(), error.lines().len()), (0, 0));
     }
 
     #[test]
     fn a_full_disk_is_named_in_lower_case() {
-        let error = Error::io(
-            "write `out.csv`",
-            std::io::Error::from_raw_os_error(libc::ENOSPC),
-        );
+        let error = Error::io("write `out.csv`", rustix::io::Errno::NOSPC.into());
         assert_eq!(
             error.lines(),
             ["error: cannot write `out.csv`: no space left on device"]

@@ -250,6 +250,41 @@ mod tests {
     }
 
     #[test]
+    fn draws_are_distributed_as_if_drawn_again_until_they_fit() {
+        use rand::SeedableRng;
+        use rand_distr::{Distribution, LogNormal};
+        const DRAWS: usize = 200_000;
+        for (median, sigma, max) in [
+            (60_000, 1.0, 3_600_000),
+            (60_000, 1.0, 90_000),
+            (20, 2.0, 100),
+        ] {
+            let durations = Durations::new(median, sigma, max);
+            let lognormal = LogNormal::new(libm::log(f64::from(median)), sigma).expect("finite");
+            let rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+            let peer = lognormal.sample_iter(rng).map(|ms| ms.round());
+            let peer = peer.filter(|ms| (1.0..=f64::from(max)).contains(ms));
+            let mut drawn_again: Vec<f64> = peer.take(DRAWS).collect();
+            drawn_again.sort_by(f64::total_cmp);
+            let mut drawn: Vec<u32> = spread(DRAWS as u64)
+                .map(|word| durations.draw(word))
+                .collect();
+            drawn.sort_unstable();
+            // Kolmogorov and Smirnov's distance between a sample and what is all but its
+            // distribution: 1.95 / sqrt(n) is exceeded once in a thousand seeds.
+            let share_up_to = |ms: f64| drawn_again.partition_point(|drawn| *drawn <= ms) as f64;
+            for (rank, ms) in drawn.iter().enumerate().step_by(97) {
+                let rank = drawn[rank..].partition_point(|other| other == ms) + rank;
+                let apart = (share_up_to(f64::from(*ms)) - rank as f64).abs() / DRAWS as f64;
+                assert!(
+                    apart < 1.95 / (DRAWS as f64).sqrt(),
+                    "{median} {sigma} {max}, {ms}: {apart}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn nothing_piles_up_at_the_maximum() {
         // A third of the untruncated distribution lies above this maximum.
         let durations = Durations::new(60_000, 1.0, 90_000);

@@ -325,7 +325,7 @@ fn last_engine() -> Option<Engine> {
 /// Returns whether a program ended because nobody reads its output any more.
 fn ended_by_closed_pipe(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
-    status.signal() == Some(libc::SIGPIPE)
+    status.signal() == Some(rustix::process::Signal::PIPE.as_raw())
 }
 
 /// Returns services as a list for a person: `kafka, ksqldb`.

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::workdir::{Run, Workdir};
 
 const HEADER: &str = "call_id,start_timestamp,end_timestamp,start_timestring,end_timestring,\
@@ -17,10 +19,8 @@ fn hash(bytes: &[u8]) -> u64 {
     })
 }
 
-fn signal(child: &std::process::Child, signal: i32) {
-    let pid = rustix::process::Pid::from_child(child);
-    let signal = rustix::process::Signal::from_named_raw(signal).expect("a signal");
-    rustix::process::kill_process(pid, signal).expect("the process lives");
+fn signal(child: &std::process::Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("it runs");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn with_a_pace_a_row_can_be_read_before_the_next_one_is_due() {
     let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     let lines: Vec<String> = stdout.lines().take(2).map_while(Result::ok).collect();
     assert!(lines[1].starts_with("0,"), "{lines:?}");
-    signal(&child, libc::SIGINT);
+    signal(&child, Signal::INT);
     let run = Run::of(child.wait_with_output().expect("it ends"));
     run.assert_status(130);
     assert!(
@@ -303,7 +303,7 @@ fn a_closed_pipe_ends_the_run_silently() {
 
 #[test]
 fn a_signal_ends_the_run_with_whole_lines_and_says_how_many_calls_there_are() {
-    for (number, status) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
+    for (number, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let dir = Workdir::new();
         let child = dir.spawn("gen --rate 100 --seconds 3600 --pace real", Stdio::null());
         // The recipe and the headers are there before the first wait.
@@ -338,7 +338,7 @@ fn a_signal_ends_a_run_whose_reader_does_not_read() {
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut taken = vec![0; 1_000];
     stdout.read_exact(&mut taken).expect("some rows");
-    signal(&child, libc::SIGINT);
+    signal(&child, Signal::INT);
     let run = Run::of(child.wait_with_output().expect("it ends"));
     run.assert_status(130);
     // What it says it wrote is what is in the pipe, but for the row that was cut off.
