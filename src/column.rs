@@ -46,6 +46,9 @@ pub struct Field {
 pub struct Schema {
     /// In the order of the header; names are unique.
     pub fields: Vec<Field>,
+    /// The index of the column `change` where the records seen hold `+` or `-` in it and nothing
+    /// else: a record of `-` takes an earlier one back.
+    pub change: Option<usize>,
 }
 
 impl Schema {
@@ -109,6 +112,20 @@ impl Value {
             Value::Boolean(value) => ValueRef::Boolean(*value),
             Value::Text(value) => ValueRef::Text(value),
             Value::List(values) => ValueRef::List(values),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Returns the value, owned.
+    pub fn to_value(self) -> Value {
+        match self {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(value) => Value::Integer(value),
+            ValueRef::Double(value) => Value::Double(value),
+            ValueRef::Boolean(value) => Value::Boolean(value),
+            ValueRef::Text(value) => Value::Text(value.into()),
+            ValueRef::List(values) => Value::List(values.into()),
         }
     }
 }
@@ -265,13 +282,7 @@ impl<'a> Column<'a> {
 
     /// Returns the value of a row, owned.
     pub fn value(&self, row: usize) -> Value {
-        let value = match self {
-            Column::Bigint(values) => values.get(row).map(|v| Value::Integer(v.into())),
-            Column::Double(values) => values.get(row).map(Value::Double),
-            Column::Boolean(values) => values.get(row).map(Value::Boolean),
-            Column::Text(values) => values.get(row).map(|v| Value::Text(v.into())),
-        };
-        value.unwrap_or(Value::Null)
+        self.value_ref(row).to_value()
     }
 }
 

@@ -3,8 +3,10 @@
 //! Comes in: a [`Query`] as typed and the [`Schema`] of the input. Goes out: a [`Plan`], checked:
 //! every column exists, every type fits, before the first record is processed.
 
-use crate::column::{DataType, Schema};
-use crate::engine::aggregate::{Accumulator, Function};
+use std::sync::Arc;
+
+use crate::column::{DataType, Field, Schema};
+use crate::engine::aggregate::{Accumulator, Function, seen};
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
 use crate::engine::trigger::Trigger;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::expression::{Call, Expression, Item, parse_calls, parse_list};
 use crate::format::{Layout, TimeFrom, TimeUnit};
 use crate::sink::Header;
+use crate::sink::select::Selection;
 
 /// A windowed aggregation as typed; all durations in ms.
 #[derive(Debug, Clone)]
@@ -24,6 +27,13 @@ pub struct Query {
     pub by: Option<String>,
     /// The aggregates, separated by commas: `count, sum(duration) as total`.
     pub aggregates: String,
+    /// What tells records apart: each window and key takes one of a value; `None`: it takes all.
+    pub distinct: Option<String>,
+    /// Which column says that a record takes an earlier one back.
+    pub change: Change,
+    /// What becomes of the result's columns: expressions over them, separated by commas; `None`
+    /// for all as they are.
+    pub select: Option<String>,
     /// The event time's column, `@record` for the record's own timestamp, `@arrival` for
     /// processing time, or `None` for the default.
     pub time: Option<String>,
@@ -45,6 +55,17 @@ pub struct Query {
     pub panes: bool,
 }
 
+/// Which column says `-` where a record takes an earlier one back, and else `+`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// [`Schema::change`], if there is one.
+    AsSeen,
+    /// The named one.
+    Column(String),
+    /// None: every record counts.
+    Never,
+}
+
 /// A windowed aggregation over records of a known schema.
 #[derive(Debug)]
 pub struct Plan {
@@ -56,6 +77,12 @@ pub struct Plan {
     pub by: Vec<Item>,
     /// What is computed.
     pub aggregates: Vec<Aggregate>,
+    /// What tells records apart; `None` where all count.
+    pub distinct: Option<Expression>,
+    /// The column that says `-` where a record takes an earlier one back, and else `+`.
+    pub change: Option<usize>,
+    /// What becomes of the result's columns; `None` for all as they are.
+    pub selection: Option<Arc<Selection>>,
     /// The column of arrivals and its unit; `None` for the clock.
     pub arrival: Option<(usize, TimeUnit)>,
     /// Whether a record's event time is when it came.
@@ -97,8 +124,11 @@ impl Query {
         let by = self.by.as_deref();
         let by = by.map_or(Ok(Vec::new()), |text| parse_list(text, &schema))?;
         let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
-        let aggregates = calls.map(|call| aggregate(call, &self.aggregates, false));
+        let change = self.change(&schema)?;
+        let net = change.is_some();
+        let aggregates = calls.map(|call| aggregate(call, &self.aggregates, net));
         let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
+        let distinct = self.distinct(&schema, net)?;
         let arrival = self.arrival.as_deref();
         let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
         let arrival = arrival.transpose()?;
@@ -120,11 +150,13 @@ impl Query {
         if let TimeFrom::Column(index, _) = time {
             wanted.push(index);
         }
+        wanted.extend(distinct.iter().flat_map(Expression::columns));
+        wanted.extend(change);
         wanted.extend(arrival);
         wanted.sort_unstable();
         wanted.dedup();
 
-        let plan = Plan {
+        let mut plan = Plan {
             layout: Layout {
                 schema,
                 wanted,
@@ -133,6 +165,9 @@ impl Query {
             filter,
             by,
             aggregates,
+            distinct,
+            change,
+            selection: None,
             arrival: arrival.map(|index| (index, self.time_unit)),
             by_arrival,
             windows: self.windows.clone(),
@@ -142,8 +177,47 @@ impl Query {
             bound: self.bound,
             panes: self.panes,
         };
-        plan.check_names()?;
+        check_names(plan.whole_header().names())?;
+        if let Some(select) = &self.select {
+            plan.selection = Some(Arc::new(plan.select(select)?));
+        }
         Ok(plan)
+    }
+
+    /// Returns the index of the column that says which records take others back.
+    fn change(&self, schema: &Schema) -> Result<Option<usize>> {
+        let name = match &self.change {
+            Change::AsSeen => return Ok(schema.change),
+            Change::Never => return Ok(None),
+            Change::Column(name) => name,
+        };
+        let index = column_index(schema, name, "--change")?;
+        match schema.fields[index].data_type {
+            DataType::Text => Ok(Some(index)),
+            other => Err(Error::usage(format!(
+                "column `{name}` is a {other}; a change is text, `+` or `-`"
+            ))),
+        }
+    }
+
+    /// Returns what tells records apart.
+    fn distinct(&self, schema: &Schema, net: bool) -> Result<Option<Expression>> {
+        let Some(text) = &self.distinct else {
+            return Ok(None);
+        };
+        if let Windows::Session { .. } | Windows::Sliding { .. } = self.windows {
+            return Err(Error::usage("`--distinct` needs windows of a fixed grid").hint(
+                "take `--tumbling`, `--hopping` or `--global`: of two sessions that become one, \
+                 both may hold a value",
+            ));
+        }
+        if net {
+            return Err(Error::usage(
+                "`--distinct` cannot tell records apart of which some take others back",
+            )
+            .hint("with `--change none`, each record counts, whatever its column `change` says"));
+        }
+        Expression::parse(text, schema).map(Some)
     }
 
     /// Takes the named column, else `event_time` (a join's result) or `start_timestamp` if there,
@@ -181,11 +255,15 @@ impl Query {
 
 /// Returns the index of a column that holds times.
 fn time_column(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
-    let index = schema.index_of(name).ok_or_else(|| {
+    let index = column_index(schema, name, flag)?;
+    is_time(schema, index).map(|()| index)
+}
+
+fn column_index(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
+    schema.index_of(name).ok_or_else(|| {
         Error::usage(format!("unknown column `{name}` in `{flag}`"))
             .hint(format!("there are {}", schema.names()))
-    })?;
-    is_time(schema, index).map(|()| index)
+    })
 }
 
 fn is_time(schema: &Schema, index: usize) -> Result<()> {
@@ -229,6 +307,12 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
 }
 
 impl Aggregate {
+    /// Returns the type of its values; a list is text.
+    fn data_type(&self) -> DataType {
+        let argument = self.argument.as_ref().map(Expression::data_type);
+        self.function.data_type(argument)
+    }
+
     /// Returns states without a slot; of rows of which some take others back, if `net`.
     fn accumulator(&self, net: bool) -> Result<Box<dyn Accumulator>> {
         let argument = self.argument.as_ref().map(Expression::data_type);
@@ -246,7 +330,9 @@ impl Plan {
     /// `usage` as [`Query::plan`] would have said already.
     pub fn operator(&self, partitions: usize) -> Result<Operator> {
         let aggregates = self.aggregates.iter();
-        let aggregates = aggregates.map(|aggregate| aggregate.accumulator(false));
+        let net = self.change.is_some();
+        let aggregates = aggregates.map(|aggregate| aggregate.accumulator(net));
+        let distinct = self.distinct.as_ref();
         let settings = Settings {
             windows: self.windows.clone(),
             grace_ms: self.grace_ms,
@@ -254,13 +340,25 @@ impl Plan {
             trigger: self.trigger,
             refinement: self.refinement,
             aggregates: aggregates.collect::<Result<_>>()?,
+            distinct: distinct.map(|distinct| seen(distinct.data_type())),
         };
         Ok(Operator::new(settings, partitions))
     }
 
-    /// Returns the names of the result's columns.
+    /// Returns the columns that leave.
     pub fn header(&self) -> Header {
+        let whole = self.whole_header();
+        let selection = self.selection.as_ref();
         Header {
+            selected: selection.map(|selection| selection.columns()),
+            ..whole
+        }
+    }
+
+    /// Returns all columns of the result.
+    fn whole_header(&self) -> Header {
+        Header {
+            selected: None,
             keys: self.by.iter().map(|item| item.name.clone()).collect(),
             values: self
                 .aggregates
@@ -280,7 +378,8 @@ impl Plan {
             Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global
         );
         let fires_once = self.trigger == Trigger::Final && self.arrival.is_none();
-        on_a_grid && fires_once && matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival
+        let by_time = matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival;
+        on_a_grid && fires_once && by_time && self.distinct.is_none()
     }
 
     /// Returns whether a row may take an earlier one back: always when retracting, and where a
@@ -294,17 +393,45 @@ impl Plan {
         }
     }
 
-    fn check_names(&self) -> Result<()> {
-        let header = self.header();
-        let mut names: Vec<&str> = header.names().collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::usage(format!(
-                "two columns of the result are named `{}`",
-                pair[0]
-            ))
-            .hint("give one another name with `as`")),
-            None => Ok(()),
+    /// Returns what a person chose of the result's columns.
+    fn select(&self, text: &str) -> Result<Selection> {
+        let header = self.whole_header();
+        let by = self.by.iter().map(|item| item.expression.data_type());
+        let values = self.aggregates.iter().map(Aggregate::data_type);
+        let mut types = vec![DataType::Bigint; 2];
+        types.extend(by.chain(values));
+        types.extend(header.change.then_some(DataType::Text));
+        if header.panes {
+            types.extend([DataType::Text, DataType::Bigint, DataType::Boolean]);
         }
+        let fields = header.names().zip(types).map(|(name, data_type)| Field {
+            name: name.to_owned(),
+            data_type,
+        });
+        let schema = Schema {
+            fields: fields.collect(),
+            change: None,
+        };
+        let items = parse_list(text, &schema)?;
+        check_names(items.iter().map(|item| item.name.as_str()))?;
+        Ok(Selection {
+            header,
+            schema,
+            items,
+        })
+    }
+}
+
+/// Refuses two columns of one name.
+fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<()> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::usage(format!(
+            "two columns of the result are named `{}`",
+            pair[0]
+        ))
+        .hint("give one another name with `as`")),
+        None => Ok(()),
     }
 }

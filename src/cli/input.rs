@@ -180,9 +180,8 @@ fn delimited_schema(
             .map(|index| declared.fields[index].data_type)
     };
     let all_known = names.iter().all(|name| {
-        declared_type(name)
-            .or_else(|| schema::known_type(name))
-            .is_some()
+        let known = declared_type(name).or_else(|| schema::known_type(name));
+        known.is_some() && name != schema::CHANGE
     });
     // A slow pipe need not be waited for where nothing has to be inferred.
     let nothing = Records::Lines(Lines {
@@ -209,5 +208,10 @@ fn tell_schema(schema: &Schema, context: &Context) {
         context
             .report
             .detail(format!("schema: {}", fields.join(", ")));
+        if schema.change.is_some() {
+            context
+                .report
+                .detail("change: `-` takes an earlier record back (`--change none`: it does not)");
+        }
     }
 }

@@ -51,6 +51,13 @@ pub enum Event<'e> {
         /// The record.
         record: u64,
     },
+    /// A window had taken a record of the same `--distinct` value.
+    Duplicate {
+        /// The record.
+        record: u64,
+        /// The window.
+        window: Window,
+    },
     /// A record went into a window.
     Assigned {
         /// The record.

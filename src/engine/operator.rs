@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::account::Account;
-use super::aggregate::{Accumulator, Arguments, Slot};
+use super::aggregate::{Accumulator, Arguments, Seen, Slot};
 use super::firing::Firings;
 use super::grid::Grid;
 use super::journal::{Event, Journal};
@@ -37,6 +37,9 @@ pub struct Settings {
     pub refinement: Refinement,
     /// What: one entry an aggregate.
     pub aggregates: Vec<Box<dyn Accumulator>>,
+    /// The values of which each window and key takes one record; `None`: it takes all. For
+    /// windows of a grid, since sessions that become one may both hold a value.
+    pub distinct: Option<Box<dyn Seen>>,
 }
 
 /// Some records of one partition, in its order, by column.
@@ -58,6 +61,21 @@ pub struct Input<'b, 'a> {
     pub arguments: &'b [Option<Cow<'b, Column<'a>>>],
     /// Which records take an earlier one back; `None` for none of them.
     pub taken_back: Option<&'b [bool]>,
+    /// What tells records apart, where [`Settings::distinct`] asks for it.
+    pub distinct: Option<&'b Column<'a>>,
+}
+
+impl<'b, 'a> Input<'b, 'a> {
+    /// Returns what an aggregate takes of the records whose arguments are a column.
+    fn arguments_of<'i>(&'i self, column: Option<&'i Column<'a>>) -> Arguments<'i, 'a> {
+        Arguments {
+            column,
+            times: self.times,
+            partition: self.partition as u32,
+            first: self.first,
+            taken_back: self.taken_back,
+        }
+    }
 }
 
 /// A record that came after the close of a window that it lies in.
@@ -132,7 +150,7 @@ impl Operator {
             watermarks: Watermarks::new(partitions, settings.bound),
             account: Account::default(),
             uncounted: None,
-            store: Store::new(settings.aggregates),
+            store: Store::new(settings.aggregates, settings.distinct),
             placement,
             firings: (!fires_once).then(|| Firings::new(&settings.trigger)),
             processing_time: None,
@@ -213,7 +231,7 @@ impl Operator {
             self.note(|record| Event::Filtered { record });
         } else {
             match self.placement {
-                Placement::Grid(_) => self.place_on_grid(row, at),
+                Placement::Grid(_) => self.place_on_grid(row, input),
                 Placement::Sessions(..) => self.place_in_session(row, input),
                 Placement::Sliding(..) => self.place_in_sliding(row, input),
             }
@@ -323,13 +341,14 @@ impl Operator {
     }
 
     #[inline]
-    fn place_on_grid(&mut self, row: usize, at: i64) {
+    fn place_on_grid(&mut self, row: usize, input: &Input<'_, '_>) {
+        let all_taken = self.journal.is_none() && !self.store.tells_apart();
         let Placement::Grid(grid) = &mut self.placement else {
             return;
         };
-        let found = grid.find(at, &self.windows);
-        if self.journal.is_some() || !grid.all_open(self.watermarks.combined()) {
-            return self.place_where_kept(row, found);
+        let found = grid.find(input.times[row], &self.windows);
+        if !all_taken || !grid.all_open(self.watermarks.combined()) {
+            return self.place_where_kept(row, found, input);
         }
         self.account.on_time += 1;
         self.account.windows.on_time += found as u64;
@@ -344,9 +363,10 @@ impl Operator {
     }
 
     /// Puts a record into those of its windows on the grid that still take it.
-    fn place_where_kept(&mut self, row: usize, found: usize) {
+    fn place_where_kept(&mut self, row: usize, found: usize, input: &Input<'_, '_>) {
         let watermark = self.watermarks.combined();
-        let (mut kept, mut closed) = (false, None);
+        let values = input.arguments_of(input.distinct);
+        let (mut kept, mut closed, mut duplicate) = (false, None, false);
         for nth in 0..found {
             let Placement::Grid(grid) = &mut self.placement else {
                 return;
@@ -360,11 +380,20 @@ impl Operator {
                 self.expire(candidate.window);
                 continue;
             }
-            kept = true;
             let slot = grid.slot(nth, self.key_ids[row], &mut self.store, late);
+            if !self.store.is_first(slot, row, &values) {
+                duplicate = true;
+                let window = candidate.window;
+                self.note(|record| Event::Duplicate { record, window });
+                continue;
+            }
+            kept = true;
             self.take_in(row, slot, candidate.window, late, &[]);
         }
-        self.count(row, kept, closed);
+        match duplicate && !kept {
+            true => self.account.duplicates += 1,
+            false => self.count(row, kept, closed),
+        }
     }
 
     fn place_in_session(&mut self, row: usize, input: &Input<'_, '_>) {
@@ -599,13 +628,8 @@ impl Operator {
 
     /// Adds the rows that wait to the states.
     pub(super) fn flush(&mut self, input: &Input<'_, '_>) {
-        let arguments = input.arguments.iter().map(|column| Arguments {
-            column: column.as_deref(),
-            times: input.times,
-            partition: input.partition as u32,
-            first: input.first,
-            taken_back: input.taken_back,
-        });
+        let columns = input.arguments.iter();
+        let arguments = columns.map(|column| input.arguments_of(column.as_deref()));
         self.store.flush(arguments);
     }
 

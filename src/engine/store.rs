@@ -3,7 +3,7 @@
 //! Each window and key has a slot, a small number that its states are found by. Comes in: rows
 //! with their slots. Goes out: values, and the slots in the order of their results.
 
-use super::aggregate::{Accumulator, Arguments, Slot};
+use super::aggregate::{Accumulator, Arguments, Seen, Slot};
 use super::key::{KeyId, Keys};
 use super::save::{self, Corrupt};
 use super::window::Window;
@@ -17,6 +17,8 @@ pub(super) struct Store {
     entries: Vec<Entry>,
     free: Vec<Slot>,
     aggregates: Vec<Box<dyn Accumulator>>,
+    /// The values of which each slot takes one record; kept for as long as the slot.
+    seen: Option<Box<dyn Seen>>,
     /// Records that have a slot and are not yet added to its states.
     pending: Pending,
 }
@@ -39,12 +41,13 @@ struct Pending {
 }
 
 impl Store {
-    pub fn new(aggregates: Vec<Box<dyn Accumulator>>) -> Self {
+    pub fn new(aggregates: Vec<Box<dyn Accumulator>>, seen: Option<Box<dyn Seen>>) -> Self {
         Store {
             keys: Keys::default(),
             entries: Vec::new(),
             free: Vec::new(),
             aggregates,
+            seen,
             pending: Pending::default(),
         }
     }
@@ -83,6 +86,7 @@ impl Store {
         let slot = self.entries.len() as Slot;
         self.entries.push(entry);
         self.empty(slot);
+        self.seen.iter_mut().for_each(|seen| seen.reset(slot));
         slot
     }
 
@@ -103,6 +107,19 @@ impl Store {
         self.free.extend_from_slice(slots);
         let aggregates = self.aggregates.iter_mut();
         aggregates.for_each(|aggregate| aggregate.reset_all(slots));
+        self.seen.iter_mut().for_each(|seen| seen.reset_all(slots));
+    }
+
+    /// Returns whether records are told apart by a value.
+    pub fn tells_apart(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Takes note of a row's value in a slot; returns whether it is the first of its kind there,
+    /// as all are where records are not told apart.
+    pub fn is_first(&mut self, slot: Slot, row: usize, values: &Arguments<'_, '_>) -> bool {
+        let seen = self.seen.as_mut();
+        seen.is_none_or(|seen| seen.is_first(slot, row as u32, values))
     }
 
     /// Leaves a row to be added to a slot.
@@ -167,6 +184,7 @@ impl Store {
         for aggregate in &self.aggregates {
             aggregate.save(slot, bytes);
         }
+        self.seen.iter().for_each(|seen| seen.save(slot, bytes));
     }
 
     /// Returns a new slot with the key and states that were saved.
@@ -176,6 +194,9 @@ impl Store {
         let slot = self.take(key, window, born_late);
         for aggregate in &mut self.aggregates {
             aggregate.load(slot, bytes)?;
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.load(slot, bytes)?;
         }
         Ok(slot)
     }

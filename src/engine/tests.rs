@@ -33,6 +33,7 @@ fn operator(windows: Aligned, grace_ms: i64, trigger: Trigger, partitions: usize
         trigger,
         refinement: Refinement::Accumulating,
         aggregates: vec![count, sum],
+        distinct: None,
     };
     Operator::new(settings, partitions)
 }
@@ -52,6 +53,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             keys: &[Cow::Owned(Column::Text(callers))],
             arguments: &[None, Some(Cow::Owned(Column::Bigint(arguments)))],
             taken_back: None,
+            distinct: None,
         };
         operator.on_batch(&input, &mut panes);
     }

@@ -54,7 +54,7 @@ use types::Checker;
 /// use k::expression::Expression;
 ///
 /// let field = Field { name: "n".to_owned(), data_type: DataType::Bigint };
-/// let schema = Schema { fields: vec![field] };
+/// let schema = Schema { fields: vec![field], change: None };
 /// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
 /// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
 /// let batch = Columns { rows: 3, columns: vec![n] };

@@ -12,6 +12,9 @@ use crate::source::Records;
 /// How many records a type is inferred from.
 pub const SAMPLE: usize = 1_000;
 
+/// The column in which `-` takes an earlier record back, as a result of `k window` has it.
+pub const CHANGE: &str = "change";
+
 /// The columns of `mono_signal.csv`: one line a call.
 pub const MONO_SIGNAL: [&str; 8] = [
     "call_id",
@@ -97,6 +100,10 @@ struct Seen {
     double: bool,
     boolean: bool,
     text: bool,
+    /// `+` or `-`, which are text, too.
+    sign: bool,
+    /// What is neither `+` nor `-`.
+    no_sign: bool,
 }
 
 impl Seen {
@@ -125,6 +132,7 @@ impl Seen {
             let text = std::str::from_utf8(field).ok()?;
             text.parse::<f64>().ok().filter(|value| value.is_finite())
         };
+        self.add_sign(field);
         match field {
             [] => {}
             _ if number && parse_bigint(field).is_some() => self.bigint = true,
@@ -136,7 +144,18 @@ impl Seen {
         }
     }
 
+    fn add_sign(&mut self, text: &[u8]) {
+        match text {
+            [] => {}
+            b"+" | b"-" => self.sign = true,
+            _ => self.no_sign = true,
+        }
+    }
+
     fn add_json(&mut self, value: &serde_json::Value) {
+        if let serde_json::Value::String(text) = value {
+            self.add_sign(text.as_bytes());
+        }
         match value {
             serde_json::Value::Number(number) if number.is_i64() => self.bigint = true,
             serde_json::Value::Number(_) => self.double = true,
@@ -168,13 +187,7 @@ pub fn infer_delimited(names: &[String], delimiter: u8, records: &Records<'_>) -
             }
         }
     }
-    let fields = names.iter().zip(seen).map(|(name, seen)| Field {
-        name: name.clone(),
-        data_type: known_type(name).unwrap_or(seen.data_type()),
-    });
-    Schema {
-        fields: fields.collect(),
-    }
+    with_types(names.iter().cloned().zip(seen))
 }
 
 /// Infers columns and types from the first [`SAMPLE`] JSON objects of some records: every member
@@ -200,14 +213,23 @@ pub fn infer_json(records: &Records<'_>) -> Schema {
             }
         }
     }
-    let fields = names.into_iter().map(|name| {
-        let inferred = seen.get(&name).copied().unwrap_or_default().data_type();
-        let data_type = known_type(&name).unwrap_or(inferred);
-        Field { name, data_type }
-    });
-    Schema {
-        fields: fields.collect(),
+    with_types(names.into_iter().map(|name| {
+        let seen = seen.get(&name).copied().unwrap_or_default();
+        (name, seen)
+    }))
+}
+
+/// Returns the schema of columns whose values have been seen.
+fn with_types(columns: impl Iterator<Item = (String, Seen)>) -> Schema {
+    let mut schema = Schema::default();
+    for (name, seen) in columns {
+        if name == CHANGE && seen.sign && !seen.no_sign && seen.data_type() == DataType::Text {
+            schema.change = Some(schema.fields.len());
+        }
+        let data_type = known_type(&name).unwrap_or(seen.data_type());
+        schema.fields.push(Field { name, data_type });
     }
+    schema
 }
 
 /// Returns `inferred` with the types that a person declared, and behind it the declared columns

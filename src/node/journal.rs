@@ -141,6 +141,11 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.list("key", key::values(key));
             line.list("moments", moments.iter().map(|&at| time(at)));
         }
+        Event::Duplicate { record, window } => {
+            line.event("duplicate");
+            line.number("record", record);
+            line.list("window", bounds(window));
+        }
         Event::Expired {
             record,
             window,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 
-use crate::column::Column;
+use crate::column::{Column, Columns, ValueRef};
 use crate::engine::operator::Input;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
@@ -33,6 +33,8 @@ struct Evaluated<'b, 'a> {
     selected: Option<Vec<bool>>,
     keys: Vec<Cow<'b, Column<'a>>>,
     arguments: Vec<Option<Cow<'b, Column<'a>>>>,
+    taken_back: Option<Vec<bool>>,
+    distinct: Option<Cow<'b, Column<'a>>>,
 }
 
 /// Rows that do not fit, and why.
@@ -104,6 +106,10 @@ fn evaluate<'b, 'a>(
     let arguments = aggregates
         .map(|aggregate| aggregate.argument.as_ref().map(&mut evaluate))
         .collect();
+    let distinct = plan.distinct.as_ref().map(&mut evaluate);
+    let taken_back = plan
+        .change
+        .map(|index| changes(plan, index, columns, &mut errors));
     if !errors.is_empty() || !decoded.malformed.is_empty() {
         let misfits = errors.into_iter().map(|error| (error.row, error.reason));
         return Err(misfits.collect());
@@ -113,6 +119,8 @@ fn evaluate<'b, 'a>(
         selected,
         keys,
         arguments,
+        taken_back,
+        distinct,
     })
 }
 
@@ -137,7 +145,8 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             selected: self.selected.as_deref(),
             keys: &self.keys,
             arguments: &self.arguments,
-            taken_back: None,
+            taken_back: self.taken_back.as_deref(),
+            distinct: self.distinct.as_deref(),
         }
     }
 }
@@ -157,6 +166,27 @@ fn arrivals(plan: &Plan, decoded: &Decoded<'_>, errors: &mut Vec<RowError>) -> V
         })
     };
     (0..rows).map(arrival).collect()
+}
+
+/// Returns which records take an earlier one back, by the column at an index.
+fn changes(
+    plan: &Plan,
+    index: usize,
+    columns: &Columns<'_>,
+    errors: &mut Vec<RowError>,
+) -> Vec<bool> {
+    let name = &plan.layout.schema.fields[index].name;
+    let column = &columns.columns[index];
+    let taken_back = |row: usize| match column.value_ref(row) {
+        ValueRef::Text("+") => false,
+        ValueRef::Text("-") => true,
+        _ => {
+            let reason = format!("column `{name}`: neither `+` nor `-`");
+            errors.push(RowError { row, reason });
+            false
+        }
+    };
+    (0..columns.rows).map(taken_back).collect()
 }
 
 /// Returns processing time by the clock, in ms since 1970, UTC.

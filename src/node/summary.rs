@@ -12,8 +12,13 @@ use crate::term::units::{
 /// what grace would have kept the expired ones.
 pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
     let Account { windows, .. } = account;
+    let duplicates = match account.duplicates {
+        0 => String::new(),
+        count => format!(" + {} duplicates", format_count(count)),
+    };
     let mut lines = vec![format!(
-        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered → {}; watermark {}",
+        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates} → {}; \
+         watermark {}",
         format_plural(account.records(), "record"),
         format_count(account.on_time),
         format_count(account.late),
@@ -53,6 +58,7 @@ pub fn json(account: &Account, watermark: i64) -> String {
         "expired": account.expired,
         "malformed": account.malformed,
         "filtered": account.filtered,
+        "duplicates": account.duplicates,
         "panes": account.rows,
         "watermark": watermark,
     })

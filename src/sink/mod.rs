@@ -4,6 +4,7 @@
 //! Comes in: [`Panes`] or messages. Goes out: bytes.
 
 pub mod records;
+pub mod select;
 pub mod table;
 pub mod text;
 pub mod topic;
@@ -26,17 +27,49 @@ pub struct Header {
     pub change: bool,
     /// Whether rows have `timing`, `pane`, `is_last`.
     pub panes: bool,
+    /// The columns that were chosen, which are then all that the values of a row are; `None` for
+    /// the ones above.
+    pub selected: Option<Vec<(String, Role)>>,
+}
+
+/// What a column of a result is, which says how a person sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The start of a window.
+    Start,
+    /// The end of a window.
+    End,
+    /// A grouping value.
+    Key,
+    /// What was computed.
+    Value,
 }
 
 impl Header {
+    /// Returns all names in order, and what they are of.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, Role)> {
+        let window = [("window_start", Role::Start), ("window_end", Role::End)];
+        let keys = self.keys.iter().map(|name| (name.as_str(), Role::Key));
+        let values = self.values.iter().map(|name| (name.as_str(), Role::Value));
+        let change = self.change.then_some(("change", Role::Value));
+        let panes = ["timing", "pane", "is_last"].map(|name| (name, Role::Value));
+        let panes = panes.into_iter().filter(|_| self.panes);
+        let whole = window.into_iter().chain(keys).chain(values);
+        let whole = whole.chain(change).chain(panes);
+        let selected = self.selected.iter().flatten();
+        let selected = selected.map(|(name, role)| (name.as_str(), *role));
+        whole.filter(|_| self.selected.is_none()).chain(selected)
+    }
+
     /// Returns all names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let window = ["window_start", "window_end"].into_iter();
-        let rest = self.keys.iter().chain(&self.values).map(String::as_str);
-        let change = self.change.then_some("change");
-        let panes = ["timing", "pane", "is_last"].into_iter();
-        let panes = panes.filter(|_| self.panes);
-        window.chain(rest).chain(change).chain(panes)
+        self.columns().map(|(name, _)| name)
+    }
+
+    /// Returns the names of what a row is found by: the grouping columns and the window's bounds.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        let window = ["window_start", "window_end"];
+        self.keys.iter().map(String::as_str).chain(window)
     }
 
     /// Returns a pane's values in the order of the names; the ends of all time are null.
@@ -48,10 +81,12 @@ impl Header {
             ValueRef::Integer(firing.index.into()),
             ValueRef::Boolean(firing.is_last),
         ];
-        let shown = if self.panes { panes.len() } else { 0 };
-        (bounds(firing.window).into_iter().chain(pane.key()))
+        let whole = self.selected.is_none();
+        let front = bounds(firing.window).into_iter().chain(pane.key());
+        let shown = if whole && self.panes { panes.len() } else { 0 };
+        (front.filter(move |_| whole))
             .chain(pane.values.iter().map(Value::as_ref))
-            .chain(self.change.then_some(change))
+            .chain((whole && self.change).then_some(change))
             .chain(panes.into_iter().take(shown))
     }
 }

@@ -4,7 +4,7 @@
 
 use console::{Alignment, Term, measure_text_width, pad_str, style};
 
-use super::{Header, Sink};
+use super::{Header, Role, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
@@ -17,8 +17,8 @@ pub struct TableSink {
     output: Outlet,
     header: Header,
     names: Vec<String>,
-    /// How many columns at the front are times or keys; the others are values, right-aligned.
-    keys: usize,
+    /// What each column is; values are right-aligned.
+    roles: Vec<Role>,
     widths: Vec<usize>,
     terminal: Option<Term>,
     header_written: bool,
@@ -34,7 +34,7 @@ impl TableSink {
         let widths = names.iter().map(|name| measure_text_width(name)).collect();
         TableSink {
             output,
-            keys: 2 + header.keys.len(),
+            roles: header.columns().map(|(_, role)| role).collect(),
             header,
             names,
             widths,
@@ -45,14 +45,15 @@ impl TableSink {
     }
 
     fn cells(&self, pane: Pane<'_>) -> Vec<String> {
-        let bounds = |(nth, at): (usize, ValueRef<'_>)| match at {
-            ValueRef::Integer(at) => format_time(at as i64), // as the engine had it
-            _ => ["-∞", "∞"][nth % 2].to_owned(),
+        let row = self.header.row(pane).zip(&self.roles);
+        let cell = |(value, role): (ValueRef<'_>, &Role)| match (role, value) {
+            // As the engine had it.
+            (Role::Start | Role::End, ValueRef::Integer(at)) => format_time(at as i64),
+            (Role::Start, _) => "-∞".to_owned(),
+            (Role::End, _) => "∞".to_owned(),
+            (Role::Key | Role::Value, value) => shown(value),
         };
-        let mut row = self.header.row(pane).enumerate();
-        let mut cells: Vec<String> = row.by_ref().take(2).map(bounds).collect();
-        cells.extend(row.map(|(_, value)| shown(value)));
-        cells
+        row.map(cell).collect()
     }
 
     fn widen(&mut self, cells: &[String]) {
@@ -63,10 +64,11 @@ impl TableSink {
 
     fn line(&self, cells: &[String]) -> String {
         let mut line = String::new();
-        for (nth, (cell, &width)) in cells.iter().zip(&self.widths).enumerate() {
-            let alignment = match nth < self.keys {
-                true => Alignment::Left,
-                false => Alignment::Right,
+        let columns = cells.iter().zip(&self.widths).zip(&self.roles);
+        for (nth, ((cell, &width), role)) in columns.enumerate() {
+            let alignment = match role {
+                Role::Value => Alignment::Right,
+                _ => Alignment::Left,
             };
             if nth > 0 {
                 line.push_str("  ");

@@ -31,6 +31,8 @@ pub struct TopicSink {
     tombstones: bool,
     /// `"caller":`, … escaped once, in the order of the columns.
     members: Vec<Vec<u8>>,
+    /// Those of the key: the grouping columns, `window_start`, `window_end`.
+    key_members: Vec<Vec<u8>>,
     key: Vec<u8>,
 }
 
@@ -53,6 +55,7 @@ impl TopicSink {
             producer,
             partitions: topic.partitions.len() as i32,
             members: header.names().map(super::text::member).collect(),
+            key_members: header.key_names().map(super::text::member).collect(),
             header,
             tombstones,
             key: Vec::new(),
@@ -62,7 +65,7 @@ impl TopicSink {
     /// Builds the record's key; the partition depends on the grouping values alone, and a single
     /// text is hashed as it is, so that a caller's windows lie where the caller's calls do.
     fn build_key(&mut self, pane: Pane<'_>) -> i32 {
-        let keys = pane.key().zip(&self.members[2..]);
+        let keys = pane.key().zip(&self.key_members);
         let values: Vec<ValueRef<'_>> = pane.key().collect();
         self.key.clear();
         push_object(&mut self.key, keys);
@@ -72,11 +75,8 @@ impl TopicSink {
         };
         let window = super::bounds(pane.window());
         self.key.clear();
-        let keys = pane.key().zip(&self.members[2..]);
-        push_object(
-            &mut self.key,
-            keys.chain(window.into_iter().zip(&self.members)),
-        );
+        let values = pane.key().chain(window);
+        push_object(&mut self.key, values.zip(&self.key_members));
         partition
     }
 }

@@ -20,6 +20,7 @@ mod signals;
 mod stack;
 mod topic;
 mod window;
+mod window_aggregate;
 mod window_parallel;
 mod window_topic;
 mod workdir;

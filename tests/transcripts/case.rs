@@ -145,6 +145,7 @@ impl Plan {
             trigger: self.trigger,
             refinement: self.refinement,
             aggregates: aggregates.collect(),
+            distinct: None,
         };
         Operator::new(settings, self.partitions)
     }

@@ -75,6 +75,7 @@ impl<'c> Run<'c> {
             keys: &keys,
             arguments: &arguments,
             taken_back: None,
+            distinct: None,
         };
         self.place += records.len() as u64;
         let mut panes = Panes::default();

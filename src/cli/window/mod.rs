@@ -22,8 +22,9 @@ use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
-use crate::plan::{Plan, Query};
+use crate::plan::{Change, Plan, Query};
 use crate::sink::Sink;
+use crate::sink::select::SelectSink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::TopicSink;
@@ -73,6 +74,20 @@ pub(super) struct Options {
     /// Count only records for which this holds: `disposition = 'connected' and duration > 60000`.
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
+
+    /// Let each window and key take one record of a value of this column, or expression, and count
+    /// the others as duplicates.
+    #[arg(long, value_name = "COLUMN")]
+    distinct: Option<String>,
+
+    /// Write these columns of the result, or expressions over them: `window_start, count * 2 as n`.
+    #[arg(long, value_name = "COLUMN,…")]
+    select: Option<String>,
+
+    /// Take earlier records back where this column says `-` and not `+`, or `none` [default: a
+    /// column `change` with nothing else in it]
+    #[arg(long, value_name = "COLUMN")]
+    change: Option<String>,
 
     /// Take the event time from this column, or from `@record`, a topic's own timestamp, or from
     /// `@arrival`: processing time. Default: `event_time` or `start_timestamp` if there, else
@@ -155,6 +170,10 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     };
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
     let sink = options.sink(&plan, context)?;
+    let sink: Box<dyn Sink> = match &plan.selection {
+        Some(selection) => Box::new(SelectSink::new(selection.clone(), sink)),
+        None => sink,
+    };
     options.run(&plan, input, sink, context)
 }
 
@@ -164,6 +183,13 @@ impl Options {
             filter: self.filter.clone(),
             by: self.by.clone(),
             aggregates: self.agg.clone(),
+            distinct: self.distinct.clone(),
+            change: match self.change.as_deref() {
+                None => Change::AsSeen,
+                Some("none") => Change::Never,
+                Some(column) => Change::Column(column.to_owned()),
+            },
+            select: self.select.clone(),
             time: self.time.clone(),
             arrival: self.arrival.clone(),
             time_unit: self.time_unit,

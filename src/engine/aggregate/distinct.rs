@@ -1,4 +1,4 @@
-//! `count(distinct x)`: exact.
+//! `count(distinct x)`, and the values that came before, for `--distinct`: exact.
 
 use std::cmp::Ordering;
 
@@ -7,10 +7,10 @@ use hashbrown::hash_table::Entry;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::State;
-use super::argument::{Kept, Row};
+use super::argument::{Argument, Kept, Row};
 use super::net::Retract;
-use crate::column::Value;
+use super::{Accumulator, Arguments, Slot, State, States};
+use crate::column::{DataType, Value};
 
 /// The arguments, and how often each came less how often it was taken back, which is never 0.
 #[derive(Debug, Clone)]
@@ -75,6 +75,40 @@ impl<T: Kept> Retract for Distinct<T> {
 
     fn nothing() -> Value {
         Value::Integer(0)
+    }
+}
+
+/// The values that came to each slot.
+pub trait Seen: Accumulator {
+    /// Takes note of a row's value in a slot; returns whether it is the first of its kind there.
+    /// Null is no value: it is always new.
+    fn is_first(&mut self, slot: Slot, row: u32, values: &Arguments<'_, '_>) -> bool;
+}
+
+impl<T: Kept> Seen for States<Distinct<T>> {
+    fn is_first(&mut self, slot: Slot, row: u32, values: &Arguments<'_, '_>) -> bool {
+        let mut is_first = true;
+        T::Argument::each(values, &[slot], &[row], |slot, _, value| {
+            let state = &mut self.of[slot];
+            let before = state.present;
+            state.add(value, 1);
+            is_first = state.present > before;
+        });
+        is_first
+    }
+}
+
+/// Returns the values, of a type, of no slot yet.
+pub fn seen(data_type: DataType) -> Box<dyn Seen> {
+    fn none<T: Kept>() -> Box<dyn Seen> {
+        let (of, empty) = (Vec::new(), Distinct::<T>::default());
+        Box::new(States { of, empty })
+    }
+    match data_type {
+        DataType::Bigint => none::<i64>(),
+        DataType::Double => none::<f64>(),
+        DataType::Boolean => none::<bool>(),
+        DataType::Text => none::<String>(),
     }
 }
 

@@ -218,7 +218,8 @@ impl Function {
             return Err(Error::usage(format!(
                 "`{name}` cannot take rows back, as the input's column `change` asks for"
             ))
-            .hint("count, sum, avg, stddev, count(distinct x), p50 … p99.9 and quantile can"));
+            .hint("count, sum, avg, stddev, count(distinct x), p50 … p99.9 and quantile can")
+            .hint("with `--change none`, each record counts, whatever its column `change` says"));
         }
         Ok(self.states(argument, true))
     }
@@ -247,6 +248,23 @@ impl Function {
         match takes {
             true => Ok(()),
             false => Err(Error::usage(format!("`{name}` takes no {argument}"))),
+        }
+    }
+
+    /// Returns the type of its values over arguments of a type; a list is text.
+    pub fn data_type(self, argument: Option<DataType>) -> DataType {
+        match self {
+            Function::Count | Function::CountDistinct | Function::ApproxDistinct => {
+                DataType::Bigint
+            }
+            Function::Avg | Function::Stddev => DataType::Double,
+            Function::Top(_) | Function::Collect(_) => DataType::Text,
+            Function::Sum
+            | Function::Min
+            | Function::Max
+            | Function::Quantile(_)
+            | Function::First
+            | Function::Last => argument.unwrap_or(DataType::Bigint),
         }
     }
 

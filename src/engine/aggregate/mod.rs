@@ -33,6 +33,7 @@ use serde::de::DeserializeOwned;
 use crate::column::{Column, Value};
 use crate::engine::save::{self, Corrupt};
 use argument::{Argument, Row};
+pub use distinct::{Seen, seen};
 pub use function::{Description, Function, all};
 pub use quantile::Share;
 

@@ -38,6 +38,7 @@ fn schema() -> Schema {
     };
     Schema {
         fields: fields.map(field).to_vec(),
+        change: None,
     }
 }
 

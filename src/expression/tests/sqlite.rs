@@ -176,6 +176,7 @@ fn schema() -> Schema {
     };
     Schema {
         fields: fields.map(field).to_vec(),
+        change: None,
     }
 }
 

@@ -21,6 +21,7 @@ fn layout(width: usize, wanted: Vec<usize>) -> Layout {
     });
     Layout {
         schema: Schema {
+            change: None,
             fields: fields.collect(),
         },
         wanted,

@@ -23,6 +23,7 @@ fn layout() -> Layout {
     });
     Layout {
         schema: Schema {
+            change: None,
             fields: fields.into(),
         },
         wanted: vec![0, 1, 2, 3],

@@ -1,0 +1,180 @@
+//! Columns that are chosen from those of results, or computed from them: `--select`.
+//!
+//! Comes in: rows with every column of the result. Goes out: rows with the chosen ones, to the
+//! next sink.
+
+use std::sync::Arc;
+
+use bumpalo::Bump;
+
+use super::text::push_json;
+use super::{Header, Role, Sink};
+use crate::column::{Column, Columns, Schema, ValueRef};
+use crate::engine::pane::Panes;
+use crate::error::{Error, Result};
+use crate::expression::{Evaluated, Item};
+
+/// What is chosen from a result.
+#[derive(Debug)]
+pub struct Selection {
+    /// All columns of the result.
+    pub header: Header,
+    /// Their types; a list is text of JSON.
+    pub schema: Schema,
+    /// The chosen ones.
+    pub items: Vec<Item>,
+}
+
+/// A sink of chosen columns in front of another sink.
+pub struct SelectSink {
+    selection: Arc<Selection>,
+    next: Box<dyn Sink>,
+    /// The texts that expressions make of some rows.
+    arena: Bump,
+    chosen: Panes,
+}
+
+impl SelectSink {
+    /// Returns a sink that hands what is chosen to `next`.
+    pub fn new(selection: Arc<Selection>, next: Box<dyn Sink>) -> Self {
+        SelectSink {
+            selection,
+            next,
+            arena: Bump::new(),
+            chosen: Panes::default(),
+        }
+    }
+
+    /// Makes `chosen` what is chosen of some rows.
+    fn choose(&mut self, panes: &Panes) -> Result<()> {
+        self.arena.reset();
+        self.chosen.clear();
+        self.selection.choose(panes, &self.arena, &mut self.chosen)
+    }
+}
+
+impl Sink for SelectSink {
+    fn write(&mut self, panes: &Panes) -> Result<()> {
+        self.choose(panes)?;
+        self.next.write(&self.chosen)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.next.flush()
+    }
+
+    fn wants_open(&self) -> bool {
+        self.next.wants_open()
+    }
+
+    fn show_open(&mut self, open: &Panes) -> Result<()> {
+        self.choose(open)?;
+        self.next.show_open(&self.chosen)
+    }
+}
+
+impl Selection {
+    /// Returns the names of the chosen columns, and what they are.
+    pub fn columns(&self) -> Vec<(String, Role)> {
+        let roles: Vec<Role> = self.header.columns().map(|(_, role)| role).collect();
+        let column = |item: &Item| {
+            let column = item.expression.column();
+            let role = column.map_or(Role::Value, |index| roles[index]);
+            (item.name.clone(), role)
+        };
+        self.items.iter().map(column).collect()
+    }
+
+    fn choose(&self, panes: &Panes, arena: &Bump, chosen: &mut Panes) -> Result<()> {
+        let columns = self.read(panes, arena)?;
+        let evaluate = |item: &'_ Item| match item.expression.column() {
+            // As it is: a list stays a list, and a sum may be beyond bigint.
+            Some(_) => Ok(None),
+            None => self.evaluate(item, &columns, arena).map(Some),
+        };
+        let computed: Vec<Option<Column<'_>>> =
+            self.items.iter().map(evaluate).collect::<Result<_>>()?;
+        for (row, pane) in panes.iter().enumerate() {
+            let all: Vec<ValueRef<'_>> = self.header.row(pane).collect();
+            let values = self.items.iter().zip(&computed).map(|(item, computed)| {
+                match (computed, item.expression.column()) {
+                    (Some(computed), _) => computed.value(row),
+                    (None, Some(index)) => all[index].to_value(),
+                    (None, None) => unreachable!("what is no column was computed"),
+                }
+            });
+            let push_key = |bytes: &mut Vec<u8>| bytes.extend_from_slice(pane.key_bytes());
+            chosen.push(pane.firing, push_key, values);
+        }
+        Ok(())
+    }
+
+    fn evaluate<'a>(
+        &self,
+        item: &Item,
+        columns: &Columns<'a>,
+        arena: &'a Bump,
+    ) -> Result<Column<'a>> {
+        let Evaluated { column, errors } = item.expression.evaluate(columns, arena);
+        match errors.first() {
+            Some(error) => Err(Error::data(format!(
+                "cannot compute the column `{}` of a result: {}",
+                item.name, error.reason
+            ))),
+            None => Ok(column.into_owned()),
+        }
+    }
+
+    /// Returns the columns that expressions read; the others are empty.
+    fn read<'a>(&self, panes: &'a Panes, arena: &'a Bump) -> Result<Columns<'a>> {
+        let fields = &self.schema.fields;
+        let mut read = vec![false; fields.len()];
+        let items = self.items.iter().map(|item| &item.expression);
+        items
+            .filter(|expression| expression.column().is_none())
+            .flat_map(|expression| expression.columns())
+            .for_each(|&index| read[index] = true);
+        let empty = fields
+            .iter()
+            .map(|field| Column::with_capacity(field.data_type, panes.len()));
+        let mut columns: Vec<Column<'a>> = empty.collect();
+        for pane in panes.iter() {
+            for (index, value) in self.header.row(pane).enumerate() {
+                if read[index] && !push(&mut columns[index], value, arena) {
+                    let name = &fields[index].name;
+                    return Err(Error::data(format!(
+                        "`{name}` is beyond the range of bigint in a result"
+                    ))
+                    .hint(format!("choose `{name}` as it is, or compute with doubles")));
+                }
+            }
+        }
+        let rows = panes.len();
+        Ok(Columns { rows, columns })
+    }
+}
+
+/// Adds a value to a column of its type; returns whether it is in the column's range.
+fn push<'a>(column: &mut Column<'a>, value: ValueRef<'a>, arena: &'a Bump) -> bool {
+    match (column, value) {
+        (Column::Bigint(values), ValueRef::Integer(value)) => {
+            let value = i64::try_from(value).ok();
+            values.push(value);
+            return value.is_some();
+        }
+        (Column::Double(values), ValueRef::Double(value)) => values.push(Some(value)),
+        (Column::Boolean(values), ValueRef::Boolean(value)) => values.push(Some(value)),
+        (Column::Text(values), ValueRef::Text(value)) => values.push(Some(value)),
+        (Column::Text(values), ValueRef::List(_)) => {
+            let mut json = Vec::new();
+            push_json(&mut json, value);
+            let text = arena.alloc_str(&String::from_utf8_lossy(&json));
+            values.push(Some(text));
+        }
+        (Column::Bigint(values), _) => values.push(None),
+        (Column::Double(values), _) => values.push(None),
+        (Column::Boolean(values), _) => values.push(None),
+        (Column::Text(values), _) => values.push(None),
+    }
+    true
+}

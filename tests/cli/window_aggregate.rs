@@ -1,0 +1,208 @@
+//! `k window`: what is computed, from which records, and which columns of it leave.
+
+use crate::workdir::{Run, Workdir};
+
+const CALLS: &str = "\
+call_id,start_timestamp,end_timestamp,caller,x
+0,1000,3000,a,0.1
+1,2000,2000,b,0.2
+2,12000,15000,a,0.3
+3,9000,9500,a,1e308
+4,31000,31000,c,1e308
+";
+
+fn over(content: &str, flags: &[&str]) -> Run {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", content);
+    let args = ["window", "--from", "in.csv"].iter().chain(flags);
+    workdir.k_args(args.copied())
+}
+
+#[test]
+fn lists_are_arrays_in_json_and_their_text_in_csv() {
+    let agg = "top(duration, 2), collect(caller, 2), p50(duration), count(distinct caller), last(caller) as late";
+    let csv = over(CALLS, &["--global", "--agg", agg]);
+    csv.assert_status(0);
+    assert_eq!(
+        csv.stdout(),
+        "window_start,window_end,top_duration_2,collect_caller_2,p50_duration,count_distinct_caller,late\n\
+         ,,\"[3000,2000]\",\"[\"\"a\"\",\"\"b\"\"]\",500,3,c\n"
+    );
+    let json = over(CALLS, &["--global", "--agg", agg, "--format", "json"]);
+    assert_eq!(
+        json.stdout(),
+        "{\"window_start\":null,\"window_end\":null,\"top_duration_2\":[3000,2000],\
+         \"collect_caller_2\":[\"a\",\"b\"],\"p50_duration\":500,\"count_distinct_caller\":3,\"late\":\"c\"}\n"
+    );
+}
+
+#[test]
+fn grouping_expressions_and_aggregates_are_named_by_their_words() {
+    let by = ["--by", "duration / 1000, caller = 'a'"];
+    let run = over(
+        CALLS,
+        &[&["--global", "--agg", "sum(call_id + 1)"][..], &by].concat(),
+    );
+    run.assert_status(0);
+    let header = run.stdout().lines().next();
+    assert_eq!(
+        header,
+        Some("window_start,window_end,duration_1000,caller_a,sum_call_id_1")
+    );
+}
+
+#[test]
+fn a_sum_beyond_all_doubles_is_infinity_and_not_null() {
+    let flags = ["--global", "--agg", "sum(x), avg(x)"];
+    let run = over(CALLS, &flags);
+    assert_eq!(
+        run.stdout(),
+        "window_start,window_end,sum_x,avg_x\n,,Infinity,4e307\n"
+    );
+    let json = over(CALLS, &[&flags[..], &["--format", "json"]].concat());
+    assert!(
+        json.stdout().contains("\"sum_x\":\"Infinity\""),
+        "{}",
+        json.stdout()
+    );
+}
+
+#[test]
+fn one_record_of_a_value_counts_in_each_window_and_the_others_are_duplicates() {
+    let calls = format!(
+        "{CALLS}4,31000,31000,c,0\n0,1000,3000,a,0\n2,31500,32000,a,0\n,32000,32000,a,0\n,32000,32000,a,0\n"
+    );
+    let flags = [
+        "--tumbling",
+        "10s",
+        "--grace",
+        "1m",
+        "--distinct",
+        "call_id",
+    ];
+    let run = over(&calls, &flags);
+    run.assert_status(0);
+    // Call 2 counts in two windows; records without a value are never duplicates.
+    assert_eq!(
+        run.stdout(),
+        "window_start,window_end,count\n0,10000,3\n10000,20000,1\n30000,40000,4\n"
+    );
+    assert!(
+        run.stderr().starts_with(
+            "10 records in = 7 on time + 1 late + 0 expired + 0 malformed + 0 filtered + 2 duplicates → 3 rows"
+        ),
+        "{}",
+        run.stderr()
+    );
+    let hopping = [
+        "--hopping",
+        "20s,10s",
+        "--grace",
+        "1m",
+        "--distinct",
+        "call_id",
+    ];
+    let whole: u64 = over(&calls, &hopping)
+        .stdout()
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.rsplit(',').next()?.parse::<u64>().ok())
+        .sum();
+    assert_eq!(whole, 2 * 8);
+    let session = over(&calls, &["--session", "10s", "--distinct", "call_id"]);
+    session.assert_status(2);
+    assert!(
+        session.stderr().contains("--tumbling"),
+        "{}",
+        session.stderr()
+    );
+}
+
+#[test]
+fn what_a_result_takes_back_is_taken_back_by_the_next_window() {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", CALLS);
+    let changes = workdir.k(
+        "window --session 10s --by caller --agg count,sum(duration),avg(x) --emit changes --grace 1m --refine retracting --from in.csv --to changes.csv",
+    );
+    changes.assert_status(0);
+    assert!(workdir.read("changes.csv").contains(",-\n"));
+    let finals = workdir.k(
+        "window --session 10s --by caller --agg count,sum(duration),avg(x) --grace 1m --from in.csv --to finals.csv",
+    );
+    finals.assert_status(0);
+    let agg = "count, sum(count), avg(sum_duration), stddev(count), count(distinct sum_duration), \
+               sum(avg_x), p50(count)";
+    let run = |file| {
+        let window = ["window", "--global", "--time", "window_end"];
+        let rest = ["--by", "caller", "--agg", agg, "--from", file];
+        workdir.k_args(window.into_iter().chain(rest))
+    };
+    let (changed, plain) = (run("changes.csv"), run("finals.csv"));
+    plain.assert_status(0);
+    assert_eq!(changed.stdout(), plain.stdout());
+
+    let refused =
+        workdir.k("window --global --time window_end --agg max(count) --from changes.csv");
+    refused.assert_status(2);
+    assert!(refused.stderr().contains("`max` cannot take rows back"));
+    let counted =
+        workdir.k("window --global --time window_end --agg count --change none --from changes.csv");
+    let rows = workdir.read("changes.csv").lines().count() - 1;
+    assert!(counted.stdout().ends_with(&format!(",,{rows}\n")));
+}
+
+#[test]
+fn a_column_change_of_other_values_means_nothing() {
+    let run = over("start_timestamp,change\n1,up\n2,-\n", &["--global"]);
+    assert!(run.stdout().ends_with(",,2\n"), "{}", run.stdout());
+    let later = format!("start_timestamp,change\n{}5,x\n", "1,+\n".repeat(1_500));
+    let run = over(&later, &["--global"]);
+    run.assert_status(1);
+    assert!(
+        run.stderr()
+            .contains("line 1502: column `change`: neither `+` nor `-`"),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
+fn chosen_columns_leave_in_place_of_the_result() {
+    let select = "caller, count * 2 as twice, window_end - window_start as size, top_duration_1";
+    let agg = "count, top(duration, 1)";
+    let flags = [
+        "--tumbling",
+        "1m",
+        "--by",
+        "caller",
+        "--agg",
+        agg,
+        "--select",
+        select,
+    ];
+    let run = over(CALLS, &flags);
+    run.assert_status(0);
+    assert_eq!(
+        run.stdout(),
+        "caller,twice,size,top_duration_1\na,6,60000,[3000]\nb,2,60000,[0]\nc,2,60000,[0]\n"
+    );
+    let table = over(
+        CALLS,
+        &[
+            "--global",
+            "--select",
+            "window_end, count",
+            "--format",
+            "table",
+        ],
+    );
+    assert_eq!(table.stdout(), "window_end  count\n∞               5\n");
+    let unknown = over(CALLS, &["--global", "--select", "counts"]);
+    unknown.assert_status(2);
+    assert!(
+        unknown.stderr().contains("did you mean `count`?"),
+        "{}",
+        unknown.stderr()
+    );
+}
