@@ -27,7 +27,8 @@ const COMMIT: Duration = Duration::from_secs(1);
 ///
 /// In a pipe each record is one line of JSON with its topic, partition, offset, timestamp, key,
 /// headers and value, which `k produce` writes back; keys and values that are no UTF-8 are in
-/// `key_base64` and `value_base64`. Records of one partition come in its order.
+/// `key_base64` and `value_base64`. Records of one partition come in its order, those of several
+/// by their timestamps.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k consume mono_signal --limit 10
@@ -217,9 +218,6 @@ impl Consumption<'_> {
         if let Some(last) = last {
             reader.handled[partition] = last + 1;
         }
-        // In turn, so that no partition waits for the end of another.
-        let next = (partition + 1) % reader.source.partitions();
-        reader.source.prefer(next);
         Ok(true)
     }
 
@@ -270,7 +268,8 @@ struct Reader {
 
 impl Reader {
     fn open(settings: &Settings, topic: &str, range: &Range) -> Result<Self> {
-        let source = KafkaSource::open(settings, topic, range)?;
+        let mut source = KafkaSource::open(settings, topic, range)?;
+        source.merge();
         let starts: Vec<i64> = positions(&source).collect();
         Ok(Reader {
             source,

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use bumpalo::Bump;
+
 use crate::cli::Context;
 use crate::column::Schema;
 use crate::error::{Error, Result};
 use crate::format::delimited::{self, parse_header};
+use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, json, schema};
 use crate::kafka::Settings;
 use crate::source::file::{FileSource, Framing};
@@ -21,8 +24,10 @@ pub(crate) struct Input {
     pub source: Box<dyn Source>,
     /// Their columns.
     pub schema: Schema,
-    /// How they are written.
+    /// How they are written, or, in envelopes, their values.
     pub notation: Notation,
+    /// Whether each is a line that holds it in an envelope.
+    enveloped: bool,
     /// Whether records carry a timestamp of their own.
     pub record_times: bool,
 }
@@ -46,24 +51,78 @@ impl Notation {
     }
 }
 
+impl Input {
+    /// Returns the decoder of a layout of its columns.
+    pub fn decoder(&self, layout: Layout) -> Decoder {
+        let decoder = self.notation.decoder(layout);
+        match self.enveloped {
+            true => Decoder::Envelopes(envelope::Decoder::new(decoder)),
+            false => decoder,
+        }
+    }
+}
+
+/// What the lines of a file or a pipe are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    /// CSV, the first of them a header.
+    Rows,
+    /// JSON objects.
+    Objects,
+    /// What `k consume` prints.
+    Envelopes,
+}
+
+/// Opens a file, or stdin where `path` is `None`, and waits for its first line, which says what
+/// the lines are.
+pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(FileSource, LineKind)> {
+    let mut source = match path {
+        Some(path) => FileSource::open(path)?,
+        None => FileSource::stdin()?,
+    };
+    let kind = match source.peek(&context.interrupt)? {
+        None => {
+            return Err(Error::data(format!("`{}` is empty", source.name()))
+                .hint("a CSV begins with a line that names its columns"));
+        }
+        Some(b'{') if Envelope::is(source.peek_line(&context.interrupt)?) => LineKind::Envelopes,
+        Some(b'{') => LineKind::Objects,
+        Some(_) => LineKind::Rows,
+    };
+    source.set_framing(match kind {
+        LineKind::Rows => Framing::Delimited(COMMA),
+        LineKind::Objects | LineKind::Envelopes => Framing::Lines,
+    });
+    Ok((source, kind))
+}
+
 /// Opens a file, or stdin where `path` is `None`. `declared` are the columns of `--schema`.
 pub(crate) fn open_file(
     path: Option<&Path>,
     declared: Option<Schema>,
     context: &Context,
 ) -> Result<Input> {
-    let mut source = match path {
-        Some(path) => FileSource::open(path)?,
-        None => FileSource::stdin()?,
-    };
-    let interrupt = &context.interrupt;
-    let (notation, schema) = match source.peek(interrupt)? {
-        None => {
-            return Err(Error::data(format!("`{}` is empty", source.name()))
-                .hint("a CSV begins with a line that names its columns"));
+    let (source, kind) = open_lines(path, context)?;
+    columns(source, kind, declared, context)
+}
+
+/// Finds out the columns of lines; those of envelopes are in their values.
+pub(crate) fn columns(
+    mut source: FileSource,
+    kind: LineKind,
+    declared: Option<Schema>,
+    context: &Context,
+) -> Result<Input> {
+    let (interrupt, name) = (&context.interrupt, source.name());
+    let (notation, schema) = match kind {
+        LineKind::Rows => {
+            let (line, header) = source.take_header(interrupt)?;
+            let names = parse_header(&header, COMMA)
+                .map_err(|error| error.during(format!("reading `{name}`, line {line}")))?;
+            let schema = delimited_schema(&mut source, names, declared, context)?;
+            (Notation::Delimited, schema)
         }
-        Some(b'{') => {
-            source.set_framing(Framing::Lines);
+        LineKind::Objects => {
             let inferred = match source.sample(interrupt)? {
                 Some(records) => schema::infer_json(&records),
                 None => Schema::default(),
@@ -71,22 +130,24 @@ pub(crate) fn open_file(
             let declared = declared.unwrap_or_default();
             (Notation::Json, schema::declare(inferred, &declared))
         }
-        Some(_) => {
-            source.set_framing(Framing::Delimited(COMMA));
-            let (line, header) = source.take_header(interrupt)?;
-            let name = source.name();
-            let names = parse_header(&header, COMMA)
-                .map_err(|error| error.during(format!("reading `{name}`, line {line}")))?;
-            let schema = delimited_schema(&mut source, names, declared, context)?;
-            (Notation::Delimited, schema)
+        LineKind::Envelopes => {
+            let arena = Bump::new();
+            let records = match source.sample(interrupt)? {
+                Some(Records::Lines(lines)) => envelope::records(lines, &arena),
+                _ => Records::Messages(Vec::new()),
+            };
+            message_schema(&records, declared)
+                .map_err(|error| error.during(format!("reading the envelopes of `{name}`")))?
         }
     };
     tell_schema(&schema, context);
+    let enveloped = kind == LineKind::Envelopes;
     Ok(Input {
         source: Box::new(source),
         schema,
         notation,
-        record_times: false,
+        enveloped,
+        record_times: enveloped,
     })
 }
 
@@ -111,6 +172,7 @@ pub(crate) fn open_topic(
         source: Box::new(source),
         schema,
         notation,
+        enveloped: false,
         record_times: true,
     }))
 }

@@ -134,10 +134,17 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let settings = options.broker.settings(context)?;
-    if settings.property("transactional.id").is_some() {
-        return Err(Error::usage(
-            "property `transactional.id`: `k produce` writes without transactions",
-        ));
+    for (property, instead) in [
+        (
+            "transactional.id",
+            "`k produce` writes without transactions",
+        ),
+        ("acks", "write `--acks`"),
+        ("request.required.acks", "write `--acks`"),
+    ] {
+        if settings.property(property).is_some() {
+            return Err(Error::usage(format!("property `{property}`: {instead}")));
+        }
     }
     let sources = sources(options)?;
     let mapping = Mapping {
@@ -510,8 +517,10 @@ struct Bar {
 impl Bar {
     fn new(feeds: &[(Feed, Option<Arc<str>>)], context: &Context) -> Self {
         let bytes: Option<u64> = feeds.iter().map(|(feed, _)| feed.size).sum();
+        // A guess, until the first records show their size.
+        let total = bytes.map(|bytes| bytes / 100);
         Bar {
-            progress: Progress::new(&context.report, "producing", bytes.map(|_| 0)),
+            progress: Progress::new(&context.report, "producing", total),
             bytes,
         }
     }

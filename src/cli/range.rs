@@ -30,8 +30,11 @@ impl RangeOptions {
     /// Returns the range that the flags ask for.
     ///
     /// # Errors
-    /// `usage` for a place that is neither an offset nor a time.
+    /// `usage` for a place that is neither an offset nor a time, and for a group without a name.
     pub fn range(&self) -> Result<Range> {
+        if self.group.as_deref().is_some_and(str::is_empty) {
+            return Err(Error::usage("a group's name is empty"));
+        }
         let now = now_ms();
         let wrong = |flag: &str, value: &str, reason: String| {
             Error::usage(format!("invalid value `{value}` for `{flag}`: {reason}"))

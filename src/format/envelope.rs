@@ -8,6 +8,8 @@
 //! {"topic":"t","partition":0,"offset":7,"timestamp":1767225600000,"key":"a","headers":[["h","1"]],"value":"…"}
 //! {"topic":"t","partition":0,"offset":8,"timestamp":null,"key":null,"headers":[["h",null,"/w=="]],"value_base64":"/w=="}
 //! ```
+//!
+//! Where columns are wanted, [`Decoder`] takes them from the values, as from a topic's records.
 
 use std::fmt;
 
@@ -18,9 +20,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::json::reason_of;
+use super::{Decoded, Malformed, Origins, Place};
 use crate::column::ValueRef;
 use crate::sink::text::push_json;
-use crate::source::{Header, Message};
+use crate::source::{Header, Headers, Lines, Message, Records};
 
 /// Writes the records of one topic as envelopes.
 #[derive(Debug, Clone)]
@@ -167,6 +170,112 @@ impl<'a> Envelope<'a> {
             .and_then(|envelope| json.end().map(|()| envelope))
             .map_err(|error| reason_of(&error))
     }
+
+    /// Returns the record without its headers.
+    fn message(&self) -> Message<'a> {
+        Message {
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key,
+            value: self.value,
+            headers: Headers::NONE,
+        }
+    }
+}
+
+/// Decodes the values of envelopes.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    values: Box<super::Decoder>,
+}
+
+impl Decoder {
+    /// Returns a decoder of envelopes whose values `values` decodes.
+    pub fn new(values: super::Decoder) -> Self {
+        Decoder {
+            values: Box::new(values),
+        }
+    }
+
+    /// Decodes the values of some envelopes. A value that does not fit is placed where it stood
+    /// in its topic, a line that is no envelope by its number.
+    pub fn decode<'a>(
+        &mut self,
+        records: &Records<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
+        let Records::Lines(lines) = records else {
+            return self.values.decode(records, origins, arena);
+        };
+        let (messages, malformed) = open(*lines, arena);
+        if malformed.is_empty() {
+            let messages = Records::Messages(messages);
+            return self.values.decode(&messages, origins, arena);
+        }
+        let places: Vec<Place> = messages.iter().map(place_of).collect();
+        let messages = Records::Messages(messages);
+        let mut decoded = self.values.decode(&messages, Origins::Keep, arena);
+        let mut rows = decoded.origins.iter().map(|(place, _)| *place).peekable();
+        let mut misfits = std::mem::take(&mut decoded.malformed)
+            .into_iter()
+            .peekable();
+        let mut places = places.into_iter();
+        let (mut opened, mut before) = (0, 0);
+        for (envelopes, line) in malformed {
+            // An envelope may hold no row or, as CSV, several.
+            for place in places.by_ref().take(envelopes - opened) {
+                before += std::iter::from_fn(|| rows.next_if_eq(&place)).count();
+                let misfit = || misfits.next_if(|misfit| misfit.place == place);
+                decoded.malformed.extend(std::iter::from_fn(misfit));
+            }
+            opened = envelopes;
+            decoded.malformed.push(Malformed { before, ..line });
+        }
+        decoded.malformed.extend(misfits);
+        if origins == Origins::Forget {
+            decoded.origins.clear();
+        }
+        decoded
+    }
+}
+
+/// Reads lines as envelopes. Beside each line that is none stands how many envelopes come before
+/// it; blank lines are passed over.
+#[allow(clippy::type_complexity)]
+fn open<'a>(lines: Lines<'a>, arena: &'a Bump) -> (Vec<Message<'a>>, Vec<(usize, Malformed<'a>)>) {
+    let (mut messages, mut malformed) = (Vec::new(), Vec::new());
+    let numbered = (lines.first_line..).zip(lines.bytes.split(|&byte| byte == b'\n'));
+    for (number, line) in numbered {
+        let bytes = line.trim_ascii();
+        if bytes.is_empty() {
+            continue;
+        }
+        match Envelope::parse(bytes, arena) {
+            Ok(envelope) => messages.push(envelope.message()),
+            Err(reason) => {
+                let line = Malformed {
+                    before: 0,
+                    place: Place::Line(number),
+                    reason,
+                    bytes,
+                };
+                malformed.push((messages.len(), line));
+            }
+        }
+    }
+    (messages, malformed)
+}
+
+fn place_of(message: &Message<'_>) -> Place {
+    Place::Offset(message.partition, message.offset)
+}
+
+/// Reads the records that lines which are envelopes hold, to infer columns from; lines that are
+/// none are passed over.
+pub fn records<'a>(lines: Lines<'a>, arena: &'a Bump) -> Records<'a> {
+    Records::Messages(open(lines, arena).0)
 }
 
 /// The members that make an object an envelope.
@@ -335,7 +444,7 @@ impl<'de> Visitor<'de> for TextSeed<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Headers;
+    use crate::format::{Layout, TimeFrom, delimited, schema};
 
     fn header<'a>(name: &'a str, value: Option<&'a [u8]>) -> Header<'a> {
         let name = name.as_bytes();
@@ -384,6 +493,51 @@ mod tests {
                 assert_eq!(Envelope::parse(&line, &arena), Ok(read));
             }
         }
+    }
+
+    #[test]
+    fn lines_that_are_no_envelopes_keep_their_place_among_the_rows() {
+        let envelope = |offset: i64, value: &str| {
+            let value = serde_json::Value::from(value);
+            format!(
+                r#"{{"topic":"t","partition":0,"offset":{offset},"timestamp":5,"value":{value}}}"#
+            )
+        };
+        let lines = [
+            "no JSON".to_owned(),
+            envelope(7, "1"),
+            String::new(),
+            envelope(8, "2\n3"),
+            "{}".to_owned(),
+            envelope(9, "x"),
+            envelope(10, "4"),
+        ];
+        let layout = Layout {
+            schema: schema::parse_declaration("n bigint").expect("a schema"),
+            wanted: vec![0],
+            time: TimeFrom::Record,
+        };
+        let values = delimited::Decoder::new(layout, b',');
+        let mut decoder = Decoder::new(super::super::Decoder::Delimited(values));
+        let (bytes, arena) = (lines.join("\n") + "\n", Bump::new());
+        let lines = Lines {
+            bytes: bytes.as_bytes(),
+            first_line: 1,
+        };
+        let decoded = decoder.decode(&Records::Lines(lines), Origins::Forget, &arena);
+        assert_eq!((decoded.columns.rows, &decoded.times[..]), (4, &[5; 4][..]));
+        let malformed = decoded.malformed.iter();
+        let malformed: Vec<(usize, Place)> = malformed
+            .map(|malformed| (malformed.before, malformed.place))
+            .collect();
+        assert_eq!(
+            malformed,
+            [
+                (0, Place::Line(1)),
+                (3, Place::Line(5)),
+                (3, Place::Offset(0, 9)),
+            ]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Bytes ↔ columns: CSV and JSON lines.
+//! Bytes ↔ columns: CSV and JSON lines, bare or in envelopes.
 //!
 //! Comes in: [`Records`] as bytes. Goes out: [`Decoded`], the fields that a plan names, by
 //! column, with each record's event time, and every record that does not fit with its place
@@ -68,6 +68,8 @@ pub enum Decoder {
     Delimited(delimited::Decoder),
     /// One JSON object a line or a message.
     Json(json::Decoder),
+    /// One envelope a line, its value in one of the other formats.
+    Envelopes(envelope::Decoder),
 }
 
 impl Decoder {
@@ -82,6 +84,7 @@ impl Decoder {
         match self {
             Decoder::Delimited(decoder) => decoder.decode(records, origins, arena),
             Decoder::Json(decoder) => decoder.decode(records, origins, arena),
+            Decoder::Envelopes(decoder) => decoder.decode(records, origins, arena),
         }
     }
 }

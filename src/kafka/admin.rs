@@ -13,7 +13,9 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::native::Requests;
 pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
-use super::{Context, Failure, Health, PATIENCE, Settings, aside, not_created, words_of};
+use super::{
+    Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, not_created, words_of,
+};
 use crate::error::{Error, Result};
 
 /// The value that stands for "keep for ever" and for "any time ahead".
@@ -146,8 +148,10 @@ impl Admin {
     /// Returns a topic if it exists.
     ///
     /// # Errors
-    /// `retry` when no broker answers, `refused` when it must not be seen or has no valid name.
+    /// `usage` for a name that no topic can have, `retry` when no broker answers, `refused` when
+    /// it must not be seen.
     pub fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
+        check_topic_name(name)?;
         let Some((topic, error)) = self.metadata(Some(name))?.pop() else {
             return Ok(None);
         };
@@ -214,7 +218,8 @@ impl Admin {
     /// Creates a topic; without `replication` the broker's default. It can be used at once.
     ///
     /// # Errors
-    /// `refused` with the broker's reason, `retry` when no broker answers.
+    /// `usage` for a name that no topic can have, `refused` with the broker's reason, `retry` when
+    /// no broker answers.
     pub fn create_topic(
         &self,
         name: &str,
@@ -222,6 +227,7 @@ impl Admin {
         replication: Option<i32>,
         settings: &[(String, String)],
     ) -> Result<()> {
+        check_topic_name(name)?;
         let replication = replication.unwrap_or(-1);
         self.ask(|requests| requests.create_topic(name, partitions, replication, settings, false))
             .map_err(|failure| failure.told(format!("create topic `{name}`")))?;

@@ -400,12 +400,9 @@ pub struct Fetched {
 unsafe impl Send for Fetched {}
 
 impl Fetched {
-    /// Returns the records.
-    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.
-        self.messages
-            .iter()
-            .map(|&message| unsafe { view(message) })
+    /// Returns how many records there are.
+    pub fn len(&self) -> usize {
+        self.messages.len()
     }
 
     /// Returns whether there is no record.
@@ -413,10 +410,20 @@ impl Fetched {
         self.messages.is_empty()
     }
 
+    /// Returns the `nth` record.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    #[inline]
+    pub fn get(&self, nth: usize) -> Message<'_> {
+        // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.
+        unsafe { view(self.messages[nth]) }
+    }
+
     /// Returns the first error among the records.
     fn error(&self) -> Option<RDKafkaErrorCode> {
         let none = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        // SAFETY: as in `iter`.
+        // SAFETY: as in `get`.
         let mut codes = self
             .messages
             .iter()

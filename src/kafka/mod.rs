@@ -48,16 +48,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the properties by their names and values.
+    /// Checks the brokers' addresses, and the properties by their names and values.
     ///
     /// # Errors
-    /// `usage` for a property that librdkafka does not know or a value that it does not take.
+    /// `usage` for an address that is none, a property that librdkafka does not know, or a value
+    /// that it does not take.
     pub fn new(
         brokers: String,
         properties: Vec<(String, String)>,
         report: Report,
         interrupt: Interrupt,
     ) -> Result<Self> {
+        check_brokers(&brokers)?;
         for (name, value) in &properties {
             ClientConfig::new()
                 .set(name, value)
@@ -121,7 +123,8 @@ impl Settings {
             return Err(Error::refused(format!(
                 "Kafka at `{}` refused the connection: {reason}",
                 self.brokers
-            )));
+            ))
+            .hint("how to log in is set by `-X security.protocol=…` and `-X sasl.…=…`"));
         }
         match health.all_down() {
             true => Err(self.unreachable(health)),
@@ -137,6 +140,49 @@ impl Settings {
             self.brokers
         ))
         .hint("start the stack with `k start`, or name another broker with `--broker`")
+    }
+}
+
+/// Checks a list of `HOST:PORT`, each with a scheme such as `SSL://` or without a port.
+fn check_brokers(list: &str) -> Result<()> {
+    let wrong = |reason: String| {
+        Error::usage(reason).hint("a broker is written HOST:PORT, such as `127.0.0.1:9092`")
+    };
+    for broker in list.split(',').map(str::trim) {
+        let (scheme, address) = broker.split_once("://").unwrap_or(("", broker));
+        if address.is_empty() {
+            return Err(wrong(format!("no broker is named by `{list}`")));
+        }
+        if scheme.starts_with("http") {
+            let reason = "is a web address, and Kafka speaks a protocol of its own";
+            return Err(wrong(format!("`{broker}` {reason}")));
+        }
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        match address.rsplit_once(':') {
+            // Colons are also within an IPv6 address, which stands in brackets before a port.
+            Some((host, _)) if host.contains(':') && !host.ends_with(']') => {}
+            Some((host, port)) if host.is_empty() || !is_port(port) => {
+                return Err(wrong(format!("`{broker}` is no broker's address")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks a topic's name by Kafka's rule.
+///
+/// # Errors
+/// `usage` for a name that no topic can have.
+pub fn check_topic_name(name: &str) -> Result<()> {
+    let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() {
+        return Err(Error::usage("a topic's name is empty"));
+    }
+    match name.bytes().all(is_taken) && name.len() <= 249 && name != "." && name != ".." {
+        true => Ok(()),
+        false => Err(Error::usage(format!("`{name}` is no name for a topic"))
+            .hint("names are of letters, digits, `.`, `_` and `-`, 249 at most")),
     }
 }
 
@@ -383,10 +429,28 @@ impl Failure {
     }
 }
 
+/// What librdkafka says of common mistakes, and what a person is told instead.
+const MISTAKES: [(&str, &str); 4] = [
+    // The four bytes `HTTP`, taken for a length.
+    (
+        "Invalid response size 1213486160",
+        "a web server answers there, in HTTP",
+    ),
+    ("Failed to resolve", "no such host"),
+    ("Connection setup timed out", "the connection timed out"),
+    (
+        "connecting to a SSL listener?",
+        "it closed the connection; perhaps it needs `-X security.protocol=ssl`",
+    ),
+];
+
 /// Returns the part of a connection error that a person can use:
 /// `h:9092/bootstrap: Connect to ipv4#h:9092 failed: Connection refused (after 0ms in state CONNECT)`
 /// becomes `connection refused`.
 fn short_reason(reason: &str) -> String {
+    if let Some((_, told)) = MISTAKES.iter().find(|(said, _)| reason.contains(said)) {
+        return (*told).to_owned();
+    }
     let reason = reason.split(" (after ").next().unwrap_or_default();
     let reason = match reason.rsplit_once("failed: ") {
         Some((_, cause)) => cause,
@@ -428,14 +492,57 @@ mod tests {
             ),
             (
                 "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known (after 3ms in state CONNECT)",
-                "failed to resolve 'nohost:9092': Name or service not known",
+                "no such host",
             ),
             (
                 "10.255.255.1:9092/bootstrap: Connection setup timed out in state CONNECT (after 5000ms in state CONNECT)",
-                "connection setup timed out in state CONNECT",
+                "the connection timed out",
+            ),
+            (
+                "127.0.0.1:8080/bootstrap: Receive failed: Invalid response size 1213486160 (0..100000000): increase receive.message.max.bytes",
+                "a web server answers there, in HTTP",
             ),
         ] {
             assert_eq!(short_reason(said), told);
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked_before_anything_is_sent() {
+        for list in [
+            "127.0.0.1:9092",
+            "a:1, b:65535",
+            "localhost",
+            "SSL://h:9093",
+            "[::1]:9092",
+            "::1",
+        ] {
+            assert!(check_brokers(list).is_ok(), "{list}");
+        }
+        for list in [
+            "",
+            " ",
+            "a:1,",
+            ":9092",
+            "h:",
+            "h:port",
+            "h:99999",
+            "h:0",
+            "http://h:80",
+        ] {
+            let error = check_brokers(list).expect_err(list);
+            assert_eq!(error.exit_status(), 2, "{list}");
+        }
+    }
+
+    #[test]
+    fn names_of_topics_follow_kafkas_rule() {
+        let longest = "x".repeat(249);
+        for name in ["a", "A.b_c-9", "...", &longest] {
+            assert!(check_topic_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "a b", "a/b", "ä", &format!("{longest}x")] {
+            assert!(check_topic_name(name).is_err(), "{name}");
         }
     }
 

@@ -240,6 +240,13 @@ impl Producer {
             ))
             .during(place)
             .hint("`k topic list` shows the topics"),
+            // By a property that a person has set: `k`'s own time is longer than an outage may be.
+            RDKafkaErrorCode::MessageTimedOut if self.health.reason().is_none() => {
+                Error::retry(format!(
+                    "no acknowledgement from topic `{topic}` within `message.timeout.ms`"
+                ))
+                .during(place)
+            }
             RDKafkaErrorCode::MessageTimedOut => {
                 self.settings.unreachable(&self.health).during(place)
             }

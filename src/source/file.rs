@@ -120,6 +120,29 @@ impl FileSource {
         }
     }
 
+    /// Waits for the first line that is not blank and returns it without consuming it; empty when
+    /// there is none.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `data` when it does not end, `stopped` on a signal.
+    pub fn peek_line(&mut self, interrupt: &Interrupt) -> Result<&[u8]> {
+        let (start, end) = loop {
+            let unread = &self.buffer[..self.filled];
+            let blank = unread.iter().take_while(|byte| byte.is_ascii_whitespace());
+            let start = blank.count();
+            let newline = memchr::memchr(b'\n', &unread[start..]);
+            if let Some(length) = newline {
+                break (start, start + length);
+            }
+            if self.ended {
+                break (start, self.filled);
+            }
+            self.make_room()?;
+            self.wait_and_read(interrupt)?;
+        };
+        Ok(&self.buffer[start..end])
+    }
+
     /// Takes the first record that is no blank line off, as a header, with the number of its first
     /// line; empty when there is none.
     ///

@@ -1,7 +1,9 @@
-//! A topic: all its partitions, each in its order, the one furthest behind first.
+//! A topic: all its partitions, each in its order; the one furthest behind first, or all merged
+//! by their records' timestamps.
 //!
 //! Comes in: a topic and from where to where it is read. Goes out: batches of borrowed messages.
 
+use std::ops;
 use std::time::{Duration, Instant};
 
 use super::{Batch, Committed, Message, Polled, Records, Source};
@@ -16,6 +18,8 @@ use crate::term::units::now_ms;
 const MOST: usize = 4_096;
 /// How long the partitions are asked in turn before the next one is.
 const TURN: Duration = Duration::from_millis(5);
+/// How long a merge waits for a partition that has more and brings nothing, before it goes on.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,12 +64,16 @@ pub struct Range {
 /// A topic that is read.
 pub struct KafkaSource {
     topic: String,
-    /// The partition and records of the last batch, which borrows from here. Dropped before the
-    /// fetcher: a client waits for its last record to be given back.
-    last: (usize, Fetched),
-    fetcher: Fetcher,
+    /// Dropped before the fetcher: a client waits for its last record to be given back.
     partitions: Vec<Partition>,
+    fetcher: Fetcher,
     until: Until,
+    /// The partition of the last batch, and which of the records fetched from it.
+    last: (usize, ops::Range<usize>),
+    /// Whether partitions are merged by timestamp.
+    merged: bool,
+    /// Since when the merge has waited for a partition.
+    waits_since: Option<Instant>,
     /// Which partition is read first.
     preferred: usize,
     /// Whether the last batch is to be handed over again.
@@ -84,6 +92,27 @@ struct Partition {
     /// Whether everything known to be there has been handed over.
     at_end: bool,
     committed: Option<Committed>,
+    /// The records that were fetched last; batches borrow from here.
+    fetched: Fetched,
+    /// How many of them were handed over.
+    taken: usize,
+}
+
+impl Partition {
+    /// Returns whether all that was fetched has been handed over.
+    fn is_drained(&self) -> bool {
+        self.taken == self.fetched.len()
+    }
+
+    fn take_up(&mut self, fetched: Fetched) {
+        self.fetched = fetched;
+        self.taken = 0;
+    }
+
+    /// Returns the timestamp of the `nth` record that was fetched; one that has none comes first.
+    fn time(&self, nth: usize) -> i64 {
+        self.fetched.get(nth).timestamp.unwrap_or(i64::MIN)
+    }
 }
 
 impl KafkaSource {
@@ -149,6 +178,8 @@ impl KafkaSource {
                     done: end.is_some_and(|end| starts[nth] >= end),
                     at_end: starts[nth] >= high[nth],
                     committed: committed[nth].clone(),
+                    fetched: Fetched::default(),
+                    taken: 0,
                 }
             })
             .collect();
@@ -159,48 +190,123 @@ impl KafkaSource {
             fetcher,
             partitions,
             until: range.until,
+            last: (0, 0..0),
+            merged: false,
+            waits_since: None,
             preferred: 0,
-            last: (0, Fetched::default()),
             again: false,
         })
     }
 
-    /// Fetches the next records of some partition into `last`; whether there are any.
+    /// Merges the partitions from now on: of the next records of all of them, the one with the
+    /// lowest timestamp comes first. Each partition keeps its order.
+    pub fn merge(&mut self) {
+        self.merged = true;
+    }
+
+    /// Finds the next records of some partition, for `last`; whether there are any.
     fn fetch(&mut self, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now() + timeout;
-        self.last.1 = Fetched::default();
         loop {
-            self.fetcher.serve()?;
-            let count = self.partitions.len();
-            for nth in (0..count).map(|turn| (self.preferred + turn) % count) {
-                if self.partitions[nth].done {
-                    continue;
-                }
-                let fetched = self.fetcher.read(nth, Duration::ZERO, MOST)?;
-                if !fetched.is_empty() {
-                    self.last = (nth, fetched);
-                    return Ok(true);
-                }
+            if self.merged && self.next_merged() {
+                return Ok(true);
             }
-            self.note_ends();
-            if self.ended() || Instant::now() >= deadline {
+            self.fetcher.serve()?;
+            match self.refill()? {
+                true if !self.merged => return Ok(true),
+                true => continue,
+                false => self.note_ends(),
+            }
+            if self.ended() {
+                return Ok(false);
+            }
+            if self.merged && self.next_merged() {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
                 return Ok(false);
             }
             self.fetcher.watch_silence()?;
             let waited_for = self.first_open();
-            let fetched = self.fetcher.read(waited_for, TURN, MOST)?;
-            if !fetched.is_empty() {
-                self.last = (waited_for, fetched);
+            if self.read(waited_for, TURN)? && !self.merged {
                 return Ok(true);
             }
         }
     }
 
-    /// Returns the partition to wait for: the preferred one unless it is done.
+    /// Reads partitions whose records were all handed over: each of them for a merge, else until
+    /// one has any. Returns whether any has.
+    fn refill(&mut self) -> Result<bool> {
+        let (count, preferred) = (self.partitions.len(), self.preferred);
+        let mut any = false;
+        for nth in (0..count).map(|turn| (preferred + turn) % count) {
+            let partition = &self.partitions[nth];
+            if !partition.done && partition.is_drained() && self.read(nth, Duration::ZERO)? {
+                any = true;
+                if !self.merged {
+                    break;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Reads a partition whose records were all handed over; whether there are any.
+    fn read(&mut self, nth: usize, timeout: Duration) -> Result<bool> {
+        let partition = &mut self.partitions[nth];
+        partition.take_up(Fetched::default()); // given back before more is asked for
+        partition.take_up(self.fetcher.read(nth, timeout, MOST)?);
+        let count = partition.fetched.len();
+        if count > 0 {
+            self.last = (nth, 0..count);
+        }
+        Ok(count > 0)
+    }
+
+    /// Finds, for `last`, the records that come before those of all other partitions. None while
+    /// a partition with more to come has nothing at hand, unless it has stalled.
+    fn next_merged(&mut self) -> bool {
+        let open = || {
+            self.partitions
+                .iter()
+                .enumerate()
+                .filter(|(_, partition)| !partition.done)
+        };
+        let at_hand = || open().filter(|(_, partition)| !partition.is_drained());
+        let next = |partition: &Partition| partition.time(partition.taken);
+        let Some((nth, first)) = at_hand().min_by_key(|(_, partition)| next(partition)) else {
+            self.waits_since = None;
+            return false;
+        };
+        if open().any(|(_, partition)| partition.is_drained() && !partition.at_end) {
+            let since = self.waits_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < STALLED {
+                return false;
+            }
+        } else {
+            self.waits_since = None;
+        }
+        let others = at_hand().filter(|&(other, _)| other != nth);
+        let limit = others.map(|(_, partition)| next(partition)).min();
+        let mut end = first.taken + 1;
+        while end < first.fetched.len() && limit.is_none_or(|limit| first.time(end) <= limit) {
+            end += 1;
+        }
+        self.last = (nth, first.taken..end);
+        true
+    }
+
+    /// Returns the partition to wait for: the preferred one, if nothing of it is at hand; for a
+    /// merge one that has more to come.
     fn first_open(&self) -> usize {
         let count = self.partitions.len();
-        let mut turns = (0..count).map(|turn| (self.preferred + turn) % count);
-        turns.find(|&nth| !self.partitions[nth].done).unwrap_or(0)
+        let turns = (0..count).map(|turn| (self.preferred + turn) % count);
+        let open = |&nth: &usize| !self.partitions[nth].done && self.partitions[nth].is_drained();
+        let mut open = turns.filter(open);
+        let has_more = |&nth: &usize| !self.merged || !self.partitions[nth].at_end;
+        (open.clone().find(has_more))
+            .or_else(|| open.next())
+            .unwrap_or(0)
     }
 
     /// Notes which partitions are at their end, by position: transaction markers are no records,
@@ -209,6 +315,9 @@ impl KafkaSource {
         let positions = self.fetcher.positions();
         let passed = matches!(self.until, Until::Time(time) if now_ms() >= time);
         for (nth, (partition, position)) in self.partitions.iter_mut().zip(positions).enumerate() {
+            if !partition.is_drained() {
+                continue; // the fetcher's position is past what was handed over
+            }
             partition.position = partition
                 .position
                 .max(position.unwrap_or(partition.position));
@@ -225,14 +334,15 @@ impl KafkaSource {
 
     /// Returns the last batch, cut where reading ends.
     fn batch(&mut self) -> Batch<'_> {
-        let nth = self.last.0;
+        let (nth, range) = self.last.clone();
         let partition = &mut self.partitions[nth];
         let (until, end) = (self.until, partition.end);
         let beyond = |message: &Message<'_>| match until {
             Until::Time(time) => message.timestamp.is_some_and(|at| at >= time),
             _ => end.is_some_and(|end| message.offset >= end),
         };
-        let mut messages: Vec<Message<'_>> = self.last.1.iter().collect();
+        partition.taken = range.end;
+        let mut messages: Vec<Message<'_>> = range.map(|nth| partition.fetched.get(nth)).collect();
         if let Some(last) = messages.last() {
             partition.position = last.offset + 1;
             partition.at_end = false;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::term::report::Report;
 use crate::term::units;
@@ -17,10 +17,7 @@ impl Progress {
     /// Returns a bar over `total` records, or a spinner where the total is not known.
     /// `doing` stands before it: `generating`.
     pub fn new(report: &Report, doing: &'static str, total: Option<u64>) -> Self {
-        let bar = report.bars().add(ProgressBar::no_length());
-        if let Some(total) = total {
-            bar.set_length(total);
-        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = match total {
             Some(_) => "{msg} [{bar:24}] {count}/{total}, {rate}, {eta} left",
             None => "{msg} {spinner} {count}, {rate}",
@@ -51,6 +48,7 @@ impl Progress {
             );
         bar.set_style(style);
         bar.set_message(doing);
+        let bar = report.bars().add(bar); // drawn from here on
         bar.enable_steady_tick(Duration::from_millis(100));
         Progress { bar }
     }

@@ -160,7 +160,7 @@ fn reading_begins_and_ends_where_it_is_told() {
         ("--exit", "0 1 2 3 4"),
         ("--since 3 --exit", "3 4"),
         ("--since end --exit", ""),
-        ("--since 1 --until 3", "1 2"),
+        ("--since 1 --limit 4", "1 2"),
         ("--since 9 --exit", ""),
         ("--limit 2", "0 1"),
         ("--limit 0", ""),
@@ -210,6 +210,33 @@ fn topics_are_read_together() {
     assert_eq!(values, ["0", "1", "2"]);
     consume(broker, &format!("{one} topic:{one}")).assert_refused(2, &["named twice", &one]);
     consume(broker, &format!("{one} {one}-not")).assert_refused(1, &["does not exist"]);
+}
+
+#[test]
+fn partitions_are_merged_by_time_and_each_keeps_its_order() {
+    let Some(broker) = broker() else { return };
+    let (dir, topic) = (Workdir::new(), unique("merged"));
+    let line = |(n, (partition, time)): (usize, (i32, i64))| {
+        format!(
+            "{{\"topic\":\"t\",\"partition\":{partition},\"offset\":0,\"timestamp\":{time},\
+             \"value\":\"{n}\"}}\n"
+        )
+    };
+    let records = [(0, 5), (0, 9), (0, 7), (2, 1), (2, 6), (2, 8), (2, 20)];
+    let lines: String = records.into_iter().enumerate().map(line).collect();
+    let produced = dir.k_with_input(
+        &format!("produce - -t {topic} --keep-partition -b {broker}"),
+        lines,
+    );
+    produced.assert_status(0);
+    let run = consume(broker, &format!("{topic} --exit"));
+    // 9 waits for nothing that comes after it in its own partition.
+    let expected = ["3", "0", "4", "5", "1", "2", "6"];
+    assert_eq!(values(run.assert_status(0).stdout()), expected);
+    let first = consume(broker, &format!("{topic} --limit 2"));
+    assert_eq!(values(first.stdout()), expected[..2]);
+    let later = consume(broker, &format!("{topic} --since 1 --limit 4"));
+    assert_eq!(values(later.stdout()), ["4", "5", "1", "2"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `k topic`, and what all commands say when there is no broker.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,6 @@ fn the_brokers_refusals_are_told_in_its_words() {
     topic(broker, &format!("create {name}")).assert_status(0);
     topic(broker, &format!("create {name}")).assert_refused(1, &["already exists"]);
     topic(broker, &format!("create {name} --if-not-exists")).assert_status(0);
-    topic(broker, "create bad/name").assert_refused(1, &["topic name is invalid"]);
     topic(broker, "create fine --config no.such=1")
         .assert_refused(1, &["unknown topic config name: no.such"]);
     topic(broker, &format!("alter {name} --partitions 1")).assert_refused(1, &["has 3 partitions"]);
@@ -109,6 +109,61 @@ fn a_broker_that_never_answers_is_told_within_ten_seconds() {
     let start = Instant::now();
     topic(&address, "list").assert_refused(1, &["cannot reach Kafka", &address, "no answer"]);
     assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_web_server_is_not_taken_for_a_broker() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for connection in server.incoming().map_while(Result::ok) {
+            let (mut connection, mut request) = (connection, [0; 16]);
+            if connection.read(&mut request).is_ok_and(|read| read > 0) {
+                let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+                connection.write_all(answer).unwrap_or(()); // `k` may have left
+            }
+        }
+    });
+    let dir = Workdir::new();
+    dir.write("in.csv", "caller\na\n");
+    for command in ["topic list", "consume t", "produce in.csv"] {
+        dir.k(&format!("{command} -b {address}")).assert_refused(
+            1,
+            &[&format!("cannot reach Kafka at `{address}`: a web server")],
+        );
+    }
+}
+
+#[test]
+fn names_that_are_none_are_told_before_anything_is_sent() {
+    let dir = Workdir::new();
+    dir.write("in.csv", "caller\na\n");
+    for (args, part) in [
+        (vec!["consume", "t", "-b", ""], "no broker is named by ``"),
+        (
+            vec!["consume", "t", "-b", "http://h:8080"],
+            "is a web address",
+        ),
+        (
+            vec!["topic", "list", "-b", "h:http"],
+            "`h:http` is no broker's address",
+        ),
+        (vec!["consume", "", "-b", "h:1"], "a topic's name is empty"),
+        (
+            vec!["consume", "t", "--group", "", "-b", "h:1"],
+            "a group's name is empty",
+        ),
+        (
+            vec!["produce", "in.csv", "-t", "", "-b", "h:1"],
+            "a topic's name is empty",
+        ),
+        (
+            vec!["topic", "create", "a/b", "-b", "h:1"],
+            "`a/b` is no name for a topic",
+        ),
+    ] {
+        dir.k_args(args).assert_refused(2, &[part]);
+    }
 }
 
 #[test]

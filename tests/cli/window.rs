@@ -95,6 +95,57 @@ fn a_file_a_pipe_and_json_lines_give_the_same_bytes() {
 }
 
 #[test]
+fn envelopes_count_as_the_records_in_them() {
+    let envelopes = |values: [&str; 3]| -> String {
+        let line = |(offset, value): (i64, &str)| {
+            let value = serde_json::Value::from(value);
+            let timestamp = 5_000 * offset;
+            format!(
+                "{{\"topic\":\"t\",\"partition\":2,\"offset\":{offset},\"timestamp\":{timestamp},\
+                 \"key\":null,\"headers\":[],\"value\":{value}}}\n"
+            )
+        };
+        (1..).zip(values).map(line).collect()
+    };
+    let rows = "window_start,window_end,sum_n\n0,10000,1\n10000,20000,5\n";
+    let json = envelopes([r#"{"n":1,"m":"x"}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+    let by_record_time = over(&json, &["--agg", "sum(n)"]);
+    by_record_time.assert_status(0);
+    assert_eq!(by_record_time.stdout(), rows);
+    let csv = envelopes(["1,x", "2,", "3,y"]);
+    over(&csv, &["--agg", "sum(n)"]).assert_refused(2, &["no header names them", "--schema"]);
+    let declared = over(&csv, &["--agg", "sum(n)", "--schema", "n bigint, m string"]);
+    assert_eq!(declared.assert_status(0).stdout(), rows);
+    // A column named as usual is the event time.
+    let timed = json.replace(r#"\"n\":"#, r#"\"start_timestamp\":7,\"n\":"#);
+    let timed = over(&timed, &["--agg", "sum(n)"]);
+    assert!(timed.stdout().ends_with("\n0,10000,6\n"), "{timed:?}");
+    // A value is placed where it was in its topic, a line by its number.
+    let bad = envelopes([r#"{"n":1}"#, r#"{"n":"x"}"#, "{"]);
+    let misfit = over(&bad, &["--agg", "sum(n)", "--schema", "n bigint"]);
+    let told = "error: in.csv, partition 2, offset 2: column `n`";
+    assert!(
+        misfit.assert_status(1).stderr().contains(told),
+        "{misfit:?}"
+    );
+    let misfit = over(format!("{json}{{}}\n"), &["--agg", "sum(n)"]);
+    let told = "error: in.csv, line 4: missing field";
+    assert!(
+        misfit.assert_status(1).stderr().contains(told),
+        "{misfit:?}"
+    );
+    let skipped = over(
+        format!("{json}{{}}\n{bad}"),
+        &["--agg", "sum(n)", "--skip-bad"],
+    );
+    assert!(
+        skipped.stderr().contains("3 malformed"),
+        "{}",
+        skipped.stderr()
+    );
+}
+
+#[test]
 fn results_feed_another_window() {
     let workdir = Workdir::new();
     workdir.write("calls.csv", CALLS);

@@ -50,6 +50,26 @@ fn a_topic_gives_the_same_rows_as_its_file() {
 }
 
 #[test]
+fn what_is_consumed_gives_the_same_rows_as_its_topic() {
+    let Some(broker) = broker() else { return };
+    let workdir = Workdir::new();
+    calls(&workdir);
+    let file = window(&workdir, broker, "--from data/mono_signal.csv");
+    for more in ["--partitions 3", "--partitions 5 --value csv"] {
+        let topic = unique("piped");
+        produce(&workdir, broker, &topic, more);
+        let piped = workdir.shell(&format!(
+            "k consume {topic} --exit -q -b {broker} |
+             k window --tumbling 10s --by caller --agg 'count,sum(duration)'"
+        ));
+        piped.assert_status(0);
+        assert_eq!(piped.stdout(), file.stdout(), "{more}");
+        let account = "9,000 on time + 0 late + 0 expired";
+        assert!(piped.stderr().contains(account), "{}", piped.stderr());
+    }
+}
+
+#[test]
 fn results_in_a_topic_are_keyed_timed_and_an_input_again() {
     let Some(broker) = broker() else { return };
     let workdir = Workdir::new();

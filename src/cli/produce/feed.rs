@@ -12,7 +12,7 @@ use bumpalo::Bump;
 
 use super::super::Context;
 use super::super::endpoint::Endpoint;
-use super::super::input::{self, Notation};
+use super::super::input::{self, LineKind, Notation};
 use super::ValueNotation;
 use crate::column::{Schema, ValueRef};
 use crate::error::{Error, Result};
@@ -144,20 +144,19 @@ impl Feed {
                 .hint(format!("read a file of that name as `file:{name}`")));
             }
         };
-        let mut input = input::open_file(path, None, context)?;
-        let envelopes = input.notation == Notation::Json
-            && matches!(
-                input.source.sample(&context.interrupt)?,
-                Some(Records::Lines(lines)) if first_line(lines.bytes).is_some_and(Envelope::is)
-            );
-        let reader = match envelopes {
-            true => Reader::Envelopes,
-            false => Reader::of_columns(input.notation, input.schema, mapping)?,
+        let (lines, kind) = input::open_lines(path, context)?;
+        let (source, reader): (Box<dyn Source>, Reader) = match kind {
+            LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
+            LineKind::Rows | LineKind::Objects => {
+                let input = input::columns(lines, kind, None, context)?;
+                let reader = Reader::of_columns(input.notation, input.schema, mapping)?;
+                (input.source, reader)
+            }
         };
         let size = path.and_then(|path| Path::metadata(path).ok());
         Ok(Feed {
-            name: input.source.name(),
-            source: input.source,
+            name: source.name(),
+            source,
             reader,
             skip_bad: mapping.skip_bad,
             prepared: Prepared {
@@ -295,12 +294,6 @@ impl Reader {
             writer,
         })
     }
-}
-
-/// Returns the first line that is not blank.
-fn first_line(bytes: &[u8]) -> Option<&[u8]> {
-    let mut lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.find(|line| !line.is_empty())
 }
 
 /// Says why a record with this time cannot be sent: 0 would become now, and -1 means none.

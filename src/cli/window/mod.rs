@@ -53,7 +53,8 @@ pub(super) struct Options {
     #[command(flatten)]
     alignment: Alignment,
 
-    /// Read from a file, a topic, or `-` for stdin [default: a pipe on stdin, else topic mono_signal]
+    /// Read from a file, a topic, or `-` for stdin. What `k consume` prints as JSON counts as the
+    /// records in it [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE")]
     from: Option<Endpoint>,
 
@@ -337,7 +338,7 @@ impl Options {
         sink: Box<dyn Sink>,
         context: &Context,
     ) -> Result<()> {
-        let decoder = input.notation.decoder(plan.layout.clone());
+        let decoder = input.decoder(plan.layout.clone());
         let options = NodeOptions {
             skip_bad: self.skip_bad,
             commit: self.range.group().is_some(),
