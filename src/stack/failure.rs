@@ -15,7 +15,7 @@ const LOG_LINES: usize = 3;
 const LOG_WIDTH: usize = 110;
 
 /// What is known to cause what is printed: any of the phrases, the cause, what to do.
-const CAUSES: [(&[&str], &str); 14] = [
+const CAUSES: [(&[&str], &str); 15] = [
     (
         &[
             "OutOfMemoryError",
@@ -105,6 +105,11 @@ const CAUSES: [(&[&str], &str); 14] = [
             "Found existing but corrupt",
         ],
         "the data in its container does not fit: `k reset` drops it, `k start` begins anew",
+    ),
+    // Apache's own image says so, too, and goes on; the end of its log is another then.
+    (
+        &["is already formatted. Use --ignore-formatted"],
+        "this image starts only once: name another by `--broker-image`, or drop its data by `k reset`",
     ),
 ];
 
