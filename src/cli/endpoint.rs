@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A source or a sink by name.
@@ -35,6 +35,22 @@ impl FromStr for Endpoint {
         } else {
             Endpoint::Topic(name.to_owned())
         })
+    }
+}
+
+impl Endpoint {
+    /// Returns whether reading from it reads the regular file at `path`, however it is named.
+    pub fn reads(&self, path: &Path) -> bool {
+        let input = match self {
+            Endpoint::Pipe => rustix::fs::fstat(rustix::stdio::stdin()),
+            Endpoint::File(from) => rustix::fs::stat(from),
+            Endpoint::Topic(_) => return false,
+        };
+        let (Ok(input), Ok(output)) = (input, rustix::fs::stat(path)) else {
+            return false;
+        };
+        (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
+            && rustix::fs::FileType::from_raw_mode(input.st_mode).is_file()
     }
 }
 

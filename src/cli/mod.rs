@@ -13,6 +13,7 @@ mod endpoint;
 mod r#gen;
 mod group;
 mod input;
+mod join;
 mod listing;
 mod produce;
 mod range;
@@ -72,6 +73,7 @@ enum Command {
     Topic(topic::Options),
     Group(group::Options),
     Window(Box<window::Options>),
+    Join(Box<join::Options>),
     Demo(demo::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -102,6 +104,7 @@ impl Command {
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
             Command::Window(options) => window::run(*options, context),
+            Command::Join(options) => join::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),

@@ -4,10 +4,22 @@ use crate::error::{Error, Result};
 use crate::source::kafka::{Range, Since, Until};
 use crate::term::units::{now_ms, parse_time};
 
-/// What of a topic is read.
+/// What of a topic is read, and for whom.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Reading a topic")]
 pub(super) struct RangeOptions {
+    #[command(flatten)]
+    places: PlaceOptions,
+
+    /// Begin where this group has committed, and commit for it.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+}
+
+/// From where to where a topic is read.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Reading a topic")]
+pub(super) struct PlaceOptions {
     /// Begin at `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`
     /// [default: beginning, or where the group has committed]
     #[arg(long, value_name = "WHERE")]
@@ -20,14 +32,10 @@ pub(super) struct RangeOptions {
     /// End at the ends that the partitions have now, instead of waiting for more.
     #[arg(long, conflicts_with = "until")]
     exit: bool,
-
-    /// Begin where this group has committed, and commit for it.
-    #[arg(long, value_name = "NAME")]
-    group: Option<String>,
 }
 
-impl RangeOptions {
-    /// Returns the range that the flags ask for.
+impl PlaceOptions {
+    /// Returns the range that the flags ask for, without a group.
     ///
     /// # Errors
     /// `usage` for a place that is neither an offset nor a time, and for a group without a name.
@@ -62,7 +70,7 @@ impl RangeOptions {
         Ok(Range {
             since,
             until,
-            group: self.group.clone(),
+            group: None,
         })
     }
 
@@ -72,12 +80,36 @@ impl RangeOptions {
             ("--since", self.since.is_some()),
             ("--until", self.until.is_some()),
             ("--exit", self.exit),
-            ("--group", self.group.is_some()),
         ];
         flags
             .into_iter()
             .find(|(_, given)| *given)
             .map(|(flag, _)| flag)
+    }
+
+    /// Returns whether reading ends at the partitions' ends.
+    pub fn exits(&self) -> bool {
+        self.exit
+    }
+}
+
+impl RangeOptions {
+    /// Returns the range that the flags ask for.
+    ///
+    /// # Errors
+    /// `usage` for a place that is neither an offset nor a time.
+    pub fn range(&self) -> Result<Range> {
+        let group = self.group.clone();
+        Ok(Range {
+            group,
+            ..self.places.range()?
+        })
+    }
+
+    /// Returns whether any flag was given, and which.
+    pub fn given(&self) -> Option<&'static str> {
+        let group = self.group.as_ref().map(|_| "--group");
+        self.places.given().or(group)
     }
 
     /// Returns the group that is read for.
@@ -87,7 +119,7 @@ impl RangeOptions {
 
     /// Returns whether reading ends at the partitions' ends.
     pub fn exits(&self) -> bool {
-        self.exit
+        self.places.exits()
     }
 }
 

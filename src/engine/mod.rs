@@ -22,6 +22,7 @@ pub mod aggregate;
 pub mod calendar;
 mod firing;
 mod grid;
+pub mod join;
 pub mod journal;
 pub mod key;
 pub mod operator;

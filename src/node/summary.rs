@@ -46,11 +46,6 @@ pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
 /// Returns the account as one line of JSON; times in ms since 1970, UTC, the watermark null
 /// before the first record and "end" at the end of a bounded input.
 pub fn json(account: &Account, watermark: i64) -> String {
-    let watermark = match watermark {
-        BEGINNING => serde_json::Value::Null,
-        END => json!("end"),
-        at => json!(at),
-    };
     json!({
         "in": account.records(),
         "on_time": account.on_time,
@@ -60,12 +55,20 @@ pub fn json(account: &Account, watermark: i64) -> String {
         "filtered": account.filtered,
         "duplicates": account.duplicates,
         "panes": account.rows,
-        "watermark": watermark,
+        "watermark": json_watermark(watermark),
     })
     .to_string()
 }
 
-fn shown_watermark(watermark: i64) -> String {
+pub(super) fn json_watermark(watermark: i64) -> serde_json::Value {
+    match watermark {
+        BEGINNING => serde_json::Value::Null,
+        END => json!("end"),
+        at => json!(at),
+    }
+}
+
+pub(super) fn shown_watermark(watermark: i64) -> String {
     match watermark {
         BEGINNING => "not set".to_owned(),
         END => "at the end".to_owned(),
@@ -74,7 +77,7 @@ fn shown_watermark(watermark: i64) -> String {
 }
 
 /// Rounds a duration up to one that a person would type: two leading digits of its unit.
-fn rounded_up(ms: i64) -> i64 {
+pub(super) fn rounded_up(ms: i64) -> i64 {
     let unit = [DAY, HOUR, MINUTE, SECOND, 1]
         .into_iter()
         .find(|&unit| ms >= unit)

@@ -1,8 +1,9 @@
-//! Where results go: rows of windows as CSV, JSON lines, a table or records of a topic; records
-//! of topics as they are.
+//! Where results go: rows of windows and joins as CSV, JSON lines, a table or records of a topic;
+//! records of topics as they are.
 //!
 //! Comes in: [`Panes`] or messages. Goes out: bytes.
 
+pub mod joined;
 pub mod records;
 pub mod select;
 pub mod table;

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 pub use crate::kafka::fetch::Headers;
 
 /// Something that records are read from.
-pub trait Source {
+pub trait Source: Send {
     /// Returns the number of partitions; batches name them `0..partitions()`.
     fn partitions(&self) -> usize;
 

@@ -11,6 +11,8 @@ mod group;
 mod help;
 mod input;
 mod interop;
+mod join;
+mod join_topic;
 mod outage;
 mod podman;
 mod produce;

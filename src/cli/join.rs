@@ -1,0 +1,347 @@
+//! `k join`: flags → plan → node, and the account at the end.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::Context;
+use crate::cli::broker::BrokerOptions;
+use crate::cli::endpoint::Endpoint;
+use crate::cli::input::{self, Input};
+use crate::cli::range::PlaceOptions;
+use crate::column::Schema;
+use crate::engine::join::{Kind, Method, Side};
+use crate::error::{Error, Remedy, Result};
+use crate::format::{TimeFrom, TimeUnit, schema};
+use crate::node::join::plan::{Given, Plan, Query, SideQuery, name_of};
+use crate::node::join::{Node, Options as NodeOptions, frame, summary};
+use crate::outlet::Outlet;
+use crate::sink::joined::JoinedSink;
+use crate::sink::text::Notation;
+use crate::term::units::parse_duration;
+
+/// Join two inputs by a column and by event time: files, pipes, topics, in any mixture.
+///
+/// LEFT RIGHT --within D gives every pair of records whose `--on` columns are equal and whose event
+/// times differ by at most D, both ends included. With `--type left` or `outer`, a record without a
+/// partner gives a row once the watermark has passed its time by more than D, and not before. A
+/// null equals nothing. A duplicate is a record like any other.
+///
+/// LEFT --table SOURCE gives each record of LEFT the latest value of its key as of its time, from
+/// SOURCE, which is read as far as that first. A table without a time column holds from the
+/// beginning on; in a topic, a null value deletes its key.
+///
+/// The watermark is the highest event time seen less `--out-of-order`, of the side further behind,
+/// which is read first. What it has passed by more than D is dropped; a record that comes later
+/// than that is late: dropped, too, and counted. Rows leave as soon as they are certain: for files
+/// always in the same order.
+///
+/// Columns: the `--on` column, the left's others, the right's others, as they were written, and
+/// `event_time`, the later of the two, which `k window` takes by default. A name that both sides
+/// have becomes `l_…` and `r_…`. `--time`, `--time-unit`, `--schema` and `--out-of-order` are for
+/// both sides; given twice, for the left and for the right.
+///
+/// It is one process that holds what may still be joined in memory; it reads for no group.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k join data/mono_signal.csv data/tower.csv --on call_id --within 1h
+  k join mono_signal tower --on call_id --within 1h --exit | k window --tumbling 10s --by tower
+  k join calls.csv --table customers.csv --on caller --type left
+  k gen --rate 100 --seconds 60 && k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
+pub(super) struct Options {
+    /// A file, a topic, or `-` for stdin
+    #[arg(value_name = "LEFT")]
+    left: Endpoint,
+
+    /// Another; only one can be stdin
+    #[arg(
+        value_name = "RIGHT",
+        required_unless_present = "table",
+        conflicts_with = "table"
+    )]
+    right: Option<Endpoint>,
+
+    /// Take the latest value of each key from this file or topic, or from `-`.
+    #[arg(long, value_name = "SOURCE")]
+    table: Option<Endpoint>,
+
+    /// Join where this column is equal.
+    #[arg(long, value_name = "COLUMN")]
+    on: String,
+
+    /// Join where event times differ by at most this, both ends included.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(required_unless_present = "table", conflicts_with = "table")]
+    within: Option<i64>,
+
+    /// Which records without a partner give a row: none, the left's, or both sides'
+    #[arg(
+        long = "type",
+        value_enum,
+        default_value = "inner",
+        value_name = "TYPE"
+    )]
+    kind: Kind,
+
+    /// Write to a file, a topic, or `-` for stdout.
+    #[arg(long, value_name = "SINK", default_value = "-")]
+    to: Endpoint,
+
+    /// Take the event time from this column, or from `@record`, a topic's own timestamp.
+    /// Default: `event_time` or `start_timestamp` if there, else `@record`.
+    #[arg(long, value_name = "COLUMN")]
+    time: Vec<String>,
+
+    /// The unit of a time column of integers [default: ms]
+    #[arg(long, value_enum, value_name = "UNIT")]
+    time_unit: Vec<TimeUnit>,
+
+    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
+    #[arg(long, value_name = "COLUMNS")]
+    schema: Vec<String>,
+
+    /// Let the watermark stay this far behind the highest event time [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    out_of_order: Vec<i64>,
+
+    /// Let a partition that is at its end hold the watermark back no longer than this.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    idle: i64,
+
+    /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Count malformed records instead of ending at the first.
+    #[arg(long)]
+    skip_bad: bool,
+
+    /// Put the account as one line of JSON at the end of stderr.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    stats: Option<Stats>,
+
+    /// Write the account as one line of JSON to a file.
+    #[arg(long, value_name = "FILE")]
+    stats_to: Option<PathBuf>,
+
+    #[command(flatten)]
+    range: PlaceOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stats {
+    Json,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    let sources = options.sources()?;
+    let query = options.query()?;
+    let declared = options.schemas()?;
+    let [left, right] = &declared;
+    let mut left = options.open(sources[0], left.clone(), context)?;
+    let mut right = options.open(sources[1], right.clone(), context)?;
+    let given = [&mut left, &mut right].map(|input| Given {
+        schema: std::mem::take(&mut input.schema),
+        record_times: input.record_times,
+    });
+    let plan = query.plan(given)?;
+    options.run(&plan, [left, right], context)
+}
+
+impl Options {
+    /// Returns the two inputs.
+    fn sources(&self) -> Result<[&Endpoint; 2]> {
+        let right = self.right.as_ref().or(self.table.as_ref());
+        let right =
+            right.ok_or_else(|| Error::bug("clap lets neither RIGHT nor `--table` pass"))?;
+        let sources = [&self.left, right];
+        if sources == [&Endpoint::Pipe; 2] {
+            return Err(Error::usage("only one side can be `-`: there is one stdin"));
+        }
+        if let Some(flag) = self.range.given()
+            && !sources
+                .iter()
+                .any(|from| matches!(from, Endpoint::Topic(_)))
+        {
+            return Err(Error::usage(format!(
+                "`{flag}` is for topics, and neither side is one"
+            )));
+        }
+        Ok(sources)
+    }
+
+    fn query(&self) -> Result<Query> {
+        let method = self.within.map_or(Method::Table, Method::Within);
+        if method == Method::Table && self.kind == Kind::Outer {
+            return Err(Error::usage(
+                "`--type outer` is for two streams: a table's values are not rows of their own",
+            )
+            .hint("`--type left` keeps every record of the stream"));
+        }
+        let times = for_sides("--time", &self.time)?;
+        let units = for_sides("--time-unit", &self.time_unit)?;
+        let out_of_order = for_sides("--out-of-order", &self.out_of_order)?;
+        let side = |side: Side| SideQuery {
+            time: times[side.index()].cloned().filter(|name| !name.is_empty()),
+            time_unit: units[side.index()].copied().unwrap_or_default(),
+            out_of_order_ms: out_of_order[side.index()].copied().unwrap_or_default(),
+        };
+        Ok(Query {
+            on: self.on.clone(),
+            method,
+            kind: self.kind,
+            sides: Side::BOTH.map(side),
+        })
+    }
+
+    /// Returns the declared columns of each side.
+    fn schemas(&self) -> Result<[Option<Schema>; 2]> {
+        let [left, right] = for_sides("--schema", &self.schema)?.map(|text| {
+            let text = text.filter(|text| !text.trim().is_empty());
+            text.map(|text| schema::parse_declaration(text)).transpose()
+        });
+        Ok([left?, right?])
+    }
+
+    fn open(&self, from: &Endpoint, declared: Option<Schema>, context: &Context) -> Result<Input> {
+        match from {
+            Endpoint::Pipe => input::open_file(None, declared, context),
+            Endpoint::File(path) => input::open_file(Some(path), declared, context),
+            Endpoint::Topic(topic) => {
+                let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
+                let input = input::open_topic(topic, &range, declared, &settings, context)?;
+                input.ok_or_else(|| {
+                    Error::refused(format!(
+                        "topic `{topic}` has no record that would tell its columns"
+                    ))
+                    .hint("without `--exit` and `--until` the first one is waited for")
+                })
+            }
+        }
+    }
+
+    /// Opens the sink; a file is emptied only now that the plan is known to be right.
+    fn sink(&self, plan: &Plan, context: &Context) -> Result<(JoinedSink, Notation)> {
+        let outlet = match &self.to {
+            Endpoint::Topic(name) => {
+                let (settings, frame) =
+                    (self.broker.settings(context)?, frame(plan, Notation::Json));
+                let sink = JoinedSink::topic(&settings, name, frame, &plan.columns[0])?;
+                return Ok((sink, Notation::Json));
+            }
+            Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
+            Endpoint::File(path) => {
+                self.refuse_input(path)?;
+                Outlet::create(path, context.interrupt.clone())?
+            }
+        };
+        let format = self.format.unwrap_or(match &self.to {
+            Endpoint::File(path) if is_json(path) => Format::Json,
+            Endpoint::Pipe if io::stdout().is_terminal() => Format::Table,
+            _ => Format::Csv,
+        });
+        let notation = match format {
+            Format::Csv => Notation::Csv,
+            Format::Json | Format::Table => Notation::Json,
+        };
+        let (frame, columns) = (frame(plan, notation), &plan.columns);
+        let sink = match format {
+            Format::Table => JoinedSink::table(outlet, frame, columns),
+            Format::Csv | Format::Json => JoinedSink::text(outlet, frame, columns),
+        };
+        Ok((sink, notation))
+    }
+
+    /// Refuses to write to a file that is read.
+    fn refuse_input(&self, path: &Path) -> Result<()> {
+        match self.sources()?.iter().any(|from| from.reads(path)) {
+            true => Err(Error::refused(format!(
+                "`{}` is an input: writing to it would destroy it",
+                path.display()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn run(&self, plan: &Plan, inputs: [Input; 2], context: &Context) -> Result<()> {
+        let (sink, notation) = self.sink(plan, context)?;
+        let [left, right] = inputs.map(|input| (input.source, input.notation));
+        let sources = [(left, &plan.sides[0]), (right, &plan.sides[1])]
+            .map(|((source, notation), side)| (source, notation.decoder(side.layout())));
+        let node_options = NodeOptions {
+            skip_bad: self.skip_bad,
+            idle: match self.range.exits() {
+                true => Duration::ZERO,
+                false => Duration::from_millis(self.idle.unsigned_abs()),
+            },
+            notation,
+        };
+        let mut node = Node::new(plan, sources, sink, node_options, &context.interrupt)?;
+        let ended = node.run();
+        // After an error the sums would say less than the error does.
+        if let Err(error) = &ended
+            && !matches!(error.remedy(), Remedy::Stopped(_))
+        {
+            return ended;
+        }
+        self.tell(plan, &node, context)?;
+        ended
+    }
+
+    /// Says where every record went.
+    fn tell(&self, plan: &Plan, node: &Node<'_>, context: &Context) -> Result<()> {
+        let (account, watermark) = (node.account(), node.watermark());
+        for line in summary::lines(account, watermark) {
+            context.report.status(line);
+        }
+        for side in Side::BOTH {
+            let counts = account.side(side);
+            let has_time = plan.sides[side.index()].time != TimeFrom::Nowhere;
+            let old = counts.before_1980;
+            if has_time && old > 0 && old == counts.records - counts.malformed {
+                context.report.warning(format!(
+                    "all event times of the {} side lie before 1980: is the unit right? See `--time-unit s|ms|us`",
+                    name_of(side)
+                ));
+            }
+        }
+        let stats = summary::json(account, watermark);
+        if let Some(path) = &self.stats_to {
+            self.refuse_input(path)?;
+            std::fs::write(path, format!("{stats}\n"))
+                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
+        }
+        if self.stats.is_some() {
+            context.report.result(&stats);
+        }
+        Ok(())
+    }
+}
+
+/// Returns what a flag says for each side: its one value for both, or two for left and right.
+fn for_sides<'o, T>(flag: &str, values: &'o [T]) -> Result<[Option<&'o T>; 2]> {
+    match values {
+        [] => Ok([None, None]),
+        [both] => Ok([Some(both); 2]),
+        [left, right] => Ok([Some(left), Some(right)]),
+        _ => Err(Error::usage(format!(
+            "`{flag}` stands more than twice: there are two sides"
+        ))
+        .hint("give it once for both, or twice: for the left and for the right")),
+    }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "json" || ending == "jsonl")
+}

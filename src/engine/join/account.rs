@@ -1,0 +1,71 @@
+//! Where every record of both sides went: none vanishes unaccounted.
+
+use super::Side;
+
+/// 1980-01-01 in ms since 1970, UTC.
+const YEAR_1980: i64 = 315_532_800_000;
+
+/// Counts of records by side, each counted once, and of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Account {
+    sides: [SideAccount; 2],
+    /// Rows of two records.
+    pub pairs: u64,
+    /// Rows of one record that met nobody.
+    pub alone: u64,
+}
+
+/// Counts of one side's records.
+///
+/// in = joined + unmatched + late + malformed + open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SideAccount {
+    /// All that came in.
+    pub records: u64,
+    /// Met at least one record of the other side; of a table: were the value of one.
+    pub joined: u64,
+    /// Met nobody until the bound had passed, or the table had another value; null keys, too.
+    pub unmatched: u64,
+    /// Came when the watermark had passed what they could have met.
+    pub late: u64,
+    /// Did not fit their format or their columns.
+    pub malformed: u64,
+    /// The `--out-of-order`, in ms beyond the given one, that would have kept every late record.
+    pub late_by_ms: i64,
+    /// Have an event time before 1980, which a wrong unit makes likely.
+    pub before_1980: u64,
+}
+
+impl Account {
+    /// Returns the counts of a side.
+    pub fn side(&self, side: Side) -> &SideAccount {
+        &self.sides[side.index()]
+    }
+
+    pub(super) fn of(&mut self, side: Side) -> &mut SideAccount {
+        &mut self.sides[side.index()]
+    }
+
+    /// Returns the number of rows that left.
+    pub fn rows(&self) -> u64 {
+        self.pairs + self.alone
+    }
+}
+
+impl SideAccount {
+    /// Returns how many records are neither joined nor given up: 0 at the end of both inputs.
+    pub fn open(&self) -> u64 {
+        self.records - self.joined - self.unmatched - self.late - self.malformed
+    }
+
+    #[inline]
+    pub(super) fn read(&mut self, time: i64) {
+        self.records += 1;
+        self.before_1980 += u64::from(time < YEAR_1980);
+    }
+
+    pub(super) fn late(&mut self, by_ms: i64) {
+        self.late += 1;
+        self.late_by_ms = self.late_by_ms.max(by_ms);
+    }
+}

@@ -1,0 +1,198 @@
+//! Stream with stream: records of one key whose event times differ by at most a bound.
+//!
+//! Comes in: records of either side, and the combined watermark. Goes out: a row a pair as soon as
+//! both are there, and, for the sides whose records are kept, a row for each that met nobody, once
+//! the watermark has passed its time by more than the bound and not before.
+
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+
+use super::account::Account;
+use super::held::{Held, Id, NONE};
+use super::keys::Keys;
+use super::{Content, Emit, Joined, Kind, Record, Side};
+use crate::engine::watermark::{BEGINNING, END};
+use crate::error::Result;
+
+/// How many records are looked ahead to at once.
+pub(super) const AHEAD: usize = 32;
+
+/// A join within a bound.
+#[derive(Debug)]
+pub(super) struct Streams {
+    within_ms: i64,
+    kind: Kind,
+    sides: [Held; 2],
+    keys: Keys,
+    hasher: DefaultHashBuilder,
+    /// Records with a time below this one have passed: combined watermark less the bound.
+    passed: i64,
+    /// The partners of the record at hand.
+    partners: Vec<Id>,
+}
+
+impl Streams {
+    pub fn new(within_ms: i64, kind: Kind, hasher: DefaultHashBuilder) -> Self {
+        Streams {
+            within_ms,
+            kind,
+            sides: Side::BOTH.map(|side| Held::new(within_ms, kind.keeps(side))),
+            keys: Keys::default(),
+            hasher,
+            passed: BEGINNING,
+            partners: Vec::new(),
+        }
+    }
+
+    pub fn held(&self, side: Side) -> usize {
+        self.sides[side.index()].len()
+    }
+
+    /// Lets records go that the combined watermark has passed by more than the bound.
+    #[inline]
+    pub fn on_time(
+        &mut self,
+        combined: i64,
+        account: &mut Account,
+        out: &mut impl Emit,
+    ) -> Result<()> {
+        self.passed = match combined {
+            END => END,
+            combined => combined.saturating_sub(self.within_ms),
+        };
+        match self.sides.iter().any(|side| side.wake_at() <= self.passed) {
+            true => self.let_go(account, out),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn let_go(&mut self, account: &mut Account, out: &mut impl Emit) -> Result<()> {
+        loop {
+            let due = self
+                .sides
+                .each_mut()
+                .map(|side| side.first_due(self.passed));
+            let (side, id) = match due {
+                [None, None] => break,
+                [Some((left, id)), Some((right, _))] if left <= right => (Side::Left, id),
+                [Some((_, id)), None] => (Side::Left, id),
+                [_, Some((_, id))] => (Side::Right, id),
+            };
+            self.sides[side.index()].settle(id);
+            account.of(side).unmatched += 1;
+            account.alone += 1;
+            out.emit(&alone(side, &self.sides[side.index()].record(id)))?;
+        }
+        if self.passed == END {
+            self.keys.clear();
+            for side in Side::BOTH {
+                account.of(side).unmatched += self.sides[side.index()].clear();
+            }
+            return Ok(());
+        }
+        for side in Side::BOTH {
+            let (keys, hasher) = (&mut self.keys, &self.hasher);
+            let on_newest = |key: &[u8], id, older| {
+                keys.replace(side, hasher.hash_one(key), id, older);
+            };
+            let held = &mut self.sides[side.index()];
+            account.of(side).unmatched += held.drop_passed(self.passed, on_newest);
+        }
+        Ok(())
+    }
+
+    /// Brings what the next records of a side will meet into the processor's cache: keys, then
+    /// rows, then bytes, each for all of them.
+    pub fn look_ahead(&self, side: Side, hashes: impl Iterator<Item = u64>) {
+        let other = side.other().index();
+        let mut met = [NONE; AHEAD];
+        for (met, hash) in met.iter_mut().zip(hashes) {
+            *met = self.keys.likely(hash)[other];
+        }
+        let met = met.iter().filter(|&&id| id != NONE);
+        let mut rows = [(0, 0); AHEAD];
+        let mut count = 0;
+        for &id in met {
+            rows[count] = self.sides[other].look_up(id);
+            count += 1;
+        }
+        let touched = rows[..count]
+            .iter()
+            .map(|&row| self.sides[other].touch(row));
+        std::hint::black_box(touched.fold(0, |all, byte| all ^ byte));
+    }
+
+    /// Takes in a record; its pairs leave.
+    pub fn on_record(
+        &mut self,
+        side: Side,
+        record: &Record<'_>,
+        hash: u64,
+        account: &mut Account,
+        out: &mut impl Emit,
+    ) -> Result<()> {
+        if record.time < self.passed {
+            account.of(side).late(self.passed - record.time);
+            return Ok(());
+        }
+        if record.content != Content::Keyed {
+            match self.kind.keeps(side) {
+                true => drop(self.sides[side.index()].insert(record, NONE, false)),
+                false => account.of(side).unmatched += 1,
+            }
+            return Ok(());
+        }
+        let is_it = |newest: [Id; 2]| {
+            // Rather one of the other side: its bytes are wanted anyway.
+            let held = match newest[side.other().index()] {
+                NONE => self.sides[side.index()].record(newest[side.index()]),
+                id => self.sides[side.other().index()].record(id),
+            };
+            held.key() == record.key()
+        };
+        let place = self.keys.place(hash, is_it);
+        let newest = place.newest();
+        let [left, right] = &mut self.sides;
+        let (own, others) = match side {
+            Side::Left => (left, right),
+            Side::Right => (right, left),
+        };
+        // What has passed is not met, though it may not have been dropped yet.
+        let earliest = record.time.saturating_sub(self.within_ms).max(self.passed);
+        let latest = record.time.saturating_add(self.within_ms);
+        let met = newest[side.other().index()];
+        others.find(met, earliest..=latest, &mut self.partners);
+        let has_met = !self.partners.is_empty();
+        account.pairs += self.partners.len() as u64;
+        account.of(side).joined += u64::from(has_met);
+        place.set(side, own.insert(record, newest[side.index()], has_met));
+        for partner in self.partners.drain(..) {
+            account.of(side.other()).joined += u64::from(others.settle(partner));
+            let partner = others.record(partner);
+            let (left, right) = match side {
+                Side::Left => (record.rest(), partner.rest()),
+                Side::Right => (partner.rest(), record.rest()),
+            };
+            out.emit(&Joined {
+                key: record.key(),
+                left: Some(left),
+                right: Some(right),
+                time: record.time.max(partner.time),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the row of a record that met nobody.
+pub(super) fn alone<'a>(side: Side, record: &Record<'a>) -> Joined<'a> {
+    let of = |wanted: Side| (side == wanted).then_some(record.rest());
+    Joined {
+        key: record.key(),
+        left: of(Side::Left),
+        right: of(Side::Right),
+        time: record.time,
+    }
+}

@@ -1,0 +1,227 @@
+//! One side's records, decoded and ready for the join.
+//!
+//! Comes in: batches of a source, which they borrow from. Goes out: [`Load`]s that own their bytes,
+//! so that both sides can be at hand while either source is read on. Their room is used again: no
+//! allocation a record.
+
+use bumpalo::Bump;
+
+use super::Options;
+use super::part::{Members, Part};
+use super::plan::SidePlan;
+use crate::column::{Column, DataType};
+use crate::engine::join::{Content, Records};
+use crate::error::Error;
+use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom};
+use crate::source::{Batch, Message, Records as Source};
+
+/// Decodes the records of one side.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// How a person calls the source.
+    name: String,
+    decoder: Decoder,
+    part: Part,
+    key: usize,
+    key_type: DataType,
+    time: TimeFrom,
+    /// Whether a null value deletes the row of its key.
+    is_table: bool,
+    skip_bad: bool,
+    arena: Bump,
+}
+
+/// Some records of one partition, ready for the join.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// Which of the source's partitions.
+    pub partition: usize,
+    /// Those that fit.
+    pub records: Records,
+    /// How many did not fit and were skipped; the last one may have ended the run instead.
+    malformed: u64,
+    /// What the run ends with when the join has taken the records in.
+    stop: Option<Error>,
+}
+
+impl Load {
+    /// Returns a load of nothing.
+    pub fn new(records: Records) -> Self {
+        Load {
+            partition: 0,
+            records,
+            malformed: 0,
+            stop: None,
+        }
+    }
+
+    /// Returns whether there is something to be taken in: records, or the error to end with.
+    pub fn has_more(&self) -> bool {
+        self.records.has_more() || self.stop.is_some()
+    }
+
+    /// Returns the error of a malformed record that stands behind the records.
+    pub fn take_stop(&mut self) -> Option<Error> {
+        self.stop.take_if(|_| !self.records.has_more())
+    }
+
+    /// Returns how many malformed records there are; no more when it is asked again.
+    pub fn take_malformed(&mut self) -> u64 {
+        std::mem::take(&mut self.malformed)
+    }
+}
+
+impl Stage {
+    /// Returns a stage for records of the source `name`.
+    pub fn new(
+        name: String,
+        side: &SidePlan,
+        decoder: Decoder,
+        is_table: bool,
+        options: &Options,
+    ) -> Self {
+        Stage {
+            name,
+            decoder,
+            part: Part::new(side, options.notation),
+            key: side.key,
+            key_type: side.schema.fields[side.key].data_type,
+            time: side.time,
+            is_table,
+            skip_bad: options.skip_bad,
+            arena: Bump::new(),
+        }
+    }
+
+    /// Decodes a batch into a load, whose records have been taken in.
+    pub fn fill(&mut self, batch: Batch<'_>, load: &mut Load) {
+        load.partition = batch.partition;
+        load.records.clear(batch.partition);
+        let mut arena = std::mem::take(&mut self.arena);
+        match batch.records {
+            Source::Messages(messages) if self.is_table => self.add_changes(messages, &arena, load),
+            records => self.add(&records, &arena, load),
+        }
+        arena.reset();
+        self.arena = arena;
+    }
+
+    /// Decodes messages of a table, tombstones among them, in their order.
+    fn add_changes(&mut self, messages: Vec<Message<'_>>, arena: &Bump, load: &mut Load) {
+        for run in messages.chunk_by(|one, next| one.value.is_some() && next.value.is_some()) {
+            match run {
+                [tombstone @ Message { value: None, .. }] => self.add_tombstone(tombstone, load),
+                run => self.add(&Source::Messages(run.to_vec()), arena, load),
+            }
+            if load.stop.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// A null value deletes the row whose join column is the message's key, at its timestamp.
+    fn add_tombstone(&self, message: &Message<'_>, load: &mut Load) {
+        let key = message.key.unwrap_or_default();
+        let text = std::str::from_utf8(key).ok();
+        let column = match self.key_type {
+            DataType::Text => text.map(|key| Column::Text([Some(key)].into_iter().collect())),
+            DataType::Bigint => {
+                let key = text.and_then(|text| text.parse().ok());
+                key.map(|key| Column::Bigint([Some(key)].into_iter().collect()))
+            }
+            DataType::Double | DataType::Boolean => None,
+        };
+        let time = match self.time {
+            TimeFrom::Nowhere => Some(EARLIEST),
+            _ => message.timestamp,
+        };
+        match (column, time) {
+            (Some(column), Some(time)) => {
+                self.part.push_key(&column, 0, &mut load.records.bytes);
+                let key_end = load.records.bytes.len();
+                load.records.add(time, key_end, Content::Tombstone);
+            }
+            _ => self.refuse(
+                load,
+                &Malformed {
+                    before: 0,
+                    place: Place::Offset(message.partition, message.offset),
+                    reason: "the value is null, and the key is no value of the join column"
+                        .to_owned(),
+                    bytes: key,
+                },
+            ),
+        }
+    }
+
+    /// Decodes records; ends before the first that is malformed, unless these are skipped.
+    fn add(&mut self, records: &Source<'_>, arena: &Bump, load: &mut Load) {
+        let decoded = self.decoder.decode(records, Origins::Keep, arena);
+        let is_json = matches!(self.decoder, Decoder::Json(_));
+        let is_text = match records {
+            Source::Lines(lines) => simdutf8::basic::from_utf8(lines.bytes).is_ok(),
+            Source::Messages(_) => false,
+        };
+        let key = &decoded.columns.columns[self.key];
+        let mut malformed = decoded.malformed.iter().peekable();
+        let mut members = Members::new();
+        for (row, &(place, bytes)) in decoded.origins.iter().enumerate() {
+            while let Some(bad) = malformed.next_if(|bad| bad.before <= row) {
+                self.refuse(load, bad);
+                if load.stop.is_some() {
+                    return;
+                }
+            }
+            let time = match self.time {
+                TimeFrom::Nowhere => EARLIEST,
+                _ => decoded.times[row],
+            };
+            let line = &mut load.records.bytes;
+            let start = line.len();
+            let is_null = self.part.push_key(key, row, line);
+            let key_end = line.len();
+            let carried = match is_json {
+                true => self.part.push_json(bytes, &mut members, line),
+                false if is_text || std::str::from_utf8(bytes).is_ok() => {
+                    self.part.push_delimited(bytes, line);
+                    Ok(())
+                }
+                false => Err("it is not UTF-8".to_owned()),
+            };
+            match carried {
+                Ok(()) if is_null => load.records.add(time, key_end, Content::NullKey),
+                Ok(()) => load.records.add(time, key_end, Content::Keyed),
+                Err(reason) => {
+                    line.truncate(start);
+                    let before = row;
+                    self.refuse(
+                        load,
+                        &Malformed {
+                            before,
+                            place,
+                            reason,
+                            bytes,
+                        },
+                    );
+                    if load.stop.is_some() {
+                        return;
+                    }
+                }
+            }
+        }
+        for bad in malformed {
+            self.refuse(load, bad);
+            if load.stop.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Counts a malformed record; it ends the run unless such records are skipped.
+    fn refuse(&self, load: &mut Load, malformed: &Malformed<'_>) {
+        load.malformed += 1;
+        if !self.skip_bad {
+            load.stop = Some(malformed.told(&self.name));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a join did, for a person and for a program.
+
+use serde_json::{Value, json};
+
+use super::super::summary::{json_watermark, rounded_up, shown_watermark};
+use super::plan::name_of;
+use crate::engine::join::Side;
+use crate::engine::join::account::{Account, SideAccount};
+use crate::term::units::{format_count, format_duration, format_plural};
+
+/// Returns the summary's lines: where every record of each side went, the rows, and what would
+/// have kept the late records. Records that may still meet another are `open`.
+pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
+    let side = |side: Side| {
+        let counts = account.side(side);
+        let open = match counts.open() {
+            0 => String::new(),
+            open => format!(" + {} open", format_count(open)),
+        };
+        format!(
+            "{}: {} in = {} joined + {} unmatched + {} late + {} malformed{open}",
+            name_of(side),
+            format_plural(counts.records, "record"),
+            format_count(counts.joined),
+            format_count(counts.unmatched),
+            format_count(counts.late),
+            format_count(counts.malformed),
+        )
+    };
+    let mut lines: Vec<String> = Side::BOTH.map(side).into();
+    lines.push(format!(
+        "{} + {} alone → {}; watermark {}",
+        format_plural(account.pairs, "pair"),
+        format_count(account.alone),
+        format_plural(account.rows(), "row"),
+        shown_watermark(watermark),
+    ));
+    let late_by_ms = Side::BOTH.map(|side| account.side(side).late_by_ms);
+    if let Some(by @ 1..) = late_by_ms.into_iter().max() {
+        lines.push(format!(
+            "an `--out-of-order` longer by {} would have kept every late record",
+            format_duration(rounded_up(by))
+        ));
+    }
+    lines
+}
+
+/// Returns the account as one line of JSON; times in ms since 1970, UTC, the watermark null
+/// before the first records and "end" at the end of bounded inputs.
+pub fn json(account: &Account, watermark: i64) -> String {
+    let side = |side: Side| -> Value {
+        let counts: &SideAccount = account.side(side);
+        json!({
+            "in": counts.records,
+            "joined": counts.joined,
+            "unmatched": counts.unmatched,
+            "late": counts.late,
+            "malformed": counts.malformed,
+            "open": counts.open(),
+        })
+    };
+    json!({
+        "left": side(Side::Left),
+        "right": side(Side::Right),
+        "pairs": account.pairs,
+        "rows": account.rows(),
+        "watermark": json_watermark(watermark),
+    })
+    .to_string()
+}

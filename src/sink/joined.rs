@@ -1,0 +1,345 @@
+//! Rows of a join: CSV, JSON lines, a table or records of a topic.
+//!
+//! Comes in: [`Joined`] rows, whose pieces are text already. Goes out: lines. Rows are put together
+//! in one buffer, which is handed on before it grows large.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::text::{Notation, push_csv};
+use crate::column::{DataType, Field, ValueRef};
+use crate::engine::join::{Emit, Joined};
+use crate::error::{Error, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::partitioner::{Partitioner, Partitioning};
+use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::outlet::Outlet;
+use crate::term::printable::printable;
+use crate::term::units::format_time;
+use console::{Alignment, measure_text_width, pad_str};
+
+/// Rows are handed on before they fill more than this.
+const MOST: usize = 256 << 10;
+/// How many partitions a topic gets that is not there yet.
+const PARTITIONS: i32 = 3;
+
+/// What stands in a row besides the pieces of its records.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// How rows are written.
+    pub notation: Notation,
+    /// The columns of either side, all null.
+    pub nulls: [Vec<u8>; 2],
+}
+
+/// Something that rows of a join are written to.
+pub struct JoinedSink {
+    frame: Frame,
+    lines: Vec<u8>,
+    /// The rows in `lines`; kept for a topic alone.
+    rows: Vec<RowEnds>,
+    output: Output,
+}
+
+enum Output {
+    Text(Outlet),
+    Table(Table),
+    Topic(Box<Topic>),
+}
+
+/// Where a row's key and the row end in the lines, and its time.
+struct RowEnds {
+    key: usize,
+    row: usize,
+    time: i64,
+}
+
+impl JoinedSink {
+    /// Returns a sink of CSV or JSON lines; CSV begins with the names of the columns.
+    pub fn text(outlet: Outlet, frame: Frame, columns: &[Field]) -> Self {
+        let mut lines = Vec::new();
+        if frame.notation == Notation::Csv {
+            for (nth, column) in columns.iter().enumerate() {
+                if nth > 0 {
+                    lines.push(b',');
+                }
+                push_csv(&mut lines, ValueRef::Text(&column.name));
+            }
+            lines.push(b'\n');
+        }
+        Self::new(frame, lines, Output::Text(outlet))
+    }
+
+    /// Returns a sink of aligned columns; the rows of its frame are JSON.
+    pub fn table(outlet: Outlet, frame: Frame, columns: &[Field]) -> Self {
+        let table = Table::new(outlet, columns);
+        Self::new(frame, Vec::new(), Output::Table(table))
+    }
+
+    /// Returns a sink of records in a topic: the key is the join column as text, the value a JSON
+    /// object, which the frame's rows are; the timestamp is the event time. A topic that is not
+    /// there is created with endless retention.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the topic may not be created.
+    pub fn topic(settings: &Settings, name: &str, frame: Frame, key: &Field) -> Result<Self> {
+        let topic = Box::new(Topic::open(settings, name, key)?);
+        Ok(Self::new(frame, Vec::new(), Output::Topic(topic)))
+    }
+
+    fn new(frame: Frame, lines: Vec<u8>, output: Output) -> Self {
+        JoinedSink {
+            frame,
+            lines,
+            rows: Vec::new(),
+            output,
+        }
+    }
+
+    /// Hands on the rows that have come so far.
+    ///
+    /// # Errors
+    /// `refused` when a file, a disk or a topic refuses, `ClosedPipe` when nobody reads any more,
+    /// also when there is nothing to write.
+    pub fn write(&mut self) -> Result<()> {
+        let lines = &mut self.lines;
+        let written = match &mut self.output {
+            Output::Text(outlet) if lines.is_empty() => outlet.check_reader(),
+            Output::Text(outlet) => outlet.write(lines),
+            Output::Table(table) => table.write(lines),
+            Output::Topic(topic) => {
+                let lines = std::mem::replace(lines, Vec::with_capacity(2 * MOST));
+                topic.write(lines, self.rows.drain(..))
+            }
+        };
+        self.lines.clear();
+        self.lines.shrink_to(4 * MOST);
+        written
+    }
+
+    /// Hands on what has come and sees to it that others can read it.
+    ///
+    /// # Errors
+    /// As [`JoinedSink::write`].
+    pub fn flush(&mut self) -> Result<()> {
+        self.write()?;
+        match &mut self.output {
+            Output::Text(_) => Ok(()),
+            Output::Table(table) => table.write_header(),
+            Output::Topic(topic) => topic.producer.flush(|_| {}),
+        }
+    }
+}
+
+impl Emit for JoinedSink {
+    #[inline]
+    fn emit(&mut self, row: &Joined<'_>) -> Result<()> {
+        let JoinedSink { frame, lines, .. } = self;
+        lines.extend_from_slice(row.key);
+        let key = lines.len();
+        lines.extend_from_slice(row.left.unwrap_or(&frame.nulls[0]));
+        lines.extend_from_slice(row.right.unwrap_or(&frame.nulls[1]));
+        let (before, after): (&[u8], &[u8]) = match frame.notation {
+            Notation::Csv => (b",", b"\n"),
+            Notation::Json => (b",\"event_time\":", b"}\n"),
+        };
+        lines.extend_from_slice(before);
+        lines.extend_from_slice(itoa::Buffer::new().format(row.time).as_bytes());
+        lines.extend_from_slice(after);
+        if let Output::Topic(_) = self.output {
+            self.rows.push(RowEnds {
+                key,
+                row: lines.len(),
+                time: row.time,
+            });
+        }
+        match self.lines.len() < MOST {
+            true => Ok(()),
+            false => self.write(),
+        }
+    }
+}
+
+/// Aligned columns for a person; widths come from the header and what has come, and only grow.
+struct Table {
+    outlet: Outlet,
+    columns: Vec<TableColumn>,
+    header_written: bool,
+}
+
+struct TableColumn {
+    name: String,
+    width: usize,
+    alignment: Alignment,
+}
+
+impl Table {
+    fn new(outlet: Outlet, columns: &[Field]) -> Self {
+        let columns = columns.iter().map(|field| TableColumn {
+            name: field.name.clone(),
+            width: measure_text_width(&field.name),
+            alignment: match field.data_type {
+                DataType::Bigint | DataType::Double => Alignment::Right,
+                DataType::Boolean | DataType::Text => Alignment::Left,
+            },
+        });
+        let mut columns: Vec<TableColumn> = columns.collect();
+        if let Some(time) = columns.last_mut() {
+            time.alignment = Alignment::Left;
+        }
+        Table {
+            outlet,
+            columns,
+            header_written: false,
+        }
+    }
+
+    /// Writes rows; the header leaves with the first of them, which it is as wide as.
+    fn write(&mut self, lines: &[u8]) -> Result<()> {
+        if lines.is_empty() {
+            return self.outlet.check_reader();
+        }
+        let objects = serde_json::Deserializer::from_slice(lines).into_iter::<Cells>();
+        let mut rows = Vec::new();
+        for object in objects {
+            let Cells(mut cells) =
+                object.map_err(|error| Error::bug(format!("a row is no JSON object: {error}")))?;
+            if let Some(time) = cells.last_mut() {
+                *time = time.parse().map_or_else(|_| time.clone(), format_time);
+            }
+            for (column, cell) in self.columns.iter_mut().zip(&cells) {
+                column.width = column.width.max(measure_text_width(cell));
+            }
+            rows.push(cells);
+        }
+        self.write_header()?;
+        let mut text = String::new();
+        rows.iter()
+            .for_each(|cells| self.push_line(cells, &mut text));
+        self.outlet.write(text.as_bytes())
+    }
+
+    fn write_header(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.header_written, true) {
+            return Ok(());
+        }
+        let names: Vec<String> = self.columns.iter().map(|c| c.name.clone()).collect();
+        let mut text = String::new();
+        self.push_line(&names, &mut text);
+        self.outlet.write(text.as_bytes())
+    }
+
+    fn push_line(&self, cells: &[String], text: &mut String) {
+        for (nth, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
+            if nth > 0 {
+                text.push_str("  ");
+            }
+            text.push_str(&pad_str(cell, column.width, column.alignment, None));
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+}
+
+/// The values of a JSON object as a person reads them.
+struct Cells(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Cells {
+    fn deserialize<D: serde::Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Cells;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<M: serde::de::MapAccess<'de>>(
+                self,
+                mut members: M,
+            ) -> Result<Cells, M::Error> {
+                let mut cells = Vec::new();
+                while let Some((_, value)) =
+                    members.next_entry::<serde::de::IgnoredAny, &RawValue>()?
+                {
+                    let value = value.get();
+                    let text = serde_json::from_str::<String>(value);
+                    cells.push(text.map_or_else(|_| value.to_owned(), |t| printable(t.as_bytes())));
+                }
+                Ok(Cells(cells))
+            }
+        }
+        object.deserialize_map(Members)
+    }
+}
+
+/// Records of a topic.
+struct Topic {
+    name: String,
+    producer: Producer,
+    topic: TopicId,
+    partitioner: Partitioner,
+    /// What stands before the value of the key: `{"call_id":`.
+    before_key: usize,
+}
+
+impl Topic {
+    fn open(settings: &Settings, name: &str, key: &Field) -> Result<Self> {
+        let admin = Admin::new(settings)?;
+        let topic = match admin.find_topic(name)? {
+            Some(topic) => topic,
+            None => admin.create_data_topic(name, PARTITIONS)?,
+        };
+        let mut producer = Producer::new(settings, &Options::default())?;
+        let partitions = topic.partitions.len() as i32;
+        Ok(Topic {
+            topic: producer.topic(name)?,
+            name: name.to_owned(),
+            producer,
+            partitioner: Partitioner::new(Partitioning::Murmur2, partitions),
+            before_key: 1 + super::text::member(&key.name).len(),
+        })
+    }
+
+    fn write(&mut self, lines: Vec<u8>, rows: impl Iterator<Item = RowEnds>) -> Result<()> {
+        let block = Arc::new(Block::from(lines));
+        let mut start = 0;
+        for row in rows {
+            if row.time <= 0 {
+                return Err(Error::refused(format!(
+                    "cannot write a row of {} to topic `{}`: Kafka takes no time before 1970",
+                    format_time(row.time),
+                    self.name
+                ))
+                .hint("write to a file, or see `--time-unit s|ms|us`"));
+            }
+            let key = key_text(&block.bytes()[start + self.before_key..row.key]);
+            let record = Record {
+                partition: self.partitioner.choose(key.as_deref()),
+                timestamp: Some(row.time),
+                key: key.as_deref(),
+                value: Some(start..row.row - 1), // without the newline
+                headers: &[],
+            };
+            self.producer.send(self.topic, &block, &record)?;
+            start = row.row;
+        }
+        self.producer.serve(Duration::ZERO)
+    }
+}
+
+/// Returns a JSON value as the key of a record: text without quotes, `None` for null.
+fn key_text(value: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
+    match value {
+        b"null" => None,
+        [b'"', text @ .., b'"'] if memchr::memchr(b'\\', text).is_none() => Some(text.into()),
+        [b'"', ..] => {
+            let text: String = serde_json::from_slice(value).unwrap_or_default(); // written here
+            Some(text.into_bytes().into())
+        }
+        value => Some(value.into()),
+    }
+}

@@ -1,0 +1,602 @@
+//! `k join` over files and pipes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rustix::process::Signal;
+
+use crate::running::Running;
+use crate::workdir::{Run, Workdir};
+
+/// The calls and segments of a data set, as the tests read them: by column.
+struct Rows {
+    names: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Rows {
+    fn of(csv: &str) -> Self {
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let owned = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
+        let names = owned(reader.headers().expect("a header"));
+        let rows = reader.records().map(|record| owned(&record.expect("CSV")));
+        let rows = rows.collect();
+        Rows { names, rows }
+    }
+
+    /// Returns the values of one column.
+    fn column(&self, name: &str) -> Vec<&str> {
+        let at = self.names.iter().position(|other| other == name);
+        let at = at.unwrap_or_else(|| panic!("no column {name} in {:?}", self.names));
+        self.rows.iter().map(|row| row[at].as_str()).collect()
+    }
+
+    fn times(&self, name: &str) -> Vec<i64> {
+        let times = self.column(name).into_iter();
+        times.map(|time| time.parse().expect("a time")).collect()
+    }
+}
+
+/// Makes calls and segments, 40 a second over three minutes.
+fn generate(workdir: &Workdir, seed: u64, more: &str) {
+    let made = workdir.k(&format!(
+        "gen --rate 40 --seconds 180 --seed {seed} --start 2026-01-01 --max-duration 10m --out data {more}"
+    ));
+    made.assert_status(0);
+}
+
+const JOIN: &str = "join data/mono_signal.csv data/tower.csv --on call_id";
+
+fn stats(run: &Run) -> serde_json::Value {
+    let line = run.stderr().lines().last().expect("a line");
+    serde_json::from_str(line).expect("JSON at the end of stderr")
+}
+
+#[test]
+fn every_connected_call_appears_once_a_segment() {
+    let workdir = Workdir::new();
+    generate(&workdir, 1, "");
+    let run = workdir.k(&format!("{JOIN} --within 10m --stats json"));
+    run.assert_status(0);
+    let calls = Rows::of(&workdir.read("data/mono_signal.csv"));
+    let segments = Rows::of(&workdir.read("data/tower.csv"));
+    let joined = Rows::of(run.stdout());
+    assert_eq!(
+        joined.names.join(","),
+        "call_id,l_start_timestamp,l_end_timestamp,start_timestring,end_timestring,caller,callee,\
+         disposition,tower,r_start_timestamp,r_end_timestamp,event_time"
+    );
+    // Each row is a segment as it is in its file, beside its call as it is in its own.
+    let by_id: HashMap<&str, &Vec<String>> = calls
+        .column("call_id")
+        .into_iter()
+        .zip(&calls.rows)
+        .collect();
+    let mut expected: Vec<String> = segments
+        .rows
+        .iter()
+        .map(|segment| {
+            let call = by_id[segment[0].as_str()];
+            assert_eq!(call[7], "connected");
+            // A segment never starts before its call.
+            format!(
+                "{},{},{}",
+                call.join(","),
+                segment[1..].join(","),
+                segment[2]
+            )
+        })
+        .collect();
+    let mut rows: Vec<String> = run.stdout().lines().skip(1).map(str::to_owned).collect();
+    assert!(
+        joined.times("event_time").is_sorted(),
+        "inputs in order give rows in order"
+    );
+    rows.sort();
+    expected.sort();
+    assert_eq!(rows, expected);
+
+    let connected = calls.column("disposition").into_iter();
+    let connected = connected.filter(|word| *word == "connected").count();
+    let stats = stats(&run);
+    assert_eq!(stats["left"]["in"], 7_200);
+    assert_eq!(stats["left"]["joined"], connected);
+    assert_eq!(stats["left"]["unmatched"], 7_200 - connected);
+    assert_eq!(stats["right"]["joined"], segments.rows.len());
+    assert_eq!(stats["pairs"], segments.rows.len());
+    assert_eq!(stats["watermark"], "end");
+    assert_eq!(stats["right"]["open"], 0);
+}
+
+/// Returns the rows of a join of calls with segments as (call's line, segment's line), by looking
+/// at every pair that has one id.
+fn product(calls: &Rows, segments: &Rows, within: i64, kind: &str) -> Vec<[Option<usize>; 2]> {
+    let mut by_id: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (nth, id) in segments.column("call_id").into_iter().enumerate() {
+        by_id.entry(id).or_default().push(nth);
+    }
+    let call_times = calls.times("start_timestamp");
+    let segment_times = segments.times("start_timestamp");
+    let mut met = vec![false; segments.rows.len()];
+    let mut rows = Vec::new();
+    for (call, id) in calls.column("call_id").into_iter().enumerate() {
+        let near = |segment: &&usize| {
+            let apart: i64 = call_times[call] - segment_times[**segment];
+            apart.abs() <= within
+        };
+        let of_call = by_id.get(id).map_or(&[][..], Vec::as_slice);
+        let partners: Vec<usize> = of_call.iter().filter(near).copied().collect();
+        if partners.is_empty() && kind != "inner" {
+            rows.push([Some(call), None]);
+        }
+        for segment in partners {
+            met[segment] = true;
+            rows.push([Some(call), Some(segment)]);
+        }
+    }
+    if kind == "outer" {
+        let alone = (0..met.len()).filter(|&segment| !met[segment]);
+        rows.extend(alone.map(|segment| [None, Some(segment)]));
+    }
+    rows
+}
+
+#[test]
+fn joins_are_the_product_of_both_files_for_random_bounds_and_disorder() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    for round in 0..6 {
+        let workdir = Workdir::new();
+        let delay = rng.random_range(1..60);
+        let disorder = [
+            String::new(),
+            "--order end".to_owned(),
+            format!("--delay 20%:{delay}s --duplicates 5%"),
+        ];
+        generate(&workdir, round, &disorder[round as usize % 3]);
+        // A file in no order at all.
+        if round > 2 {
+            let tower = workdir.read("data/tower.csv");
+            let (header, lines) = tower.split_once('\n').expect("a header");
+            let mut lines: Vec<&str> = lines.lines().collect();
+            for at in (1..lines.len()).rev() {
+                lines.swap(at, rng.random_range(0..=at));
+            }
+            workdir.write(
+                "data/tower.csv",
+                format!("{header}\n{}\n", lines.join("\n")),
+            );
+        }
+        let calls = Rows::of(&workdir.read("data/mono_signal.csv"));
+        let segments = Rows::of(&workdir.read("data/tower.csv"));
+        for kind in ["inner", "left", "outer"] {
+            let within = [0, 1, rng.random_range(2..600_000)][rng.random_range(0..3)];
+            let run = workdir.k(&format!(
+                "{JOIN} --within {within}ms --type {kind} --out-of-order 1h --stats json"
+            ));
+            run.assert_status(0);
+            let text = |rows: &Rows, nth: usize| rows.rows[nth].join(",");
+            let mut expected: Vec<String> = product(&calls, &segments, within, kind)
+                .into_iter()
+                .map(|row| match row {
+                    [Some(call), Some(segment)] => {
+                        let (call, segment) = (&calls.rows[call], &segments.rows[segment]);
+                        let time = call[1].parse::<i64>().max(segment[2].parse());
+                        let time = time.expect("times");
+                        format!("{},{},{time}", call.join(","), segment[1..].join(","))
+                    }
+                    [Some(call), None] => {
+                        format!("{},,,,{}", text(&calls, call), calls.rows[call][1])
+                    }
+                    [_, segment] => {
+                        let segment = &segments.rows[segment.expect("one side")];
+                        let [id, rest] = [&segment[0], &segment[1..].join(",")];
+                        format!("{id},,,,,,,,{rest},{}", segment[2])
+                    }
+                })
+                .collect();
+            let mut rows: Vec<&str> = run.stdout().lines().skip(1).collect();
+            rows.sort_unstable();
+            expected.sort_unstable();
+            assert!(rows == expected, "round {round}, {kind} within {within} ms");
+            let stats = stats(&run);
+            for (side, read) in [("left", &calls), ("right", &segments)] {
+                let side = &stats[side];
+                assert_eq!(side["in"], read.rows.len());
+                let count = |name: &str| side[name].as_u64().expect("a count");
+                assert_eq!(count("late") + count("malformed") + count("open"), 0);
+                assert_eq!(side["in"], count("joined") + count("unmatched"));
+            }
+        }
+    }
+}
+
+trait OrLater {
+    fn max(self, other: Self) -> Self;
+}
+
+impl<E> OrLater for Result<i64, E> {
+    fn max(self, other: Self) -> Self {
+        Ok(self?.max(other?))
+    }
+}
+
+#[test]
+fn late_records_are_counted_and_the_hint_keeps_them() {
+    let workdir = Workdir::new();
+    generate(&workdir, 3, "--order end");
+    let run = workdir.k(&format!("{JOIN} --within 1s --stats json"));
+    run.assert_status(0);
+    let late = stats(&run)["left"]["late"].as_u64().expect("a count");
+    assert!(late > 1_000, "calls leave when they end: {}", run.stderr());
+    let side = run.stderr().lines().next().expect("a line");
+    assert!(side.starts_with("left: 7,200 records in = "), "{side}");
+    let hint = run.stderr().lines().find_map(|line| {
+        let rest = line.strip_prefix("an `--out-of-order` longer by ")?;
+        rest.split(' ').next()
+    });
+    let more = hint.expect("a hint");
+    let kept = workdir.k(&format!(
+        "{JOIN} --within 1s --out-of-order {more} --stats json"
+    ));
+    assert_eq!(stats(&kept)["left"]["late"], 0);
+}
+
+#[test]
+fn rows_without_a_partner_come_when_the_bound_has_passed_and_in_order() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "l.csv",
+        "id,at,n\na,1000,1\n,1500,2\nb,2000,3\na,9000,4\nb,9000,\n",
+    );
+    workdir.write("r.csv", "at,id,m\n1999,a,x\n2001,a,y\n3000,b,z\n,,\n");
+    let join = |kind: &str, more: &str| {
+        let run = workdir.k(&format!(
+            "join l.csv r.csv --on id --within 1s --time at --type {kind} {more}"
+        ));
+        run.assert_status(0);
+        run
+    };
+    let skip = "--skip-bad";
+    assert_eq!(
+        join("outer", skip).stdout(),
+        "id,l_at,n,r_at,m,event_time\n\
+         a,1000,1,1999,x,1999\n\
+         ,1500,2,,,1500\n\
+         b,2000,3,3000,z,3000\n\
+         a,,,2001,y,2001\n\
+         a,9000,4,,,9000\n\
+         b,9000,,,,9000\n"
+    );
+    assert_eq!(
+        join("left", skip).stdout(),
+        "id,l_at,n,r_at,m,event_time\n\
+         a,1000,1,1999,x,1999\n\
+         ,1500,2,,,1500\n\
+         b,2000,3,3000,z,3000\n\
+         a,9000,4,,,9000\n\
+         b,9000,,,,9000\n"
+    );
+    assert_eq!(
+        join("left", "--skip-bad --format table").stdout(),
+        "id    l_at  n  r_at  m     event_time\n\
+         a     1000  1  1999  x     1970-01-01T00:00:01.999Z\n\
+         null  1500  2  null  null  1970-01-01T00:00:01.5Z\n\
+         b     2000  3  3000  z     1970-01-01T00:00:03Z\n\
+         a     9000     4  null  null  1970-01-01T00:00:09Z\n\
+         b     9000  null  null  null  1970-01-01T00:00:09Z\n"
+    );
+    let said = join("inner", skip);
+    assert_eq!(
+        said.stderr(),
+        "left: 5 records in = 2 joined + 3 unmatched + 0 late + 0 malformed\n\
+         right: 4 records in = 2 joined + 1 unmatched + 0 late + 1 malformed\n\
+         2 pairs + 0 alone → 2 rows; watermark at the end\n\
+         warning: all event times of the left side lie before 1980: is the unit right? See `--time-unit s|ms|us`\n\
+         warning: all event times of the right side lie before 1980: is the unit right? See `--time-unit s|ms|us`\n"
+    );
+    let stopped = workdir.k("join l.csv r.csv --on id --within 1s --time at");
+    stopped.assert_status(1);
+    assert!(
+        stopped
+            .stderr()
+            .contains("r.csv, line 5: column `at`: the time is null"),
+        "{}",
+        stopped.stderr()
+    );
+    assert!(
+        stopped.stdout().contains("b,2000,3,3000,z,3000"),
+        "what came before"
+    );
+}
+
+#[test]
+fn pipes_and_files_give_the_same_bytes() {
+    let workdir = Workdir::new();
+    generate(&workdir, 4, "--order end");
+    let more = "--on call_id --within 20s --type outer";
+    let files = workdir.k(&format!("join data/mono_signal.csv data/tower.csv {more}"));
+    files.assert_status(0);
+    let calls = workdir.read("data/mono_signal.csv");
+    let left = workdir.k_with_input(&format!("join - data/tower.csv {more}"), &calls);
+    assert_eq!(left.assert_status(0).stdout(), files.stdout());
+    let segments = workdir.read("data/tower.csv");
+    let right = workdir.k_with_input(&format!("join data/mono_signal.csv - {more}"), segments);
+    assert_eq!(right.assert_status(0).stdout(), files.stdout());
+    // Dribbled in, a few bytes at a time.
+    let mut slow = Running::start(&workdir, &format!("join - data/tower.csv {more}"));
+    let few: String = calls
+        .lines()
+        .take(300)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    workdir.write("few.csv", &few);
+    for piece in few.as_bytes().chunks(97) {
+        slow.write(std::str::from_utf8(piece).expect("ASCII"));
+    }
+    slow.close();
+    let slow = slow.ended();
+    let few = workdir.k(&format!("join few.csv data/tower.csv {more}"));
+    assert_eq!(slow.stdout(), few.assert_status(0).stdout());
+    let to = workdir.k(&format!("join few.csv data/tower.csv {more} --to out.csv"));
+    assert_eq!(to.assert_status(0).stdout(), "");
+    assert_eq!(workdir.read("out.csv"), few.stdout());
+}
+
+#[test]
+fn a_pipe_is_followed_as_it_comes() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "r.csv",
+        "id,start_timestamp,m\na,1700000000500,x\nb,1700000003000,y\n",
+    );
+    let mut running = Running::start(&workdir, "join - r.csv --on id --within 1s --type left");
+    running.write("id,start_timestamp,n\na,1700000000000,1\n");
+    running.await_lines(2);
+    running.write("c,1700000001000,2\nb,1700000002100,3\nd,1700000002200,4\n");
+    running.await_lines(4);
+    let run = running.ended_by(Signal::INT);
+    run.assert_status(130);
+    assert_eq!(
+        run.stdout(),
+        "id,l_start_timestamp,n,r_start_timestamp,m,event_time\n\
+         a,1700000000000,1,1700000000500,x,1700000000500\n\
+         c,1700000001000,2,,,1700000001000\n\
+         b,1700000002100,3,1700000003000,y,1700000003000\n"
+    );
+    assert!(run.stderr().contains("+ 1 open"), "{}", run.stderr());
+}
+
+#[test]
+fn csv_and_json_mix_and_values_keep_their_digits() {
+    let workdir = Workdir::new();
+    let [csv, jsonl] = ["l.csv", "l.jsonl"];
+    workdir.write(
+        csv,
+        "id,start_timestamp,price,big,text\n\
+         7,1700000000000,1.50,12345678901234567890,\"say \"\"so\"\", é\"\n\
+         8,1700000001000,,,\n",
+    );
+    workdir.write(
+        jsonl,
+        "{\"id\":7,\"start_timestamp\":1700000000000,\"price\":1.50,\"big\":12345678901234567890,\"text\":\"say \\\"so\\\", é\"}\n\
+         {\"id\":8,\"start_timestamp\":1700000001000,\"price\":null,\"big\":null,\"text\":null}\n",
+    );
+    workdir.write(
+        "r.csv",
+        "tag,id,start_timestamp\n007,7,1700000000000\nx,8,1700000001000\n",
+    );
+    for left in [csv, jsonl] {
+        let run = |more: &str| {
+            let run = workdir.k(&format!("join {left} r.csv --on id --within 0s {more}"));
+            run.assert_status(0);
+            run
+        };
+        assert_eq!(
+            run("").stdout(),
+            "id,l_start_timestamp,price,big,text,tag,r_start_timestamp,event_time\n\
+             7,1700000000000,1.50,12345678901234567890,\"say \"\"so\"\", é\",007,1700000000000,1700000000000\n\
+             8,1700000001000,,,,x,1700000001000,1700000001000\n"
+        );
+        assert_eq!(
+            run("--format json").stdout(),
+            "{\"id\":7,\"l_start_timestamp\":1700000000000,\"price\":1.50,\"big\":12345678901234567890,\"text\":\"say \\\"so\\\", é\",\"tag\":\"007\",\"r_start_timestamp\":1700000000000,\"event_time\":1700000000000}\n\
+             {\"id\":8,\"l_start_timestamp\":1700000001000,\"price\":null,\"big\":null,\"text\":null,\"tag\":\"x\",\"r_start_timestamp\":1700000001000,\"event_time\":1700000001000}\n"
+        );
+    }
+    workdir
+        .k("join l.csv r.csv --on id --within 0s --to out.jsonl")
+        .assert_status(0);
+    assert!(workdir.read("out.jsonl").starts_with("{\"id\":7,"));
+}
+
+#[test]
+fn a_table_gives_its_latest_value_as_of_the_record() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "orders.csv",
+        "number,caller,start_timestamp\n1,a,1000\n2,b,1500\n3,a,2000\n4,a,1999\n5,,2500\n6,a,9000\n",
+    );
+    workdir.write(
+        "plans.csv",
+        "caller,plan,start_timestamp\na,old,0\na,new,2000\nc,other,3000\na,newest,5000\n",
+    );
+    let join = |more: &str| {
+        let run = workdir.k(&format!("join orders.csv --on caller {more}"));
+        run.assert_status(0);
+        run
+    };
+    let names = "caller,number,l_start_timestamp,plan,r_start_timestamp,event_time\n";
+    let inner = join("--table plans.csv --out-of-order 1s");
+    assert_eq!(
+        inner.stdout(),
+        format!(
+            "{names}a,1,1000,old,0,1000\na,4,1999,old,0,1999\na,3,2000,new,2000,2000\n\
+             a,6,9000,newest,5000,9000\n"
+        )
+    );
+    let left = join("--table plans.csv --type left --out-of-order 1s");
+    assert!(
+        left.stdout().contains("b,2,1500,,,1500\n"),
+        "{}",
+        left.stdout()
+    );
+    assert!(
+        left.stdout().contains(",5,2500,,,2500\n"),
+        "{}",
+        left.stdout()
+    );
+    assert!(
+        left.stderr()
+            .contains("right: 4 records in = 3 joined + 1 unmatched"),
+        "{}",
+        left.stderr()
+    );
+    // Out of order beyond the bound: the value of 1999 is gone by then.
+    let late = join("--table plans.csv");
+    assert!(late.stderr().contains("+ 1 late +"), "{}", late.stderr());
+    // Without a time column a table holds from the beginning on, and its last line counts.
+    workdir.write("names.csv", "name,caller\nAnna,b\nAnn,a\nAnne,a\n");
+    assert_eq!(
+        join("--table names.csv").stdout(),
+        "caller,number,start_timestamp,name,event_time\n\
+         a,1,1000,Anne,1000\nb,2,1500,Anna,1500\na,3,2000,Anne,2000\na,4,1999,Anne,1999\n\
+         a,6,9000,Anne,9000\n"
+    );
+}
+
+#[test]
+fn the_result_feeds_windows_and_joins_again() {
+    let workdir = Workdir::new();
+    generate(&workdir, 5, "");
+    let run = workdir.shell(
+        "k join -q data/mono_signal.csv data/tower.csv --on call_id --within 10m \
+         | k window -q --tumbling 10s --by tower",
+    );
+    run.assert_status(0);
+    let segments = Rows::of(&workdir.read("data/tower.csv"));
+    let mut counts: BTreeMap<(i64, String), u64> = BTreeMap::new();
+    let towers = segments.column("tower").into_iter();
+    for (tower, start) in towers.zip(segments.times("start_timestamp")) {
+        let window = (start / 10_000 * 10_000, tower.to_owned());
+        *counts.entry(window).or_default() += 1;
+    }
+    let expected: String = counts
+        .iter()
+        .map(|((start, tower), count)| format!("{start},{},{tower},{count}\n", start + 10_000))
+        .collect();
+    assert_eq!(
+        run.stdout(),
+        format!("window_start,window_end,tower,count\n{expected}")
+    );
+    // Three inputs: a result has a name for every column, and its event time is the default one.
+    workdir.write("names.csv", "caller,name\n");
+    let chain = workdir.shell(
+        "k join -q data/mono_signal.csv data/tower.csv --on call_id --within 10m \
+         | k join -q - data/tower.csv --on call_id --within 0s \
+         | k join - --table names.csv --on caller --type left",
+    );
+    chain.assert_status(0);
+    let chained = Rows::of(chain.stdout());
+    assert_eq!(chained.rows.len(), segments.rows.len());
+    assert_eq!(chained.column("l_tower"), chained.column("r_tower"));
+    assert_eq!(chained.column("name").concat(), "");
+}
+
+#[test]
+fn what_is_typed_wrongly_is_told() {
+    let workdir = Workdir::new();
+    workdir.write("l.csv", "id,start_timestamp,n\n1,1000,2\n");
+    workdir.write("r.csv", "id,start_timestamp,m\nx,1000,2\n");
+    workdir.write("no_time.csv", "id,m\n1,2\n");
+    let refused = |args: &str, parts: &[&str]| {
+        workdir.k(&format!("join {args}")).assert_refused(2, parts);
+    };
+    refused("- - --on id --within 1s", &["only one side can be `-`"]);
+    refused("l.csv --on id --within 1s", &["RIGHT"]);
+    refused("l.csv r.csv --on id", &["--within"]);
+    refused("l.csv r.csv --on id --within 5", &["has no unit"]);
+    refused("l.csv r.csv --table r.csv --on id", &["--table"]);
+    refused("l.csv --table r.csv --on id --within 1s", &["--within"]);
+    refused("l.csv --table r.csv --on id --type outer", &["--type left"]);
+    refused(
+        "l.csv r.csv --on n --within 1s",
+        &[
+            "unknown column `n` in `--on`: the right side",
+            "id, start_timestamp, m",
+        ],
+    );
+    refused(
+        "l.csv r.csv --on id --within 1s",
+        &[
+            "column `id` is a bigint on the left and a text on the right",
+            "--schema 'id string'",
+        ],
+    );
+    refused(
+        "l.csv l.csv --on id --within 1s --time at",
+        &["unknown column `at`", "left"],
+    );
+    refused(
+        "l.csv no_time.csv --on id --within 1s",
+        &["the right side has no column"],
+    );
+    refused(
+        "l.csv r.csv --on id --within 1s --time a --time b --time c",
+        &["more than twice"],
+    );
+    refused(
+        "l.csv r.csv --on id --within 1s --exit",
+        &["`--exit` is for topics"],
+    );
+    refused("l.csv r.csv --on id --within 1s --group g", &["--group"]);
+    let destroyed = workdir.k("join l.csv l.csv --on id --within 1s --to ./l.csv");
+    destroyed.assert_refused(1, &["`./l.csv` is an input"]);
+    let run = workdir.k("join l.csv r.csv --on id --within 1s --schema 'id string'");
+    run.assert_status(2); // the shell would have taken the quotes away
+    let args = ["join", "l.csv", "r.csv", "--on", "id", "--within", "1s"];
+    let declared = args.into_iter().chain(["--schema", "id string"]);
+    workdir.k_args(declared).assert_status(0);
+    // Once for both sides, twice for left and right; empty for what is not said.
+    workdir.write("s.csv", "id,at\n1,1\n");
+    let sides = args[..1]
+        .iter()
+        .chain(&["l.csv", "s.csv"])
+        .chain(&args[3..]);
+    let sides = sides.copied().chain(["--time", "", "--time", "at"]);
+    let run = workdir.k_args(sides.chain(["--time-unit", "ms", "--time-unit", "s"]));
+    run.assert_status(0);
+    assert!(
+        run.stdout().ends_with("1,1000,2,1,1000\n"),
+        "{}",
+        run.stdout()
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_are_malformed_wherever_they_stand() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "l.csv",
+        b"id,start_timestamp,n\n1,1000,a\n2,1000,\xff\n3,1000,c\n",
+    );
+    workdir.write("r.csv", "id,start_timestamp\n1,1000\n2,1000\n3,1000\n");
+    let run = workdir.k("join l.csv r.csv --on id --within 1s");
+    run.assert_status(1);
+    assert!(run.stderr().contains("l.csv, line 3: "), "{}", run.stderr());
+    let run = workdir.k("join l.csv r.csv --on id --within 1s --skip-bad");
+    assert_eq!(run.assert_status(0).stdout().lines().count(), 3);
+    assert!(
+        run.stderr()
+            .contains("left: 3 records in = 2 joined + 0 unmatched + 0 late + 1 malformed")
+    );
+    workdir.write("l.jsonl", "{\"id\":1,\"start_timestamp\":1000,\"n\":1}\n{\"id\":2,\"start_timestamp\":1000,\"n\":[1]}\n");
+    let run = workdir.k("join l.jsonl r.csv --on id --within 1s");
+    run.assert_status(1);
+    assert!(
+        run.stderr()
+            .contains("l.jsonl, line 2: column `n`: an array is no value of a column"),
+        "{}",
+        run.stderr()
+    );
+}
