@@ -11,6 +11,7 @@ use crate::format::delimited::{self, parse_header};
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, json, schema};
 use crate::kafka::Settings;
+use crate::node::stall::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
 use crate::source::{Lines, Records, Source};
@@ -80,7 +81,9 @@ pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(File
         Some(path) => FileSource::open(path)?,
         None => FileSource::stdin()?,
     };
-    let kind = match source.peek(&context.interrupt)? {
+    let name = source.name();
+    let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
+    let kind = match first {
         None => {
             return Err(Error::data(format!("`{}` is empty", source.name()))
                 .hint("a CSV begins with a line that names its columns"));
@@ -162,7 +165,9 @@ pub(crate) fn open_topic(
     context: &Context,
 ) -> Result<Option<Input>> {
     let mut source = KafkaSource::open(settings, topic, range)?;
-    let Some(records) = source.sample(&context.interrupt)? else {
+    let name = source.name();
+    let sampled = while_waiting(&context.report, &name, || source.sample(&context.interrupt));
+    let Some(records) = sampled? else {
         return Ok(None);
     };
     let (notation, schema) = message_schema(&records, declared)

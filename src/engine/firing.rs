@@ -1,9 +1,11 @@
 //! When panes leave, and what they hold: triggers and refinements over the slots of a store.
 
+use std::collections::BTreeSet;
+
 use super::aggregate::Slot;
 use super::grid::Due;
 use super::journal::{Event, Why};
-use super::operator::{Input, Operator, Placement};
+use super::operator::{Awaited, Input, Operator, Placement};
 use super::pane::{Firing, Panes, Refinement, Timing};
 use super::partial::Partial;
 use super::save::{self, Corrupt};
@@ -464,15 +466,31 @@ impl Operator {
         }
     }
 
-    /// Returns how many windows are open, and the one that leaves first.
-    pub fn open_windows(&self) -> (Option<Window>, usize) {
-        let mut windows: Vec<Window> = self
+    /// Returns the open window that the watermark makes leave next.
+    pub fn awaited(&self) -> Option<Awaited> {
+        let windows = self
             .open_slots()
             .map(|slot| self.store.entry(slot).window)
-            .collect();
-        windows.sort_unstable();
-        windows.dedup();
-        (windows.first().copied(), windows.len())
+            .map(|window| (self.due_at(window), window));
+        let windows: BTreeSet<(i64, Window)> = windows.collect();
+        let &(watermark, window) = windows.first()?;
+        Some(Awaited {
+            window,
+            watermark,
+            windows: windows.len(),
+        })
+    }
+
+    /// Returns the watermark at which an open window has something to do next.
+    fn due_at(&self, window: Window) -> i64 {
+        let closes_at = self.windows.closes_at(window);
+        let open = self.watermarks.combined() < closes_at;
+        match self.trigger {
+            Trigger::Panes {
+                watermark: true, ..
+            } if open => closes_at,
+            _ => self.expires_at(window),
+        }
     }
 
     /// Adds the rows of all open windows as they are now to `panes`, in order, without closing them.

@@ -26,6 +26,8 @@ pub enum Event<'e> {
         key: &'e [u8],
         /// The arguments of the aggregates; null for `count(*)`.
         arguments: &'e [Value],
+        /// Whether it takes an earlier one back.
+        taken_back: bool,
     },
     /// A watermark moved.
     Watermark {

@@ -93,6 +93,17 @@ pub struct Late {
     pub expired: bool,
 }
 
+/// What the next row that the watermark brings waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaited {
+    /// The open window that is due first.
+    pub window: Window,
+    /// The watermark at which it is.
+    pub watermark: i64,
+    /// How many windows are open.
+    pub windows: usize,
+}
+
 /// A windowed aggregation.
 #[derive(Debug)]
 pub struct Operator {
@@ -322,6 +333,11 @@ impl Operator {
     /// Returns where every record went so far.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Returns when panes leave.
+    pub fn trigger(&self) -> &Trigger {
+        &self.trigger
     }
 
     /// Returns how far event time has come.
@@ -668,6 +684,7 @@ impl Operator {
             arrival: input.arrivals.map(|arrivals| arrivals[row]),
             key: &key,
             arguments: &arguments,
+            taken_back: input.taken_back.is_some_and(|taken_back| taken_back[row]),
         });
     }
 }

@@ -56,6 +56,17 @@ pub enum Refinement {
     Retracting,
 }
 
+impl Refinement {
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refinement::Discarding => "discarding",
+            Refinement::Accumulating => "accumulating",
+            Refinement::Retracting => "retracting",
+        }
+    }
+}
+
 /// One result row.
 #[derive(Debug, Clone, Copy)]
 pub struct Pane<'p> {

@@ -64,6 +64,11 @@ impl Watermarks {
         self.combined
     }
 
+    /// Returns how many partitions there are.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// Returns the watermark of one partition.
     pub fn of(&self, partition: usize) -> i64 {
         self.partitions[partition].reached

@@ -2,7 +2,8 @@
 //!
 //! | event | members |
 //! |---|---|
-//! | `read` | `record` (its number, from 0), `partition`, `place` (offset or line), `at`, `arrival` or null, `key` and `arguments` as lists |
+//! | `plan` | the first line: `keys` (their names), `aggregates` (each `name`, `function`, `argument` or null), `refinement` |
+//! | `read` | `record` (its number, from 0), `partition`, `place` (offset or line), `at`, `arrival` or null, `key` and `arguments` as lists, `change`: `-` where it takes an earlier one back |
 //! | `watermark` | `partition` and its `at`, or null; `combined` |
 //! | `idle` | `partition`, `idle` |
 //! | `tick` | `at`: processing time came to where panes may leave |
@@ -18,13 +19,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::json;
+
 use crate::column::{Value, ValueRef};
 use crate::engine::journal::{Event, Journal};
 use crate::engine::key;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
 use crate::error::Result;
+use crate::expression::Expression;
 use crate::outlet::Outlet;
+use crate::plan::Plan;
 use crate::sink::text::push_json;
 
 /// Lines that are not written yet, shared by the engine that makes them and the node.
@@ -47,6 +52,25 @@ impl JournalFile {
     pub fn new(output: Outlet) -> Self {
         let lines = Lines::default();
         JournalFile { lines, output }
+    }
+
+    /// Says what is computed, before anything happens.
+    pub fn begin(&mut self, plan: &Plan) {
+        let aggregates = plan.aggregates.iter().map(|aggregate| {
+            json!({
+                "name": aggregate.name,
+                "function": aggregate.function.name(),
+                "argument": aggregate.argument.as_ref().map(Expression::to_string),
+            })
+        });
+        let line = json!({
+            "event": "plan",
+            "keys": plan.by.iter().map(|item| &item.name).collect::<Vec<_>>(),
+            "aggregates": aggregates.collect::<Vec<_>>(),
+            "refinement": plan.refinement.name(),
+        });
+        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend_from_slice(format!("{line}\n").as_bytes());
     }
 
     /// Returns the listener that the engine tells.
@@ -84,6 +108,7 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             arrival,
             key,
             arguments,
+            taken_back,
         } => {
             line.event("read");
             line.number("record", record);
@@ -93,6 +118,7 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.time("arrival", arrival.unwrap_or(BEGINNING));
             line.list("key", key::values(key));
             line.list("arguments", arguments.iter().map(Value::as_ref));
+            line.change(taken_back);
         }
         Event::Watermark {
             partition,
@@ -168,8 +194,7 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.value("timing", ValueRef::Text(firing.timing.name()));
             line.number("pane", firing.index.into());
             line.value("is_last", ValueRef::Boolean(firing.is_last));
-            let change = if firing.is_retraction { "-" } else { "+" };
-            line.value("change", ValueRef::Text(change));
+            line.change(firing.is_retraction);
             line.value("why", ValueRef::Text(why.name()));
             line.list("values", values.iter().map(Value::as_ref));
         }
@@ -216,6 +241,11 @@ impl Line<'_> {
 
     fn time(&mut self, name: &str, at: i64) {
         self.value(name, time(at));
+    }
+
+    fn change(&mut self, taken_back: bool) {
+        let change = if taken_back { "-" } else { "+" };
+        self.value("change", ValueRef::Text(change));
     }
 
     fn list<'v>(&mut self, name: &str, values: impl Iterator<Item = ValueRef<'v>>) {

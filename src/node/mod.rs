@@ -9,6 +9,7 @@ pub mod journal;
 pub mod parallel;
 mod progress;
 mod rows;
+pub mod stall;
 pub mod summary;
 
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ use aside::Aside;
 use journal::JournalFile;
 use progress::Progress;
 use rows::{Rows, now_ms};
+use stall::Watch;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -78,6 +80,8 @@ pub struct Node<'n> {
     arena: Bump,
     /// Where the group may begin again; none without a group.
     progress: Option<Progress>,
+    /// Who wonders when no row comes.
+    watch: Option<Watch>,
 }
 
 impl<'n> Node<'n> {
@@ -90,7 +94,7 @@ impl<'n> Node<'n> {
         decoder: Decoder,
         partitions: usize,
         sink: Box<dyn Sink + 'n>,
-        outputs: Outputs,
+        mut outputs: Outputs,
         options: Options,
         interrupt: &'n Interrupt,
     ) -> Result<Self> {
@@ -98,7 +102,8 @@ impl<'n> Node<'n> {
         if outputs.late.is_some() {
             operator.keep_lates();
         }
-        if let Some(journal) = &outputs.journal {
+        if let Some(journal) = &mut outputs.journal {
+            journal.begin(plan);
             operator.set_journal(journal.listener());
         }
         Ok(Node {
@@ -120,7 +125,13 @@ impl<'n> Node<'n> {
             panes: Panes::default(),
             arena: Bump::new(),
             progress: None,
+            watch: None,
         })
+    }
+
+    /// Says from now on why no row comes, when none has come for a while.
+    pub fn set_watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
     }
 
     /// Returns where every record went so far.
@@ -184,6 +195,7 @@ impl<'n> Node<'n> {
                 self.draw_open()?;
                 drawn = Instant::now();
             }
+            self.tell_why_not(source)?;
             if committed.elapsed() >= COMMIT {
                 self.commit(source, self.watermark(), false)?;
                 committed = Instant::now();
@@ -284,6 +296,9 @@ impl<'n> Node<'n> {
         if !self.panes.is_empty() {
             self.sink.write(&self.panes)?;
             self.panes.clear();
+            if let Some(watch) = &mut self.watch {
+                watch.row();
+            }
         }
         Ok(())
     }
@@ -294,6 +309,19 @@ impl<'n> Node<'n> {
         let asides = late.iter_mut().chain(bad).map(Aside::flush);
         let asides: Result<()> = asides.collect();
         self.sink.flush().and(journal).and(asides)
+    }
+
+    /// Says why no row comes, if somebody wonders by now.
+    fn tell_why_not(&mut self, source: &dyn Source) -> Result<()> {
+        if !self.watch.as_ref().is_some_and(Watch::is_due) {
+            return Ok(());
+        }
+        // Open windows are drawn below what is said, not above it.
+        self.sink.show_open(&Panes::default())?;
+        if let Some(watch) = &mut self.watch {
+            watch.tell(&self.operator, source);
+        }
+        Ok(())
     }
 
     fn draw_open(&mut self) -> Result<()> {

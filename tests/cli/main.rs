@@ -23,6 +23,7 @@ mod stack;
 mod topic;
 mod window;
 mod window_aggregate;
+mod window_model;
 mod window_parallel;
 mod window_topic;
 mod workdir;

@@ -11,6 +11,7 @@ use k::engine::window::{ALL_TIME, Aligned, Window, Windows};
 use k::term::units::{DAY, parse_duration};
 
 use crate::clock::{self, Notation};
+use crate::feed::{Pane, Row};
 use crate::ways::Failure;
 
 /// One case.
@@ -71,12 +72,7 @@ pub enum Action {
 
 #[derive(Debug, Clone)]
 pub struct Record {
-    pub partition: usize,
-    pub at: i64,
-    pub arrival: Option<i64>,
-    /// `None` where there is one group, `Some(None)` for null.
-    pub key: Option<Option<String>>,
-    pub value: Option<i64>,
+    pub row: Row,
     pub outcome: Outcome,
 }
 
@@ -94,18 +90,6 @@ pub enum Outcome {
 pub struct Lateness {
     pub by_ms: Option<i64>,
     pub window: Option<Window>,
-}
-
-/// A pane, expected or fired.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pane {
-    pub is_retraction: bool,
-    pub window: Window,
-    pub key: Option<Option<String>>,
-    pub values: Vec<Value>,
-    pub timing: Timing,
-    pub index: u32,
-    pub is_last: bool,
 }
 
 /// Something else that is expected.
@@ -321,7 +305,7 @@ impl Case {
     /// Returns whether records have keys; `true` as long as there are none.
     pub fn is_keyed(&self) -> bool {
         let mut records = self.records();
-        records.next().is_none_or(|record| record.key.is_some())
+        records.next().is_none_or(|record| record.row.key.is_some())
     }
 
     pub fn records(&self) -> impl Iterator<Item = &Record> {
@@ -332,13 +316,13 @@ impl Case {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let arrivals = self.records().filter(|record| record.arrival.is_some());
+        let arrivals = self.records().filter(|record| record.row.arrival.is_some());
         let (arrivals, records) = (arrivals.count(), self.records().count());
         let told = if self.steps.is_empty() {
             "nothing goes in"
         } else if self
             .records()
-            .any(|record| record.key.is_some() != self.is_keyed())
+            .any(|record| record.row.key.is_some() != self.is_keyed())
         {
             "some records have a key and some have none"
         } else if arrivals != 0 && arrivals != records {
@@ -478,14 +462,15 @@ impl Case {
             "null" => None,
             value => Some(value.parse().map_err(|_| "a value is an integer or null")?),
         };
-        Ok(Record {
+        let row = Row {
             partition,
-            at,
+            at: arrival.filter(|_| self.plan.by_arrival).unwrap_or(at),
             arrival,
             key,
             value,
-            outcome,
-        })
+            filtered: outcome == Outcome::Filtered,
+        };
+        Ok(Record { row, outcome })
     }
 
     fn outcome(&self, text: &str) -> Result<Outcome, String> {

@@ -39,6 +39,7 @@
 
 mod case;
 mod clock;
+mod feed;
 mod rebuild;
 mod run;
 mod runner;

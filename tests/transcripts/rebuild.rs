@@ -6,19 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k::engine::account::Account;
-use k::engine::pane::Refinement;
 use serde_json::{Map, Value, json};
 
 /// 1980-01-01 in ms since 1970, UTC.
 const YEAR_1980: i64 = 315_532_800_000;
-
-/// An aggregate of the plan.
-#[derive(Debug, Clone)]
-pub struct Computed {
-    pub function: String,
-    /// Whether it is computed over an argument, and not `count(*)`.
-    pub of_argument: bool,
-}
 
 /// What was rebuilt.
 #[derive(Debug)]
@@ -35,6 +26,10 @@ struct Record {
     arguments: Vec<Value>,
     /// Record × window: on time, late, expired.
     windows: [u64; 3],
+    /// Whether it takes an earlier one back.
+    taken_back: bool,
+    /// Whether a window had taken its `--distinct` value.
+    duplicate: bool,
     /// For the window that closed last, how far the watermark was past its close.
     expired_by: Option<i64>,
     filtered: bool,
@@ -47,9 +42,11 @@ struct Held {
     unshown: Vec<usize>,
 }
 
+#[derive(Default)]
 struct Rebuilder {
-    aggregates: Vec<Computed>,
-    refinement: Refinement,
+    /// Of each aggregate its function, and whether it is computed over an argument.
+    aggregates: Vec<(String, bool)>,
+    refinement: String,
     records: Vec<Record>,
     windows: HashMap<String, Held>,
     shown: HashMap<String, Vec<Value>>,
@@ -62,21 +59,8 @@ struct Rebuilder {
 ///
 /// # Errors
 /// Says which line does not fit those before it.
-pub fn rebuild(
-    lines: &str,
-    aggregates: Vec<Computed>,
-    refinement: Refinement,
-) -> Result<Rebuilt, String> {
-    let mut rebuilder = Rebuilder {
-        aggregates,
-        refinement,
-        records: Vec::new(),
-        windows: HashMap::new(),
-        shown: HashMap::new(),
-        panes: Vec::new(),
-        malformed: 0,
-        combined: None,
-    };
+pub fn rebuild(lines: &str) -> Result<Rebuilt, String> {
+    let mut rebuilder = Rebuilder::default();
     for (nth, line) in lines.lines().enumerate() {
         let event: Value =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", nth + 1))?;
@@ -95,6 +79,7 @@ impl Rebuilder {
     /// Takes an event in; `None` where it does not fit.
     fn take(&mut self, event: &Value) -> Option<()> {
         match event["event"].as_str()? {
+            "plan" => self.plan(event),
             "read" => self.read(event),
             "watermark" => {
                 let combined = event["combined"].as_i64();
@@ -104,6 +89,10 @@ impl Rebuilder {
             }
             "filtered" => {
                 self.record(event)?.filtered = true;
+                Some(())
+            }
+            "duplicate" => {
+                self.record(event)?.duplicate = true;
                 Some(())
             }
             "assigned" => self.assigned(event),
@@ -125,6 +114,16 @@ impl Rebuilder {
         }
     }
 
+    fn plan(&mut self, event: &Value) -> Option<()> {
+        self.refinement = event["refinement"].as_str()?.to_owned();
+        for aggregate in event["aggregates"].as_array()? {
+            let function = aggregate["function"].as_str()?.to_owned();
+            self.aggregates
+                .push((function, !aggregate["argument"].is_null()));
+        }
+        Some(())
+    }
+
     fn read(&mut self, event: &Value) -> Option<()> {
         let in_order = event["record"].as_u64()? == self.records.len() as u64;
         self.records.push(Record {
@@ -132,6 +131,8 @@ impl Rebuilder {
             at: event["at"].as_i64()?,
             arguments: event["arguments"].as_array()?.clone(),
             windows: [0; 3],
+            taken_back: event["change"].as_str()? == "-",
+            duplicate: false,
             expired_by: None,
             filtered: false,
         });
@@ -189,8 +190,8 @@ impl Rebuilder {
         } else {
             let held = self.windows.get_mut(&place)?;
             let unshown = std::mem::take(&mut held.unshown);
-            let records = match self.refinement {
-                Refinement::Discarding => unshown,
+            let records = match self.refinement.as_str() {
+                "discarding" => unshown,
                 _ => held.all.clone(),
             };
             self.values(&records)
@@ -207,22 +208,31 @@ impl Rebuilder {
     /// Returns the aggregates over some records.
     fn values(&self, records: &[usize]) -> Vec<Value> {
         let aggregates = self.aggregates.iter().enumerate();
-        let values = aggregates.map(|(nth, aggregate)| {
-            if !aggregate.of_argument {
-                return json!(records.len());
-            }
-            let arguments = records.iter();
-            let arguments =
-                arguments.filter_map(|&record| self.records[record].arguments[nth].as_i64());
-            let arguments: Vec<i64> = arguments.collect();
-            let sum: i128 = arguments.iter().map(|&argument| i128::from(argument)).sum();
-            match aggregate.function.as_str() {
-                "count" => json!(arguments.len()),
-                _ if arguments.is_empty() => Value::Null,
+        let values = aggregates.map(|(nth, (function, of_argument))| {
+            let taken = |&record: &usize| {
+                let record = &self.records[record];
+                let argument = if *of_argument {
+                    &record.arguments[nth]
+                } else {
+                    &Value::Bool(true)
+                };
+                let sign = if record.taken_back { -1 } else { 1 };
+                (!argument.is_null()).then_some((argument.as_i64().unwrap_or(0), sign))
+            };
+            let taken: Vec<(i64, i128)> = records.iter().filter_map(taken).collect();
+            let count: i128 = taken.iter().map(|(_, sign)| sign).sum();
+            let sum: i128 = taken
+                .iter()
+                .map(|&(number, sign)| sign * i128::from(number))
+                .sum();
+            let numbers = taken.iter().map(|(number, _)| number);
+            match function.as_str() {
+                "count" => number(count),
+                _ if count == 0 => Value::Null,
                 "sum" => number(sum),
-                "min" => json!(arguments.iter().min()),
-                "max" => json!(arguments.iter().max()),
-                _ => json!(sum as f64 / arguments.len() as f64),
+                "min" => json!(numbers.min()),
+                "max" => json!(numbers.max()),
+                _ => json!(sum as f64 / count as f64),
             }
         });
         values.collect()
@@ -243,6 +253,7 @@ impl Rebuilder {
             account.windows.expired += expired;
             let outcome = match (on_time + late > 0, late + expired > 0) {
                 _ if record.filtered => "filtered",
+                (false, _) if record.duplicate => "duplicate",
                 (true, false) => "on time",
                 (true, true) => "late",
                 (false, _) => "expired",
@@ -258,6 +269,7 @@ impl Rebuilder {
         account.late = count("late");
         account.expired = count("expired");
         account.filtered = count("filtered");
+        account.duplicates = count("duplicate");
         account
     }
 }

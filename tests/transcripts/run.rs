@@ -1,14 +1,12 @@
-//! A case's input on the way into an operator, and its panes on the way out.
+//! An operator that is fed with a case.
 
-use std::borrow::Cow;
-
-use k::column::{Column, Value, ValueRef, Values};
-use k::engine::operator::{Input, Late, Operator};
+use k::engine::operator::{Late, Operator};
 use k::engine::pane::Panes;
 
-use crate::case::{Action, Case, Outcome, Pane, Record};
+use crate::case::{Action, Case, Record};
+use crate::feed::{Pane, Row, feed, taken};
 
-/// An operator that is fed with a case.
+/// A run of a case.
 pub struct Run<'c> {
     case: &'c Case,
     pub operator: Operator,
@@ -40,47 +38,17 @@ impl<'c> Run<'c> {
             Action::Tick(at) => self.operator.on_tick(*at, &mut panes),
             Action::End => self.operator.on_end(&mut panes),
         }
-        self.taken(&panes)
+        taken(&panes)
     }
 
     /// Feeds some records of one partition as one batch.
     pub fn feed(&mut self, records: &[&Record]) -> Vec<Pane> {
-        let keys: Option<Values<&str>> = records
-            .iter()
-            .map(|record| record.key.as_ref().map(Option::as_deref))
-            .collect::<Option<Vec<_>>>()
-            .map(Values::from_iter);
-        let keys: Vec<Cow<'_, Column<'_>>> = keys.into_iter().map(owned_text).collect();
-        let values: Values<i64> = records.iter().map(|record| record.value).collect();
-        let arguments = self.case.plan.aggregates.iter().map(|aggregate| {
-            let column = || Cow::Owned(Column::Bigint(values.clone()));
-            aggregate.of_value.then(column)
-        });
-        let arguments: Vec<Option<Cow<'_, Column<'_>>>> = arguments.collect();
-        let arrivals: Option<Vec<i64>> = records.iter().map(|record| record.arrival).collect();
-        let times: Vec<i64> = match (&arrivals, self.case.plan.by_arrival) {
-            (Some(arrivals), true) => arrivals.clone(),
-            _ => records.iter().map(|record| record.at).collect(),
-        };
-        let selected: Vec<bool> = records
-            .iter()
-            .map(|record| record.outcome != Outcome::Filtered)
-            .collect();
-        let input = Input {
-            partition: records.first().map_or(0, |record| record.partition),
-            first: self.place,
-            times: &times,
-            arrivals: arrivals.as_deref(),
-            selected: selected.contains(&false).then_some(&selected),
-            keys: &keys,
-            arguments: &arguments,
-            taken_back: None,
-            distinct: None,
-        };
-        self.place += records.len() as u64;
-        let mut panes = Panes::default();
-        self.operator.on_batch(&input, &mut panes);
-        self.taken(&panes)
+        let rows: Vec<&Row> = records.iter().map(|record| &record.row).collect();
+        let aggregates = self.case.plan.aggregates.iter();
+        let of_value: Vec<bool> = aggregates.map(|aggregate| aggregate.of_value).collect();
+        let first = self.place;
+        self.place += rows.len() as u64;
+        feed(&mut self.operator, &rows, first, &of_value)
     }
 
     /// Goes on with an operator that was restored from what this one saves.
@@ -101,36 +69,5 @@ impl<'c> Run<'c> {
     /// Returns the late record of the last step, if there was one.
     pub fn late(&mut self) -> Option<Late> {
         self.operator.take_lates().pop()
-    }
-
-    fn taken(&self, panes: &Panes) -> Vec<Pane> {
-        let panes = panes.iter().map(|pane| {
-            let key = pane.key().next().map(|key| match key {
-                ValueRef::Text(text) => Some(text.to_owned()),
-                _ => None,
-            });
-            Pane {
-                is_retraction: pane.firing.is_retraction,
-                window: pane.firing.window,
-                key: if self.case.is_keyed() { key } else { None },
-                values: pane.values.to_vec(),
-                timing: pane.firing.timing,
-                index: pane.firing.index,
-                is_last: pane.firing.is_last,
-            }
-        });
-        panes.collect()
-    }
-}
-
-fn owned_text(keys: Values<&str>) -> Cow<'_, Column<'_>> {
-    Cow::Owned(Column::Text(keys))
-}
-
-/// Returns an integer of a pane, null being none.
-pub fn integer(value: &Value) -> i128 {
-    match value {
-        Value::Integer(value) => *value,
-        _ => 0,
     }
 }

@@ -1,6 +1,7 @@
 //! The runner itself: transcripts that are wrong fail, and say where and why.
 
 use crate::case::parse;
+use crate::rebuild::rebuild;
 use crate::ways;
 
 const RIGHT: &str = "\
@@ -193,21 +194,15 @@ fn what_cannot_be_read_is_quoted_with_its_line_and_case() {
 
 #[test]
 fn a_journal_that_lacks_a_line_cannot_be_rebuilt() {
-    let lines = r#"{"event":"read","record":0,"partition":0,"place":0,"at":3,"arrival":null,"key":["a"],"arguments":[null]}
+    let lines = r#"{"event":"plan","aggregates":[{"function":"count","argument":null}],"refinement":"accumulating"}
+{"event":"read","record":0,"partition":0,"place":0,"at":3,"arrival":null,"key":["a"],"arguments":[null],"change":"+"}
 {"event":"assigned","record":0,"window":[0,10],"late":false,"joins":[]}
 {"event":"pane","window":[0,10],"key":["a"],"timing":"on_time","pane":0,"is_last":true,"change":"+","why":"grace","values":[1]}
 "#;
-    let rebuild = |lines: &str| {
-        let aggregates = vec![crate::rebuild::Computed {
-            function: "count".to_owned(),
-            of_argument: false,
-        }];
-        crate::rebuild::rebuild(lines, aggregates, k::engine::pane::Refinement::Accumulating)
-    };
     let rebuilt = rebuild(lines).expect("whole");
     assert_eq!(rebuilt.panes[0]["values"], serde_json::json!([1]));
     assert_eq!(rebuilt.account.on_time, 1);
-    for missing in 0..2 {
+    for missing in 1..3 {
         let kept = lines.lines().enumerate().filter(|(nth, _)| *nth != missing);
         let kept: Vec<&str> = kept.map(|(_, line)| line).collect();
         let told = rebuild(&kept.join("\n")).expect_err("a line is missing");

@@ -11,9 +11,10 @@ use k::node::journal::JournalFile;
 use k::outlet::Outlet;
 use serde_json::json;
 
-use crate::case::{Action, Case, Fact, Lateness, Outcome, Pane, Record, Step};
-use crate::rebuild::{self, Computed};
-use crate::run::{Run, integer};
+use crate::case::{Action, Case, Fact, Lateness, Outcome, Record, Step};
+use crate::feed::{Pane, integer};
+use crate::rebuild;
+use crate::run::Run;
 
 /// What is wrong with a case, and where.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ pub fn in_batches(case: &Case, records: usize) -> Result<(), Failure> {
     let mut panes = Vec::new();
     let same = |left: &Step, right: &Step| {
         matches!((&left.action, &right.action),
-            (Action::Record(left), Action::Record(right)) if left.partition == right.partition)
+            (Action::Record(left), Action::Record(right)) if left.row.partition == right.row.partition)
     };
     for steps in case.steps.chunk_by(same) {
         for steps in steps.chunks(records) {
@@ -346,12 +347,18 @@ pub fn rebuilt(case: &Case) -> Result<(), Failure> {
     let panes = case.steps.iter().map(|step| run.act(&step.action));
     let panes = panes.collect::<Vec<_>>().concat();
     journal.write().expect("written");
-    let lines = std::fs::read_to_string(&path).expect("a journal");
-    let aggregates = case.plan.aggregates.iter().map(|aggregate| Computed {
-        function: aggregate.function.name().to_owned(),
-        of_argument: aggregate.of_value,
+    let written = std::fs::read_to_string(&path).expect("a journal");
+    let aggregates = case.plan.aggregates.iter().map(|aggregate| {
+        let argument = aggregate.of_value.then_some("value");
+        json!({ "function": aggregate.function.name(), "argument": argument })
     });
-    let rebuilt = rebuild::rebuild(&lines, aggregates.collect(), case.plan.refinement)
+    let plan = json!({
+        "event": "plan",
+        "aggregates": aggregates.collect::<Vec<_>>(),
+        "refinement": case.plan.refinement.name(),
+    });
+    let lines = format!("{plan}\n{written}");
+    let rebuilt = rebuild::rebuild(&lines)
         .map_err(|told| fail(format!("{told}\nin the journal\n{lines}")))?;
     let panes: Vec<serde_json::Value> = panes.iter().map(|pane| as_json(case, pane)).collect();
     if rebuilt.panes != panes {

@@ -20,6 +20,7 @@ use crate::format::{TimeUnit, schema};
 use crate::node::aside::Aside;
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
+use crate::node::stall::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Change, Plan, Query};
@@ -373,6 +374,7 @@ impl Options {
                     options,
                     &context.interrupt,
                 )?;
+                node.set_watch(Watch::new(&context.report));
                 let ended = node.run(input.source.as_mut());
                 (*node.account(), node.watermark(), ended)
             }

@@ -1,0 +1,384 @@
+//! Random plans and inputs, and an operator that is fed with them.
+
+use k::column::DataType;
+use k::engine::aggregate::Function;
+use k::engine::operator::{Operator, Settings};
+use k::engine::pane::{Panes, Refinement};
+use k::engine::trigger::{Repeat, Trigger};
+use k::engine::watermark::Bound;
+use k::engine::window::{Aligned, Windows};
+use proptest::prelude::*;
+
+use crate::feed::{Pane, Row, feed, taken};
+
+/// How many partitions an input has at most.
+const PARTITIONS: usize = 3;
+/// Whether `count` and `sum` are computed over the values.
+const OF_VALUE: [bool; 2] = [false, true];
+
+/// Something that goes in.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Record(Row),
+    Tick(i64),
+    Idle(usize, bool),
+    Watermark(usize, i64),
+}
+
+/// Which windows, as a person would say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Starts at `offset` and every `advance` before and after it.
+    Grid {
+        size: i64,
+        advance: i64,
+        offset: i64,
+    },
+    Session {
+        gap: i64,
+        max: Option<i64>,
+    },
+    Sliding {
+        apart: i64,
+    },
+    Global,
+}
+
+impl Shape {
+    fn windows(self) -> Windows {
+        match self {
+            Shape::Grid {
+                size,
+                advance,
+                offset,
+            } => {
+                let windows = Aligned::hopping(size, advance).expect("sizes");
+                Windows::Aligned(windows.aligned_at(offset))
+            }
+            Shape::Session { gap, max } => Windows::Session {
+                gap_ms: gap,
+                max_ms: max,
+            },
+            Shape::Sliding { apart } => Windows::Sliding { apart_ms: apart },
+            Shape::Global => Windows::Global,
+        }
+    }
+
+    /// Returns whether windows are the same for all keys.
+    pub fn is_grid(self) -> bool {
+        matches!(self, Shape::Grid { .. } | Shape::Global)
+    }
+}
+
+/// What is computed: count and sum.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub shape: Shape,
+    pub trigger: Trigger,
+    pub refinement: Refinement,
+    pub grace_ms: i64,
+    pub bound: Bound,
+    pub partitions: usize,
+}
+
+impl Plan {
+    pub fn of(shape: Shape, partitions: usize, bound: Bound) -> Self {
+        Plan {
+            shape,
+            trigger: Trigger::Final,
+            refinement: Refinement::Accumulating,
+            grace_ms: 0,
+            bound,
+            partitions,
+        }
+    }
+
+    /// Returns the plan with the least grace that covers every delay.
+    pub fn with_enough_grace(&self, rows: &[Row]) -> Self {
+        let mut high = i64::MIN;
+        let mut grace_ms = 0;
+        for row in rows {
+            high = high.max(row.at);
+            grace_ms = grace_ms.max(high - row.at);
+        }
+        Plan {
+            grace_ms,
+            ..self.clone()
+        }
+    }
+
+    pub fn without_maximum(&self) -> Self {
+        let shape = match self.shape {
+            Shape::Session { gap, .. } => Shape::Session { gap, max: None },
+            other => other,
+        };
+        Plan {
+            shape,
+            ..self.clone()
+        }
+    }
+
+    pub fn with_trigger(&self, trigger: Trigger) -> Self {
+        Plan {
+            trigger,
+            ..self.clone()
+        }
+    }
+
+    pub fn with_refinement(&self, refinement: Refinement) -> Self {
+        Plan {
+            refinement,
+            ..self.clone()
+        }
+    }
+
+    pub fn operator(&self) -> Operator {
+        let count = Function::Count.accumulator(None).expect("a function");
+        let sum = Function::Sum.accumulator(Some(DataType::Bigint));
+        let settings = Settings {
+            windows: self.shape.windows(),
+            grace_ms: self.grace_ms,
+            bound: self.bound,
+            trigger: self.trigger,
+            refinement: self.refinement,
+            aggregates: vec![count, sum.expect("a function")],
+            distinct: None,
+        };
+        Operator::new(settings, self.partitions)
+    }
+}
+
+/// An operator of a plan.
+pub struct Run<'p> {
+    plan: &'p Plan,
+    pub operator: Operator,
+}
+
+impl<'p> Run<'p> {
+    pub fn new(plan: &'p Plan) -> Self {
+        let operator = plan.operator();
+        Run { plan, operator }
+    }
+
+    pub fn act(&mut self, op: &Op) -> Vec<Pane> {
+        let mut panes = Panes::default();
+        match op {
+            Op::Record(row) => return self.feed(&[row]),
+            Op::Tick(at) => self.operator.on_tick(*at, &mut panes),
+            Op::Idle(partition, idle) => self.operator.on_idle(*partition, *idle, &mut panes),
+            Op::Watermark(partition, at) => self.operator.on_watermark(*partition, *at, &mut panes),
+        }
+        taken(&panes)
+    }
+
+    /// Feeds records of one partition as one batch.
+    pub fn feed(&mut self, rows: &[&Row]) -> Vec<Pane> {
+        feed(&mut self.operator, rows, 0, &OF_VALUE)
+    }
+
+    pub fn end(&mut self) -> Vec<Pane> {
+        let mut panes = Panes::default();
+        self.operator.on_end(&mut panes);
+        taken(&panes)
+    }
+
+    /// Goes on with an operator that was restored from what this one saves.
+    pub fn restart(&mut self) {
+        let saved = self.operator.save();
+        self.operator = self.plan.operator();
+        self.operator.load(&saved).expect("what was saved");
+    }
+}
+
+/// Windows of any kind; sessions without a maximum where `naive` has to know them.
+fn shape(any_maximum: bool) -> impl Strategy<Value = Shape> {
+    let hopping = (1_i64..40, 1_i64..40, 0_i64..40).prop_map(|(left, right, offset)| Shape::Grid {
+        size: left.max(right),
+        advance: left.min(right),
+        offset,
+    });
+    let tumbling = (1_i64..40).prop_map(|size| Shape::Grid {
+        size,
+        advance: size,
+        offset: 0,
+    });
+    let longer = match any_maximum {
+        true => prop::option::of(0_i64..40).boxed(),
+        false => Just(None).boxed(),
+    };
+    let session = (1_i64..15, longer).prop_map(|(gap, longer)| Shape::Session {
+        gap,
+        max: longer.map(|longer| gap + longer),
+    });
+    prop_oneof![
+        2 => tumbling,
+        2 => hopping,
+        4 => session,
+        3 => (1_i64..15).prop_map(|apart| Shape::Sliding { apart }),
+        1 => Just(Shape::Global),
+    ]
+}
+
+fn repeat() -> impl Strategy<Value = Repeat> {
+    let every = prop::option::weighted(0.4, 1_i64..30);
+    let count = prop::option::weighted(0.4, 1_u64..4);
+    (every, count).prop_map(|(every_ms, count)| Repeat { every_ms, count })
+}
+
+fn trigger() -> impl Strategy<Value = Trigger> {
+    let parts = (repeat(), repeat()).prop_map(|(early, late)| Trigger::Panes {
+        early,
+        watermark: true,
+        late,
+    });
+    let always = repeat().prop_map(|always| Trigger::Panes {
+        early: always,
+        watermark: false,
+        late: always,
+    });
+    prop_oneof![1 => Just(Trigger::Final), 4 => parts, 3 => always]
+}
+
+fn refinement() -> impl Strategy<Value = Refinement> {
+    prop_oneof![
+        Just(Refinement::Discarding),
+        Just(Refinement::Accumulating),
+        Just(Refinement::Retracting),
+    ]
+}
+
+fn bound() -> impl Strategy<Value = Bound> {
+    prop_oneof![
+        2 => Just(Bound::Fixed(0)),
+        2 => (0_i64..30).prop_map(Bound::Fixed),
+        1 => (1.0..=100.0).prop_map(Bound::Percentile),
+    ]
+}
+
+fn plan(any_maximum: bool) -> impl Strategy<Value = Plan> {
+    let grace = prop_oneof![Just(0_i64), 0_i64..40];
+    let shape = shape(any_maximum);
+    (
+        shape,
+        trigger(),
+        refinement(),
+        grace,
+        bound(),
+        1..=PARTITIONS,
+    )
+        .prop_map(
+            |(shape, trigger, refinement, grace_ms, bound, partitions)| Plan {
+                trigger,
+                refinement,
+                grace_ms,
+                ..Plan::of(shape, partitions, bound)
+            },
+        )
+}
+
+/// A record as it is drawn: how long after the one before it came, and how late.
+#[derive(Debug, Clone)]
+struct Drawn {
+    after: i64,
+    delay: i64,
+    key: u8,
+    value: Option<i64>,
+    partition: usize,
+    filtered: bool,
+    /// How many records later it comes once more.
+    again: Option<usize>,
+}
+
+fn drawn(filtered: bool) -> impl Strategy<Value = Drawn> {
+    let filtered = match filtered {
+        true => prop::bool::weighted(0.1).boxed(),
+        false => Just(false).boxed(),
+    };
+    let delay = prop_oneof![3 => Just(0_i64), 3 => 0_i64..10, 1 => 0_i64..60];
+    let after = prop_oneof![4 => 0_i64..4, 1 => 0_i64..40];
+    (
+        after,
+        delay,
+        0_u8..4,
+        prop::option::weighted(0.9, -9_i64..100),
+        0..PARTITIONS,
+        filtered,
+        prop::option::weighted(0.1, 1_usize..6),
+    )
+        .prop_map(
+            |(after, delay, key, value, partition, filtered, again)| Drawn {
+                after,
+                delay,
+                key,
+                value,
+                partition,
+                filtered,
+                again,
+            },
+        )
+}
+
+/// Turns what was drawn into records in the order in which they come, duplicates among them.
+fn rows_of(drawn: &[Drawn], partitions: usize) -> Vec<Row> {
+    let mut clock = -60;
+    let mut coming: Vec<(usize, Row)> = Vec::new();
+    for (nth, drawn) in drawn.iter().enumerate() {
+        clock += drawn.after;
+        let row = Row {
+            partition: drawn.partition % partitions,
+            at: clock - drawn.delay,
+            arrival: Some(clock),
+            key: Some(match drawn.key {
+                0 => None,
+                1 => Some("a".to_owned()),
+                2 => Some("b".to_owned()),
+                _ => Some("a key that is longer than what stands in place".to_owned()),
+            }),
+            value: drawn.value,
+            filtered: drawn.filtered,
+        };
+        if let Some(again) = drawn.again {
+            coming.push((nth + again, row.clone()));
+        }
+        coming.push((nth, row));
+    }
+    coming.sort_by_key(|(nth, _)| *nth);
+    coming.into_iter().map(|(_, row)| row).collect()
+}
+
+/// A plan whose results `naive` can compute, and records of which none is filtered.
+pub fn plan_and_rows() -> impl Strategy<Value = (Plan, Vec<Row>)> {
+    let rows = prop::collection::vec(drawn(false), 0..60);
+    (plan(false), rows).prop_map(|(plan, drawn)| {
+        let rows = rows_of(&drawn, plan.partitions);
+        (plan, rows)
+    })
+}
+
+/// A plan with records, moves of processing time and of watermarks, partitions that fall silent
+/// and speak again.
+pub fn plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
+    let beside = (
+        any::<prop::sample::Index>(),
+        0..PARTITIONS,
+        -60_i64..200,
+        0_u8..4,
+    );
+    let beside = prop::collection::vec(beside, 0..8);
+    let rows = prop::collection::vec(drawn(true), 0..60);
+    (plan(true), rows, beside).prop_map(|(plan, drawn, beside)| {
+        let rows = rows_of(&drawn, plan.partitions).into_iter();
+        let mut ops: Vec<Op> = rows.map(Op::Record).collect();
+        for (place, partition, at, kind) in beside {
+            let (place, partition) = (place.index(ops.len() + 1), partition % plan.partitions);
+            let op = match kind {
+                0 => Op::Tick(at),
+                1 => Op::Watermark(partition, at),
+                2 => Op::Idle(partition, true),
+                _ => Op::Idle(partition, false),
+            };
+            ops.insert(place, op);
+        }
+        (plan, ops)
+    })
+}

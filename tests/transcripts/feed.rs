@@ -1,0 +1,100 @@
+//! Records on the way into an operator, and panes on the way out; for every test program that
+//! feeds one by hand.
+
+use std::borrow::Cow;
+
+use k::column::{Column, Value, ValueRef, Values};
+use k::engine::operator::{Input, Operator};
+use k::engine::pane::{Panes, Timing};
+use k::engine::window::Window;
+
+/// One record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub partition: usize,
+    /// Its event time.
+    pub at: i64,
+    /// When it came, in processing time.
+    pub arrival: Option<i64>,
+    /// `None` where there is one group, `Some(None)` for null.
+    pub key: Option<Option<String>>,
+    pub value: Option<i64>,
+    /// Whether `--where` does not select it.
+    pub filtered: bool,
+}
+
+/// A pane, expected or fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pane {
+    pub is_retraction: bool,
+    pub window: Window,
+    pub key: Option<Option<String>>,
+    pub values: Vec<Value>,
+    pub timing: Timing,
+    pub index: u32,
+    pub is_last: bool,
+}
+
+/// Feeds records of one partition as one batch; returns the panes that came out.
+///
+/// `first` is the number of the first record; `of_value` says of each aggregate whether it is
+/// computed over the values.
+pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool]) -> Vec<Pane> {
+    let keys: Option<Values<&str>> = rows
+        .iter()
+        .map(|row| row.key.as_ref().map(Option::as_deref))
+        .collect::<Option<Vec<_>>>()
+        .map(Values::from_iter);
+    let keys: Vec<Cow<'_, Column<'_>>> = keys.into_iter().map(text).collect();
+    let values: Values<i64> = rows.iter().map(|row| row.value).collect();
+    let arguments: Vec<Option<Cow<'_, Column<'_>>>> = of_value
+        .iter()
+        .map(|of_value| of_value.then(|| Cow::Owned(Column::Bigint(values.clone()))))
+        .collect();
+    let times: Vec<i64> = rows.iter().map(|row| row.at).collect();
+    let arrivals: Option<Vec<i64>> = rows.iter().map(|row| row.arrival).collect();
+    let selected: Vec<bool> = rows.iter().map(|row| !row.filtered).collect();
+    let input = Input {
+        partition: rows.first().map_or(0, |row| row.partition),
+        first,
+        times: &times,
+        arrivals: arrivals.as_deref(),
+        selected: selected.contains(&false).then_some(&selected),
+        keys: &keys,
+        arguments: &arguments,
+        taken_back: None,
+        distinct: None,
+    };
+    let mut panes = Panes::default();
+    operator.on_batch(&input, &mut panes);
+    taken(&panes)
+}
+
+/// Returns panes as values of their own.
+pub fn taken(panes: &Panes) -> Vec<Pane> {
+    let panes = panes.iter().map(|pane| Pane {
+        is_retraction: pane.firing.is_retraction,
+        window: pane.firing.window,
+        key: pane.key().next().map(|key| match key {
+            ValueRef::Text(text) => Some(text.to_owned()),
+            _ => None,
+        }),
+        values: pane.values.to_vec(),
+        timing: pane.firing.timing,
+        index: pane.firing.index,
+        is_last: pane.firing.is_last,
+    });
+    panes.collect()
+}
+
+/// Returns an integer of a pane, null being none.
+pub fn integer(value: &Value) -> i128 {
+    match value {
+        Value::Integer(value) => *value,
+        _ => 0,
+    }
+}
+
+fn text(keys: Values<&str>) -> Cow<'_, Column<'_>> {
+    Cow::Owned(Column::Text(keys))
+}
