@@ -38,11 +38,8 @@ impl PlaceOptions {
     /// Returns the range that the flags ask for, without a group.
     ///
     /// # Errors
-    /// `usage` for a place that is neither an offset nor a time, and for a group without a name.
+    /// `usage` for a place that is neither an offset nor a time.
     pub fn range(&self) -> Result<Range> {
-        if self.group.as_deref().is_some_and(str::is_empty) {
-            return Err(Error::usage("a group's name is empty"));
-        }
         let now = now_ms();
         let wrong = |flag: &str, value: &str, reason: String| {
             Error::usage(format!("invalid value `{value}` for `{flag}`: {reason}"))
@@ -97,8 +94,11 @@ impl RangeOptions {
     /// Returns the range that the flags ask for.
     ///
     /// # Errors
-    /// `usage` for a place that is neither an offset nor a time.
+    /// `usage` for a place that is neither an offset nor a time, and for a group without a name.
     pub fn range(&self) -> Result<Range> {
+        if self.group.as_deref().is_some_and(str::is_empty) {
+            return Err(Error::usage("a group's name is empty"));
+        }
         let group = self.group.clone();
         Ok(Range {
             group,
