@@ -4,11 +4,11 @@
 //! Comes in: a broker and a topic. Goes out: `records bytes seconds`, from the first partition
 //! that is assigned to the last record. Tuned as `k` is, with all partitions in one queue.
 
+use std::error::Error;
 use std::ffi::CString;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -17,10 +17,10 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 const MOST: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(broker), Some(topic)) = (arguments.next(), arguments.next()) else {
-        bail!("usage: batch_loop BROKER TOPIC");
+        return Err("usage: batch_loop BROKER TOPIC".into());
     };
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker)
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         .set("queued.min.messages", "1000000")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE)?;
-    let partitions = metadata.topics().first().context("a topic")?.partitions();
+    let partitions = metadata.topics().first().ok_or("no topic")?.partitions();
     let mut ends = vec![0; partitions.len()];
     for (partition, end) in (0..).zip(&mut ends) {
         (_, *end) = consumer.fetch_watermarks(&topic, partition, PATIENCE)?;
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
             let count = rd::rd_kafka_consume_batch_queue(queue, 100, messages.as_mut_ptr(), MOST);
             for &message in &messages[..usize::try_from(count)?] {
                 if (*message).err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    bail!("librdkafka error {:?}", (*message).err);
+                    return Err(format!("librdkafka: {:?}", (*message).err).into());
                 }
                 records += 1;
                 bytes += (*message).len as u64;

@@ -160,7 +160,7 @@ fn reading_begins_and_ends_where_it_is_told() {
         ("--exit", "0 1 2 3 4"),
         ("--since 3 --exit", "3 4"),
         ("--since end --exit", ""),
-        ("--since 1 --limit 4", "1 2"),
+        ("--since 1 --until 3", "1 2"),
         ("--since 9 --exit", ""),
         ("--limit 2", "0 1"),
         ("--limit 0", ""),
