@@ -7,6 +7,7 @@ use super::Context;
 use super::confirm::confirm;
 use crate::error::{Error, Result};
 use crate::stack::command::Runner;
+use crate::stack::compose;
 use crate::stack::engine::Engine;
 use crate::stack::service::{BrokerImage, Service};
 use crate::stack::start::{Running, Wanted};
@@ -123,8 +124,9 @@ struct Choice {
     #[arg(long, conflicts_with = "only")]
     no_ksql: bool,
 
-    /// The broker: `apache`, `confluent`, `redpanda`, or an image of one of them.
-    #[arg(long, value_name = "IMAGE", env = "K_KAFKA_IMAGE", value_parser = BrokerImage::parse)]
+    /// The broker: `apache`, `confluent`, `redpanda`, or an image of one of them [default: the
+    /// variable K_KAFKA_IMAGE, else the broker that is there, else `apache`].
+    #[arg(long, value_name = "IMAGE", value_parser = BrokerImage::parse)]
     broker_image: Option<BrokerImage>,
 }
 
@@ -152,13 +154,24 @@ impl Choice {
         };
         Service::ALL.into_iter().filter(is_wanted).collect()
     }
+
+    /// Returns the broker that was asked for by flag or variable; an empty variable is none.
+    fn broker(&self) -> Result<Option<BrokerImage>> {
+        let name = Service::Kafka.image_variable();
+        match (&self.broker_image, compose::variable(name)) {
+            (None, Some(image)) => BrokerImage::parse(&image).map(Some).map_err(|message| {
+                Error::usage(format!("the variable {name} is `{image}`: {message}"))
+            }),
+            (flag, _) => Ok(flag.clone()),
+        }
+    }
 }
 
 pub(super) fn start(options: Start, context: &Context) -> Result<()> {
     let runner = Runner::new(&context.report, &context.interrupt);
     let wanted = Wanted {
         services: options.choice.services(),
-        broker: options.choice.broker_image,
+        broker: options.choice.broker()?,
         timeout: Duration::from_millis(options.timeout.unsigned_abs()),
     };
     let engine = options.engine.engine;
@@ -234,12 +247,8 @@ pub(super) fn reset(options: Reset, context: &Context) -> Result<()> {
 }
 
 pub(super) fn pull(options: Pull, context: &Context) -> Result<()> {
-    let broker = options
-        .choice
-        .broker_image
-        .as_ref()
-        .unwrap_or(&DEFAULT_BROKER);
-    at_hand(&options.engine, context)?.pull(&options.choice.services(), broker)
+    let broker = options.choice.broker()?.unwrap_or(DEFAULT_BROKER);
+    at_hand(&options.engine, context)?.pull(&options.choice.services(), &broker)
 }
 
 pub(super) fn shell(options: Shell, context: &Context) -> Result<()> {

@@ -194,6 +194,10 @@ fn what_cannot_be_understood_on_the_command_line_is_a_usage_error() {
     machine
         .k("start")
         .assert_refused(2, &["K_UI_PORT", "`http`"]);
+    let machine = machine.with("K_KAFKA_IMAGE", "kafka");
+    machine
+        .k("start")
+        .assert_refused(2, &["K_KAFKA_IMAGE", "`kafka`", "redpanda"]);
 }
 
 #[test]
@@ -351,6 +355,24 @@ fn a_dry_run_prints_every_command_of_a_start_and_changes_nothing() {
             "{commands}"
         );
     });
+}
+
+#[test]
+fn an_empty_variable_names_no_image_and_no_port() {
+    let mut machine = Machine::bare()
+        .with_program("podman", EMPTY_PODMAN)
+        .with_program("podman-compose", "echo 'podman-compose version 1.6.0'");
+    for variable in VARIABLES {
+        machine = machine.with(variable, "");
+    }
+    let run = machine.k("start --dry-run --only kafka");
+    run.assert_status(0);
+    assert!(
+        run.stdout()
+            .starts_with("podman pull docker.io/apache/kafka:"),
+        "{}",
+        run.stdout()
+    );
 }
 
 #[test]
