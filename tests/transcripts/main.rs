@@ -40,6 +40,7 @@
 mod case;
 mod clock;
 mod feed;
+mod parse;
 mod rebuild;
 mod run;
 mod runner;
@@ -60,7 +61,7 @@ fn all_cases() -> Result<Vec<Case>, Failure> {
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a text file");
         let name = file.file_name().expect("a name").to_string_lossy();
-        cases.extend(case::parse(&name, &text)?);
+        cases.extend(parse::parse(&name, &text)?);
     }
     Ok(cases)
 }

@@ -1,6 +1,6 @@
 //! The runner itself: transcripts that are wrong fail, and say where and why.
 
-use crate::case::parse;
+use crate::parse::parse;
 use crate::rebuild::rebuild;
 use crate::ways;
 
