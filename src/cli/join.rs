@@ -41,13 +41,14 @@ use crate::term::units::parse_duration;
 /// have becomes `l_…` and `r_…`. `--time`, `--time-unit`, `--schema` and `--out-of-order` are for
 /// both sides; given twice, for the left and for the right.
 ///
-/// It is one process that holds what may still be joined in memory; it reads for no group.
+/// One process does it all, and holds in memory what may still be joined; joining in a consumer
+/// group comes later.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k join data/mono_signal.csv data/tower.csv --on call_id --within 1h
   k join mono_signal tower --on call_id --within 1h --exit | k window --tumbling 10s --by tower
   k join calls.csv --table customers.csv --on caller --type left
-  k gen --rate 100 --seconds 60 && k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
+  k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
 pub(super) struct Options {
     /// A file, a topic, or `-` for stdin
     #[arg(value_name = "LEFT")]
@@ -234,6 +235,11 @@ impl Options {
     fn sink(&self, plan: &Plan, context: &Context) -> Result<(JoinedSink, Notation)> {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
+                if self.sources()?.contains(&&self.to) {
+                    return Err(Error::usage(format!(
+                        "topic `{name}` is an input: its rows would be joined again, without end"
+                    )));
+                }
                 let (settings, frame) =
                     (self.broker.settings(context)?, frame(plan, Notation::Json));
                 let sink = JoinedSink::topic(&settings, name, frame, &plan.columns[0])?;

@@ -325,6 +325,9 @@ impl Visitor<'_> for Name<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::format::TimeFrom;
     use crate::format::schema::parse_declaration;
@@ -383,6 +386,30 @@ mod tests {
             }
         }
         assert_eq!(delimited("a string", 0, Notation::Csv, "1"), "");
+    }
+
+    #[test]
+    fn fields_are_those_that_the_csv_crate_reads() {
+        let mut rng = ChaCha8Rng::seed_from_u64(12);
+        for _ in 0..20_000 {
+            let letters =
+                (0..rng.random_range(1..12)).map(|_| b"a,,\"\"\r"[rng.random_range(0..6)]);
+            let record: Vec<u8> = letters.collect();
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .terminator(csv::Terminator::Any(b'\n'))
+                .from_reader(&record[..]);
+            let read = reader.byte_records().next().expect("a record");
+            let read: Vec<Vec<u8>> = read.expect("CSV").iter().map(<[u8]>::to_vec).collect();
+            let rest = Some(&record[..]);
+            let unquoted = Fields { rest }.map(|field| {
+                let mut text = Vec::new();
+                unquote(field, &mut text);
+                text
+            });
+            let unquoted: Vec<Vec<u8>> = unquoted.collect();
+            assert_eq!(unquoted, read, "{:?}", record.escape_ascii().to_string());
+        }
     }
 
     #[test]
