@@ -19,6 +19,8 @@ pub enum DataType {
     Boolean,
     /// UTF-8 text.
     Text,
+    /// A time as expressions make it: in a column it is a bigint, ms since 1970, UTC.
+    Timestamp,
 }
 
 impl fmt::Display for DataType {
@@ -28,6 +30,7 @@ impl fmt::Display for DataType {
             DataType::Double => "double",
             DataType::Boolean => "boolean",
             DataType::Text => "text",
+            DataType::Timestamp => "timestamp",
         })
     }
 }
@@ -227,7 +230,7 @@ impl<'a> Column<'a> {
     /// Returns an empty column of a type, with room for `rows`.
     pub fn with_capacity(data_type: DataType, rows: usize) -> Self {
         match data_type {
-            DataType::Bigint => Column::Bigint(Values::with_capacity(rows)),
+            DataType::Bigint | DataType::Timestamp => Column::Bigint(Values::with_capacity(rows)),
             DataType::Double => Column::Double(Values::with_capacity(rows)),
             DataType::Boolean => Column::Boolean(Values::with_capacity(rows)),
             DataType::Text => Column::Text(Values::with_capacity(rows)),

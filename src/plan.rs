@@ -357,8 +357,18 @@ impl Plan {
 
     /// Returns all columns of the result.
     fn whole_header(&self) -> Header {
+        let by = self
+            .by
+            .iter()
+            .map(|item| (&item.name, item.expression.data_type()));
+        let values = self.aggregates.iter();
+        let values = values.map(|aggregate| (&aggregate.name, aggregate.data_type()));
+        let times = by
+            .chain(values)
+            .filter(|(_, data_type)| *data_type == DataType::Timestamp);
         Header {
             selected: None,
+            times: times.map(|(name, _)| name.clone()).collect(),
             keys: self.by.iter().map(|item| item.name.clone()).collect(),
             values: self
                 .aggregates

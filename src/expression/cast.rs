@@ -4,23 +4,30 @@ use bumpalo::Bump;
 
 use super::eval::Reason;
 use super::tree::Scalar;
+use super::types::time_named;
 use crate::column::DataType;
+use crate::term::units::format_time;
 
-/// Returns `value` as `to`; null stays null.
+/// Returns `value`, of a type, as `to`; null stays null.
 ///
 /// Double → bigint cuts the fraction off, as in ksqlDB. Text may have blanks around its number;
-/// `true`, `t`, `yes`, `y` and their opposites are booleans, whatever their case.
+/// `true`, `t`, `yes`, `y` and their opposites are booleans, whatever their case. A time is ISO
+/// 8601 as text.
 ///
 /// # Errors
 /// `OutOfRange` for a double beyond bigint, `NoSuch` for a text that is none of the type.
 pub(super) fn cast<'a>(
     value: Scalar<&'a str>,
+    from: DataType,
     to: DataType,
     arena: &'a Bump,
 ) -> Result<Scalar<&'a str>, Reason> {
     Ok(match (value, to) {
         (Scalar::Bigint(value), DataType::Double) => Scalar::Double(value as f64),
         (Scalar::Double(value), DataType::Bigint) => Scalar::Bigint(truncated(value)?),
+        (Scalar::Bigint(value), DataType::Text) if from == DataType::Timestamp => {
+            Scalar::Text(arena.alloc_str(&format_time(value)))
+        }
         (Scalar::Bigint(value), DataType::Text) => {
             Scalar::Text(arena.alloc_str(itoa::Buffer::new().format(value)))
         }
@@ -44,6 +51,7 @@ fn parsed(text: &str, to: DataType) -> Option<Scalar<&str>> {
         DataType::Double => trimmed.parse().ok().map(Scalar::Double),
         DataType::Boolean => boolean(trimmed).map(Scalar::Boolean),
         DataType::Text => Some(Scalar::Text(text)),
+        DataType::Timestamp => time_named(trimmed).map(Scalar::Bigint),
     }
 }
 

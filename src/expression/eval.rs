@@ -26,6 +26,8 @@ pub(super) enum Reason {
     OutOfRange(DataType),
     /// The text cannot be read as the type.
     NoSuch(Box<str>, DataType),
+    /// What else is wrong, for a person.
+    Wrong(String),
 }
 
 /// A row that failed, and where in the expression.
@@ -43,6 +45,7 @@ impl Failure {
         match &self.reason {
             Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
             Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is no {to}"),
+            Reason::Wrong(wrong) => format!("`{part}`: {wrong}"),
         }
     }
 }
@@ -338,7 +341,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         }
         failures.sort_by_key(|failure| failure.row);
         let operand = match typed.data_type {
-            DataType::Bigint => choose::<i64>(&taken, &results),
+            DataType::Bigint | DataType::Timestamp => choose::<i64>(&taken, &results),
             DataType::Double => choose::<f64>(&taken, &results),
             DataType::Boolean => choose::<bool>(&taken, &results),
             DataType::Text => choose::<&str>(&taken, &results),
@@ -355,7 +358,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             return outcome(values, result.failures);
         }
         self.by_row(typed, vec![result], |arguments| {
-            match cast(arguments[0], to, self.arena) {
+            match cast(arguments[0], from, to, self.arena) {
                 Err(_) if attempt => Ok(Scalar::Null),
                 result => result,
             }

@@ -58,7 +58,7 @@ impl<'b, 'a> Operand<'b, 'a> {
             Operand::Constant(constant) => constant,
         };
         Cow::Owned(match data_type {
-            DataType::Bigint => all::<i64>(constant, rows),
+            DataType::Bigint | DataType::Timestamp => all::<i64>(constant, rows),
             DataType::Double => all::<f64>(constant, rows),
             DataType::Boolean => all::<bool>(constant, rows),
             DataType::Text => all::<&str>(constant, rows),
@@ -209,7 +209,9 @@ pub(super) fn compare(
     rows: usize,
 ) -> Values<bool> {
     match data_type {
-        DataType::Bigint => compare_as::<i64>(comparison, left.view(), right.view(), rows),
+        DataType::Bigint | DataType::Timestamp => {
+            compare_as::<i64>(comparison, left.view(), right.view(), rows)
+        }
         DataType::Double => compare_as::<f64>(comparison, left.view(), right.view(), rows),
         DataType::Boolean => compare_as::<bool>(comparison, left.view(), right.view(), rows),
         DataType::Text => compare_as::<&str>(comparison, left.view(), right.view(), rows),
@@ -369,7 +371,7 @@ pub(super) fn nulls(operand: &Operand, rows: usize) -> Vec<bool> {
     let mut nulls = match operand {
         Operand::Constant(constant) => return vec![*constant == Scalar::Null; rows],
         Operand::Column(column) => match column.data_type() {
-            DataType::Bigint => of::<i64>(operand),
+            DataType::Bigint | DataType::Timestamp => of::<i64>(operand),
             DataType::Double => of::<f64>(operand),
             DataType::Boolean => of::<bool>(operand),
             DataType::Text => of::<&str>(operand),

@@ -112,7 +112,11 @@ impl Checker<'_> {
         let common = self.common_of(function, &arguments)?;
         for (at, argument) in arguments.iter_mut().enumerate() {
             let data_type = match function.parameter(at) {
-                Parameter::Text => DataType::Text,
+                Parameter::Text | Parameter::Unit => DataType::Text,
+                Parameter::Time => {
+                    self.read_time(argument)?;
+                    DataType::Timestamp
+                }
                 Parameter::Bigint => DataType::Bigint,
                 Parameter::Double => DataType::Double,
                 Parameter::Number | Parameter::Any => common,
@@ -122,10 +126,15 @@ impl Checker<'_> {
             let what = format!("`{name}`");
             *argument = self.need(converted, data_type, &what, &data_type.to_string())?;
         }
+        if let Err((at, wrong)) = function.check(&arguments) {
+            return Err(self.error(wrong, arguments[at].span));
+        }
         let data_type = match function.returns {
             Returns::Text => DataType::Text,
             Returns::Bigint => DataType::Bigint,
             Returns::Double => DataType::Double,
+            Returns::Boolean => DataType::Boolean,
+            Returns::Time => DataType::Timestamp,
             Returns::Same => common,
         };
         let operation = Operation::Call {

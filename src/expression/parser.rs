@@ -9,7 +9,7 @@ use super::syntax::{
     Arithmetic, Binary, Comparison, Connective, Node, NodeKind, Precedence, Span, Test,
 };
 use super::tree::Scalar;
-use super::types::data_type_named;
+use super::types::{data_type_named, time_named};
 use crate::column::DataType;
 use crate::error::{Error, Result};
 
@@ -370,6 +370,7 @@ impl<'t> Parser<'t> {
             "case" => return self.case(),
             "cast" => return self.cast(false),
             "try_cast" => return self.cast(true),
+            "timestamp" if self.is_text(1) => return self.time(),
             _ => {}
         }
         let literal = match word.to_ascii_lowercase().as_str() {
@@ -386,7 +387,11 @@ impl<'t> Parser<'t> {
             return self.node(NodeKind::Literal(value), name_span);
         }
         if self.take_symbol("(").is_some() {
-            let arguments = self.arguments(false)?;
+            let arguments = match word.eq_ignore_ascii_case("extract") && self.is_keyword(1, "from")
+            {
+                true => self.part_and_time()?,
+                false => self.arguments(false)?,
+            };
             let span = name_span.to(self.need_symbol(")")?);
             let kind = NodeKind::Call {
                 name: word.to_lowercase(),
@@ -400,6 +405,31 @@ impl<'t> Parser<'t> {
             quoted: false,
         };
         self.node(kind, name_span)
+    }
+
+    /// Reads `timestamp '…'`.
+    fn time(&mut self) -> Result<Node> {
+        let start = self.advance().span;
+        let Token { kind, span } = self.advance();
+        let span = start.to(span);
+        let TokenKind::Text(text) = kind else {
+            return Err(self.expected("a time in quotes"));
+        };
+        match time_named(&text) {
+            Some(at) => self.node(NodeKind::Time(at), span),
+            None => Err(Error::usage(format!("`{text}` is no time"))
+                .at(self.text, span.start, span.end)
+                .hint("write ISO 8601: `timestamp '2026-01-01T00:00:00Z'`")),
+        }
+    }
+
+    /// Reads `hour from x`, which is short for `'hour', x`.
+    fn part_and_time(&mut self) -> Result<Vec<Node>> {
+        let part = self.word().to_lowercase();
+        let span = self.advance().span;
+        self.need_keyword("from")?;
+        let part = self.node(NodeKind::Literal(Scalar::Text(part.into())), span)?;
+        Ok(vec![part, self.expression(Precedence::Or)?])
     }
 
     fn case(&mut self) -> Result<Node> {
@@ -452,7 +482,7 @@ impl<'t> Parser<'t> {
             _ => None,
         };
         let Some(data_type) = named else {
-            return Err(self.expected("a type (bigint, double, boolean or text)"));
+            return Err(self.expected("a type (bigint, double, boolean, text or timestamp)"));
         };
         self.advance();
         Ok(data_type)
@@ -506,6 +536,21 @@ impl<'t> Parser<'t> {
         let token = self.peek().clone();
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         token
+    }
+
+    /// Returns the token so many places behind the next one.
+    fn peek_behind(&self, places: usize) -> &Token {
+        &self.tokens[(self.next + places).min(self.tokens.len() - 1)]
+    }
+
+    fn is_text(&self, places: usize) -> bool {
+        matches!(self.peek_behind(places).kind, TokenKind::Text(_))
+    }
+
+    fn is_keyword(&self, places: usize, keyword: &str) -> bool {
+        let Token { kind, span } = self.peek_behind(places);
+        let word = &self.text[span.start..span.end];
+        *kind == TokenKind::Word && word.eq_ignore_ascii_case(keyword)
     }
 
     fn at_keyword(&self, keyword: &str) -> bool {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::tree::Scalar;
 use crate::column::DataType;
+use crate::term::units::format_time;
 
 /// A part of the typed text, in bytes, half open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum NodeKind {
     Literal(Scalar<Box<str>>),
+    /// `timestamp '…'`, in ms since 1970, UTC.
+    Time(i64),
     Column {
         name: String,
         /// Whether it stood in double quotes, as people from other languages write text.
@@ -167,7 +170,7 @@ impl Node {
 impl NodeKind {
     fn for_each_child(&self, mut visit: impl FnMut(&Node)) {
         match self {
-            NodeKind::Literal(_) | NodeKind::Column { .. } => {}
+            NodeKind::Literal(_) | NodeKind::Time(_) | NodeKind::Column { .. } => {}
             NodeKind::Negate(operand)
             | NodeKind::Not(operand)
             | NodeKind::Is { operand, .. }
@@ -288,6 +291,7 @@ impl fmt::Display for Node {
         let own = self.kind.precedence();
         match &self.kind {
             NodeKind::Literal(value) => write_literal(f, value),
+            NodeKind::Time(at) => write!(f, "timestamp '{}'", format_time(*at)),
             NodeKind::Column { name, .. } => write_name(f, name),
             NodeKind::Negate(operand) => match operand.kind {
                 NodeKind::Literal(_) => write!(f, "-({operand})"), // not the literal -1

@@ -5,6 +5,7 @@
 //! evaluated here, once.
 
 use super::eval;
+use super::functions;
 use super::like::Matcher;
 use super::syntax::{Arithmetic, Binary, Comparison, Node, NodeKind, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
@@ -23,8 +24,19 @@ pub fn data_type_named(name: &str) -> Option<DataType> {
         "double" | "float" | "real" => DataType::Double,
         "boolean" | "bool" => DataType::Boolean,
         "text" | "string" | "varchar" => DataType::Text,
+        "timestamp" => DataType::Timestamp,
         _ => return None,
     })
+}
+
+/// Returns the time that text names in ISO 8601, in ms since 1970; without a zone it is UTC.
+pub fn time_named(text: &str) -> Option<i64> {
+    let text = text.trim();
+    // Numbers, and times relative to now, are times elsewhere.
+    let begins_with_year = text.get(..5).is_some_and(|year| year.ends_with('-'));
+    begins_with_year
+        .then(|| units::parse_time(text, 0).ok())
+        .flatten()
 }
 
 /// Types the expressions of one text.
@@ -44,6 +56,7 @@ impl Checker<'_> {
         let span = node.span;
         let typed = match &mut node.kind {
             NodeKind::Literal(value) => return Ok(literal(value, span)),
+            NodeKind::Time(at) => return Ok(time(*at, span)),
             NodeKind::Column { name, quoted } => return self.column(name, *quoted, span),
             NodeKind::Negate(operand) => {
                 let operand = self.number(operand, "`-`")?;
@@ -166,6 +179,7 @@ impl Checker<'_> {
                 name_span,
                 arguments,
             } => {
+                unit_as_text(name, arguments);
                 let arguments: Result<Vec<Typed>> = arguments
                     .iter_mut()
                     .map(|argument| self.check(argument))
@@ -371,11 +385,17 @@ impl Checker<'_> {
 
     fn cast(&self, operand: Typed, to: DataType, attempt: bool, span: Span) -> Result<Typed> {
         let from = operand.data_type;
-        if from == to {
-            return Ok(Typed { span, ..operand });
+        let both_whole = |one, other| (one, other) == (DataType::Bigint, DataType::Timestamp);
+        if from == to || both_whole(from, to) || both_whole(to, from) {
+            return Ok(Typed {
+                span,
+                data_type: to,
+                ..operand
+            });
         }
         let castable = from == DataType::Text || to == DataType::Text;
-        if !castable && (from == DataType::Boolean || to == DataType::Boolean) {
+        let apart = |data_type| matches!(data_type, DataType::Boolean | DataType::Timestamp);
+        if !castable && (apart(from) || apart(to)) {
             return Err(self.error(format!("cannot cast {from} to {to}"), span));
         }
         let operation = Operation::Cast {
@@ -387,6 +407,12 @@ impl Checker<'_> {
 
     /// Brings all operands to one type.
     fn unify(&self, operands: &mut Vec<Typed>, doing: &str) -> Result<()> {
+        let is_time = |operand: &Typed| operand.data_type == DataType::Timestamp;
+        if operands.iter().any(is_time) {
+            for operand in operands.iter_mut() {
+                self.read_time(operand)?;
+            }
+        }
         let mut common: Option<&Typed> = None;
         let mut data_type = DataType::Text;
         for operand in operands.iter() {
@@ -410,6 +436,20 @@ impl Checker<'_> {
             .into_iter()
             .map(|operand| converted(settled(operand, data_type), data_type))
             .collect();
+        Ok(())
+    }
+
+    /// Makes a text that stands beside a time a time, if it is a constant.
+    pub fn read_time(&self, operand: &mut Typed) -> Result<()> {
+        let Some(Scalar::Text(text)) = operand.constant() else {
+            return Ok(());
+        };
+        let Some(at) = time_named(text) else {
+            return Err(self
+                .error(format!("`{text}` is no time"), operand.span)
+                .hint("write ISO 8601: `2026-01-01T00:00:00Z`"));
+        };
+        *operand = time(at, operand.span);
         Ok(())
     }
 
@@ -451,7 +491,9 @@ impl Checker<'_> {
                 } else if constant.contains('-')
                     && let Ok(ms) = units::parse_time(constant, 0)
                 {
-                    error.hint(format!("times are ms since 1970: `{ms}`"))
+                    error.hint(format!(
+                        "times are ms since 1970: `{ms}`, or `timestamp '{constant}'`"
+                    ))
                 } else {
                     error
                 }
@@ -471,6 +513,10 @@ pub(super) fn meet(one: DataType, other: DataType) -> Option<DataType> {
         _ if one == other => Some(one),
         (DataType::Bigint, DataType::Double) | (DataType::Double, DataType::Bigint) => {
             Some(DataType::Double)
+        }
+        // A bigint beside a time is ms since 1970.
+        (DataType::Bigint, DataType::Timestamp) | (DataType::Timestamp, DataType::Bigint) => {
+            Some(DataType::Timestamp)
         }
         _ => None,
     }
@@ -507,6 +553,27 @@ fn literal(value: &Scalar<Box<str>>, span: Span) -> Typed {
     typed(Operation::Constant(value.clone()), data_type, span)
 }
 
+fn time(at: i64, span: Span) -> Typed {
+    let constant = Operation::Constant(Scalar::Bigint(at));
+    typed(constant, DataType::Timestamp, span)
+}
+
+/// Makes the bare unit of `timestampadd(days, 1, …)` a text.
+fn unit_as_text(name: &str, arguments: &mut [Node]) {
+    let Some(first) = arguments.first_mut() else {
+        return;
+    };
+    if let NodeKind::Column {
+        name: unit,
+        quoted: false,
+    } = &first.kind
+        && functions::takes_unit(name)
+    {
+        let unit = unit.to_lowercase().into();
+        first.kind = NodeKind::Literal(Scalar::Text(unit));
+    }
+}
+
 /// Returns `operand`, where a bare `null` is given a type.
 pub(super) fn settled(operand: Typed, data_type: DataType) -> Typed {
     match operand.operation {
@@ -515,8 +582,14 @@ pub(super) fn settled(operand: Typed, data_type: DataType) -> Typed {
     }
 }
 
-/// Returns `operand` as double where it is bigint and double is wanted, else as it is.
+/// Returns `operand` as double or time where it is bigint and that is wanted, else as it is.
 pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
+    if (operand.data_type, data_type) == (DataType::Bigint, DataType::Timestamp) {
+        return Typed {
+            data_type,
+            ..operand
+        };
+    }
     if (operand.data_type, data_type) != (DataType::Bigint, DataType::Double) {
         return operand;
     }

@@ -225,7 +225,9 @@ fn decode_columns<'a>(
         let bytes = |row| rows.field(row, index);
         let text = |row| rows.text(row, index);
         columns[index] = match schema.fields[index].data_type {
-            DataType::Bigint => Column::Bigint(collect(count, bytes, refused)),
+            DataType::Bigint | DataType::Timestamp => {
+                Column::Bigint(collect(count, bytes, refused))
+            }
             DataType::Double => Column::Double(collect(count, bytes, refused)),
             DataType::Boolean => Column::Boolean(collect(count, bytes, refused)),
             DataType::Text => Column::Text(collect(count, text, refused)),

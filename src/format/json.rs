@@ -266,7 +266,7 @@ impl Member<'_, '_> {
     fn misfit<E: serde::de::Error>(&self, value: impl fmt::Display) -> E {
         let article = match self.column.data_type() {
             DataType::Text => "text",
-            DataType::Bigint => "a bigint",
+            DataType::Bigint | DataType::Timestamp => "a bigint",
             DataType::Double => "a double",
             DataType::Boolean => "a boolean",
         };

@@ -24,6 +24,8 @@ pub struct Header {
     pub keys: Vec<String>,
     /// The names of the aggregates.
     pub values: Vec<String>,
+    /// Those of the columns above that hold times in ms since 1970.
+    pub times: Vec<String>,
     /// Whether rows say `+` for a result and `-` for one that is taken back.
     pub change: bool,
     /// Whether rows have `timing`, `pane`, `is_last`.
@@ -40,6 +42,8 @@ pub enum Role {
     Start,
     /// The end of a window.
     End,
+    /// A time in ms since 1970.
+    Time,
     /// A grouping value.
     Key,
     /// What was computed.
@@ -50,8 +54,14 @@ impl Header {
     /// Returns all names in order, and what they are of.
     pub fn columns(&self) -> impl Iterator<Item = (&str, Role)> {
         let window = [("window_start", Role::Start), ("window_end", Role::End)];
-        let keys = self.keys.iter().map(|name| (name.as_str(), Role::Key));
-        let values = self.values.iter().map(|name| (name.as_str(), Role::Value));
+        let role_of = |name: &String, role| match self.times.contains(name) {
+            true => Role::Time,
+            false => role,
+        };
+        let keys = self.keys.iter();
+        let keys = keys.map(move |name| (name.as_str(), role_of(name, Role::Key)));
+        let values = self.values.iter();
+        let values = values.map(move |name| (name.as_str(), role_of(name, Role::Value)));
         let change = self.change.then_some(("change", Role::Value));
         let panes = ["timing", "pane", "is_last"].map(|name| (name, Role::Value));
         let panes = panes.into_iter().filter(|_| self.panes);

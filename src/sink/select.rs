@@ -9,7 +9,7 @@ use bumpalo::Bump;
 
 use super::text::push_json;
 use super::{Header, Role, Sink};
-use crate::column::{Column, Columns, Schema, ValueRef};
+use crate::column::{Column, Columns, DataType, Schema, ValueRef};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
 use crate::expression::{Evaluated, Item};
@@ -78,8 +78,11 @@ impl Selection {
     pub fn columns(&self) -> Vec<(String, Role)> {
         let roles: Vec<Role> = self.header.columns().map(|(_, role)| role).collect();
         let column = |item: &Item| {
-            let column = item.expression.column();
-            let role = column.map_or(Role::Value, |index| roles[index]);
+            let role = match item.expression.column() {
+                Some(index) => roles[index],
+                None if item.expression.data_type() == DataType::Timestamp => Role::Time,
+                None => Role::Value,
+            };
             (item.name.clone(), role)
         };
         self.items.iter().map(column).collect()

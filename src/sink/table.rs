@@ -48,10 +48,10 @@ impl TableSink {
         let row = self.header.row(pane).zip(&self.roles);
         let cell = |(value, role): (ValueRef<'_>, &Role)| match (role, value) {
             // As the engine had it.
-            (Role::Start | Role::End, ValueRef::Integer(at)) => format_time(at as i64),
+            (Role::Start | Role::End | Role::Time, ValueRef::Integer(at)) => format_time(at as i64),
             (Role::Start, _) => "-∞".to_owned(),
             (Role::End, _) => "∞".to_owned(),
-            (Role::Key | Role::Value, value) => shown(value),
+            (Role::Time | Role::Key | Role::Value, value) => shown(value),
         };
         row.map(cell).collect()
     }

@@ -105,7 +105,7 @@ pub fn seen(data_type: DataType) -> Box<dyn Seen> {
         Box::new(States { of, empty })
     }
     match data_type {
-        DataType::Bigint => none::<i64>(),
+        DataType::Bigint | DataType::Timestamp => none::<i64>(),
         DataType::Double => none::<f64>(),
         DataType::Boolean => none::<bool>(),
         DataType::Text => none::<String>(),

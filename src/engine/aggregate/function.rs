@@ -226,7 +226,7 @@ impl Function {
 
     /// Says whether it takes arguments of a type.
     fn check(self, argument: Option<DataType>) -> Result<()> {
-        use DataType::{Bigint, Double, Text};
+        use DataType::{Bigint, Double, Text, Timestamp};
         let name = self.name();
         let Some(argument) = argument else {
             return match self {
@@ -241,7 +241,7 @@ impl Function {
                 matches!(argument, Bigint | Double)
             }
             Function::Min | Function::Max | Function::Top(_) => {
-                matches!(argument, Bigint | Double | Text)
+                matches!(argument, Bigint | Double | Text | Timestamp)
             }
             _ => true,
         };
@@ -288,6 +288,7 @@ impl Function {
             Some(DataType::Double) => self.doubles(net).unwrap_or_else(|| self.of::<f64>(net)),
             Some(DataType::Boolean) => self.of::<bool>(net),
             Some(DataType::Text) => self.of::<String>(net),
+            Some(DataType::Timestamp) => self.of::<i64>(net),
         }
     }
 

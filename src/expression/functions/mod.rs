@@ -5,13 +5,18 @@
 //! ksqlDB: positions and lengths count characters, not UTF-16 units.
 
 mod choice;
+mod json;
+mod mask;
 mod number;
+mod pattern;
+mod regexp;
 mod text;
+mod time;
 
 use bumpalo::Bump;
 
 use super::eval::Reason;
-use super::tree::Scalar;
+use super::tree::{Scalar, Typed};
 
 /// A function of expressions.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub struct Function {
     /// Whether a null argument makes the result null without a call.
     pub(super) strict: bool,
     pub(super) body: Body,
+    check: Check,
 }
 
 /// What a parameter takes.
@@ -45,6 +51,9 @@ pub(super) enum Parameter {
     Number,
     /// Any type, the same for all such parameters of a call.
     Any,
+    Time,
+    /// A text that names a unit of time; in the text of an expression quotes may be left out.
+    Unit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,23 +61,40 @@ pub(super) enum Returns {
     Text,
     Bigint,
     Double,
+    Boolean,
+    Time,
     /// The type of the parameters that take any type or number.
     Same,
 }
 
 pub(super) type Body = for<'v, 'a> fn(Arguments<'v, 'a>, &'a Bump) -> Returned<'a>;
 pub(super) type Returned<'a> = Result<Scalar<&'a str>, Reason>;
+/// Says which argument, of those that are constants, is wrong and why.
+type Check = fn(Constants<'_>) -> Result<(), (usize, String)>;
 
 /// Returns every function, in the order of a table for people.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    [text::FUNCTIONS, number::FUNCTIONS, choice::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    [
+        text::FUNCTIONS,
+        mask::FUNCTIONS,
+        json::FUNCTIONS,
+        regexp::FUNCTIONS,
+        number::FUNCTIONS,
+        time::FUNCTIONS,
+        choice::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Returns the functions of a name in lower case: more than one where the arguments decide.
 pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Function> {
     all().filter(move |function| function.names().any(|known| known == name))
+}
+
+/// Returns whether a function's first parameter is a unit of time.
+pub(super) fn takes_unit(name: &str) -> bool {
+    named(name).any(|function| function.parameter(0) == Parameter::Unit)
 }
 
 impl Function {
@@ -124,6 +150,7 @@ impl Function {
             returns,
             strict: true,
             body,
+            check: |_| Ok(()),
         }
     }
 
@@ -136,6 +163,17 @@ impl Function {
         self.example = example;
         self.result = result;
         self
+    }
+
+    /// Looks at arguments that are constants before the first row.
+    const fn checks(mut self, check: Check) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// Says which argument is wrong and why, as far as constants tell.
+    pub(super) fn check(&self, arguments: &[Typed]) -> Result<(), (usize, String)> {
+        (self.check)(Constants(arguments))
     }
 
     const fn alias(mut self, name: &'static str) -> Self {
@@ -157,6 +195,20 @@ impl Function {
     const fn sees_null(mut self) -> Self {
         self.strict = false;
         self
+    }
+}
+
+/// The arguments of a call in an expression, of which some are constants.
+#[derive(Debug, Clone, Copy)]
+struct Constants<'t>(&'t [Typed]);
+
+impl<'t> Constants<'t> {
+    /// Returns an argument that is a constant text.
+    fn text(self, at: usize) -> Option<&'t str> {
+        match self.0.get(at).and_then(Typed::constant) {
+            Some(Scalar::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 }
 

@@ -126,7 +126,9 @@ fn random_expressions_come_to_what_sqlite_says() {
         .fields
         .iter()
         .map(|field| match field.data_type {
-            DataType::Bigint | DataType::Boolean => json!([field.name, "integer"]),
+            DataType::Bigint | DataType::Boolean | DataType::Timestamp => {
+                json!([field.name, "integer"])
+            }
             DataType::Double => json!([field.name, "real"]),
             DataType::Text => json!([field.name, "text"]),
         })
@@ -159,6 +161,110 @@ fn random_expressions_come_to_what_sqlite_says() {
         }
     }
     assert!(compared > EXPRESSIONS * ROWS / 2, "{compared}");
+}
+
+/// What `k` and SQLite call the same of the times in `at`, which are whole seconds in ms.
+const TIMES: [(&str, &str); 14] = [
+    (
+        "extract(year from at)",
+        "cast(strftime('%Y', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(month from at)",
+        "cast(strftime('%m', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(day from at)",
+        "cast(strftime('%d', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(hour from at)",
+        "cast(strftime('%H', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(minute from at)",
+        "cast(strftime('%M', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(second from at)",
+        "cast(strftime('%S', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(doy from at)",
+        "cast(strftime('%j', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "extract(dow from at)",
+        "cast(strftime('%w', at / 1000, 'unixepoch') as integer)",
+    ),
+    (
+        "unix_timestamp(date_trunc('day', at))",
+        "1000 * unixepoch(at / 1000, 'unixepoch', 'start of day')",
+    ),
+    (
+        "unix_timestamp(date_trunc('month', at))",
+        "1000 * unixepoch(at / 1000, 'unixepoch', 'start of month')",
+    ),
+    (
+        "unix_timestamp(date_trunc('year', at))",
+        "1000 * unixepoch(at / 1000, 'unixepoch', 'start of year')",
+    ),
+    (
+        "unix_timestamp(timestampadd(days, -3, at))",
+        "1000 * unixepoch(at / 1000, 'unixepoch', '-3 days')",
+    ),
+    (
+        "format_timestamp(at, 'yyyy-MM-dd HH:mm:ss')",
+        "strftime('%Y-%m-%d %H:%M:%S', at / 1000, 'unixepoch')",
+    ),
+    (
+        "stringtotimestamp(format_timestamp(at, 'D yyyy, h a s:m'), 'D yyyy, h a s:m')",
+        "at",
+    ),
+];
+
+#[test]
+fn times_come_to_what_sqlite_says() {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let field = Field {
+        name: "at".to_owned(),
+        data_type: DataType::Bigint,
+    };
+    let schema = Schema {
+        fields: vec![field],
+        change: None,
+    };
+    // From the year 1 to 9999.
+    let seconds = || random.random_range(-62_135_596_800_i64..253_402_300_800);
+    let rows: Vec<Json> = std::iter::repeat_with(seconds)
+        .take(2_000)
+        .map(|seconds| json!([1_000 * seconds]))
+        .collect();
+    let theirs: Vec<&str> = TIMES.iter().map(|(_, theirs)| *theirs).collect();
+    let job = json!({"columns": [["at", "integer"]], "rows": rows, "expressions": theirs});
+    let Some(answers) = ask_sqlite(&job) else {
+        eprintln!("SKIPPED times against SQLite: no python3 with sqlite3 here");
+        return;
+    };
+    let batch = batch(&schema, &rows);
+    for ((ours, _), answer) in TIMES.iter().zip(&answers) {
+        let expression = Expression::parse(ours, &schema).expect("valid");
+        let arena = Bump::new();
+        let evaluated = expression.evaluate(&batch, &arena);
+        assert!(
+            evaluated.errors.is_empty(),
+            "{ours}: {:?}",
+            evaluated.errors
+        );
+        for (row, theirs) in answer.as_array().expect("rows").iter().enumerate() {
+            let value = as_sqlite_has_it(&evaluated, row);
+            assert!(
+                same(&value, theirs),
+                "{ours} over {}: {value}, not {theirs}",
+                rows[row]
+            );
+        }
+    }
 }
 
 fn schema() -> Schema {
@@ -208,7 +314,9 @@ fn batch<'a>(schema: &Schema, rows: &'a [Json]) -> Columns<'a> {
     for (index, field) in schema.fields.iter().enumerate() {
         let values = rows.iter().map(|row| &row[index]);
         columns.columns.push(match field.data_type {
-            DataType::Bigint => Column::Bigint(values.map(Json::as_i64).collect()),
+            DataType::Bigint | DataType::Timestamp => {
+                Column::Bigint(values.map(Json::as_i64).collect())
+            }
             DataType::Double => Column::Double(values.map(Json::as_f64).collect()),
             DataType::Boolean => Column::Boolean(
                 values

@@ -125,7 +125,7 @@ impl Stage {
         let text = std::str::from_utf8(key).ok();
         let column = match self.key_type {
             DataType::Text => text.map(|key| Column::Text([Some(key)].into_iter().collect())),
-            DataType::Bigint => {
+            DataType::Bigint | DataType::Timestamp => {
                 let key = text.and_then(|text| text.parse().ok());
                 key.map(|key| Column::Bigint([Some(key)].into_iter().collect()))
             }

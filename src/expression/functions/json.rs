@@ -1,0 +1,89 @@
+//! Functions of text that is JSON.
+
+use bumpalo::Bump;
+use serde_json::Value as Json;
+
+use super::Parameter::Text;
+use super::{Arguments, Constants, Function, Returned, Returns};
+use crate::expression::eval::Reason;
+use crate::expression::tree::Scalar;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new(
+        "extractjsonfield",
+        &[("json", Text), ("path", Text)],
+        Returns::Text,
+        extract,
+    )
+    .checks(|constants: Constants<'_>| match constants.text(1) {
+        Some(path) => steps(path).map(drop).map_err(|wrong| (1, wrong)),
+        None => Ok(()),
+    })
+    .says("What stands in JSON at a path such as `$.a.b[0]`, as text; null if there is nothing.")
+    .example(
+        "extractjsonfield('{\"a\":{\"b\":[1,\"x\"]}}', '$.a.b[1]')",
+        "x",
+    ),
+    Function::new(
+        "is_json_string",
+        &[("text", Text)],
+        Returns::Boolean,
+        |arguments, _| {
+            let json = serde_json::from_str::<serde::de::IgnoredAny>(arguments.text(0));
+            Ok(Scalar::Boolean(json.is_ok()))
+        },
+    )
+    .sees_null()
+    .says("Whether the text is JSON; null is none.")
+    .example("is_json_string('[1, 2]')", "true"),
+];
+
+/// A step of a path: a member's name or an element's number.
+enum Step<'p> {
+    Member(&'p str),
+    Element(usize),
+}
+
+/// Returns the steps of a path such as `$.a.b[0]`, or what is wrong with it.
+fn steps(path: &str) -> Result<Vec<Step<'_>>, String> {
+    let wrong = || format!("`{path}` is no path such as `$.a.b[0]`");
+    let mut rest = path.strip_prefix('$').ok_or_else(wrong)?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if let Some(name) = rest.strip_prefix('.') {
+            let end = name.find(['.', '[']).unwrap_or(name.len());
+            let (name, behind) = name.split_at(end);
+            if name.is_empty() {
+                return Err(wrong());
+            }
+            steps.push(Step::Member(name));
+            rest = behind;
+        } else {
+            let inner = rest.strip_prefix('[').ok_or_else(wrong)?;
+            let (inner, behind) = inner.split_once(']').ok_or_else(wrong)?;
+            let quoted = inner.strip_prefix(['\'', '"']);
+            steps.push(match quoted {
+                Some(name) => Step::Member(name.strip_suffix(['\'', '"']).ok_or_else(wrong)?),
+                None => Step::Element(inner.parse().map_err(|_| wrong())?),
+            });
+            rest = behind;
+        }
+    }
+    Ok(steps)
+}
+
+fn extract<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
+    let steps = steps(arguments.text(1)).map_err(Reason::Wrong)?;
+    let Ok(json) = serde_json::from_str::<Json>(arguments.text(0)) else {
+        return Ok(Scalar::Null);
+    };
+    let found = steps.iter().try_fold(&json, |json, step| match step {
+        Step::Member(name) => json.get(name),
+        Step::Element(nth) => json.get(nth),
+    });
+    Ok(match found {
+        None | Some(Json::Null) => Scalar::Null,
+        Some(Json::String(text)) => Scalar::Text(arena.alloc_str(text)),
+        Some(other) => Scalar::Text(arena.alloc_str(&other.to_string())),
+    })
+}
