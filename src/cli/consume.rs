@@ -1,5 +1,7 @@
 //! `k consume`: topics → JSON envelopes, CSV, bare values or a table.
 
+mod pick;
+
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -13,8 +15,9 @@ use crate::kafka::Settings;
 use crate::outlet::Outlet;
 use crate::sink::records::{Format, RecordSink};
 use crate::source::kafka::{KafkaSource, Range};
-use crate::source::{Committed, Polled, Records, Source};
+use crate::source::{Committed, Message, Polled, Records, Source};
 use crate::term::units::{format_count, format_plural, format_rate};
+use pick::{Fate, PickOptions, Picked, Picker};
 
 /// How long records wait for company before they are written.
 const FLUSH: Duration = Duration::from_millis(100);
@@ -29,10 +32,13 @@ const COMMIT: Duration = Duration::from_secs(1);
 /// headers and value, which `k produce` writes back; keys and values that are no UTF-8 are in
 /// `key_base64` and `value_base64`. Records of one partition come in its order, those of several
 /// by their timestamps.
+///
+/// `--where` and `--select` look into the values, JSON or CSV, by the expressions of `k window`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k consume mono_signal --limit 10
   k consume mono_signal tower --exit --format csv > records.csv
+  k consume mono_signal --where \"disposition = 'busy'\" --select 'caller, start_timestamp'
   k consume mono_signal --since -10m --exit | k produce -t copy
   k consume mono_signal --group audit --key 4915112345678")]
 pub(super) struct Options {
@@ -53,6 +59,9 @@ pub(super) struct Options {
     format: Option<Format>,
 
     #[command(flatten)]
+    pick: PickOptions,
+
+    #[command(flatten)]
     range: RangeOptions,
 
     #[command(flatten)]
@@ -68,11 +77,14 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let mut consumption = Consumption {
         readers,
         sink: options.sink(&topics, context)?,
+        topics: &topics,
         key: options.key.as_deref().map(str::as_bytes),
+        pick: &options.pick,
         left: options.limit.unwrap_or(u64::MAX),
         for_group: range.group.is_some(),
         context,
         read: 0,
+        malformed: 0,
         began: now,
         heard: now,
         flushed: now,
@@ -121,15 +133,20 @@ struct Consumption<'r> {
     /// One a topic.
     readers: Vec<Reader>,
     sink: RecordSink<'r>,
+    topics: &'r [String],
     /// The key of the records that are taken; none: all of them.
     key: Option<&'r [u8]>,
+    /// What is wanted of their values.
+    pick: &'r PickOptions,
     /// How many more records are wanted.
     left: u64,
     /// Whether the topics are read for a group.
     for_group: bool,
     context: &'r Context,
-    /// How many records have come, of any key.
+    /// How many records have come, wanted or not.
     read: u64,
+    /// How many were passed over because their values do not fit.
+    malformed: u64,
     began: Instant,
     /// When the last record came.
     heard: Instant,
@@ -144,7 +161,9 @@ impl Consumption<'_> {
             return self.commit();
         };
         match ended.remedy() {
-            Remedy::Stopped(_) | Remedy::ClosedPipe => self.commit().and(Err(ended)),
+            Remedy::Stopped(_) | Remedy::ClosedPipe | Remedy::MendData => {
+                self.commit().and(Err(ended))
+            }
             _ => Err(ended),
         }
     }
@@ -183,6 +202,14 @@ impl Consumption<'_> {
     /// Takes the next batch of the `nth` topic; returns whether there was any.
     fn poll(&mut self, nth: usize, wait: Duration) -> Result<bool> {
         let reader = &mut self.readers[nth];
+        if self.pick.is_given() && reader.picker.is_none() {
+            if reader.source.await_first(wait)? {
+                let (topic, records) = (&self.topics[nth], reader.source.at_hand());
+                reader.picker = Some(self.pick.picker(topic, &records, self.context)?);
+            } else if !reader.source.has_ended() {
+                return Ok(false);
+            }
+        }
         let batch = match reader.source.poll(wait)? {
             Polled::Batch(batch) => batch,
             Polled::Pending => {
@@ -200,15 +227,40 @@ impl Consumption<'_> {
         let Records::Messages(messages) = batch.records else {
             return Err(Error::bug("a topic holds messages"));
         };
-        let mut last = None;
+        let (key, mut last, mut refused) = (self.key, None, None);
+        let has_key = |message: &Message<'_>| key.is_none_or(|key| message.key == Some(key));
+        let picked = match &mut reader.picker {
+            Some(picker) => Some(picker.pick(&messages, has_key)?),
+            None => None,
+        };
+        let Picked { fates, bytes } = picked.unwrap_or_default();
+        let mut fates = fates.into_iter();
         for message in &messages {
             if self.left == 0 {
                 break;
             }
+            let offset = message.offset;
+            let message = match fates.next().unwrap_or(Fate::Taken) {
+                _ if !has_key(message) => None,
+                Fate::Refused(error) => {
+                    refused = Some(error);
+                    break;
+                }
+                Fate::Left => None,
+                Fate::Skipped => {
+                    self.malformed += 1;
+                    None
+                }
+                Fate::Taken => Some(*message),
+                Fate::Changed(value) => Some(Message {
+                    value: Some(&bytes[value]),
+                    ..*message
+                }),
+            };
             self.read += 1;
-            last = Some(message.offset);
-            if self.key.is_none_or(|key| message.key == Some(key)) {
-                self.sink.push(nth, message);
+            last = Some(offset);
+            if let Some(message) = message {
+                self.sink.push(nth, &message);
                 self.left -= 1;
                 if self.sink.is_full() {
                     self.sink.flush()?;
@@ -218,7 +270,10 @@ impl Consumption<'_> {
         if let Some(last) = last {
             reader.handled[partition] = last + 1;
         }
-        Ok(true)
+        match refused {
+            None => Ok(true),
+            Some(error) => self.flush().and(Err(error)),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -239,23 +294,29 @@ impl Consumption<'_> {
     }
 
     /// Returns what a person is told at the end: `6,000 records in 1.200 s, 5,000/s`, or
-    /// `12 of 6,000 records in …` when only those of a key were taken.
+    /// `12 of 6,000 records in …` where some may have been left out.
     fn summary(&self) -> String {
         let written = self.sink.written();
-        let (of, records) = match self.key {
-            Some(_) => (format!("{} of ", format_count(written)), self.read),
-            None => (String::new(), written),
+        let (of, records) = match self.key.is_some() || self.pick.filters() {
+            true => (format!("{} of ", format_count(written)), self.read),
+            false => (String::new(), written),
         };
         let seconds = (self.heard - self.began).as_secs_f64();
         let rate = format_rate(records as f64 / seconds.max(1e-3));
         let records = format_plural(records, "record");
-        format!("{of}{records} in {seconds:.3} s, {rate}")
+        let malformed = match self.malformed {
+            0 => String::new(),
+            malformed => format!(", {} malformed", format_count(malformed)),
+        };
+        format!("{of}{records} in {seconds:.3} s, {rate}{malformed}")
     }
 }
 
 /// One topic, and how far it has come in each of its partitions.
 struct Reader {
     source: KafkaSource,
+    /// What looks into the values, once the first of them have told what they are.
+    picker: Option<Picker>,
     /// Whether nothing more comes.
     ended: bool,
     /// The next offset to be handed to the sink.
@@ -273,6 +334,7 @@ impl Reader {
         let starts: Vec<i64> = positions(&source).collect();
         Ok(Reader {
             source,
+            picker: None,
             ended: false,
             handled: starts.clone(),
             written: starts.clone(),

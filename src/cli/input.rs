@@ -170,9 +170,7 @@ pub(crate) fn open_topic(
     let Some(records) = sampled? else {
         return Ok(None);
     };
-    let (notation, schema) = message_schema(&records, declared)
-        .map_err(|error| error.during(format!("reading topic `{topic}`")))?;
-    tell_schema(&schema, context);
+    let (notation, schema) = topic_columns(topic, &records, declared, context)?;
     Ok(Some(Input {
         source: Box::new(source),
         schema,
@@ -180,6 +178,19 @@ pub(crate) fn open_topic(
         enveloped: false,
         record_times: true,
     }))
+}
+
+/// Finds out how a topic's values are written, and their columns, from its first records.
+pub(crate) fn topic_columns(
+    topic: &str,
+    records: &Records<'_>,
+    declared: Option<Schema>,
+    context: &Context,
+) -> Result<(Notation, Schema)> {
+    let found = message_schema(records, declared)
+        .map_err(|error| error.during(format!("reading topic `{topic}`")))?;
+    tell_schema(&found.1, context);
+    Ok(found)
 }
 
 /// JSON objects name their members; CSV values have no header, so it is declared or known.

@@ -108,7 +108,7 @@ impl Sink for TextSink {
 }
 
 /// Returns a JSON member's name with its colon: `"window_start":`.
-pub(super) fn member(name: &str) -> Vec<u8> {
+pub fn member(name: &str) -> Vec<u8> {
     let mut member = Vec::new();
     push_json(&mut member, ValueRef::Text(name));
     member.push(b':');

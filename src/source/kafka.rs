@@ -104,6 +104,15 @@ impl Partition {
         self.taken == self.fetched.len()
     }
 
+    /// Returns what tells of a record whether reading ends before it.
+    fn is_beyond(&self, until: Until) -> impl Fn(&Message<'_>) -> bool + use<> {
+        let end = self.end;
+        move |message| match until {
+            Until::Time(time) => message.timestamp.is_some_and(|at| at >= time),
+            _ => end.is_some_and(|end| message.offset >= end),
+        }
+    }
+
     fn take_up(&mut self, fetched: Fetched) {
         self.fetched = fetched;
         self.taken = 0;
@@ -204,6 +213,25 @@ impl KafkaSource {
         self.merged = true;
     }
 
+    /// Waits for the first records, at most `timeout`, without consuming them; returns whether
+    /// there are any, for [`KafkaSource::at_hand`].
+    ///
+    /// # Errors
+    /// As [`Source::poll`].
+    pub fn await_first(&mut self, timeout: Duration) -> Result<bool> {
+        self.again = self.again || self.fetch(timeout)?;
+        Ok(self.again)
+    }
+
+    /// Returns the records that come next, and for a merge those behind them in their partition.
+    pub fn at_hand(&self) -> Records<'_> {
+        let (nth, range) = &self.last;
+        let partition = &self.partitions[*nth];
+        let messages = (range.start..partition.fetched.len()).map(|nth| partition.fetched.get(nth));
+        let is_beyond = partition.is_beyond(self.until);
+        Records::Messages(messages.take_while(|message| !is_beyond(message)).collect())
+    }
+
     /// Finds the next records of some partition, for `last`; whether there are any.
     fn fetch(&mut self, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now() + timeout;
@@ -217,7 +245,7 @@ impl KafkaSource {
                 true => continue,
                 false => self.note_ends(),
             }
-            if self.ended() {
+            if self.has_ended() {
                 return Ok(false);
             }
             if self.merged && self.next_merged() {
@@ -328,7 +356,8 @@ impl KafkaSource {
         }
     }
 
-    fn ended(&self) -> bool {
+    /// Returns whether nothing more comes.
+    pub fn has_ended(&self) -> bool {
         self.partitions.iter().all(|partition| partition.done)
     }
 
@@ -336,19 +365,15 @@ impl KafkaSource {
     fn batch(&mut self) -> Batch<'_> {
         let (nth, range) = self.last.clone();
         let partition = &mut self.partitions[nth];
-        let (until, end) = (self.until, partition.end);
-        let beyond = |message: &Message<'_>| match until {
-            Until::Time(time) => message.timestamp.is_some_and(|at| at >= time),
-            _ => end.is_some_and(|end| message.offset >= end),
-        };
+        let is_beyond = partition.is_beyond(self.until);
         partition.taken = range.end;
         let mut messages: Vec<Message<'_>> = range.map(|nth| partition.fetched.get(nth)).collect();
         if let Some(last) = messages.last() {
             partition.position = last.offset + 1;
             partition.at_end = false;
-            partition.done = end.is_some_and(|end| partition.position >= end);
+            partition.done = partition.end.is_some_and(|end| partition.position >= end);
         }
-        if let Some(cut) = messages.iter().position(beyond) {
+        if let Some(cut) = messages.iter().position(is_beyond) {
             partition.position = messages[cut].offset;
             partition.done = true;
             messages.truncate(cut);
@@ -375,22 +400,18 @@ impl Source for KafkaSource {
     }
 
     fn sample(&mut self, interrupt: &Interrupt) -> Result<Option<Records<'_>>> {
-        loop {
+        while !self.await_first(Duration::from_millis(50))? {
             interrupt.check()?;
-            if self.fetch(Duration::from_millis(50))? {
-                break;
-            }
-            if self.ended() {
+            if self.has_ended() {
                 return Ok(None);
             }
         }
-        self.again = true;
-        Ok(Some(self.batch().records))
+        Ok(Some(self.at_hand()))
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         if !std::mem::take(&mut self.again) && !self.fetch(timeout)? {
-            return Ok(match self.ended() {
+            return Ok(match self.has_ended() {
                 true => Polled::End,
                 false => Polled::Pending,
             });

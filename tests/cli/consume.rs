@@ -286,3 +286,135 @@ fn places_that_are_none_are_told() {
         consume("127.0.0.1:1", &format!("t {flags}")).assert_refused(2, &parts);
     }
 }
+
+/// Creates a topic with values of `n` and `name`, one of them a tombstone, one malformed.
+fn topic_of_objects(name: &str) -> Option<(&'static str, String)> {
+    let lines = b"a:{\"n\":1,\"name\":\"x\"}\nb:{\"n\":20,\"name\":null}\nc:\n\
+                  a:{\"n\":300,\"name\":\"z\"}\nb:no object\na:{\"n\":4,\"name\":\"w\"}\n";
+    topic_of(name, lines, &["-Z"])
+}
+
+#[test]
+fn where_takes_the_records_whose_value_fulfils_it() {
+    let Some((broker, topic)) = topic_of_objects("where") else {
+        return;
+    };
+    for (flags, expected) in [
+        ("--where 'n>3' --limit 2", "20 300"),
+        ("--where 'n>3' --skip-bad --exit", "20 300 4"),
+        ("--where 'name is null' --skip-bad --exit", "20"),
+        // What is malformed under another key is not looked at.
+        ("--key a --where 'n<>300' --exit", "1 4"),
+        ("--key c --where 'n>0' --exit", ""),
+    ] {
+        let run = shell(broker, &topic, flags);
+        let n = |value: &String| {
+            let value: serde_json::Value = serde_json::from_str(value).expect("JSON");
+            value["n"].to_string()
+        };
+        let taken: Vec<String> = values(run.assert_status(0).stdout())
+            .iter()
+            .map(n)
+            .collect();
+        assert_eq!(taken.join(" "), expected, "{flags}");
+    }
+    let run = shell(broker, &topic, "--where 'n>3' --skip-bad --exit");
+    let said = run.stderr();
+    assert!(said.starts_with("3 of 6 records in "), "{said}");
+    assert!(said.ends_with(", 1 malformed\n"), "{said}");
+}
+
+#[test]
+fn select_makes_new_values_and_keeps_keys_offsets_and_tombstones() {
+    let Some((broker, topic)) = topic_of_objects("select") else {
+        return;
+    };
+    let flags = "--select 'name, n * 2 as twice' --skip-bad --exit --format csv";
+    let run = shell(broker, &topic, flags);
+    let records: Vec<Vec<String>> =
+        csv::Reader::from_reader(run.assert_status(0).stdout().as_bytes())
+            .records()
+            .map(|record| record.expect("CSV").iter().map(str::to_owned).collect())
+            .collect();
+    let picked: Vec<[&str; 3]> = records
+        .iter()
+        .map(|record| [record[2].as_str(), &record[4], &record[5]])
+        .collect();
+    assert_eq!(
+        picked,
+        [
+            ["0", "a", r#"{"name":"x","twice":2}"#],
+            ["1", "b", r#"{"name":null,"twice":40}"#],
+            ["2", "c", ""],
+            ["3", "a", r#"{"name":"z","twice":600}"#],
+            ["5", "a", r#"{"name":"w","twice":8}"#],
+        ]
+    );
+    let both = shell(
+        broker,
+        &topic,
+        "--where 'n>3' --select n --skip-bad --exit --format raw",
+    );
+    assert_eq!(both.stdout(), "{\"n\":20}\n{\"n\":300}\n{\"n\":4}\n");
+}
+
+#[test]
+fn a_malformed_value_ends_the_run_after_the_records_before_it() {
+    let Some((broker, topic)) = topic_of_objects("malformed") else {
+        return;
+    };
+    let run = shell(broker, &topic, "--where 'n>3' --group g --exit");
+    run.assert_status(1);
+    assert_eq!(values(run.stdout()).len(), 2);
+    let place = format!("topic {topic}, partition 0, offset 4: ");
+    assert!(run.stderr().contains(&place), "{}", run.stderr());
+    assert!(run.stderr().contains("--skip-bad"), "{}", run.stderr());
+    // The group goes on at the record that does not fit.
+    let group = format!("{topic}-g");
+    let grouped = |flags: &str| shell(broker, &topic, &format!("--group {group} {flags}"));
+    grouped("--where 'n>3' --exit").assert_status(1);
+    let rest = grouped("--exit");
+    assert_eq!(values(rest.stdout())[0], "no object");
+    // So does an expression that fails.
+    let beyond = shell(broker, &topic, "--select 'n * 100000000000000000' --exit");
+    beyond.assert_status(1);
+    assert_eq!(beyond.stdout().lines().count(), 3);
+    let said = "offset 3: `n * 100000000000000000` is beyond the range of bigint";
+    assert!(beyond.stderr().contains(said), "{}", beyond.stderr());
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_is_told_before_the_first_record() {
+    let Some((broker, topic)) = topic_of_objects("types") else {
+        return;
+    };
+    for (flags, said) in [
+        (
+            "--where 'n'",
+            ["a condition is needed, not bigint", "  n\n  ^"],
+        ),
+        ("--where \"name > 3\"", ["text", "^"]),
+        ("--select 'n, durtion'", ["durtion", "     ^^^^^^^"]),
+    ] {
+        let run = shell(broker, &topic, flags);
+        run.assert_refused(2, &said);
+        assert_eq!(run.stdout(), "");
+    }
+}
+
+#[test]
+fn values_of_csv_are_read_by_declared_columns() {
+    let Some((broker, topic)) = topic_of("declared", b"a:x,1\nb:y,2\n", &[]) else {
+        return;
+    };
+    let unnamed = shell(broker, &topic, "--where 'n=2' --exit");
+    unnamed.assert_refused(2, &["CSV of 2 fields", "--schema"]);
+    let flags = "--schema 'name string, n bigint' --where 'n=2' --select name --exit";
+    let run = shell(broker, &topic, flags);
+    assert_eq!(values(run.assert_status(0).stdout()), [r#"{"name":"y"}"#]);
+}
+
+/// Runs `k consume` with flags that need a shell's quotes.
+fn shell(broker: &str, topic: &str, flags: &str) -> Run {
+    Workdir::new().shell(&format!("k consume {topic} -b {broker} {flags}"))
+}

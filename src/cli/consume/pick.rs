@@ -1,0 +1,268 @@
+//! `--where` and `--select`: which records are taken, and what becomes of their values.
+//!
+//! Comes in: records of one topic. Goes out: what becomes of each, and the new values.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bumpalo::Bump;
+
+use crate::cli::Context;
+use crate::cli::input::topic_columns;
+use crate::column::{Column, Columns};
+use crate::error::{Error, Result};
+use crate::expression::{Expression, Item, parse_list};
+use crate::format::schema::parse_declaration;
+use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::sink::text::{member, push_json};
+use crate::source::{Message, Records};
+
+/// What a person wants of the records' values.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Looking into values")]
+pub(super) struct PickOptions {
+    /// Take only records whose value fulfils this: `disposition = 'connected' and duration > 60000`.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+
+    /// Write these columns of the value, or expressions over them, as a value of JSON: `caller,
+    /// duration / 1000 as seconds`. Keys, timestamps and headers stay.
+    #[arg(long, value_name = "COLUMN,…")]
+    select: Option<String>,
+
+    /// Declare the values' columns: 'caller string, n bigint' [default: inferred, shown with -v]
+    #[arg(long, value_name = "COLUMNS")]
+    schema: Option<String>,
+
+    /// Pass over records whose value is malformed, and count them.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// Picks from the records of one topic.
+pub(super) struct Picker {
+    /// As a person calls it: `topic mono_signal`.
+    source: String,
+    decoder: Decoder,
+    filter: Option<Expression>,
+    /// What becomes of values; without it they stay as they are.
+    selection: Option<Vec<Choice>>,
+    skip_bad: bool,
+    arena: Bump,
+}
+
+/// A column of new values.
+struct Choice {
+    item: Item,
+    /// Its name as JSON, with a colon.
+    member: Vec<u8>,
+}
+
+/// What was picked from some records.
+#[derive(Debug, Default)]
+pub(super) struct Picked {
+    /// One a record.
+    pub fates: Vec<Fate>,
+    /// The new values, one after the other.
+    pub bytes: Vec<u8>,
+}
+
+/// What becomes of a record.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The condition leaves it out.
+    Left,
+    /// It is taken as it is.
+    Taken,
+    /// It is taken with the value that stands here in [`Picked::bytes`].
+    Changed(Range<usize>),
+    /// It does not fit, and is passed over.
+    Skipped,
+    /// It does not fit: the run ends here.
+    Refused(Error),
+}
+
+impl PickOptions {
+    /// Returns whether values have to be read.
+    pub fn is_given(&self) -> bool {
+        self.filter.is_some() || self.select.is_some()
+    }
+
+    /// Returns whether some records may be left out.
+    pub fn filters(&self) -> bool {
+        self.filter.is_some() || self.is_given() && self.skip_bad
+    }
+
+    /// Returns a picker for a topic that begins with some records.
+    ///
+    /// # Errors
+    /// `usage` for expressions that do not fit the values, or values whose columns have no names.
+    pub fn picker(&self, topic: &str, records: &Records<'_>, context: &Context) -> Result<Picker> {
+        let declared = self.schema.as_deref().map(parse_declaration).transpose()?;
+        let (notation, schema) = topic_columns(topic, records, declared, context)?;
+        let filter = self.filter.as_deref();
+        let filter = filter.map(|text| Expression::parse_condition(text, &schema));
+        let filter = filter.transpose()?;
+        let items = self.select.as_deref().map(|text| parse_list(text, &schema));
+        let items = items.transpose()?;
+        let chosen = items.iter().flatten().map(|item| &item.expression);
+        let read = filter.iter().chain(chosen).flat_map(Expression::columns);
+        let mut wanted: Vec<usize> = read.copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let choice = |item: Item| Choice {
+            member: member(&item.name),
+            item,
+        };
+        Ok(Picker {
+            source: format!("topic {topic}"),
+            decoder: notation.decoder(Layout {
+                schema,
+                wanted,
+                time: TimeFrom::Nowhere,
+            }),
+            filter,
+            selection: items.map(|items| items.into_iter().map(choice).collect()),
+            skip_bad: self.skip_bad,
+            arena: Bump::new(),
+        })
+    }
+}
+
+/// What the expressions came to over some values.
+struct Evaluated<'b, 'a> {
+    /// One a row: whether the condition holds; none: all are taken.
+    selected: Option<Vec<bool>>,
+    /// The columns of the new values, in their order.
+    columns: Vec<Cow<'b, Column<'a>>>,
+}
+
+impl Picker {
+    /// Picks from the wanted records of some of one partition, in its order. Of one without a value
+    /// there is nothing to read: a condition leaves it out, and else it is taken as it is.
+    ///
+    /// # Errors
+    /// `bug` if values that fit do not.
+    pub fn pick(
+        &mut self,
+        messages: &[Message<'_>],
+        is_wanted: impl Fn(&Message<'_>) -> bool,
+    ) -> Result<Picked> {
+        let mut arena = std::mem::take(&mut self.arena);
+        let picked = self.pick_with(messages, is_wanted, &arena);
+        arena.reset();
+        self.arena = arena;
+        picked
+    }
+
+    fn pick_with<'a>(
+        &mut self,
+        messages: &[Message<'a>],
+        is_wanted: impl Fn(&Message<'_>) -> bool,
+        arena: &'a Bump,
+    ) -> Result<Picked> {
+        let is_read = |message: &&Message<'a>| message.value.is_some() && is_wanted(message);
+        let values = messages.iter().filter(is_read).copied().collect();
+        let records = Records::Messages(values);
+        let mut decoded = self.decoder.decode(&records, Origins::Keep, arena);
+        if let Err(misfits) = self.evaluate(&decoded.columns, arena) {
+            let origins = decoded.origins.clone();
+            decoded.refuse(misfits, |row| origins[row]);
+        }
+        let evaluated = self
+            .evaluate(&decoded.columns, arena)
+            .map_err(|_| Error::bug("values that were taken out have failed again"))?;
+        Ok(self.fates(messages, &decoded, &evaluated))
+    }
+
+    /// Evaluates the expressions; the rows in which one fails are returned.
+    fn evaluate<'b, 'a>(
+        &'b self,
+        columns: &'b Columns<'a>,
+        arena: &'a Bump,
+    ) -> Result<Evaluated<'b, 'a>, Vec<(usize, String)>> {
+        let mut errors = Vec::new();
+        let selected = self.filter.as_ref().map(|filter| {
+            let selection = filter.select(columns, arena);
+            errors.extend(selection.errors);
+            selection.rows
+        });
+        let is_selected = |row: usize| selected.as_ref().is_none_or(|rows| rows[row]);
+        let mut chosen = Vec::new();
+        for choice in self.selection.iter().flatten() {
+            let evaluated = choice.item.expression.evaluate(columns, arena);
+            // What a record that is left out would have become does not matter.
+            let failed = evaluated.errors.into_iter();
+            errors.extend(failed.filter(|error| is_selected(error.row)));
+            chosen.push(evaluated.column);
+        }
+        match errors.is_empty() {
+            true => Ok(Evaluated {
+                selected,
+                columns: chosen,
+            }),
+            false => Err(errors
+                .into_iter()
+                .map(|error| (error.row, error.reason))
+                .collect()),
+        }
+    }
+
+    /// Says of each record what becomes of it. Records, rows and what is malformed come in the
+    /// partition's order.
+    fn fates(
+        &self,
+        messages: &[Message<'_>],
+        decoded: &Decoded<'_>,
+        evaluated: &Evaluated<'_, '_>,
+    ) -> Picked {
+        let mut picked = Picked::default();
+        let mut rows = decoded.origins.iter().enumerate().peekable();
+        let mut malformed = decoded.malformed.iter().peekable();
+        let is_selected = |row: usize| {
+            let selected = evaluated.selected.as_ref();
+            selected.is_none_or(|selected| selected[row])
+        };
+        for message in messages {
+            let place = Place::Offset(message.partition, message.offset);
+            let fate = if let Some(misfit) = malformed.next_if(|misfit| misfit.place == place) {
+                match self.skip_bad {
+                    true => Fate::Skipped,
+                    false => Fate::Refused(misfit.told(&self.source)),
+                }
+            } else {
+                let row = rows.next_if(|(_, (origin, _))| *origin == place);
+                match (row, &self.selection) {
+                    (Some((row, _)), _) if !is_selected(row) => Fate::Left,
+                    (Some((row, _)), Some(selection)) => {
+                        Fate::Changed(picked.push_value(selection, &evaluated.columns, row))
+                    }
+                    (Some(_), None) => Fate::Taken,
+                    (None, _) if self.filter.is_some() => Fate::Left,
+                    (None, _) => Fate::Taken,
+                }
+            };
+            picked.fates.push(fate);
+        }
+        picked
+    }
+}
+
+impl Picked {
+    /// Adds a row of the new columns as a JSON object; returns its place.
+    fn push_value(
+        &mut self,
+        selection: &[Choice],
+        columns: &[Cow<'_, Column<'_>>],
+        row: usize,
+    ) -> Range<usize> {
+        let start = self.bytes.len();
+        for (nth, (choice, column)) in selection.iter().zip(columns).enumerate() {
+            self.bytes.push(if nth > 0 { b',' } else { b'{' });
+            self.bytes.extend_from_slice(&choice.member);
+            push_json(&mut self.bytes, column.value_ref(row));
+        }
+        self.bytes.push(b'}');
+        start..self.bytes.len()
+    }
+}
