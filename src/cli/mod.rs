@@ -4,6 +4,7 @@
 //! Nothing below this folder knows a flag.
 
 mod broker;
+mod compare;
 mod completions;
 mod confirm;
 mod consume;
@@ -17,6 +18,7 @@ mod join;
 mod listing;
 mod produce;
 mod range;
+mod result;
 mod stack;
 mod topic;
 mod window;
@@ -75,6 +77,7 @@ enum Command {
     Window(Box<window::Options>),
     Join(Box<join::Options>),
     Demo(demo::Options),
+    Compare(compare::Options),
     Start(stack::Start),
     Stop(stack::Stop),
     Status(stack::StatusOptions),
@@ -106,6 +109,7 @@ impl Command {
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
+            Command::Compare(options) => compare::run(&options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),
             Command::Status(options) => stack::status(options, context),

@@ -1,0 +1,123 @@
+//! `k compare`: two results side by side, and why they differ.
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::endpoint::Endpoint;
+use super::listing::{Format, Kind, Listing, text};
+use super::result;
+use crate::column::Value;
+use crate::error::{Error, Result};
+use crate::term::units;
+use crate::verify::compare::{Comparison, compare};
+use crate::verify::table::{ResultTable, Span, key_text};
+
+/// Hold two results side by side: list the windows that differ, and say why.
+///
+/// A and B are results as `k window` writes them: a file, a topic, `-` for stdin, or a command's
+/// output by `<(…)` in bash and zsh. Rows are paired by window and key; of several rows of one
+/// window the last counts, and a `-` in the column `change` takes one back. Names are compared in
+/// any case, so that a topic of ksqlDB fits. Exit status 0: the same up to rounding; 1: not.
+///
+/// Causes: `missing` in B; `extra` in B; `fewer`: late records dropped, or records lost; `more`:
+/// duplicates counted; `shifted`: windows begin elsewhere; `bounds`: windows of another length;
+/// `edge`: a first or last window that is partial; `key`: the same values under another key;
+/// `rounding`; `value`: other values from as many records.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k compare exact.csv calls_10s
+  k compare <(k window --tumbling 10s --from a.csv) <(k window --tumbling 10s --from b.csv)")]
+pub(super) struct Options {
+    /// The reference.
+    #[arg(value_name = "A")]
+    a: Endpoint,
+
+    /// What is held against it.
+    #[arg(value_name = "B")]
+    b: Endpoint,
+
+    /// The key columns, separated by commas [default: those that hold text]
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    by: Option<Vec<String>>,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    if [&options.a, &options.b] == [&Endpoint::Pipe; 2] {
+        return Err(Error::usage("only one side can be `-`: there is one stdin"));
+    }
+    let read = |from| result::read(from, options.by.as_deref(), &options.broker, context);
+    let (a, b) = (read(&options.a)?, read(&options.b)?);
+    let comparison = compare(&a, &b)?;
+    if !comparison.differences.is_empty() {
+        print(&comparison, options.format)?;
+    }
+    tell(&comparison, [&a, &b], context);
+    if comparison.is_same() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "`{}` and `{}` differ in {} of {}",
+        options.a,
+        options.b,
+        units::format_count(comparison.differences.len() as u64),
+        windows(comparison.same + comparison.differences.len() as u64),
+    )))
+}
+
+fn print(comparison: &Comparison, format: Option<Format>) -> Result<()> {
+    let mut listing = Listing::new(&[
+        ("window_start", Kind::Time),
+        ("window_end", Kind::Time),
+        ("key", Kind::Text),
+        ("measure", Kind::Text),
+        ("a", Kind::Number),
+        ("b", Kind::Number),
+        ("cause", Kind::Text),
+    ]);
+    for difference in &comparison.differences {
+        let span = difference.cell.span;
+        let bound = |at: i64| match span {
+            Span::ALL_TIME => Value::Null,
+            _ => Value::Integer(at.into()),
+        };
+        listing.row([
+            bound(span.start),
+            bound(span.end),
+            text(key_text(&difference.cell.key)),
+            text(difference.measure.as_str()),
+            difference.a.clone().unwrap_or(Value::Null),
+            difference.b.clone().unwrap_or(Value::Null),
+            text(difference.cause.name()),
+        ]);
+    }
+    listing.print(format)
+}
+
+/// Says how much is the same, and each cause with how often it was found.
+fn tell(comparison: &Comparison, [a, b]: [&ResultTable; 2], context: &Context) {
+    context.report.status(format!(
+        "A has {}, B has {}: {} the same, {} not",
+        windows(a.rows.len() as u64),
+        windows(b.rows.len() as u64),
+        units::format_count(comparison.same),
+        units::format_count(comparison.differences.len() as u64),
+    ));
+    for (example, count) in comparison.causes() {
+        context.report.status(format!(
+            "{} × {}: B's window {}",
+            units::format_count(count),
+            example.cause.name(),
+            example.cause
+        ));
+    }
+}
+
+fn windows(count: u64) -> String {
+    format!("{} × key", units::format_plural(count, "window"))
+}

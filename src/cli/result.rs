@@ -1,0 +1,166 @@
+//! Reads a result, as `k window` writes it, from a file, a pipe or a topic into a table.
+
+use std::time::Duration;
+
+use bumpalo::Bump;
+use serde_json::Value as Json;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::endpoint::Endpoint;
+use super::input::{self, Input};
+use crate::error::{Error, Result};
+use crate::format::{Decoder, Layout, Origins, Place, TimeFrom};
+use crate::source::kafka::{Range, Since, Until};
+use crate::source::{Batch, Message, Polled, Records};
+use crate::verify::table::{Cell, Columnation, ResultTable, Span};
+
+/// Within this time a signal is seen.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Reads a result to its end, a topic to the end that it has now. `keys` names the key columns;
+/// `None`: those of text.
+///
+/// # Errors
+/// Those of the source; `data` at a row that is not one of a result.
+pub(super) fn read(
+    from: &Endpoint,
+    keys: Option<&[String]>,
+    broker: &BrokerOptions,
+    context: &Context,
+) -> Result<ResultTable> {
+    let input = match from {
+        Endpoint::Pipe => input::open_file(None, None, context)?,
+        Endpoint::File(path) => input::open_file(Some(path), None, context)?,
+        Endpoint::Topic(topic) => {
+            let range = Range {
+                since: Since::Beginning,
+                until: Until::End,
+                group: None,
+            };
+            let settings = broker.settings(context)?;
+            match input::open_topic(topic, &range, None, &settings, context)? {
+                Some(input) => input,
+                None => return Err(Error::data(format!("topic `{topic}` holds no record"))),
+            }
+        }
+    };
+    let name = input.source.name();
+    Reader::new(input, keys)
+        .and_then(|reader| reader.read(context))
+        .map_err(|error| error.during(format!("reading {name}")))
+}
+
+struct Reader {
+    input: Input,
+    decoder: Decoder,
+    columns: Columnation,
+    table: ResultTable,
+}
+
+impl Reader {
+    fn new(input: Input, keys: Option<&[String]>) -> Result<Self> {
+        refuse_drawn_table(&input)?;
+        let columns = Columnation::new(&input.schema, keys)?;
+        let layout = Layout {
+            schema: input.schema.clone(),
+            wanted: (0..input.schema.fields.len()).collect(),
+            time: TimeFrom::Nowhere,
+        };
+        Ok(Reader {
+            decoder: input.decoder(layout),
+            table: columns.table(&input.schema),
+            columns,
+            input,
+        })
+    }
+
+    fn read(mut self, context: &Context) -> Result<ResultTable> {
+        let mut arena = Bump::new();
+        loop {
+            context.interrupt.check()?;
+            match self.input.source.poll(POLL)? {
+                Polled::End => return Ok(self.table),
+                Polled::Pending => {}
+                Polled::Batch(batch) => {
+                    take(
+                        &mut self.table,
+                        &self.columns,
+                        &mut self.decoder,
+                        &batch,
+                        &arena,
+                    )?;
+                }
+            }
+            arena.reset();
+        }
+    }
+}
+
+/// Takes a batch in. A tombstone in a topic takes the row of its key back.
+fn take<'a>(
+    table: &mut ResultTable,
+    columns: &Columnation,
+    decoder: &mut Decoder,
+    batch: &Batch<'a>,
+    arena: &'a Bump,
+) -> Result<()> {
+    let mut decoded = decoder.decode(&batch.records, Origins::Keep, arena);
+    let malformed = std::mem::take(&mut decoded.malformed);
+    let messages = match &batch.records {
+        Records::Messages(messages) => &messages[..],
+        Records::Lines(_) => &[],
+    };
+    let tombstones = messages.iter().filter(|message| message.value.is_none());
+    let mut tombstones = tombstones.peekable();
+    let is_tombstone = |place: Place| {
+        matches!(place, Place::Offset(_, offset) if messages
+            .binary_search_by_key(&offset, |message| message.offset)
+            .is_ok_and(|at| messages[at].value.is_none()))
+    };
+    if let Some(first) = malformed.iter().find(|row| !is_tombstone(row.place)) {
+        return Err(Error::data(format!("{}: {}", first.place, first.reason))
+            .hint("a result has the columns that `k window` writes, in CSV or JSON lines"));
+    }
+    for row in 0..decoded.columns.rows {
+        let (place, _) = decoded.origins[row];
+        let is_before = |tombstone: &&Message<'_>| matches!(place, Place::Offset(_, offset) if tombstone.offset < offset);
+        while let Some(tombstone) = tombstones.next_if(is_before) {
+            bury(table, tombstone);
+        }
+        let added = columns.add(table, &decoded.columns, row);
+        added.map_err(|reason| Error::data(format!("{place}: {reason}")))?;
+    }
+    tombstones.for_each(|tombstone| bury(table, tombstone));
+    Ok(())
+}
+
+/// Takes the row of a tombstone's key back: `{key columns, window_start, window_end}`.
+fn bury(table: &mut ResultTable, tombstone: &Message<'_>) {
+    let key = tombstone
+        .key
+        .and_then(|key| serde_json::from_slice::<Json>(key).ok());
+    let Some(Json::Object(key)) = key else { return };
+    let bound = |name: &str| key.get(name).and_then(Json::as_i64);
+    let span = match (bound("window_start"), bound("window_end")) {
+        (Some(start), Some(end)) => Span { start, end },
+        _ => Span::ALL_TIME,
+    };
+    let part = |name: &String| match key.get(name) {
+        None | Some(Json::Null) => None,
+        Some(Json::String(text)) => Some(text.as_str().into()),
+        Some(value) => Some(value.to_string().into()),
+    };
+    let key = table.keys.iter().map(part).collect();
+    table.take_back(&Cell { span, key });
+}
+
+/// Refuses what `--format table` prints.
+fn refuse_drawn_table(input: &Input) -> Result<()> {
+    match &input.schema.fields[..] {
+        [only] if only.name.contains("  ") => Err(Error::data("this is a table for people").hint(
+            "write CSV: leave `--format table` away, in a pipe and a file CSV is the default",
+        )),
+        _ => Ok(()),
+    }
+}
