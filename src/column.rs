@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// The type of a column or of an expression.
@@ -15,6 +16,8 @@ pub enum DataType {
     Bigint,
     /// A 64-bit IEEE float.
     Double,
+    /// A number of at most 28 decimal digits, exactly as it was written.
+    Decimal,
     /// True or false.
     Boolean,
     /// UTF-8 text.
@@ -28,6 +31,7 @@ impl fmt::Display for DataType {
         f.write_str(match self {
             DataType::Bigint => "bigint",
             DataType::Double => "double",
+            DataType::Decimal => "decimal",
             DataType::Boolean => "boolean",
             DataType::Text => "text",
             DataType::Timestamp => "timestamp",
@@ -71,6 +75,14 @@ impl Schema {
     }
 }
 
+/// Returns a decimal whose zero has no sign: SQL knows no -0.
+pub fn unsigned_zero(value: Decimal) -> Decimal {
+    match value.is_zero() {
+        true => value.abs(),
+        false => value,
+    }
+}
+
 /// One value, owned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value {
@@ -80,6 +92,8 @@ pub enum Value {
     Integer(i128),
     /// A 64-bit IEEE float.
     Double(f64),
+    /// A number of decimal digits; 1.5 and 1.50 are equal.
+    Decimal(Decimal),
     /// True or false.
     Boolean(bool),
     /// UTF-8 text.
@@ -97,6 +111,8 @@ pub enum ValueRef<'a> {
     Integer(i128),
     /// As [`Value::Double`].
     Double(f64),
+    /// As [`Value::Decimal`].
+    Decimal(Decimal),
     /// As [`Value::Boolean`].
     Boolean(bool),
     /// As [`Value::Text`].
@@ -112,6 +128,7 @@ impl Value {
             Value::Null => ValueRef::Null,
             Value::Integer(value) => ValueRef::Integer(*value),
             Value::Double(value) => ValueRef::Double(*value),
+            Value::Decimal(value) => ValueRef::Decimal(*value),
             Value::Boolean(value) => ValueRef::Boolean(*value),
             Value::Text(value) => ValueRef::Text(value),
             Value::List(values) => ValueRef::List(values),
@@ -126,6 +143,7 @@ impl ValueRef<'_> {
             ValueRef::Null => Value::Null,
             ValueRef::Integer(value) => Value::Integer(value),
             ValueRef::Double(value) => Value::Double(value),
+            ValueRef::Decimal(value) => Value::Decimal(value),
             ValueRef::Boolean(value) => Value::Boolean(value),
             ValueRef::Text(value) => Value::Text(value.into()),
             ValueRef::List(values) => Value::List(values.into()),
@@ -220,6 +238,8 @@ pub enum Column<'a> {
     Bigint(Values<i64>),
     /// 64-bit floats.
     Double(Values<f64>),
+    /// Decimal numbers.
+    Decimal(Values<Decimal>),
     /// Booleans.
     Boolean(Values<bool>),
     /// Text that borrows from the batch's bytes or its arena.
@@ -232,6 +252,7 @@ impl<'a> Column<'a> {
         match data_type {
             DataType::Bigint | DataType::Timestamp => Column::Bigint(Values::with_capacity(rows)),
             DataType::Double => Column::Double(Values::with_capacity(rows)),
+            DataType::Decimal => Column::Decimal(Values::with_capacity(rows)),
             DataType::Boolean => Column::Boolean(Values::with_capacity(rows)),
             DataType::Text => Column::Text(Values::with_capacity(rows)),
         }
@@ -242,6 +263,7 @@ impl<'a> Column<'a> {
         match self {
             Column::Bigint(_) => DataType::Bigint,
             Column::Double(_) => DataType::Double,
+            Column::Decimal(_) => DataType::Decimal,
             Column::Boolean(_) => DataType::Boolean,
             Column::Text(_) => DataType::Text,
         }
@@ -252,6 +274,7 @@ impl<'a> Column<'a> {
         match self {
             Column::Bigint(values) => values.len(),
             Column::Double(values) => values.len(),
+            Column::Decimal(values) => values.len(),
             Column::Boolean(values) => values.len(),
             Column::Text(values) => values.len(),
         }
@@ -267,6 +290,7 @@ impl<'a> Column<'a> {
         match self {
             Column::Bigint(values) => values.truncate(rows),
             Column::Double(values) => values.truncate(rows),
+            Column::Decimal(values) => values.truncate(rows),
             Column::Boolean(values) => values.truncate(rows),
             Column::Text(values) => values.truncate(rows),
         }
@@ -277,6 +301,7 @@ impl<'a> Column<'a> {
         let value = match self {
             Column::Bigint(values) => values.get(row).map(|v| ValueRef::Integer(v.into())),
             Column::Double(values) => values.get(row).map(ValueRef::Double),
+            Column::Decimal(values) => values.get(row).map(ValueRef::Decimal),
             Column::Boolean(values) => values.get(row).map(ValueRef::Boolean),
             Column::Text(values) => values.get(row).map(ValueRef::Text),
         };

@@ -297,6 +297,10 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
     }
     let function =
         Function::named(&call.function, call.distinct, parameter.as_ref()).map_err(wrong)?;
+    let argument = argument.map(|argument| match function.calculates_with_doubles() {
+        true => argument.decimal_as_double(),
+        false => argument,
+    });
     let aggregate = Aggregate {
         name: call.name,
         function,

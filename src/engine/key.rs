@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use rust_decimal::Decimal;
 
 use crate::column::{Column, ValueRef};
 
@@ -22,6 +23,7 @@ const BOOLEAN: u8 = 3;
 /// A text whose length takes one byte, and one whose length takes four.
 const SHORT_TEXT: u8 = 4;
 const LONG_TEXT: u8 = 5;
+const DECIMAL: u8 = 6;
 
 /// Appends one value of a row to a key's bytes: a tag, then the value.
 pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
@@ -34,6 +36,11 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
                 DOUBLE,
                 values.get(row).map(|v| (v + 0.0).to_le_bytes()),
             );
+        }
+        // 1.5 and 1.50 are one group.
+        Column::Decimal(values) => {
+            let normalized = values.get(row).map(|value| value.normalize().serialize());
+            push_fixed(key, DECIMAL, normalized);
         }
         Column::Boolean(values) => push_fixed(key, BOOLEAN, values.get(row).map(|v| [v.into()])),
         Column::Text(values) => match values.get(row) {
@@ -81,6 +88,10 @@ pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
                 let (bytes, rest) = rest.split_first_chunk()?;
                 (ValueRef::Double(f64::from_le_bytes(*bytes)), rest)
             }
+            DECIMAL => {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                (ValueRef::Decimal(Decimal::deserialize(*bytes)), rest)
+            }
             BOOLEAN => {
                 let (&[value], rest) = rest.split_first_chunk()?;
                 (ValueRef::Boolean(value != 0), rest)
@@ -125,6 +136,7 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
     match (left, right) {
         (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
         (ValueRef::Double(left), ValueRef::Double(right)) => left.total_cmp(&right),
+        (ValueRef::Decimal(left), ValueRef::Decimal(right)) => left.cmp(&right),
         (ValueRef::Boolean(left), ValueRef::Boolean(right)) => left.cmp(&right),
         (ValueRef::Text(left), ValueRef::Text(right)) => left.cmp(right),
         // One column has one type: here one of them is null.
@@ -133,7 +145,7 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
 }
 
 /// Returns a number that orders keys as [`compare`] does, as far as their first values and, of a
-/// text, its first 15 bytes tell them apart; else it is equal.
+/// text, its first 15 bytes tell them apart; else, and for decimals, it is equal.
 pub fn prefix(key: &[u8]) -> u128 {
     let mut bytes = [0; 16];
     let Some(value) = values(key).next() else {
@@ -142,7 +154,7 @@ pub fn prefix(key: &[u8]) -> u128 {
     bytes[0] = u8::from(value != ValueRef::Null);
     let rest = &mut bytes[1..];
     match value {
-        ValueRef::Null | ValueRef::List(_) => {}
+        ValueRef::Null | ValueRef::Decimal(_) | ValueRef::List(_) => {}
         // Keys come from columns of `bigint`, which an i64 holds.
         ValueRef::Integer(value) => {
             rest[..8].copy_from_slice(&((value as i64) ^ i64::MIN).to_be_bytes());

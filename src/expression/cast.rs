@@ -1,16 +1,20 @@
 //! `cast`: one value, one type → the value in that type, or why it has none.
 
 use bumpalo::Bump;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use super::eval::Reason;
 use super::tree::Scalar;
 use super::types::time_named;
 use crate::column::DataType;
+use crate::format::parse_decimal;
 use crate::term::units::format_time;
 
 /// Returns `value`, of a type, as `to`; null stays null.
 ///
-/// Double → bigint cuts the fraction off, as in ksqlDB. Text may have blanks around its number;
+/// Double or decimal → bigint cuts the fraction off, as in ksqlDB; double → decimal takes the
+/// shortest digits that read back as the double. Text may have blanks around its number;
 /// `true`, `t`, `yes`, `y` and their opposites are booleans, whatever their case. A time is ISO
 /// 8601 as text.
 ///
@@ -25,6 +29,16 @@ pub(super) fn cast<'a>(
     Ok(match (value, to) {
         (Scalar::Bigint(value), DataType::Double) => Scalar::Double(value as f64),
         (Scalar::Double(value), DataType::Bigint) => Scalar::Bigint(truncated(value)?),
+        (Scalar::Bigint(value), DataType::Decimal) => Scalar::Decimal(value.into()),
+        (Scalar::Double(value), DataType::Decimal) => Scalar::Decimal(nearest_decimal(value)?),
+        (Scalar::Decimal(value), DataType::Double) => Scalar::Double(nearest_double(value)),
+        (Scalar::Decimal(value), DataType::Bigint) => {
+            let whole = value.to_i64(); // without its fraction
+            Scalar::Bigint(whole.ok_or(Reason::OutOfRange(DataType::Bigint))?)
+        }
+        (Scalar::Decimal(value), DataType::Text) => {
+            Scalar::Text(arena.alloc_str(&value.to_string()))
+        }
         (Scalar::Bigint(value), DataType::Text) if from == DataType::Timestamp => {
             Scalar::Text(arena.alloc_str(&format_time(value)))
         }
@@ -49,6 +63,7 @@ fn parsed(text: &str, to: DataType) -> Option<Scalar<&str>> {
     match to {
         DataType::Bigint => trimmed.parse().ok().map(Scalar::Bigint),
         DataType::Double => trimmed.parse().ok().map(Scalar::Double),
+        DataType::Decimal => parse_decimal(trimmed.as_bytes()).map(Scalar::Decimal),
         DataType::Boolean => boolean(trimmed).map(Scalar::Boolean),
         DataType::Text => Some(Scalar::Text(text)),
         DataType::Timestamp => time_named(trimmed).map(Scalar::Bigint),
@@ -64,6 +79,21 @@ fn boolean(text: &str) -> Option<bool> {
     } else {
         None
     }
+}
+
+/// Returns the decimal of a double's shortest digits.
+///
+/// # Errors
+/// `OutOfRange` for more digits than a decimal holds, and for what is no number.
+pub(super) fn nearest_decimal(value: f64) -> Result<Decimal, Reason> {
+    let digits = ryu::Buffer::new().format(value).to_owned();
+    parse_decimal(digits.as_bytes()).ok_or(Reason::OutOfRange(DataType::Decimal))
+}
+
+/// Returns the double nearest to a decimal.
+pub(super) fn nearest_double(value: Decimal) -> f64 {
+    // By its digits: `to_f64` divides, and so rounds twice.
+    value.to_string().parse().unwrap_or(f64::NAN)
 }
 
 /// Returns `value` without its fraction.

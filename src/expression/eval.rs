@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
+use rust_decimal::Decimal;
 
 use super::cast::cast;
 use super::functions::Arguments;
@@ -17,7 +18,7 @@ use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
-use crate::column::{Column, Columns, DataType, Values};
+use crate::column::{Column, Columns, DataType, Values, unsigned_zero};
 
 /// Why a row has no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -246,6 +247,12 @@ impl<'b, 'a> Batch<'b, 'a> {
                 failures,
             );
         }
+        if typed.data_type == DataType::Decimal {
+            let negated = kernel::unary(operand.view::<Decimal>(), rows, |value| {
+                unsigned_zero(-value)
+            });
+            return outcome(negated, failures);
+        }
         let zero = kernel::View::All(Some(0));
         let subtract = Arithmetic::Subtract;
         let (values, beyond) = kernel::integers(subtract, zero, operand.view(), rows);
@@ -261,6 +268,10 @@ impl<'b, 'a> Batch<'b, 'a> {
         if typed.data_type == DataType::Double {
             let values = kernel::doubles(*operation, left.view(), right.view(), rows);
             return outcome(values, failures);
+        }
+        if typed.data_type == DataType::Decimal {
+            let (values, beyond) = kernel::decimals(*operation, left.view(), right.view(), rows);
+            return outcome(values, merged(failures, out_of_range(&beyond, typed)));
         }
         let (values, beyond) = kernel::integers(*operation, left.view(), right.view(), rows);
         outcome(values, merged(failures, out_of_range(&beyond, typed)))
@@ -343,6 +354,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         let operand = match typed.data_type {
             DataType::Bigint | DataType::Timestamp => choose::<i64>(&taken, &results),
             DataType::Double => choose::<f64>(&taken, &results),
+            DataType::Decimal => choose::<Decimal>(&taken, &results),
             DataType::Boolean => choose::<bool>(&taken, &results),
             DataType::Text => choose::<&str>(&taken, &results),
         };
@@ -398,6 +410,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         match &mut column {
             Column::Bigint(values) => kernel::set_null(values, &failed),
             Column::Double(values) => kernel::set_null(values, &failed),
+            Column::Decimal(values) => kernel::set_null(values, &failed),
             Column::Boolean(values) => kernel::set_null(values, &failed),
             Column::Text(values) => kernel::set_null(values, &failed),
         }
@@ -424,6 +437,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             Scalar::Null => Scalar::Null,
             Scalar::Bigint(value) => Scalar::Bigint(*value),
             Scalar::Double(value) => Scalar::Double(*value),
+            Scalar::Decimal(value) => Scalar::Decimal(*value),
             Scalar::Boolean(value) => Scalar::Boolean(*value),
             Scalar::Text(value) => Scalar::Text(self.arena.alloc_str(value)),
         }
@@ -546,6 +560,7 @@ fn push<'a>(column: &mut Column<'a>, value: Scalar<&'a str>) {
     match column {
         Column::Bigint(values) => values.push(i64::from_scalar(value)),
         Column::Double(values) => values.push(f64::from_scalar(value)),
+        Column::Decimal(values) => values.push(Decimal::from_scalar(value)),
         Column::Boolean(values) => values.push(bool::from_scalar(value)),
         Column::Text(values) => values.push(<&str>::from_scalar(value)),
     }

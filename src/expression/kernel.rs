@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
+use rust_decimal::Decimal;
+
 use super::syntax::{Arithmetic, Comparison, Connective};
 use super::tree::Scalar;
-use crate::column::{Column, DataType, Values};
+use crate::column::{Column, DataType, Values, unsigned_zero};
 
 /// What an operand came to: a column, or one value for every row.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ impl<'b, 'a> Operand<'b, 'a> {
         let value = match column {
             Column::Bigint(values) => values.get(row).map(Scalar::Bigint),
             Column::Double(values) => values.get(row).map(Scalar::Double),
+            Column::Decimal(values) => values.get(row).map(Scalar::Decimal),
             Column::Boolean(values) => values.get(row).map(Scalar::Boolean),
             Column::Text(values) => values.get(row).map(Scalar::Text),
         };
@@ -60,6 +63,7 @@ impl<'b, 'a> Operand<'b, 'a> {
         Cow::Owned(match data_type {
             DataType::Bigint | DataType::Timestamp => all::<i64>(constant, rows),
             DataType::Double => all::<f64>(constant, rows),
+            DataType::Decimal => all::<Decimal>(constant, rows),
             DataType::Boolean => all::<bool>(constant, rows),
             DataType::Text => all::<&str>(constant, rows),
         })
@@ -99,6 +103,7 @@ macro_rules! element {
 
 element!(i64, Bigint);
 element!(f64, Double);
+element!(Decimal, Decimal);
 element!(bool, Boolean);
 element!(&'a str, Text);
 
@@ -213,6 +218,7 @@ pub(super) fn compare(
             compare_as::<i64>(comparison, left.view(), right.view(), rows)
         }
         DataType::Double => compare_as::<f64>(comparison, left.view(), right.view(), rows),
+        DataType::Decimal => compare_as::<Decimal>(comparison, left.view(), right.view(), rows),
         DataType::Boolean => compare_as::<bool>(comparison, left.view(), right.view(), rows),
         DataType::Text => compare_as::<&str>(comparison, left.view(), right.view(), rows),
     }
@@ -352,6 +358,38 @@ pub(super) fn doubles(
     results
 }
 
+/// Returns decimal arithmetic in every row, and the rows (in order) whose result is beyond its
+/// range: those are null. A product or quotient of more than 28 digits is rounded to 28, halves to
+/// the even digit; division by zero gives null.
+pub(super) fn decimals(
+    operation: Arithmetic,
+    left: View<Decimal>,
+    right: View<Decimal>,
+    rows: usize,
+) -> (Values<Decimal>, Vec<usize>) {
+    let apply = match operation {
+        Arithmetic::Add => Decimal::checked_add,
+        Arithmetic::Subtract => Decimal::checked_sub,
+        Arithmetic::Multiply => Decimal::checked_mul,
+        Arithmetic::Divide => Decimal::checked_div,
+        Arithmetic::Remainder => Decimal::checked_rem,
+    };
+    let divides = matches!(operation, Arithmetic::Divide | Arithmetic::Remainder);
+    let mut beyond = Vec::new();
+    let results = (0..rows).map(|row| {
+        let (left, right) = (left.get(row)?, right.get(row)?);
+        if divides && right.is_zero() {
+            return None;
+        }
+        let result = apply(left, right);
+        if result.is_none() {
+            beyond.push(row);
+        }
+        result.map(unsigned_zero)
+    });
+    (results.collect(), beyond)
+}
+
 /// Makes `rows` null.
 pub(super) fn set_null<T>(values: &mut Values<T>, rows: &[usize]) {
     if rows.is_empty() {
@@ -373,6 +411,7 @@ pub(super) fn nulls(operand: &Operand, rows: usize) -> Vec<bool> {
         Operand::Column(column) => match column.data_type() {
             DataType::Bigint | DataType::Timestamp => of::<i64>(operand),
             DataType::Double => of::<f64>(operand),
+            DataType::Decimal => of::<Decimal>(operand),
             DataType::Boolean => of::<bool>(operand),
             DataType::Text => of::<&str>(operand),
         },

@@ -179,6 +179,15 @@ impl Expression {
         &self.text
     }
 
+    /// Returns the same expression as a double, where it is a decimal.
+    #[must_use]
+    pub fn decimal_as_double(mut self) -> Self {
+        if self.data_type() == DataType::Decimal {
+            self.typed = types::converted(self.typed, DataType::Double);
+        }
+        self
+    }
+
     /// Returns its place in the text that was parsed, for carets.
     pub fn span(&self) -> Span {
         self.span

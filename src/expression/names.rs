@@ -4,7 +4,7 @@
 use super::functions::{self, Function, Parameter, Returns};
 use super::syntax::{Arithmetic, Span};
 use super::tree::{Operation, Typed};
-use super::types::{Checker, converted, meet, null, settled, typed};
+use super::types::{Checker, converted, is_number, meet, null, read_decimal, settled, typed};
 use crate::column::DataType;
 use crate::error::{Error, Result};
 use crate::term::units;
@@ -109,6 +109,12 @@ impl Checker<'_> {
                 .error(format!("`{name}` does not take {given}"), span)
                 .hint(format!("write {}", uses.join(" or "))));
         };
+        let is_decimal = |argument: &Typed| argument.data_type == DataType::Decimal;
+        if arguments.iter().any(is_decimal) {
+            let shared = |(at, _): &(usize, &mut Typed)| function.parameter(*at).is_shared();
+            let shared = arguments.iter_mut().enumerate().filter(shared);
+            shared.for_each(|(_, argument)| read_decimal(argument));
+        }
         let common = self.common_of(function, &arguments)?;
         for (at, argument) in arguments.iter_mut().enumerate() {
             let data_type = match function.parameter(at) {
@@ -119,7 +125,7 @@ impl Checker<'_> {
                 }
                 Parameter::Bigint => DataType::Bigint,
                 Parameter::Double => DataType::Double,
-                Parameter::Number | Parameter::Any => common,
+                Parameter::Number | Parameter::Fractional | Parameter::Any => common,
             };
             let taken = std::mem::replace(argument, null(data_type, span));
             let converted = converted(settled(taken, data_type), data_type);
@@ -149,32 +155,35 @@ impl Checker<'_> {
         let mut shared = None;
         for (at, argument) in arguments.iter().enumerate() {
             let parameter = function.parameter(at);
-            let shares = matches!(parameter, Parameter::Number | Parameter::Any);
-            if !shares || matches!(argument.operation, Operation::Null) {
+            let is_number_wanted = matches!(parameter, Parameter::Number | Parameter::Fractional);
+            if !parameter.is_shared() || matches!(argument.operation, Operation::Null) {
                 continue;
             }
-            let number = matches!(argument.data_type, DataType::Bigint | DataType::Double);
-            if parameter == Parameter::Number && !number {
+            if is_number_wanted && !is_number(argument.data_type) {
                 let what = format!("`{}`", function.name);
                 let message = format!("{what} needs a number, not {}", argument.data_type);
                 return Err(self.error(message, argument.span));
             }
+            let data_type = match (parameter, argument.data_type) {
+                (Parameter::Fractional, DataType::Bigint) => DataType::Double,
+                (_, data_type) => data_type,
+            };
             shared = match shared {
-                None => Some(argument.data_type),
-                Some(shared) => Some(meet(shared, argument.data_type).ok_or_else(|| {
+                None => Some(data_type),
+                Some(shared) => Some(meet(shared, data_type).ok_or_else(|| {
                     let message = format!(
-                        "the arguments of `{}` are of one type, not {shared} and {}",
-                        function.name, argument.data_type
+                        "the arguments of `{}` are of one type, not {shared} and {data_type}",
+                        function.name
                     );
                     self.error(message, argument.span)
                 })?),
             };
         }
-        let numbers = (0..arguments.len()).any(|at| function.parameter(at) == Parameter::Number);
-        Ok(shared.unwrap_or(if numbers {
-            DataType::Bigint
-        } else {
-            DataType::Text
+        let has = |wanted| (0..arguments.len()).any(|at| function.parameter(at) == wanted);
+        Ok(shared.unwrap_or(match () {
+            () if has(Parameter::Number) => DataType::Bigint,
+            () if has(Parameter::Fractional) => DataType::Double,
+            () => DataType::Text,
         }))
     }
 }

@@ -12,6 +12,7 @@ use super::tree::Scalar;
 use super::types::{data_type_named, time_named};
 use crate::column::DataType;
 use crate::error::{Error, Result};
+use crate::format::parse_decimal;
 
 /// How many levels an expression may have.
 const MAX_DEPTH: usize = 128;
@@ -371,6 +372,7 @@ impl<'t> Parser<'t> {
             "cast" => return self.cast(false),
             "try_cast" => return self.cast(true),
             "timestamp" if self.is_text(1) => return self.time(),
+            "decimal" if self.is_text(1) => return self.decimal(),
             _ => {}
         }
         let literal = match word.to_ascii_lowercase().as_str() {
@@ -420,6 +422,23 @@ impl<'t> Parser<'t> {
             None => Err(Error::usage(format!("`{text}` is no time"))
                 .at(self.text, span.start, span.end)
                 .hint("write ISO 8601: `timestamp '2026-01-01T00:00:00Z'`")),
+        }
+    }
+
+    /// Reads `decimal '…'`.
+    fn decimal(&mut self) -> Result<Node> {
+        let start = self.advance().span;
+        let Token { kind, span } = self.advance();
+        let span = start.to(span);
+        let value = match &kind {
+            TokenKind::Text(text) => parse_decimal(text.trim().as_bytes()),
+            _ => None,
+        };
+        match value {
+            Some(value) => self.node(NodeKind::Literal(Scalar::Decimal(value)), span),
+            None => Err(Error::usage("a decimal is a number of at most 28 digits")
+                .at(self.text, span.start, span.end)
+                .hint("write digits and a point: `decimal '19.90'`")),
         }
     }
 
@@ -482,7 +501,9 @@ impl<'t> Parser<'t> {
             _ => None,
         };
         let Some(data_type) = named else {
-            return Err(self.expected("a type (bigint, double, boolean, text or timestamp)"));
+            return Err(
+                self.expected("a type (bigint, double, decimal, boolean, text or timestamp)")
+            );
         };
         self.advance();
         Ok(data_type)

@@ -434,6 +434,7 @@ fn write_literal(f: &mut fmt::Formatter<'_>, value: &Scalar<Box<str>>) -> fmt::R
         Scalar::Null => f.write_str("null"),
         Scalar::Bigint(value) => write!(f, "{value}"),
         Scalar::Double(value) => write!(f, "{value:?}"),
+        Scalar::Decimal(value) => write!(f, "decimal '{value}'"),
         Scalar::Boolean(value) => write!(f, "{value}"),
         Scalar::Text(value) => write!(f, "'{}'", value.replace('\'', "''")),
     }

@@ -1,6 +1,7 @@
 //! The typed tree: columns by index, types settled, constants folded. It is what is evaluated.
 
 use hashbrown::HashSet;
+use rust_decimal::Decimal;
 
 use super::functions::Function;
 use super::like::Matcher;
@@ -28,7 +29,7 @@ pub(super) enum Operation {
     Logical(Connective, Vec<Typed>),
     /// Both sides have one type.
     Compare(Comparison, Box<Typed>, Box<Typed>),
-    /// Both sides are bigint or both double.
+    /// Both sides are bigint, or double, or decimal.
     Arithmetic(Arithmetic, Box<Typed>, Box<Typed>),
     Concatenate(Box<Typed>, Box<Typed>),
     Is {
@@ -94,6 +95,7 @@ pub(super) enum Scalar<S> {
     Null,
     Bigint(i64),
     Double(f64),
+    Decimal(Decimal),
     Boolean(bool),
     Text(S),
 }
@@ -104,6 +106,7 @@ impl Scalar<&str> {
             Scalar::Null => Scalar::Null,
             Scalar::Bigint(value) => Scalar::Bigint(value),
             Scalar::Double(value) => Scalar::Double(value),
+            Scalar::Decimal(value) => Scalar::Decimal(value),
             Scalar::Boolean(value) => Scalar::Boolean(value),
             Scalar::Text(value) => Scalar::Text(value.into()),
         }
@@ -116,6 +119,7 @@ impl Scalar<Box<str>> {
             Scalar::Null => Value::Null,
             Scalar::Bigint(value) => Value::Integer((*value).into()),
             Scalar::Double(value) => Value::Double(*value),
+            Scalar::Decimal(value) => Value::Decimal(*value),
             Scalar::Boolean(value) => Value::Boolean(*value),
             Scalar::Text(value) => Value::Text(value.clone()),
         }

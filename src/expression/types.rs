@@ -4,6 +4,7 @@
 //! neighbours, all else must be the same or be cast. What stands on constants alone is
 //! evaluated here, once.
 
+use super::cast::{nearest_decimal, nearest_double};
 use super::eval;
 use super::functions;
 use super::like::Matcher;
@@ -16,12 +17,13 @@ use crate::term::units;
 /// Above how many constants `in` looks them up instead of comparing with each.
 const LOOK_UP_ABOVE: usize = 8;
 
-/// Returns the type with a name of SQL's: `bigint`, `int`, `double`, `boolean`, `text`, `varchar`
+/// Returns the type with a name of SQL's: `bigint`, `int`, `double`, `decimal`, `boolean`, `text`, `varchar`
 /// and their like, whatever their case.
 pub fn data_type_named(name: &str) -> Option<DataType> {
     Some(match name.to_ascii_lowercase().as_str() {
         "bigint" | "int" | "integer" | "long" => DataType::Bigint,
         "double" | "float" | "real" => DataType::Double,
+        "decimal" | "numeric" => DataType::Decimal,
         "boolean" | "bool" => DataType::Boolean,
         "text" | "string" | "varchar" => DataType::Text,
         "timestamp" => DataType::Timestamp,
@@ -226,7 +228,7 @@ impl Checker<'_> {
     fn number(&self, node: &mut Node, what: &str) -> Result<Typed> {
         let operand = settled(self.check(node)?, DataType::Bigint);
         match operand.data_type {
-            DataType::Bigint | DataType::Double => Ok(operand),
+            data_type if is_number(data_type) => Ok(operand),
             _ => self.need(operand, DataType::Bigint, what, "a number"),
         }
     }
@@ -296,8 +298,7 @@ impl Checker<'_> {
         let name = format!("`{}`", Binary::Arithmetic(operation));
         let mut operands = vec![left, right];
         for operand in &operands {
-            let number = matches!(operand.data_type, DataType::Bigint | DataType::Double);
-            if number || matches!(operand.operation, Operation::Null) {
+            if is_number(operand.data_type) || matches!(operand.operation, Operation::Null) {
                 continue;
             }
             let message = format!("{name} needs numbers, not {}", operand.data_type);
@@ -413,6 +414,12 @@ impl Checker<'_> {
                 self.read_time(operand)?;
             }
         }
+        if operands
+            .iter()
+            .any(|operand| operand.data_type == DataType::Decimal)
+        {
+            operands.iter_mut().for_each(read_decimal);
+        }
         let mut common: Option<&Typed> = None;
         let mut data_type = DataType::Text;
         for operand in operands.iter() {
@@ -507,12 +514,23 @@ impl Checker<'_> {
     }
 }
 
+/// Returns whether values of a type are numbers.
+pub(super) fn is_number(data_type: DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Bigint | DataType::Double | DataType::Decimal
+    )
+}
+
 /// Returns the type that both become, if one is.
 pub(super) fn meet(one: DataType, other: DataType) -> Option<DataType> {
     match (one, other) {
         _ if one == other => Some(one),
-        (DataType::Bigint, DataType::Double) | (DataType::Double, DataType::Bigint) => {
+        (DataType::Double, other) | (other, DataType::Double) if is_number(other) => {
             Some(DataType::Double)
+        }
+        (DataType::Bigint, DataType::Decimal) | (DataType::Decimal, DataType::Bigint) => {
+            Some(DataType::Decimal)
         }
         // A bigint beside a time is ms since 1970.
         (DataType::Bigint, DataType::Timestamp) | (DataType::Timestamp, DataType::Bigint) => {
@@ -547,10 +565,21 @@ fn literal(value: &Scalar<Box<str>>, span: Span) -> Typed {
         Scalar::Null => return typed(Operation::Null, DataType::Text, span),
         Scalar::Bigint(_) => DataType::Bigint,
         Scalar::Double(_) => DataType::Double,
+        Scalar::Decimal(_) => DataType::Decimal,
         Scalar::Boolean(_) => DataType::Boolean,
         Scalar::Text(_) => DataType::Text,
     };
     typed(Operation::Constant(value.clone()), data_type, span)
+}
+
+/// Makes a constant double that stands beside a decimal a decimal: `price > 1.1`.
+pub(super) fn read_decimal(operand: &mut Typed) {
+    if let Some(Scalar::Double(value)) = operand.constant()
+        && let Ok(value) = nearest_decimal(*value)
+    {
+        let constant = Operation::Constant(Scalar::Decimal(value));
+        *operand = typed(constant, DataType::Decimal, operand.span);
+    }
 }
 
 fn time(at: i64, span: Span) -> Typed {
@@ -582,7 +611,8 @@ pub(super) fn settled(operand: Typed, data_type: DataType) -> Typed {
     }
 }
 
-/// Returns `operand` as double or time where it is bigint and that is wanted, else as it is.
+/// Returns a number as double or decimal, and a bigint as time, where that is wanted; else as it
+/// is.
 pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
     if (operand.data_type, data_type) == (DataType::Bigint, DataType::Timestamp) {
         return Typed {
@@ -590,19 +620,30 @@ pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
             ..operand
         };
     }
-    if (operand.data_type, data_type) != (DataType::Bigint, DataType::Double) {
+    let widens = matches!(
+        (operand.data_type, data_type),
+        (DataType::Bigint | DataType::Decimal, DataType::Double)
+            | (DataType::Bigint, DataType::Decimal)
+    );
+    if !widens {
         return operand;
     }
     let span = operand.span;
-    let operation = match operand.constant() {
-        Some(Scalar::Bigint(value)) => Operation::Constant(Scalar::Double(*value as f64)),
-        Some(_) => Operation::Constant(Scalar::Null),
-        None => Operation::Cast {
+    let operation = match (operand.constant(), data_type) {
+        (Some(Scalar::Bigint(value)), DataType::Double) => {
+            Operation::Constant(Scalar::Double(*value as f64))
+        }
+        (Some(Scalar::Decimal(value)), _) => {
+            Operation::Constant(Scalar::Double(nearest_double(*value)))
+        }
+        (Some(Scalar::Bigint(value)), _) => Operation::Constant(Scalar::Decimal((*value).into())),
+        (Some(_), _) => Operation::Constant(Scalar::Null),
+        (None, _) => Operation::Cast {
             operand: Box::new(operand),
             attempt: false,
         },
     };
-    typed(operation, DataType::Double, span)
+    typed(operation, data_type, span)
 }
 
 fn negate_if(negated: bool, condition: Typed) -> Typed {

@@ -229,6 +229,7 @@ fn decode_columns<'a>(
                 Column::Bigint(collect(count, bytes, refused))
             }
             DataType::Double => Column::Double(collect(count, bytes, refused)),
+            DataType::Decimal => Column::Decimal(collect(count, bytes, refused)),
             DataType::Boolean => Column::Boolean(collect(count, bytes, refused)),
             DataType::Text => Column::Text(collect(count, text, refused)),
         };

@@ -1,6 +1,9 @@
 //! One field of CSV → its value.
 
+use rust_decimal::Decimal;
 use wide::{bytemuck, i16x8, u8x16};
+
+use crate::column::unsigned_zero;
 
 /// A value that is read from a field of the form `F`.
 pub(super) trait FromField<F>: Copy + Default {
@@ -32,6 +35,15 @@ impl FromField<&[u8]> for f64 {
     }
 }
 
+impl FromField<&[u8]> for Decimal {
+    fn from_field(field: &[u8]) -> Result<Option<Decimal>, &'static str> {
+        match field {
+            [] => Ok(None),
+            _ => parse_decimal(field).map(Some).ok_or("not a decimal"),
+        }
+    }
+}
+
 impl FromField<&[u8]> for bool {
     fn from_field(field: &[u8]) -> Result<Option<bool>, &'static str> {
         match field {
@@ -53,6 +65,24 @@ impl<'a> FromField<Option<&'a str>> for &'a str {
             None => Err("not UTF-8"),
         }
     }
+}
+
+/// Reads a decimal number, also as `1.5e3`, if its digits are few enough to be kept exactly.
+pub(crate) fn parse_decimal(bytes: &[u8]) -> Option<Decimal> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (number, exponent) = match text.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let number = Decimal::from_str_exact(number).ok()?;
+    let (mut mantissa, mut scale) = (number.mantissa(), number.scale());
+    let power = exponent.unsigned_abs();
+    match exponent > 0 {
+        true => mantissa = mantissa.checked_mul(10_i128.checked_pow(power)?)?,
+        false => scale = scale.checked_add(power)?,
+    }
+    let value = Decimal::try_from_i128_with_scale(mantissa, scale).ok();
+    value.map(unsigned_zero)
 }
 
 /// Reads a decimal integer of 64 bits: digits, after at most one `-`.
@@ -141,6 +171,35 @@ mod tests {
             "-9223372036854775808",
         ] {
             assert_eq!(parse_bigint(text.as_bytes()), plainly(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_keep_their_digits_or_are_refused() {
+        let read = |text: &str| parse_decimal(text.as_bytes()).map(|value| value.to_string());
+        for (text, value) in [
+            ("19.90", "19.90"),
+            ("-0.00", "0.00"),
+            ("1.5e3", "1500.0"),
+            ("25E-4", "0.0025"),
+            (
+                "79228162514264337593543950335",
+                "79228162514264337593543950335",
+            ),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "1e",
+            "1e40",
+            "1e-40",
+            "0.12345678901234567890123456789",
+            "79228162514264337593543950336",
+            "NaN",
+        ] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

@@ -7,10 +7,11 @@
 use std::fmt;
 
 use bumpalo::Bump;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::de::{Read, SliceRead, StrRead};
+use serde_json::value::RawValue;
 
-use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, time_of};
+use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, parse_decimal, time_of};
 use crate::column::{Column, Columns, DataType};
 use crate::source::Records;
 
@@ -170,6 +171,7 @@ fn push_null(column: &mut Column<'_>) {
     match column {
         Column::Bigint(values) => values.push(None),
         Column::Double(values) => values.push(None),
+        Column::Decimal(values) => values.push(None),
         Column::Boolean(values) => values.push(None),
         Column::Text(values) => values.push(None),
     }
@@ -268,6 +270,7 @@ impl Member<'_, '_> {
             DataType::Text => "text",
             DataType::Bigint | DataType::Timestamp => "a bigint",
             DataType::Double => "a double",
+            DataType::Decimal => "a decimal",
             DataType::Boolean => "a boolean",
         };
         E::custom(format_args!(
@@ -281,7 +284,20 @@ impl<'de> serde::de::DeserializeSeed<'de> for Member<'de, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
+        let Column::Decimal(values) = self.column else {
+            return value.deserialize_any(self);
+        };
+        // By its digits, which would be lost on the way through a float.
+        let text = <&RawValue>::deserialize(value)?.get();
+        let digits = text.trim_matches('"').as_bytes();
+        values.push(match digits {
+            b"null" | b"" => None,
+            _ => match parse_decimal(digits) {
+                Some(value) => Some(value),
+                None => return Err(self.misfit(super::shown(digits))),
+            },
+        });
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::column::{Column, Columns, Schema, Values};
 use crate::error::Error;
 use crate::source::Records;
 use crate::term::units;
+pub(crate) use field::parse_decimal;
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
 pub const EARLIEST: i64 = -62_135_596_800_000;
@@ -203,6 +204,7 @@ impl<'a> Decoded<'a> {
             match column {
                 Column::Bigint(values) => retain(values, &keep),
                 Column::Double(values) => retain(values, &keep),
+                Column::Decimal(values) => retain(values, &keep),
                 Column::Boolean(values) => retain(values, &keep),
                 Column::Text(values) => retain(values, &keep),
             }

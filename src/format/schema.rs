@@ -66,7 +66,7 @@ pub fn parse_declaration(text: &str) -> Result<Schema> {
         let wrong = |message: String| {
             Error::usage(message)
                 .at(text, at, at + part.trim().len())
-                .hint("declare columns as `caller string, n bigint`; types are bigint, double, boolean, string")
+                .hint("declare columns as `caller string, n bigint`; types are bigint, double, decimal, boolean, string")
         };
         start += part.len() + 1;
         let mut words = part.split_whitespace();
@@ -78,6 +78,7 @@ pub fn parse_declaration(text: &str) -> Result<Schema> {
         let data_type = match kind.to_ascii_lowercase().as_str() {
             "bigint" | "int" | "integer" => DataType::Bigint,
             "double" => DataType::Double,
+            "decimal" | "numeric" => DataType::Decimal,
             "boolean" => DataType::Boolean,
             "string" | "varchar" | "text" => DataType::Text,
             _ => return Err(wrong(format!("unknown type `{kind}`"))),

@@ -182,7 +182,9 @@ impl Table {
             name: field.name.clone(),
             width: measure_text_width(&field.name),
             alignment: match field.data_type {
-                DataType::Bigint | DataType::Double | DataType::Timestamp => Alignment::Right,
+                DataType::Bigint | DataType::Double | DataType::Decimal | DataType::Timestamp => {
+                    Alignment::Right
+                }
                 DataType::Boolean | DataType::Text => Alignment::Left,
             },
         });

@@ -146,7 +146,8 @@ impl Selection {
                 if read[index] && !push(&mut columns[index], value, arena) {
                     let name = &fields[index].name;
                     return Err(Error::data(format!(
-                        "`{name}` is beyond the range of bigint in a result"
+                        "`{name}` is beyond the range of {} in a result",
+                        fields[index].data_type
                     ))
                     .hint(format!("choose `{name}` as it is, or compute with doubles")));
                 }
@@ -166,6 +167,11 @@ fn push<'a>(column: &mut Column<'a>, value: ValueRef<'a>, arena: &'a Bump) -> bo
             return value.is_some();
         }
         (Column::Double(values), ValueRef::Double(value)) => values.push(Some(value)),
+        (Column::Decimal(values), ValueRef::Decimal(value)) => values.push(Some(value)),
+        (Column::Decimal(values), ValueRef::Text(_)) => {
+            values.push(None);
+            return false;
+        }
         (Column::Boolean(values), ValueRef::Boolean(value)) => values.push(Some(value)),
         (Column::Text(values), ValueRef::Text(value)) => values.push(Some(value)),
         (Column::Text(values), ValueRef::List(_)) => {
@@ -176,6 +182,7 @@ fn push<'a>(column: &mut Column<'a>, value: ValueRef<'a>, arena: &'a Bump) -> bo
         }
         (Column::Bigint(values), _) => values.push(None),
         (Column::Double(values), _) => values.push(None),
+        (Column::Decimal(values), _) => values.push(None),
         (Column::Boolean(values), _) => values.push(None),
         (Column::Text(values), _) => values.push(None),
     }

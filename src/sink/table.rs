@@ -169,6 +169,7 @@ fn shown(value: ValueRef<'_>) -> String {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         ValueRef::Double(value) => value.to_string(),
+        ValueRef::Decimal(value) => value.to_string(),
         ValueRef::Boolean(value) => value.to_string(),
         ValueRef::Text(text) => printable(text.as_bytes()),
         ValueRef::List(values) => {

@@ -1,5 +1,7 @@
 //! CSV and JSON lines.
 
+use std::io::Write;
+
 use super::{Header, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
@@ -195,6 +197,8 @@ fn push_plain(line: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Double(value) => {
             line.extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
         }
+        // A vector takes whatever is written.
+        ValueRef::Decimal(value) => write!(line, "{value}").unwrap_or(()),
         ValueRef::Boolean(true) => line.extend_from_slice(b"true"),
         ValueRef::Boolean(false) => line.extend_from_slice(b"false"),
         ValueRef::Null | ValueRef::Text(_) | ValueRef::List(_) => {}

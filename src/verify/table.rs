@@ -328,6 +328,7 @@ pub fn plain(value: &Value) -> String {
         Value::Double(number) => number.to_string(),
         Value::Boolean(is) => is.to_string(),
         Value::Text(text) => text.to_string(),
+        Value::Decimal(number) => number.to_string(),
         Value::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
     }
 }

@@ -206,3 +206,45 @@ fn chosen_columns_leave_in_place_of_the_result() {
         unknown.stderr()
     );
 }
+
+#[test]
+fn decimals_are_read_added_up_and_grouped_by_exactly() {
+    let csv = "start_timestamp,price\n1,0.10\n2,0.20\n3,0.1\n4,12345678901234567890.01\n";
+    let json = "{\"start_timestamp\":1,\"price\":0.10}\n{\"start_timestamp\":2,\"price\":\"0.20\"}\n\
+                {\"start_timestamp\":3,\"price\":0.1}\n\
+                {\"start_timestamp\":4,\"price\":12345678901234567890.01}\n";
+    let decimal = ["--global", "--schema", "price decimal"];
+    for input in [csv, json] {
+        let agg = [
+            "--agg",
+            "sum(price), max(price), count(distinct price) as n",
+        ];
+        let run = over(input, &[&decimal[..], &agg].concat());
+        run.assert_status(0);
+        assert_eq!(
+            run.stdout(),
+            "window_start,window_end,sum_price,max_price,n\n\
+             ,,12345678901234567890.41,12345678901234567890.01,3\n"
+        );
+        let by = [
+            "--by",
+            "price",
+            "--select",
+            "price, count, price * 2 as twice",
+        ];
+        let run = over(input, &[&decimal[..], &by, &["--format", "json"]].concat());
+        assert_eq!(
+            run.assert_status(0).stdout(),
+            "{\"price\":0.1,\"count\":2,\"twice\":0.2}\n\
+             {\"price\":0.2,\"count\":1,\"twice\":0.4}\n\
+             {\"price\":12345678901234567890.01,\"count\":1,\"twice\":24691357802469135780.02}\n"
+        );
+    }
+    let run = over(
+        "start_timestamp,price\n1,cheap\n",
+        &[&decimal[..], &["--by", "price"]].concat(),
+    );
+    run.assert_status(1);
+    let said = "line 2: column `price`: `cheap` is not a decimal";
+    assert!(run.stderr().contains(said), "{}", run.stderr());
+}

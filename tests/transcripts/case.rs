@@ -217,6 +217,7 @@ fn print_value(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Integer(value) => value.to_string(),
         Value::Double(value) => format!("{value:?}"),
+        Value::Decimal(value) => value.to_string(),
         Value::Boolean(value) => value.to_string(),
         Value::Text(text) => text.to_string(),
         Value::List(values) => {

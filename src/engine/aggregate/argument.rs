@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -88,6 +89,7 @@ impl Argument<'_> for Present {
         let nulls = arguments.column.map_or(&[][..], |column| match column {
             Column::Bigint(values) => &values.nulls,
             Column::Double(values) => &values.nulls,
+            Column::Decimal(values) => &values.nulls,
             Column::Boolean(values) => &values.nulls,
             Column::Text(values) => &values.nulls,
         });
@@ -120,6 +122,7 @@ macro_rules! argument {
 
 argument!(i64, Bigint);
 argument!(f64, Double);
+argument!(Decimal, Decimal);
 argument!(bool, Boolean);
 argument!(&'a str, Text);
 
@@ -223,6 +226,31 @@ impl Kept for f64 {
 
     fn value(&self) -> Value {
         Value::Double(*self)
+    }
+}
+
+impl Kept for Decimal {
+    type Argument<'a> = Decimal;
+
+    /// Without trailing zeros: which of 1.5 and 1.50 came first has to leave no trace.
+    fn of(argument: Decimal) -> Self {
+        argument.normalize()
+    }
+
+    fn argument(&self) -> Decimal {
+        *self
+    }
+
+    fn compare(left: Decimal, right: Decimal) -> Ordering {
+        left.cmp(&right)
+    }
+
+    fn hash(argument: Decimal) -> u64 {
+        xxh3_64(&argument.normalize().serialize())
+    }
+
+    fn value(&self) -> Value {
+        Value::Decimal(*self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
@@ -107,6 +108,7 @@ pub fn seen(data_type: DataType) -> Box<dyn Seen> {
     match data_type {
         DataType::Bigint | DataType::Timestamp => none::<i64>(),
         DataType::Double => none::<f64>(),
+        DataType::Decimal => none::<Decimal>(),
         DataType::Boolean => none::<bool>(),
         DataType::Text => none::<String>(),
     }

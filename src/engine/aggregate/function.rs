@@ -1,5 +1,7 @@
 //! The aggregates by name, with what they take; their table for people.
 
+use rust_decimal::Decimal;
+
 use super::argument::Kept;
 use super::count::{NotNull, Rows};
 use super::deviation::Deviation;
@@ -9,7 +11,7 @@ use super::hyperloglog::HyperLogLog;
 use super::net::{Net, Retract};
 use super::order::{Collect, End};
 use super::quantile::{Bucketed, Quantile, Share};
-use super::sum::{DoubleMean, DoubleSum, Mean, Sum};
+use super::sum::{DecimalSum, DoubleMean, DoubleSum, Mean, Sum};
 use super::top::Top;
 use super::{Accumulator, States};
 use crate::column::{DataType, Value};
@@ -24,7 +26,7 @@ pub enum Function {
     CountDistinct,
     /// How many different arguments there are, about.
     ApproxDistinct,
-    /// The sum: exact for `bigint`, whatever its size; rounded once for `double`.
+    /// The sum: exact for `bigint` and `decimal`, whatever its size; rounded once for `double`.
     Sum,
     /// The smallest argument.
     Min,
@@ -85,7 +87,7 @@ const ALL: [Description; 14] = [
     ),
     describe(
         "sum(x)",
-        "The sum: exact for bigint, whatever its size; for double the exact sum, rounded once.",
+        "The sum: exact for bigint and decimal, whatever its size; for double the exact sum, rounded once.",
         "sum(x)",
         "11",
     ),
@@ -226,7 +228,7 @@ impl Function {
 
     /// Says whether it takes arguments of a type.
     fn check(self, argument: Option<DataType>) -> Result<()> {
-        use DataType::{Bigint, Double, Text, Timestamp};
+        use DataType::{Bigint, Decimal, Double, Text, Timestamp};
         let name = self.name();
         let Some(argument) = argument else {
             return match self {
@@ -237,11 +239,12 @@ impl Function {
             };
         };
         let takes = match self {
-            Function::Sum | Function::Avg | Function::Stddev | Function::Quantile(_) => {
+            Function::Sum => matches!(argument, Bigint | Double | Decimal),
+            Function::Avg | Function::Stddev | Function::Quantile(_) => {
                 matches!(argument, Bigint | Double)
             }
             Function::Min | Function::Max | Function::Top(_) => {
-                matches!(argument, Bigint | Double | Text | Timestamp)
+                matches!(argument, Bigint | Double | Decimal | Text | Timestamp)
             }
             _ => true,
         };
@@ -268,6 +271,14 @@ impl Function {
         }
     }
 
+    /// Returns whether it takes decimals as doubles.
+    pub fn calculates_with_doubles(self) -> bool {
+        matches!(
+            self,
+            Function::Avg | Function::Stddev | Function::Quantile(_)
+        )
+    }
+
     fn retracts(self) -> bool {
         matches!(
             self,
@@ -286,6 +297,10 @@ impl Function {
             None => maybe_net(Rows::default(), net),
             Some(DataType::Bigint) => self.numbers(net).unwrap_or_else(|| self.of::<i64>(net)),
             Some(DataType::Double) => self.doubles(net).unwrap_or_else(|| self.of::<f64>(net)),
+            Some(DataType::Decimal) if self == Function::Sum => {
+                maybe_net(DecimalSum::default(), net)
+            }
+            Some(DataType::Decimal) => self.of::<Decimal>(net),
             Some(DataType::Boolean) => self.of::<bool>(net),
             Some(DataType::Text) => self.of::<String>(net),
             Some(DataType::Timestamp) => self.of::<i64>(net),

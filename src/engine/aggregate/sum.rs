@@ -1,5 +1,7 @@
 //! `sum`, `avg`: exact, whatever the order.
 
+use num_bigint::{BigInt, Sign};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -112,6 +114,102 @@ impl State for Mean {
 impl Retract for Mean {
     fn retract(&mut self, argument: i64) {
         self.sum.subtract(argument);
+        self.count -= 1;
+    }
+}
+
+/// `sum` over `decimal`: exact. More digits than a decimal holds are text.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct DecimalSum {
+    /// How many [`LIMB`]s.
+    high: i64,
+    /// How many ones, less than [`LIMB`] either way.
+    ones: i128,
+    /// How many [`LIMB`]ths, less than [`LIMB`] either way.
+    fraction: i128,
+    count: i64,
+}
+
+/// A fraction has at most 28 decimal places.
+const LIMB: i128 = 10_i128.pow(Decimal::MAX_SCALE);
+
+impl DecimalSum {
+    #[inline]
+    fn add_times(&mut self, argument: Decimal, times: i128) {
+        let one = 10_i128.pow(argument.scale());
+        let mantissa = argument.mantissa() * times;
+        self.add_parts(mantissa / one, mantissa % one * (LIMB / one));
+    }
+
+    #[inline]
+    fn add_parts(&mut self, ones: i128, fraction: i128) {
+        self.fraction += fraction;
+        self.ones += ones + self.fraction / LIMB;
+        self.fraction %= LIMB;
+        self.high += (self.ones / LIMB) as i64; // at most 9 for each argument
+        self.ones %= LIMB;
+    }
+
+    /// Returns the sum without trailing zeros: a whole number, and how many of its digits are
+    /// decimal places.
+    fn digits(&self) -> (BigInt, u32) {
+        let (mut fraction, mut places) = (self.fraction, Decimal::MAX_SCALE);
+        while places > 0 && fraction % 10 == 0 {
+            fraction /= 10;
+            places -= 1;
+        }
+        let ones = BigInt::from(self.high) * LIMB + self.ones;
+        (ones * 10_i128.pow(places) + fraction, places)
+    }
+}
+
+/// Returns a number whose last digits are decimal places as text.
+fn written(number: &BigInt, places: u32) -> String {
+    let sign = if number.sign() == Sign::Minus {
+        "-"
+    } else {
+        ""
+    };
+    let places = places as usize;
+    let mut digits = format!("{:0>width$}", number.magnitude(), width = places + 1);
+    if places > 0 {
+        digits.insert(digits.len() - places, '.');
+    }
+    format!("{sign}{digits}")
+}
+
+impl State for DecimalSum {
+    type Argument<'a> = Decimal;
+
+    #[inline]
+    fn add(&mut self, argument: Decimal, _: Row<'_>) {
+        self.add_times(argument, 1);
+        self.count += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.high += other.high;
+        self.count += other.count;
+        self.add_parts(other.ones, other.fraction);
+    }
+
+    fn result(&self) -> Value {
+        if self.count == 0 {
+            return Value::Null;
+        }
+        let (number, places) = self.digits();
+        let fits = i128::try_from(&number).ok();
+        let fits = fits.and_then(|number| Decimal::try_from_i128_with_scale(number, places).ok());
+        match fits {
+            Some(sum) => Value::Decimal(sum),
+            None => Value::Text(written(&number, places).into()),
+        }
+    }
+}
+
+impl Retract for DecimalSum {
+    fn retract(&mut self, argument: Decimal) {
+        self.add_times(argument, -1);
         self.count -= 1;
     }
 }

@@ -8,6 +8,7 @@ use num_bigint::BigInt;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rust_decimal::Decimal;
 
 use super::argument::Kept;
 use super::exact::{Exact, Scaled};
@@ -66,6 +67,25 @@ impl Argued for f64 {
                 .filter(|value| value.is_finite())
                 .unwrap_or(0.1),
             _ => random.random_range(-1_000..1_000_i64) as f64 / 10.0,
+        }
+    }
+}
+
+impl Argued for Decimal {
+    const TYPE: DataType = DataType::Decimal;
+
+    fn column(rows: &[Option<Self>]) -> Column<'_> {
+        Column::Decimal(rows.iter().copied().collect())
+    }
+
+    /// Of every size, and some equal ones with more zeros than others.
+    fn random(random: &mut ChaCha8Rng) -> Self {
+        match random.random_range(0..8) {
+            0 => Decimal::MAX,
+            1 => Decimal::MIN,
+            2 => Decimal::new(random.random_range(-3..3), Decimal::MAX_SCALE),
+            3 => Decimal::new(random.random(), random.random_range(0..=Decimal::MAX_SCALE)),
+            _ => Decimal::new(random.random_range(-2_000..2_000), 2),
         }
     }
 }
@@ -349,6 +369,26 @@ fn plain_integer_sum(arguments: &[i64]) -> Value {
     })
 }
 
+/// Adds up in 10^-28.
+fn plain_decimal_sum(arguments: &[Decimal]) -> Value {
+    let units = |value: &Decimal| {
+        let zeros = Decimal::MAX_SCALE - value.scale();
+        BigInt::from(value.mantissa()) * BigInt::from(10).pow(zeros)
+    };
+    or_null(arguments, || {
+        let sum: BigInt = arguments.iter().map(units).sum();
+        let digits = format!("{:0>29}", sum.magnitude());
+        let (whole, fraction) = digits.split_at(digits.len() - 28);
+        let sign = if sum < BigInt::ZERO { "-" } else { "" };
+        let number = format!("{sign}{whole}.{fraction}");
+        let number = number.trim_end_matches('0').trim_end_matches('.');
+        match Decimal::from_str_exact(number) {
+            Ok(sum) => Value::Decimal(sum),
+            Err(_) => Value::Text(number.into()),
+        }
+    })
+}
+
 fn plain_integer_mean(arguments: &[i64]) -> Value {
     let Value::Integer(sum) = plain_integer_sum(arguments) else {
         return Value::Null;
@@ -394,6 +434,7 @@ fn counts_agree_with_a_plain_computation() {
     }
     check::<i64>();
     check::<f64>();
+    check::<Decimal>();
     check::<bool>();
     check::<String>();
 }
@@ -422,10 +463,12 @@ fn extremes_ends_and_lists_agree_with_a_plain_computation() {
     }
     any::<i64>();
     any::<f64>();
+    any::<Decimal>();
     any::<bool>();
     any::<String>();
     ordered::<i64>();
     ordered::<f64>();
+    ordered::<Decimal>();
     ordered::<String>();
 }
 
@@ -437,6 +480,32 @@ fn sums_are_exact_in_any_order() {
     agrees_net(Function::Avg, plain_integer_mean);
     agrees(Function::Sum, plain_sum);
     agrees_net(Function::Sum, plain_sum);
+    agrees(Function::Sum, plain_decimal_sum);
+    agrees_net(Function::Sum, plain_decimal_sum);
+}
+
+#[test]
+fn sums_of_decimals_are_written_out_whatever_their_size() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut sum = |arguments: &[&str]| {
+        let arguments: Vec<Decimal> = arguments
+            .iter()
+            .map(|text| text.parse().expect("a number"))
+            .collect();
+        let mut json = Vec::new();
+        let sum = shuffled(Function::Sum, &arguments, &mut random);
+        crate::sink::text::push_csv(&mut json, sum.as_ref());
+        String::from_utf8(json).expect("UTF-8")
+    };
+    assert_eq!(sum(&["19.90", "0.10", "-0.005"]), "19.995");
+    assert_eq!(sum(&["0.1"; 10]), "1");
+    let most = "79228162514264337593543950335";
+    assert_eq!(sum(&[most, most]), "158456325028528675187087900670");
+    assert_eq!(
+        sum(&[most, "-0.5", most, "0.05"]),
+        "158456325028528675187087900669.55"
+    );
+    assert_eq!(sum(&["-1e-28", "1e-28"]), "0");
 }
 
 #[test]

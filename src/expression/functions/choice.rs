@@ -68,6 +68,7 @@ fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
             (_, Scalar::Null) => true,
             (Scalar::Bigint(value), Scalar::Bigint(best)) => value.cmp(&best) == wanted,
             (Scalar::Double(value), Scalar::Double(best)) => value.total_cmp(&best) == wanted,
+            (Scalar::Decimal(value), Scalar::Decimal(best)) => value.cmp(&best) == wanted,
             (Scalar::Boolean(value), Scalar::Boolean(best)) => value.cmp(&best) == wanted,
             (Scalar::Text(value), Scalar::Text(best)) => value.cmp(best) == wanted,
             _ => false,

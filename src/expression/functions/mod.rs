@@ -14,6 +14,7 @@ mod text;
 mod time;
 
 use bumpalo::Bump;
+use rust_decimal::Decimal;
 
 use super::eval::Reason;
 use super::tree::{Scalar, Typed};
@@ -47,13 +48,25 @@ pub(super) enum Parameter {
     Text,
     Bigint,
     Double,
-    /// Bigint or double, the same for all such parameters of a call.
+    /// Bigint, double or decimal, the same for all such parameters of a call.
     Number,
+    /// Double or decimal; a bigint becomes a double.
+    Fractional,
     /// Any type, the same for all such parameters of a call.
     Any,
     Time,
     /// A text that names a unit of time; in the text of an expression quotes may be left out.
     Unit,
+}
+
+impl Parameter {
+    /// Returns whether all such parameters of a call take one type.
+    pub fn is_shared(self) -> bool {
+        matches!(
+            self,
+            Parameter::Number | Parameter::Fractional | Parameter::Any
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +259,14 @@ impl<'v, 'a> Arguments<'v, 'a> {
         match self.get(at) {
             Scalar::Double(value) => value,
             _ => f64::NAN,
+        }
+    }
+
+    /// Returns a decimal, where it is one.
+    fn decimal(self, at: usize) -> Option<Decimal> {
+        match self.get(at) {
+            Scalar::Decimal(value) => Some(value),
+            _ => None,
         }
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Those that are not exact come from `libm`, so that every platform gives the same bits.
 
-use super::Parameter::{Bigint, Double, Number};
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use super::Parameter::{Bigint, Double, Fractional, Number};
 use super::{Arguments, Function, Returned, Returns};
-use crate::column::DataType;
+use crate::column::{DataType, unsigned_zero};
 use crate::expression::cast::truncated;
 use crate::expression::eval::Reason;
 use crate::expression::tree::Scalar;
@@ -23,6 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Some(value) => Ok(Scalar::Bigint(value)),
                 None => Err(Reason::OutOfRange(DataType::Bigint)),
             },
+            Scalar::Decimal(value) => Ok(Scalar::Decimal(value.abs())),
             _ => Ok(Scalar::Double(arguments.double(0).abs())),
         },
     )
@@ -34,6 +38,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Returns::Bigint,
         |arguments, _| match arguments.get(0) {
             Scalar::Bigint(value) => Ok(Scalar::Bigint(value.signum())),
+            Scalar::Decimal(value) => {
+                let sign = value.cmp(&Decimal::ZERO);
+                Ok(Scalar::Bigint(sign as i64))
+            }
             _ => {
                 let value = arguments.double(0);
                 Ok(Scalar::Bigint(
@@ -45,50 +53,53 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .says("-1, 0 or 1 for a negative number, zero, a positive number.")
     .example("sign(-2.5)", "-1"),
     Function::new("ceil", NUMBER, Returns::Same, |arguments, _| {
-        whole(arguments, f64::ceil)
+        whole(arguments, f64::ceil, |value| value.ceil())
     })
     .alias("ceiling")
     .says("The next whole number up.")
     .example("ceil(2.1)", "3.0"),
     Function::new("floor", NUMBER, Returns::Same, |arguments, _| {
-        whole(arguments, f64::floor)
+        whole(arguments, f64::floor, |value| value.floor())
     })
     .says("The next whole number down.")
     .example("floor(-2.1)", "-3.0"),
     Function::new("round", NUMBER, Returns::Bigint, |arguments, _| {
-        to_bigint(arguments, |value| {
+        let up = |value: f64| {
             let down = value.floor();
             if value - down >= 0.5 {
                 down + 1.0
             } else {
                 down
             }
+        };
+        to_bigint(arguments, up, |value| {
+            places_of(value, 0, true).unwrap_or(value)
         })
     })
     .says("The nearest bigint; halves go up.")
     .example("round(-2.5)", "-2"),
     Function::new(
         "round",
-        &[("number", Double), ("places", Bigint)],
-        Returns::Double,
+        &[("number", Fractional), ("places", Bigint)],
+        Returns::Same,
         |arguments, _| {
-            Ok(decimal(arguments, |rest, unit, negative| {
+            to_places(arguments, true, |rest, unit, negative| {
                 rest * 2 > unit || (rest * 2 == unit && !negative)
-            }))
+            })
         },
     )
     .says("The number to so many decimal places; halves go up.")
     .example("round(2.675, 2)", "2.68"),
     Function::new("trunc", NUMBER, Returns::Bigint, |arguments, _| {
-        to_bigint(arguments, f64::trunc)
+        to_bigint(arguments, f64::trunc, |value| value.trunc())
     })
     .says("The bigint without the fraction.")
     .example("trunc(-2.9)", "-2"),
     Function::new(
         "trunc",
-        &[("number", Double), ("places", Bigint)],
-        Returns::Double,
-        |arguments, _| Ok(decimal(arguments, |_, _, _| false)),
+        &[("number", Fractional), ("places", Bigint)],
+        Returns::Same,
+        |arguments, _| to_places(arguments, false, |_, _, _| false),
     )
     .says("The number cut to so many decimal places.")
     .example("trunc(2.679, 2)", "2.67"),
@@ -203,26 +214,69 @@ fn real<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a
     Ok(Scalar::Double(f(arguments.double(0))))
 }
 
-/// Returns a double made whole; a bigint is.
-fn whole<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
+/// Returns a double or decimal made whole; a bigint is.
+fn whole<'a>(
+    arguments: Arguments<'_, 'a>,
+    f: impl Fn(f64) -> f64,
+    of_decimal: impl Fn(Decimal) -> Decimal,
+) -> Returned<'a> {
     match arguments.get(0) {
         Scalar::Double(value) => Ok(Scalar::Double(f(value))),
+        Scalar::Decimal(value) => Ok(Scalar::Decimal(unsigned_zero(of_decimal(value)))),
         value => Ok(value),
     }
 }
 
-fn to_bigint<'a>(arguments: Arguments<'_, 'a>, f: impl Fn(f64) -> f64) -> Returned<'a> {
+fn to_bigint<'a>(
+    arguments: Arguments<'_, 'a>,
+    f: impl Fn(f64) -> f64,
+    of_decimal: impl Fn(Decimal) -> Decimal,
+) -> Returned<'a> {
     match arguments.get(0) {
         Scalar::Double(value) => truncated(f(value)).map(Scalar::Bigint),
+        Scalar::Decimal(value) => match of_decimal(value).to_i64() {
+            Some(value) => Ok(Scalar::Bigint(value)),
+            None => Err(Reason::OutOfRange(DataType::Bigint)),
+        },
         value => Ok(value),
     }
 }
 
-/// Returns a double to so many decimal places, counted on its shortest decimal digits as Java's
-/// `BigDecimal.valueOf` does; `up` decides from (rest, unit, negative) of the last place kept.
-fn decimal<'a>(arguments: Arguments, up: impl Fn(u64, u64, bool) -> bool) -> Scalar<&'a str> {
-    let value = arguments.double(0);
+/// Returns a decimal to so many places, halves up or cut; `None` beyond the range of decimals.
+fn places_of(value: Decimal, places: i64, halves_up: bool) -> Option<Decimal> {
+    use RoundingStrategy::{MidpointAwayFromZero, MidpointTowardZero, ToZero};
+    let strategy = match (halves_up, value.is_sign_negative()) {
+        (true, false) => MidpointAwayFromZero,
+        (true, true) => MidpointTowardZero,
+        (false, _) => ToZero,
+    };
+    let most = i64::from(Decimal::MAX_SCALE);
+    if let Ok(places) = u32::try_from(places.min(most)) {
+        return Some(value.round_dp_with_strategy(places, strategy));
+    }
+    // Left of the point: a value so many times smaller, made whole.
+    let unit = Decimal::new(1, places.max(-most).unsigned_abs() as u32);
+    let kept = value.checked_mul(unit)?;
+    let kept = kept.round_dp_with_strategy(0, strategy).checked_div(unit)?;
+    Some(kept.normalize())
+}
+
+/// Returns a number to so many decimal places; those of a double are counted on its shortest
+/// decimal digits as Java's `BigDecimal.valueOf` does. Whether the last place kept goes up,
+/// `halves_up` decides for a decimal and `up` for a double, from (rest, unit, negative).
+fn to_places<'a>(
+    arguments: Arguments,
+    halves_up: bool,
+    up: impl Fn(u64, u64, bool) -> bool,
+) -> Returned<'a> {
     let places = arguments.bigint(1).unwrap_or(0);
+    if let Some(value) = arguments.decimal(0) {
+        return match places_of(value, places, halves_up) {
+            Some(value) => Ok(Scalar::Decimal(unsigned_zero(value))),
+            None => Err(Reason::OutOfRange(DataType::Decimal)),
+        };
+    }
+    let value = arguments.double(0);
     let rounded = shortest_digits(value).and_then(|(digits, exponent)| {
         // Digits to drop; all 17 that a double has are less than half of 10^18.
         let drop = exponent.saturating_add(places).saturating_neg();
@@ -236,7 +290,8 @@ fn decimal<'a>(arguments: Arguments, up: impl Fn(u64, u64, bool) -> bool) -> Sca
         let kept = digits / unit + u64::from(up(digits % unit, unit, value < 0.0));
         format!("{kept}e{}", -places).parse().ok()
     });
-    Scalar::Double(rounded.map_or(value, |rounded: f64| rounded.copysign(value)))
+    let rounded = rounded.map_or(value, |rounded: f64| rounded.copysign(value));
+    Ok(Scalar::Double(rounded))
 }
 
 /// Returns the shortest digits × 10^exponent that read back as the absolute value; `None` for

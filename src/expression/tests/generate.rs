@@ -5,10 +5,12 @@ use rand::{Rng, RngExt};
 use crate::column::DataType;
 
 /// What random expressions are made of, by type. In a shape, a letter that stands alone is a
-/// hole: `b` for a bigint, `d` for a double, `o` for a boolean, `t` for a text.
+/// hole: `b` for a bigint, `d` for a double, `m` for a decimal, `o` for a boolean, `t` for a text.
 pub struct Grammar {
     pub bigints: Production,
     pub doubles: Production,
+    /// Without a leaf where there are no decimals.
+    pub decimals: Production,
     pub booleans: Production,
     pub texts: Production,
 }
@@ -42,6 +44,8 @@ pub const EVERYTHING: Grammar = Grammar {
             "case when o then b else b end",
             "case b when b then b when b then b end",
             "cast(d as bigint)",
+            "cast(m as bigint)",
+            "round(m)",
             "try_cast(t as bigint)",
             "coalesce(b, b)",
             "instr(t, t, b)",
@@ -61,6 +65,7 @@ pub const EVERYTHING: Grammar = Grammar {
             "(d + d)",
             "d - d",
             "d * d",
+            "cast(m as double)",
             "(d / b)",
             "d % d",
             "- d",
@@ -72,6 +77,27 @@ pub const EVERYTHING: Grammar = Grammar {
             "try_cast(t as double)",
         ],
     },
+    decimals: Production {
+        leaves: &["price", "decimal '0.10'", "decimal '-7'", "n"],
+        shapes: &[
+            "(m + m)",
+            "m - m",
+            "m * price",
+            "price / m",
+            "m % price",
+            "- m",
+            "m * 1.1",
+            "abs(m)",
+            "floor(m)",
+            "round(m, b)",
+            "trunc(m, b)",
+            "greatest(m, b)",
+            "cast(b as decimal)",
+            "try_cast(d as decimal)",
+            "try_cast(t as decimal)",
+            "case when o then m end",
+        ],
+    },
     booleans: Production {
         leaves: &["flag", "true", "false", "null"],
         shapes: &[
@@ -79,6 +105,10 @@ pub const EVERYTHING: Grammar = Grammar {
             "(o or o)",
             "not o",
             "b = b",
+            "m < m",
+            "price = d",
+            "m is distinct from m",
+            "price in (m, 0.5)",
             "d < d",
             "t <> t",
             "b >= d",
@@ -115,6 +145,7 @@ pub const EVERYTHING: Grammar = Grammar {
             "cast(b as text)",
             "replace(t, t, t)",
             "cast(d as text)",
+            "cast(m as text)",
             "initcap(t)",
             "format_timestamp(b, 'yyyy-MM-dd EEE HH:mm:ss.SSS XXX', 'Asia/Kolkata')",
             "format_timestamp(b, t)",
@@ -132,11 +163,13 @@ impl Grammar {
     /// Returns an expression of any type.
     pub fn expression(&self, random: &mut impl Rng) -> String {
         let types = [
+            DataType::Decimal,
             DataType::Bigint,
             DataType::Double,
             DataType::Boolean,
             DataType::Text,
         ];
+        let types = &types[usize::from(self.decimals.leaves.is_empty())..];
         let data_type = types[random.random_range(0..types.len())];
         self.of_type(random, data_type, 4)
     }
@@ -145,6 +178,7 @@ impl Grammar {
         let Production { leaves, shapes } = match data_type {
             DataType::Bigint | DataType::Timestamp => &self.bigints,
             DataType::Double => &self.doubles,
+            DataType::Decimal => &self.decimals,
             DataType::Boolean => &self.booleans,
             DataType::Text => &self.texts,
         };
@@ -177,6 +211,7 @@ fn hole(shape: &[char], at: usize) -> Option<DataType> {
     match shape[at] {
         'b' => Some(DataType::Bigint),
         'd' => Some(DataType::Double),
+        'm' => Some(DataType::Decimal),
         'o' => Some(DataType::Boolean),
         't' => Some(DataType::Text),
         _ => None,

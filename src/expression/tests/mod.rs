@@ -14,6 +14,7 @@ use std::path::Path;
 
 use bumpalo::Bump;
 use rand::SeedableRng;
+use rust_decimal::Decimal;
 
 use self::generate::EVERYTHING;
 use super::*;
@@ -33,6 +34,7 @@ fn schema() -> Schema {
         ("My Column", DataType::Bigint),
         ("twin", DataType::Bigint),
         ("Twin", DataType::Bigint),
+        ("price", DataType::Decimal),
     ];
     let field = |(name, data_type): (&str, DataType)| Field {
         name: name.to_owned(),
@@ -61,6 +63,11 @@ fn batch() -> Columns<'static> {
         Column::Bigint(column([10, 20, 30])),
         Column::Bigint(column([1, 2, 3])),
         Column::Bigint(column([4, 5, 6])),
+        Column::Decimal(column([
+            Decimal::new(1990, 2),
+            Decimal::new(-5, 1),
+            Decimal::MAX,
+        ])),
     ];
     Columns { rows: 4, columns }
 }
@@ -78,6 +85,7 @@ fn describe(expression: &Expression) -> String {
             Value::Null => "null".to_owned(),
             Value::Integer(value) => value.to_string(),
             Value::Double(value) => format!("{value:?}"),
+            Value::Decimal(value) => value.to_string(),
             Value::Boolean(value) => value.to_string(),
             Value::Text(value) => format!("'{value}'"),
             Value::List(_) => unreachable!("no expression is a list"),
@@ -175,6 +183,7 @@ fn every_function_gives_what_its_example_says() {
             Some(Value::Text(text)) => text.into_string(),
             Some(Value::Integer(value)) => value.to_string(),
             Some(Value::Double(value)) => format!("{value:?}"),
+            Some(Value::Decimal(value)) => value.to_string(),
             Some(Value::Boolean(value)) => value.to_string(),
             Some(Value::Null) => "null".to_owned(),
             Some(Value::List(_)) | None => panic!("{} is no constant", function.example),
@@ -303,6 +312,7 @@ fn only<'a>(column: &Column<'a>, row: usize) -> Column<'a> {
     match column {
         Column::Bigint(values) => Column::Bigint([values.get(row)].into_iter().collect()),
         Column::Double(values) => Column::Double([values.get(row)].into_iter().collect()),
+        Column::Decimal(values) => Column::Decimal([values.get(row)].into_iter().collect()),
         Column::Boolean(values) => Column::Boolean([values.get(row)].into_iter().collect()),
         Column::Text(values) => Column::Text([values.get(row)].into_iter().collect()),
     }

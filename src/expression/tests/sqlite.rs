@@ -53,6 +53,10 @@ const COMMON: Grammar = Grammar {
             "coalesce(d, d)",
         ],
     },
+    decimals: Production {
+        leaves: &[],
+        shapes: &[],
+    },
     booleans: Production {
         leaves: &["flag", "true", "false", "null"],
         shapes: &[
@@ -129,7 +133,7 @@ fn random_expressions_come_to_what_sqlite_says() {
             DataType::Bigint | DataType::Boolean | DataType::Timestamp => {
                 json!([field.name, "integer"])
             }
-            DataType::Double => json!([field.name, "real"]),
+            DataType::Double | DataType::Decimal => json!([field.name, "real"]),
             DataType::Text => json!([field.name, "text"]),
         })
         .collect();
@@ -323,6 +327,7 @@ fn batch<'a>(schema: &Schema, rows: &'a [Json]) -> Columns<'a> {
                     .map(|value| value.as_i64().map(|bit| bit == 1))
                     .collect(),
             ),
+            DataType::Decimal => unreachable!("SQLite has no decimals"),
             DataType::Text => Column::Text(values.map(Json::as_str).collect()),
         });
     }
@@ -355,7 +360,7 @@ fn as_sqlite_has_it(evaluated: &Evaluated, row: usize) -> Json {
         Value::Double(value) => json!(["real", format!("{value:?}")]),
         Value::Boolean(value) => json!(["integer", i64::from(value)]),
         Value::Text(value) => json!(["text", &*value]),
-        Value::List(_) => unreachable!("no expression is a list"),
+        Value::Decimal(_) | Value::List(_) => unreachable!("SQLite has no such values"),
     }
 }
 

@@ -238,7 +238,9 @@ fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
     };
     match data_type {
         _ if text.is_empty() => line.extend_from_slice(b"null"),
-        DataType::Bigint | DataType::Double if is_number() => line.extend_from_slice(field),
+        DataType::Bigint | DataType::Double | DataType::Decimal if is_number() => {
+            line.extend_from_slice(field)
+        }
         DataType::Boolean if text.eq_ignore_ascii_case("true") => line.extend_from_slice(b"true"),
         DataType::Boolean if text.eq_ignore_ascii_case("false") => line.extend_from_slice(b"false"),
         _ => push_json(line, ValueRef::Text(text)),

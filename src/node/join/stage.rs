@@ -12,7 +12,7 @@ use super::plan::SidePlan;
 use crate::column::{Column, DataType};
 use crate::engine::join::{Content, Records};
 use crate::error::Error;
-use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom};
+use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom, parse_decimal};
 use crate::source::{Batch, Message, Records as Source};
 
 /// Decodes the records of one side.
@@ -128,6 +128,10 @@ impl Stage {
             DataType::Bigint | DataType::Timestamp => {
                 let key = text.and_then(|text| text.parse().ok());
                 key.map(|key| Column::Bigint([Some(key)].into_iter().collect()))
+            }
+            DataType::Decimal => {
+                let key = parse_decimal(key);
+                key.map(|key| Column::Decimal([Some(key)].into_iter().collect()))
             }
             DataType::Double | DataType::Boolean => None,
         };
