@@ -27,7 +27,7 @@ pub use chunks::in_order;
 pub use generate::{Arrivals, CHUNK, Chunk, Departure, Generator};
 pub use recipe::{Arrival, Delay, Order, Recipe, parse_ms};
 pub use reorder::{Leaves, Reorder};
-pub use rows::{Format, Rows};
+pub use rows::{Format, Rows, subscriber_name, tower_name};
 
 /// How a call ended; the names are those of the `disposition` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

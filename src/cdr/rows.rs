@@ -39,7 +39,7 @@ impl Rows {
         Rows {
             format,
             with_arrival: recipe.with_arrival,
-            tower_digits: recipe.towers.to_string().len().max(3),
+            tower_digits: tower_digits(recipe.towers),
             times: Times::new(),
             row: CallRow::new(),
         }
@@ -157,6 +157,22 @@ impl Rows {
         push_integer(segment.end(), out);
         out.extend_from_slice(close);
     }
+}
+
+/// Returns a subscriber's number as it stands in the columns `caller` and `callee`.
+pub fn subscriber_name(subscriber: u32) -> String {
+    String::from_utf8_lossy(&phone_number(subscriber)).into_owned()
+}
+
+/// Returns a tower as it stands in the column `tower` where there are `towers`.
+pub fn tower_name(tower: u32, towers: u32) -> String {
+    let digits = tower_digits(towers);
+    format!("T{:0digits$}", tower + 1)
+}
+
+/// Returns how many digits the names of towers have.
+fn tower_digits(towers: u32) -> usize {
+    towers.to_string().len().max(3)
 }
 
 fn push_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
@@ -360,10 +376,6 @@ mod tests {
         at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
     }
 
-    fn phone(subscriber: u32) -> String {
-        String::from_utf8_lossy(&phone_number(subscriber)).into_owned()
-    }
-
     /// The row of a call, written plainly.
     fn plain(call: &Call) -> String {
         format!(
@@ -373,8 +385,8 @@ mod tests {
             call.end(),
             time_text(call.start),
             time_text(call.end()),
-            phone(call.caller),
-            phone(call.callee),
+            subscriber_name(call.caller),
+            subscriber_name(call.callee),
             call.disposition.name()
         )
     }

@@ -4,6 +4,7 @@
 //! Nothing below this folder knows a flag.
 
 mod broker;
+mod check;
 mod compare;
 mod completions;
 mod confirm;
@@ -77,6 +78,7 @@ enum Command {
     Window(Box<window::Options>),
     Join(Box<join::Options>),
     Demo(demo::Options),
+    Check(check::Options),
     Compare(compare::Options),
     Start(stack::Start),
     Stop(stack::Stop),
@@ -109,6 +111,7 @@ impl Command {
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
+            Command::Check(options) => check::run(&options, context),
             Command::Compare(options) => compare::run(&options, context),
             Command::Start(options) => stack::start(options, context),
             Command::Stop(options) => stack::stop(options, context),

@@ -1,13 +1,19 @@
 //! Results held side by side, and graded: what differs, and why.
 //!
 //! ```text
-//! rows ─► ResultTable ─┐
-//!                      ├─► compare ─► differences, each with its cause
-//! rows ─► ResultTable ─┘
+//! rows ─────────────────► ResultTable ─┐
+//!                                      ├─► compare ─► differences, each with its cause
+//! rows ─────────────────► ResultTable ─┘
+//! rows of exercise N ───► ResultTable ─┐
+//!                                      ├─► grade ─► right, or the mistake that explains it
+//! gen.json ─► World ────► ResultTable ─┘
 //! ```
 //!
 //! Comes in: rows as `k window` writes them. Goes out: what differs by window and key. No file,
 //! topic or flag is known here.
 
 pub mod compare;
+pub mod exercises;
+pub mod grade;
 pub mod table;
+pub mod truth;

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rust_decimal::prelude::ToPrimitive;
+
 use crate::column::{Column, Columns, DataType, Schema, Value};
 use crate::error::{Error, Result};
 use crate::format::schema::CHANGE;
@@ -169,6 +171,7 @@ pub fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Integer(value) => Some(*value as f64),
         Value::Double(value) => Some(*value),
+        Value::Decimal(value) => value.to_f64(),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //! each for brokers that go, for signals, and for programs that are not ours.
 
 mod broker;
+mod check;
 mod compare;
 mod completions;
 mod consume;

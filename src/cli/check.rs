@@ -1,0 +1,141 @@
+//! `k check`: a student's answer against the truth of gen.json.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::endpoint::{Endpoint, stdin_is_input};
+use super::listing::{Format, Kind, Listing, number, text};
+use super::result;
+use crate::cdr::Recipe;
+use crate::error::{Error, Result};
+use crate::term::units;
+use crate::verify::exercises::{self, EXERCISES, Exercise};
+use crate::verify::grade::{Mistake, Verdict, grade, records};
+use crate::verify::truth::World;
+
+/// Grade an answer to an exercise of NOTES.md, and say which mistake explains what differs.
+///
+/// The answer is a result as `k window` writes it, in CSV or JSON lines. The truth is computed
+/// from the recipe that `k gen` leaves beside its data, so everybody's data have their own.
+/// Without N: the list of the exercises. Exit status 0: right; 1: not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k window --tumbling 10s --from data/mono_signal.csv | k check 2
+  k check 2 answer.csv
+  k check 14 calls_10s")]
+pub(super) struct Options {
+    /// The exercise's number.
+    #[arg(value_name = "N")]
+    number: Option<u32>,
+
+    /// The answer: a file, a topic, or `-` for stdin [default: stdin]
+    #[arg(value_name = "SOURCE")]
+    answer: Option<Endpoint>,
+
+    /// The recipe of the data, as `k gen` has written it.
+    #[arg(long, value_name = "FILE", default_value = "data/gen.json")]
+    truth: PathBuf,
+
+    /// How the exercises are listed [default: a table on a terminal, csv in a pipe]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    let Some(wanted) = options.number else {
+        return list(options.format);
+    };
+    let exercise = exercises::find(wanted).ok_or_else(|| {
+        Error::usage(format!("there is no exercise {wanted}"))
+            .hint("`k check` alone lists the exercises")
+    })?;
+    let answer = match &options.answer {
+        Some(answer) => answer,
+        None if stdin_is_input() => &Endpoint::Pipe,
+        None => {
+            return Err(
+                Error::usage("no answer: name a file or a topic, or pipe it in")
+                    .hint(format!("`k window … | k check {wanted}`")),
+            );
+        }
+    };
+    let recipe = read_recipe(&options.truth, exercise)?;
+    let world = World::new(&recipe)?;
+    let answer = result::read(answer, None, &options.broker, context)?;
+    match grade(exercise, &world, &answer)? {
+        Verdict::Right(rows) => {
+            let records = records(&answer)
+                .map(units::format_count)
+                .unwrap_or_default();
+            let rows = units::format_plural(rows, "row");
+            print(&format!(
+                "exercise {wanted} is right: {rows}, count {records} in all\n"
+            ))
+        }
+        Verdict::Wrong(mistake) => Err(told(exercise, mistake)),
+    }
+}
+
+/// Returns an error that says what differs, why, and what to do.
+fn told(exercise: &Exercise, mistake: Mistake) -> Error {
+    let mut lines = vec![format!("exercise {} is not right yet", exercise.number)];
+    lines.push(format!("  asked: {}", exercise.asked));
+    lines.extend(mistake.differs.into_iter().map(|line| format!("  {line}")));
+    let sure = if mistake.certain {
+        "cause"
+    } else {
+        "likely cause"
+    };
+    lines.push(format!("  {sure}: {}", mistake.cause));
+    Error::refused(lines.join("\n")).hint(mistake.remedy)
+}
+
+fn print(line: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|source| Error::io("write", source))
+}
+
+fn read_recipe(path: &Path, exercise: &Exercise) -> Result<Recipe> {
+    let shown = path.display();
+    let text = std::fs::read(path).map_err(|source| {
+        Error::io(format!("read the truth `{shown}`"), source)
+            .hint("`k gen` writes it beside its data; name another with `--truth`")
+    })?;
+    let recipe: Recipe = serde_json::from_slice(&text).map_err(|source| {
+        Error::data(format!("`{shown}` is no recipe of `k gen`: {source}")).caused_by(source)
+    })?;
+    match exercise.data.missing(&recipe) {
+        None => Ok(recipe),
+        Some(flag) => Err(Error::refused(format!(
+            "the data that `{shown}` describes are not those of exercise {}",
+            exercise.number
+        ))
+        .hint(format!(
+            "make them with `k gen … {flag}`, as the exercise says"
+        ))),
+    }
+}
+
+fn list(format: Option<Format>) -> Result<()> {
+    let mut listing = Listing::new(&[
+        ("exercise", Kind::Number),
+        ("title", Kind::Text),
+        ("asked", Kind::Text),
+    ]);
+    for exercise in EXERCISES {
+        listing.row([
+            number(exercise.number),
+            text(exercise.title),
+            text(exercise.asked),
+        ]);
+    }
+    listing.print(format)
+}
