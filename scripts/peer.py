@@ -1,7 +1,8 @@
-"""What the benchmarks share: DuckDB from PyPI, timed runs, and how a result is written down."""
+"""What the benchmarks share: DuckDB from PyPI, a broker, timed runs, and how a result is written down."""
 import datetime, json, os, pathlib, platform, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+KAFKA = ROOT / "scripts/kafka"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "k/duckdb"
 
 
@@ -27,30 +28,47 @@ def k(given=None):
     return str(given)
 
 
+def broker(given=None):
+    """Returns the address of a broker: the one given, or one that ends with this process."""
+    if given is not None:
+        return given
+    started = subprocess.run([KAFKA, "up", "--port", "0", "--with", str(os.getpid())],
+                             stdout=subprocess.PIPE, text=True)
+    if started.returncode:
+        sys.exit("SKIPPED: no broker")
+    return started.stdout.strip()
+
+
+def java():
+    return output("sh", "-c", "java -version 2>&1 | head -1")
+
+
 def output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def described(k, peer):
-    """Returns the date, the machine and the versions of a run."""
+def described(k, duckdb=None, **versions):
+    """Returns the date, the machine and the versions of a run; `duckdb` is the python that has it."""
+    if duckdb:
+        versions["DuckDB"] = output(duckdb, "-c", "import duckdb; print(duckdb.__version__)")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": {"processor": output("sh", "-c", "grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"),
                     "processors": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()},
-        "versions": {"k": output(k, "--version"),
-                     "duckdb": peer and output(peer, "-c", "import duckdb; print(duckdb.__version__)")},
+        "versions": {"k": output(k, "--version").removeprefix("k "), **versions},
     }
 
 
 def headline(result, rounds):
-    return (f"{result['date']}, {os.cpu_count()} × {result['machine']['processor']}, {result['versions']['k']}, "
-            f"DuckDB {result['versions']['duckdb']}, load {os.getloadavg()[0]:.1f}; median of {rounds}")
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return (f"{result['date']}, {os.cpu_count()} × {result['machine']['processor']}, {versions}, "
+            f"load {os.getloadavg()[0]:.1f}; median of {rounds}")
 
 
 def timed(line, **more):
     """Runs a command; returns seconds, processor seconds, and its peak memory in MiB."""
     began = time.perf_counter()
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, **more)
+    process = subprocess.Popen(line, **{"stdout": subprocess.DEVNULL, **more})
     _, status, used = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{line[0]} failed")
