@@ -120,15 +120,18 @@ fn is_broker_list(name: &str) -> bool {
 }
 
 fn is_secret(name: &str) -> bool {
-    let name = name.trim();
-    name.ends_with("password") || name.ends_with("secret") || name == "ssl.key.pem"
+    let ends = ["password", "secret", "passphrase", "key.pem"];
+    ends.iter().any(|end| name.trim().ends_with(end))
 }
 
 /// Reads `NAME=VALUE`, and the value from a file or a variable where it says so.
 fn parse_property(text: &str) -> Result<(String, String)> {
     let Some((name, value)) = text.split_once('=') else {
+        // What follows the name may be a secret.
+        let in_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = text.split(|c| !in_name(c)).next().unwrap_or_default();
         return Err(Error::usage(format!(
-            "a property is written NAME=VALUE, not `{text}`"
+            "a property is written NAME=VALUE, and behind `{name}` is no `=`"
         )));
     };
     let (name, value) = (name.trim(), value.trim());

@@ -86,11 +86,8 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "1000")
             // Topics are created by `k` with its own settings, never by asking for them.
             .set("allow.auto.create.topics", "false")
-            .set_log_level(if self.report.is_verbose() {
-                RDKafkaLogLevel::Info
-            } else {
-                RDKafkaLogLevel::Emerg
-            });
+            // Without `-v` nobody sees the log, but some reasons stand there alone.
+            .set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in own {
             config.set(*name, *value);
         }
@@ -364,6 +361,10 @@ impl Context {
     fn take_log(&self, facility: &str, message: &str) {
         self.report
             .detail(format!("librdkafka: {facility}: {message}"));
+        if facility == "FAIL" && message.contains(HUNG_UP) {
+            let code = RDKafkaErrorCode::BrokerTransportFailure;
+            self.health.note(code, message);
+        }
     }
 
     fn take_error(&self, code: RDKafkaErrorCode, reason: &str) {
@@ -429,8 +430,11 @@ impl Failure {
     }
 }
 
+/// What librdkafka's log says of a broker that ends the conversation at its first word.
+const HUNG_UP: &str = "in state APIVERSION_QUERY";
+
 /// What librdkafka says of common mistakes, and what a person is told instead.
-const MISTAKES: [(&str, &str); 4] = [
+const MISTAKES: [(&str, &str); 5] = [
     // The four bytes `HTTP`, taken for a length.
     (
         "Invalid response size 1213486160",
@@ -438,11 +442,11 @@ const MISTAKES: [(&str, &str); 4] = [
     ),
     ("Failed to resolve", "no such host"),
     ("Connection setup timed out", "the connection timed out"),
-    (
-        "connecting to a SSL listener?",
-        "it closed the connection; perhaps it needs `-X security.protocol=ssl`",
-    ),
+    ("connecting to a SSL listener?", SECURED),
+    (HUNG_UP, SECURED),
 ];
+
+const SECURED: &str = "it closed the connection; perhaps it needs `-X security.protocol=ssl`";
 
 /// Returns the part of a connection error that a person can use:
 /// `h:9092/bootstrap: Connect to ipv4#h:9092 failed: Connection refused (after 0ms in state CONNECT)`

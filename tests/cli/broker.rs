@@ -171,3 +171,41 @@ pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
     records.sort();
     records
 }
+
+/// A broker of one test's own with TLS: a certificate that signs itself; user alice by
+/// SCRAM-SHA-256, user bob by PLAIN.
+pub struct SecureBroker {
+    own: OwnBroker,
+    /// Where TLS is spoken.
+    pub tls: String,
+    /// Where TLS is spoken and a login is asked for.
+    pub login: String,
+    /// The file of its certificate.
+    pub certificate: String,
+}
+
+impl SecureBroker {
+    /// Starts one, or says that the test is skipped.
+    pub fn start() -> Option<Self> {
+        let process = std::process::id().to_string();
+        let line = ["up", "--port", "0", "--secure", "--with", &process];
+        let address = answer(&script(&line))
+            .map_err(|reason| skipped(&reason))
+            .ok()?;
+        let (_, port) = address.split_once(':').expect("a port");
+        let certificate = answer(&script(&["certificate", "--port", port])).expect("it runs");
+        let first: u16 = port.parse().expect("a number");
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        Some(SecureBroker {
+            tls: at(first + 4),
+            login: at(first + 7),
+            certificate,
+            own: OwnBroker { address },
+        })
+    }
+
+    /// Returns the address that asks for nothing.
+    pub fn plain(&self) -> &str {
+        &self.own.address
+    }
+}

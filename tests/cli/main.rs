@@ -20,6 +20,7 @@ mod podman;
 mod produce;
 mod readme;
 mod running;
+mod secure;
 mod signals;
 mod stack;
 mod topic;
