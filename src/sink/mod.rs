@@ -85,6 +85,18 @@ impl Header {
 
     /// Returns a pane's values in the order of the names; the ends of all time are null.
     pub fn row<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
+        self.front(pane.window()).chain(self.rest(pane))
+    }
+
+    /// Returns the values in front of a row, which are the same for all rows of a window; none
+    /// where columns were chosen.
+    fn front<'p>(&self, window: Window) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
+        let front = self.selected.is_none().then(|| bounds(window));
+        front.into_iter().flatten()
+    }
+
+    /// Returns the values of a row behind those.
+    fn rest<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
         let firing = pane.firing;
         let change = ValueRef::Text(if firing.is_retraction { "-" } else { "+" });
         let panes = [
@@ -93,10 +105,9 @@ impl Header {
             ValueRef::Boolean(firing.is_last),
         ];
         let whole = self.selected.is_none();
-        let front = bounds(firing.window).into_iter().chain(pane.key());
         let shown = if whole && self.panes { panes.len() } else { 0 };
-        (front.filter(move |_| whole))
-            .chain(pane.values.iter().map(Value::as_ref))
+        let keys = whole.then(|| pane.key()).into_iter().flatten();
+        keys.chain(pane.values.iter().map(Value::as_ref))
             .chain((whole && self.change).then_some(change))
             .chain(panes.into_iter().take(shown))
     }
