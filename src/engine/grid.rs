@@ -65,6 +65,14 @@ struct ByKey {
 /// Stands in a vector of slots where a key has none.
 const NONE: Slot = Slot::MAX;
 
+/// The times that lie in the windows of the last record, and the watermark below which nothing
+/// happens to these or any other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quiet {
+    pub span: Span,
+    pub below: i64,
+}
+
 /// What is due of a window: its slots in the order of their rows.
 #[derive(Debug)]
 pub(super) struct Due {
@@ -120,6 +128,36 @@ impl Grid {
                 expires_at: windows.closes_at(window).saturating_add(self.grace_ms),
                 index: self.by_end.get(&window).copied(),
             }));
+    }
+
+    /// Returns when nothing happens to windows.
+    #[inline]
+    pub fn quiet(&self) -> Quiet {
+        Quiet {
+            span: self.near.span,
+            below: self.due.min(self.near.first_close),
+        }
+    }
+
+    /// Puts rows that lie in the windows of the last record into each, if they are selected;
+    /// `keys` has one a row, the first being `first`. Returns how many places they took.
+    pub fn place_run(
+        &mut self,
+        keys: &[KeyId],
+        first: usize,
+        selected: Option<&[bool]>,
+        store: &mut Store,
+    ) -> usize {
+        let before = store.waiting();
+        for nth in 0..self.near.windows.len() {
+            for (offset, &key) in keys.iter().enumerate() {
+                if selected.is_none_or(|selected| selected[offset]) {
+                    let slot = self.slot(nth, key, store, false);
+                    store.push(slot, first + offset);
+                }
+            }
+        }
+        store.waiting() - before
     }
 
     /// Returns whether all windows that were found are open at a watermark.

@@ -11,6 +11,8 @@
 //! 6. [`aggregate`]: the slots' states take the record in.
 //! 7. [`trigger`]: says when a window fires; `firing` makes it a [`pane`].
 //!
+//! Records between which nothing is due take steps 2 to 5 together, as a `run`.
+//!
 //! Beside that way: [`journal`] tells what happened, `saved` keeps the whole state as bytes, and
 //! [`partial`] puts together what was computed in parts.
 //!
@@ -28,6 +30,7 @@ pub mod key;
 pub mod operator;
 pub mod pane;
 pub mod partial;
+mod run;
 pub mod save;
 mod saved;
 mod session;

@@ -20,7 +20,7 @@ use super::window::{Window, Windows};
 use crate::column::{Column, Value};
 
 /// 1980-01-01 in ms since 1970, UTC.
-const YEAR_1980: i64 = 315_532_800_000;
+pub(super) const YEAR_1980: i64 = 315_532_800_000;
 
 /// What an operator computes.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ pub struct Operator {
     /// How many records were read.
     pub(super) records: u64,
     /// The keys of the batch, one a row.
-    key_ids: Vec<KeyId>,
+    pub(super) key_ids: Vec<KeyId>,
     /// Late records since they were last taken, if somebody wants them.
     lates: Option<Vec<Late>>,
     pub(super) journal: Option<Box<dyn Journal>>,
@@ -210,8 +210,16 @@ impl Operator {
         let rows = input.times.len();
         let keys = &mut self.store.keys;
         keys.intern_rows(input.keys, rows, input.selected, &mut self.key_ids);
-        for row in 0..rows {
-            self.on_row(row, input, panes);
+        let mut next = 0;
+        while next < rows {
+            let run = self.run(next, input);
+            if run.is_empty() {
+                self.on_row(next, input, panes);
+                next += 1;
+            } else {
+                next = run.end;
+                self.on_run(run, input);
+            }
         }
         self.flush(input);
         self.store.keys.sweep(rows);

@@ -76,8 +76,13 @@ impl Partial {
         while right < other.keys.len() {
             let theirs = other.keys[right];
             let order = self.keys.get(left).map_or(Ordering::Greater, |ours| {
-                (ours.prefix.cmp(&theirs.prefix))
-                    .then_with(|| key::compare(self.bytes(ours), other.bytes(&theirs)))
+                let (known, new) = (self.bytes(ours), other.bytes(&theirs));
+                match known == new {
+                    true => Ordering::Equal,
+                    false => {
+                        (ours.prefix.cmp(&theirs.prefix)).then_with(|| key::compare(known, new))
+                    }
+                }
             });
             if order == Ordering::Less {
                 merged.push(self.keys[left]);

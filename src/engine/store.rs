@@ -129,6 +129,11 @@ impl Store {
         self.pending.rows.push(row as u32);
     }
 
+    /// Returns how many rows were left.
+    pub fn waiting(&self) -> usize {
+        self.pending.rows.len()
+    }
+
     /// Adds the rows that were left, `arguments` of each aggregate being those of the batch.
     pub fn flush<'b, 'a: 'b>(&mut self, arguments: impl Iterator<Item = Arguments<'b, 'a>>) {
         if self.pending.slots.is_empty() {

@@ -64,6 +64,12 @@ impl Watermarks {
         self.combined
     }
 
+    /// Returns how far the watermark stays behind.
+    #[inline]
+    pub fn bound(&self) -> Bound {
+        self.bound
+    }
+
     /// Returns how many partitions there are.
     pub fn partitions(&self) -> usize {
         self.partitions.len()
