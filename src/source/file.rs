@@ -78,6 +78,7 @@ impl FileSource {
     }
 
     fn new(name: String, input: File) -> Self {
+        widen(&input);
         FileSource {
             name,
             input,
@@ -205,9 +206,16 @@ impl FileSource {
         if self.buffer.len() < bytes {
             self.buffer.resize(bytes, 0);
         }
-        let mut whole = self.whole_records();
-        let mut wait = timeout;
-        while !self.ended && (whole == 0 || self.filled < bytes) {
+        // Looking for the end of the last record takes time: once, if one read brings enough.
+        let (mut whole, mut looked_at, mut wait) = (0, 0, timeout);
+        loop {
+            if looked_at < self.filled && (whole == 0 || self.filled >= bytes || self.ended) {
+                whole = self.whole_records();
+                looked_at = self.filled;
+            }
+            if self.ended || (whole > 0 && self.filled >= bytes) {
+                break;
+            }
             self.make_room()?;
             // The first read may wait; then only what is there already is taken.
             if !self.is_ready(wait)? {
@@ -215,11 +223,8 @@ impl FileSource {
             }
             wait = Duration::ZERO;
             self.read()?;
-            if self.filled >= bytes || self.ended || whole == 0 {
-                whole = self.whole_records();
-            }
         }
-        if whole < self.filled && !self.ended {
+        if looked_at < self.filled {
             whole = self.whole_records();
         }
         if self.ended && whole < self.filled {
@@ -378,6 +383,15 @@ impl FileSource {
 
 fn count_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Gives a pipe room for more than the 64 KiB it comes with, so that its writer and its reader
+/// wait for one another less often. Where the system refuses, or it is no pipe, all stays as it is.
+fn widen(input: &File) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(input, 4 * CHUNK);
+    #[cfg(not(target_os = "linux"))]
+    let _ = input;
 }
 
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for
