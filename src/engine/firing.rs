@@ -184,9 +184,11 @@ impl Operator {
     }
 
     fn fire_grid(&mut self, watermark: i64, panes: &mut Panes) {
+        let sorted = self.partials.is_none(); // parts are sorted as a whole
         while let Placement::Grid(grid) = &mut self.placement
-            && let Some(Due { slots, expired }) = grid.next_due(watermark, &mut self.store)
+            && let Some(due) = grid.next_due(watermark, sorted, &mut self.store)
         {
+            let Due { slots, expired } = due;
             if let Some(partials) = &mut self.partials {
                 partials.push(Partial::take(&slots, &mut self.store));
             } else {

@@ -73,7 +73,7 @@ pub(super) struct Quiet {
     pub below: i64,
 }
 
-/// What is due of a window: its slots in the order of their rows.
+/// What is due of a window: its slots.
 #[derive(Debug)]
 pub(super) struct Due {
     pub slots: Vec<Slot>,
@@ -241,8 +241,9 @@ impl Grid {
         self.due
     }
 
-    /// Returns the first window that is due at a watermark, with its slots in the order of rows.
-    pub fn next_due(&mut self, watermark: i64, store: &mut Store) -> Option<Due> {
+    /// Returns the first window that is due at a watermark, with its slots in the order of rows if
+    /// they are to be `sorted`.
+    pub fn next_due(&mut self, watermark: i64, sorted: bool, store: &mut Store) -> Option<Due> {
         if self.due > watermark {
             return None;
         }
@@ -254,7 +255,10 @@ impl Grid {
         let (window, index, expired) = self.by_end.iter().find_map(due)?;
         let open = &mut self.all[index];
         open.closed = true;
-        let slots = open.sorted_slots(store);
+        let slots = match sorted {
+            true => open.sorted_slots(store),
+            false => open.slots.clone(),
+        };
         if expired {
             open.slots.clear();
             open.by_key.clear();

@@ -194,6 +194,8 @@ pub struct Keys {
     /// The bytes of keys that are too long to stand in place.
     long: HashMap<KeyId, Box<[u8]>>,
     free: Vec<KeyId>,
+    /// How often a number was taken from its key.
+    taken_away: u64,
     /// How many keys are held, and the most since the last sweep.
     held: usize,
     most_held: usize,
@@ -477,12 +479,19 @@ impl Keys {
                 entry.remove();
                 self.long.remove(&id);
                 self.free.push(id);
+                self.taken_away += 1;
             }
         }
         self.unheld_before = std::mem::replace(&mut self.unheld, unheld); // keeps the room
         self.sweeps = self.sweeps.wrapping_add(1);
         self.most_held = self.held;
         self.rows = 0;
+    }
+
+    /// Returns how often a number was taken from its key: while it stays the same, numbers name
+    /// what they named.
+    pub fn taken_away(&self) -> u64 {
+        self.taken_away
     }
 
     /// Returns how many keys there are.

@@ -183,18 +183,23 @@ impl Operator {
         self.lates = Some(Vec::new());
     }
 
-    /// Keeps windows that leave as parts from now on, for [`Operator::take_partials`]: others hold
-    /// more of them. For windows of a grid that fire once.
+    /// Keeps windows that leave as parts from now on, for [`Merger::add`](super::partial::Merger):
+    /// others hold more of them. For windows of a grid that fire once.
     pub fn keep_partials(&mut self) {
         self.partials = Some(Vec::new());
     }
 
-    /// Returns the windows that have left since the last call, the one that closes first first.
-    pub fn take_partials(&mut self) -> Vec<Partial> {
+    /// Returns whether windows have left as parts since they were last taken.
+    pub fn has_partials(&self) -> bool {
         self.partials
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+            .as_ref()
+            .is_some_and(|parts| !parts.is_empty())
+    }
+
+    /// Returns the parts of windows that have left since the last call.
+    pub(super) fn take_partials(&mut self) -> Vec<Partial> {
+        let partials = self.partials.as_mut();
+        partials.map(std::mem::take).unwrap_or_default()
     }
 
     /// Returns the late records since the last call.

@@ -1,137 +1,124 @@
-//! Parts of a window that were computed apart, and the whole.
+//! Parts of windows that were computed apart, and the whole.
 //!
 //! Comes in: the states of a window that has left, of each part of the input. Goes out: one
-//! pane a key, as if one had read it all. Keys stand in the order of rows.
+//! pane a key in the order of rows, as if one had read it all.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::account::Account;
 use super::aggregate::{Accumulator, Slot};
-use super::key;
+use super::key::{KeyId, Keys};
+use super::operator::Operator;
 use super::pane::{Firing, Panes, Timing};
 use super::store::Store;
-use super::window::Window;
+use super::window::{ALL_TIME, Window};
 
-/// The states of one window's keys in one part of the input.
+/// The states of one window's keys in one part of the input; the number `i` stands for the same
+/// key in each of its vectors.
 #[derive(Debug)]
 pub struct Partial {
     window: Window,
-    /// The keys' bytes, one after the other.
-    bytes: Vec<u8>,
-    keys: Vec<Key>,
+    /// By the numbers of who holds it: an operator, then a [`Merger`].
+    keys: Vec<KeyId>,
+    /// Whether the window had closed before a key's first record came.
+    born_late: Vec<bool>,
     aggregates: Vec<Box<dyn Accumulator>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Key {
-    prefix: u128,
-    start: u32,
-    end: u32,
-    /// Its slot in `aggregates`.
-    slot: Slot,
-    /// Whether the window had closed before its first record came.
-    born_late: bool,
+/// Puts parts together until every part of a window is there.
+#[derive(Debug, Default)]
+pub struct Merger {
+    keys: Keys,
+    windows: BTreeMap<Window, Partial>,
+    /// By the number of the operator that parts come from.
+    known: Vec<Known>,
+    /// By key, its place in the partial at hand; [`NONE`] between one use and the next.
+    places: Vec<Slot>,
 }
 
+/// What the keys of one operator are called here; looked up once a key, not once a window.
+#[derive(Debug, Default)]
+struct Known {
+    ids: Vec<KeyId>,
+    /// How often numbers had been taken away there and here.
+    taken_away: (u64, u64),
+}
+
+/// Stands where a key has no number, or no place.
+const NONE: u32 = u32::MAX;
+
 impl Partial {
-    /// Takes the states of a window's slots, which stand in the order of their rows.
+    /// Takes the states of a window's slots, in any order.
     pub(super) fn take(slots: &[Slot], store: &mut Store) -> Self {
-        let (mut bytes, mut keys) = (Vec::new(), Vec::with_capacity(slots.len()));
-        let window = slots.first().map(|&slot| store.entry(slot).window);
-        for (nth, &slot) in slots.iter().enumerate() {
-            let (start, entry) = (bytes.len(), store.entry(slot));
-            store.keys.push_bytes(entry.key, &mut bytes);
-            keys.push(Key {
-                prefix: store.keys.prefix(entry.key),
-                start: start as u32,
-                end: bytes.len() as u32,
-                slot: nth as Slot,
-                born_late: entry.born_late,
-            });
-        }
+        let entries = || slots.iter().map(|&slot| store.entry(slot));
         Partial {
             // A window that left has records, and they have slots.
-            window: window.unwrap_or(super::window::ALL_TIME),
-            bytes,
-            keys,
+            window: entries().next().map_or(ALL_TIME, |entry| entry.window),
+            keys: entries().map(|entry| entry.key).collect(),
+            born_late: entries().map(|entry| entry.born_late).collect(),
             aggregates: store.split_off(slots),
         }
     }
 
-    /// Returns the window.
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    fn bytes(&self, key: &Key) -> &[u8] {
-        &self.bytes[key.start as usize..key.end as usize]
-    }
-
     /// Adds another part of the same window.
-    pub fn absorb(&mut self, other: &Partial) {
-        let mut merged = Vec::with_capacity(self.keys.len().max(other.keys.len()));
-        let (mut into, mut from) = (Vec::new(), Vec::new());
-        let mut slots = self.keys.iter().map(|key| key.slot + 1).max().unwrap_or(0);
-        let (mut left, mut right) = (0, 0);
-        while right < other.keys.len() {
-            let theirs = other.keys[right];
-            let order = self.keys.get(left).map_or(Ordering::Greater, |ours| {
-                let (known, new) = (self.bytes(ours), other.bytes(&theirs));
-                match known == new {
-                    true => Ordering::Equal,
-                    false => {
-                        (ours.prefix.cmp(&theirs.prefix)).then_with(|| key::compare(known, new))
-                    }
-                }
-            });
-            if order == Ordering::Less {
-                merged.push(self.keys[left]);
-                left += 1;
-                continue;
-            }
-            let ours = match order {
-                Ordering::Equal => {
-                    left += 1;
-                    let born_late = self.keys[left - 1].born_late && theirs.born_late;
-                    Key {
-                        born_late,
-                        ..self.keys[left - 1]
-                    }
-                }
-                _ => {
-                    let start = self.bytes.len() as u32;
-                    self.bytes.extend_from_slice(other.bytes(&theirs));
-                    let end = self.bytes.len() as u32;
-                    self.aggregates
-                        .iter_mut()
-                        .for_each(|aggregate| aggregate.reset(slots));
-                    slots += 1;
-                    Key {
-                        start,
-                        end,
-                        slot: slots - 1,
-                        ..theirs
-                    }
-                }
-            };
-            into.push(ours.slot);
-            from.push(theirs.slot);
-            merged.push(ours);
-            right += 1;
+    fn absorb(&mut self, other: &Partial, places: &mut [Slot], held: &mut Keys) {
+        for (place, &key) in self.keys.iter().enumerate() {
+            places[key as usize] = place as Slot;
         }
-        merged.extend_from_slice(&self.keys[left..]);
-        self.keys = merged;
+        let mut into = Vec::with_capacity(other.keys.len());
+        for (&key, &born_late) in other.keys.iter().zip(&other.born_late) {
+            let mut place = places[key as usize];
+            if place == NONE {
+                place = self.keys.len() as Slot;
+                self.keys.push(key);
+                self.born_late.push(born_late);
+                let aggregates = self.aggregates.iter_mut();
+                aggregates.for_each(|aggregate| aggregate.reset(place));
+                held.hold(key);
+            }
+            self.born_late[place as usize] &= born_late;
+            into.push(place);
+        }
+        let from: Vec<Slot> = (0..other.keys.len() as Slot).collect();
         for (ours, theirs) in self.aggregates.iter_mut().zip(&other.aggregates) {
             ours.absorb(&into, theirs.as_ref(), &from);
         }
+        self.forget(places);
     }
 
-    /// Adds the one pane of each key to `panes`, in order, and counts them.
-    pub fn fire(&self, panes: &mut Panes, account: &mut Account) {
-        for key in &self.keys {
+    /// Leaves no place of its keys behind.
+    fn forget(&self, places: &mut [Slot]) {
+        for &key in &self.keys {
+            places[key as usize] = NONE;
+        }
+    }
+
+    /// Returns its places in the order of their keys.
+    fn sorted(&self, keys: &mut Keys, places: &mut [Slot]) -> Vec<Slot> {
+        /// Keys in order are gone through rather than sorted from one of so many on.
+        const SHARE: usize = 8;
+        if self.keys.len() * SHARE < keys.len() {
+            let mut sorted: Vec<Slot> = (0..self.keys.len() as Slot).collect();
+            let key = |place: Slot| self.keys[place as usize];
+            sorted.sort_unstable_by(|&left, &right| keys.compare(key(left), key(right)));
+            return sorted;
+        }
+        for (place, &key) in self.keys.iter().enumerate() {
+            places[key as usize] = place as Slot;
+        }
+        let all = keys.sorted().iter().map(|&key| places[key as usize]);
+        let sorted = all.filter(|&place| place != NONE).collect();
+        self.forget(places);
+        sorted
+    }
+
+    /// Adds the one pane of each key to `panes`.
+    fn fire(&self, sorted: &[Slot], keys: &Keys, panes: &mut Panes) {
+        for &place in sorted {
             let firing = Firing {
                 window: self.window,
-                timing: match key.born_late {
+                timing: match self.born_late[place as usize] {
                     true => Timing::Late,
                     false => Timing::OnTime,
                 },
@@ -139,13 +126,78 @@ impl Partial {
                 is_last: true,
                 is_retraction: false,
             };
-            let values = self
-                .aggregates
-                .iter()
-                .map(|aggregate| aggregate.result(key.slot));
-            let push_key = |bytes: &mut Vec<u8>| bytes.extend_from_slice(self.bytes(key));
-            panes.push(firing, push_key, values);
+            let key = self.keys[place as usize];
+            let values = self.aggregates.iter();
+            let values = values.map(|aggregate| aggregate.result(place));
+            panes.push(firing, |bytes| keys.push_bytes(key, bytes), values);
         }
-        account.rows += self.keys.len() as u64;
+    }
+}
+
+impl Merger {
+    /// Takes the windows that have left an operator, the one with the number `nth`.
+    pub fn add(&mut self, nth: usize, operator: &mut Operator) {
+        for mut part in operator.take_partials() {
+            self.rename(nth, &mut part.keys, &operator.store.keys);
+            match self.windows.entry(part.window) {
+                Entry::Vacant(first) => {
+                    part.keys.iter().for_each(|&key| self.keys.hold(key));
+                    first.insert(part);
+                }
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.absorb(&part, &mut self.places, &mut self.keys);
+                }
+            }
+        }
+    }
+
+    /// Replaces an operator's numbers of keys by the ones here.
+    fn rename(&mut self, nth: usize, keys: &mut [KeyId], theirs: &Keys) {
+        if nth >= self.known.len() {
+            self.known.resize_with(nth + 1, Known::default);
+        }
+        let known = &mut self.known[nth];
+        let taken_away = (theirs.taken_away(), self.keys.taken_away());
+        if known.taken_away != taken_away {
+            known.ids.clear();
+            known.taken_away = taken_away;
+        }
+        let mut bytes = Vec::new();
+        for key in keys {
+            let place = *key as usize;
+            if place >= known.ids.len() {
+                known.ids.resize(place + 1, NONE);
+            }
+            if known.ids[place] == NONE {
+                bytes.clear();
+                theirs.push_bytes(*key, &mut bytes);
+                known.ids[place] = self.keys.intern(&bytes);
+            }
+            *key = known.ids[place];
+            if *key as usize >= self.places.len() {
+                self.places.resize(*key as usize + 1, NONE);
+            }
+        }
+    }
+
+    /// Fires the window that closes first, if `leaves` says so of it; returns whether it did.
+    pub fn fire_first(
+        &mut self,
+        leaves: impl FnOnce(Window) -> bool,
+        panes: &mut Panes,
+        account: &mut Account,
+    ) -> bool {
+        let first = self.windows.first_entry();
+        let Some(first) = first.filter(|first| leaves(*first.key())) else {
+            return false;
+        };
+        let whole = first.remove();
+        let sorted = whole.sorted(&mut self.keys, &mut self.places);
+        whole.fire(&sorted, &self.keys, panes);
+        account.rows += whole.keys.len() as u64;
+        whole.keys.iter().for_each(|&key| self.keys.release(key));
+        self.keys.sweep(whole.keys.len());
+        true
     }
 }

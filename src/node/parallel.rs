@@ -8,8 +8,6 @@
 //!
 //! For windows on a grid that fire once: their parts are as good as the whole.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bumpalo::Bump;
@@ -18,7 +16,7 @@ use super::rows::Rows;
 use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
-use crate::engine::partial::Partial;
+use crate::engine::partial::Merger;
 use crate::engine::watermark::BEGINNING;
 use crate::engine::window::Window;
 use crate::error::{Error, Result};
@@ -84,7 +82,7 @@ struct Turn {
 
 /// The windows that have left some reader.
 struct Results<'n> {
-    windows: BTreeMap<Window, Partial>,
+    merger: Merger,
     /// The watermark up to which each reader has handed its windows over.
     reached: Vec<i64>,
     /// The rows that were written, and what readers that are done have counted.
@@ -122,7 +120,7 @@ impl<'n> Parallel<'n> {
             }),
             turned: Condvar::new(),
             results: Mutex::new(Results {
-                windows: BTreeMap::new(),
+                merger: Merger::default(),
                 reached: vec![BEGINNING; self.threads],
                 account: Account::default(),
                 panes: Panes::default(),
@@ -188,7 +186,7 @@ impl Reader<'_, '_> {
             let went_on = self.read_chunk(&mut chunk, &arena);
             arena.reset();
             match went_on {
-                Ok(true) => self.hand_over()?,
+                Ok(true) => self.hand_over(),
                 Ok(false) => break,
                 // The others end where they are; the error is told once.
                 Err(error) => {
@@ -197,7 +195,8 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        self.end()
+        self.end();
+        Ok(())
     }
 
     /// Takes the next chunk into windows; returns whether there was one and the run goes on.
@@ -230,23 +229,29 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// Hands over the windows that have left.
-    fn hand_over(&mut self) -> Result<()> {
-        let reached = self.operator.watermarks().combined();
-        let partials = self.operator.take_partials();
-        let mut results = lock(&self.shared.results);
-        results.add(partials);
-        results.reached[self.nth] = reached;
+    /// Hands over the windows that have left; where none has, unless another reader is writing.
+    fn hand_over(&mut self) {
+        if self.operator.has_partials() {
+            self.hand_over_to(lock(&self.shared.results));
+        } else if let Ok(results) = self.shared.results.try_lock() {
+            // How far this one has come could wait for its next window.
+            self.hand_over_to(results);
+        }
+    }
+
+    /// Hands over what there is, and writes what is complete by that.
+    fn hand_over_to(&mut self, mut results: MutexGuard<'_, Results<'_>>) {
+        results.merger.add(self.nth, &mut self.operator);
+        results.reached[self.nth] = self.operator.watermarks().combined();
         let written = results.write(|window| self.operator.expires_at(window));
         drop(results);
         if let Err(error) = written {
             self.shared.stop(error);
         }
-        Ok(())
     }
 
     /// Hands over the windows that leave at the end of the input, or of what was read of it.
-    fn end(mut self) -> Result<()> {
+    fn end(mut self) {
         let turn = lock(&self.shared.turn);
         let (high, stopped) = (turn.high, turn.stopped.is_some());
         drop(turn);
@@ -255,10 +260,9 @@ impl Reader<'_, '_> {
             true => self.operator.resume(0, high, &mut none),
             false => self.operator.on_end(&mut none),
         }
-        lock(&self.shared.results)
-            .account
-            .absorb(self.operator.account());
-        self.hand_over()
+        let mut results = lock(&self.shared.results);
+        results.account.absorb(self.operator.account());
+        self.hand_over_to(results);
     }
 }
 
@@ -299,26 +303,14 @@ impl Shared<'_> {
 }
 
 impl Results<'_> {
-    fn add(&mut self, partials: Vec<Partial>) {
-        for partial in partials {
-            match self.windows.entry(partial.window()) {
-                Entry::Vacant(first) => {
-                    first.insert(partial);
-                }
-                Entry::Occupied(mut known) => known.get_mut().absorb(&partial),
-            }
-        }
-    }
-
     /// Writes the windows that every reader has handed over.
     fn write(&mut self, expires_at: impl Fn(Window) -> i64) -> Result<()> {
         let reached = self.reached.iter().copied().min().unwrap_or(BEGINNING);
-        while let Some(first) = self.windows.first_entry()
-            && expires_at(*first.key()) <= reached
-        {
-            first.remove().fire(&mut self.panes, &mut self.account);
-            let written = self.sink.write(&self.panes);
-            self.panes.clear();
+        let leaves = |window| expires_at(window) <= reached;
+        let (panes, account) = (&mut self.panes, &mut self.account);
+        while self.merger.fire_first(leaves, panes, account) {
+            let written = self.sink.write(panes);
+            panes.clear();
             written?;
         }
         Ok(())
