@@ -23,6 +23,7 @@ mod running;
 mod secure;
 mod signals;
 mod stack;
+mod streams;
 mod topic;
 mod window;
 mod window_aggregate;
