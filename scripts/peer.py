@@ -28,6 +28,17 @@ def k(given=None):
     return str(given)
 
 
+def build(bench):
+    """Builds `k` and one of benches/; returns their paths by name."""
+    line = ["cargo", "build", "--release", "--locked", "--message-format=json", "--bin", "k", "--bench", bench]
+    built = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if built.returncode:
+        sys.exit(f"the programs cannot be built; see `cargo build --release --bench {bench}`")
+    messages = map(json.loads, built.stdout.splitlines())
+    return {message["target"]["name"]: message["executable"]
+            for message in messages if message.get("executable")}
+
+
 def broker(given=None):
     """Returns the address of a broker: the one given, or one that ends with this process."""
     if given is not None:
