@@ -59,6 +59,26 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
     }
 }
 
+/// Fills a block with the next rows that are selected; returns how many there are.
+#[inline]
+fn fill(block: &mut [usize], next: &mut usize, rows: usize, selected: Option<&[bool]>) -> usize {
+    let Some(selected) = selected else {
+        let count = block.len().min(rows - *next);
+        let following = block[..count].iter_mut().zip(*next..);
+        following.for_each(|(place, row)| *place = row);
+        *next += count;
+        return count;
+    };
+    let mut count = 0;
+    while *next < rows && count < block.len() {
+        // Without a branch: which rows are selected cannot be foretold.
+        block[count] = *next;
+        count += usize::from(selected[*next]);
+        *next += 1;
+    }
+    count
+}
+
 fn push_fixed<const N: usize>(key: &mut Vec<u8>, tag: u8, bytes: Option<[u8; N]>) {
     match bytes {
         Some(bytes) => {
@@ -290,7 +310,6 @@ impl Keys {
         const BLOCK: usize = 64;
         /// Names no key.
         const NONE: KeyId = KeyId::MAX;
-        let filtered = |row: usize| selected.is_some_and(|selected| !selected[row]);
         let text = match columns {
             [column] => match column.as_ref() {
                 Column::Text(texts) => Some(texts),
@@ -298,33 +317,37 @@ impl Keys {
             },
             _ => None,
         };
+        let first = ids.len();
+        ids.resize(first + rows, 0);
+        let mut next = 0;
+        let mut block = [0; BLOCK];
         let mut shorts = [Short([0; 4]); BLOCK];
         let mut likely = [NONE; BLOCK];
         let mut bytes = std::mem::take(&mut self.key);
-        for start in (0..rows).step_by(BLOCK) {
-            let block = start..rows.min(start + BLOCK);
-            for (row, short) in block.clone().zip(&mut shorts) {
+        while next < rows {
+            let count = fill(&mut block, &mut next, rows, selected);
+            let block = &block[..count];
+            for (&row, short) in block.iter().zip(&mut shorts) {
                 let text = text.and_then(|texts| texts.get(row));
                 *short = text.and_then(Short::of_text).unwrap_or_else(|| {
                     push_row(&mut bytes, columns, row);
                     Short::of(&bytes)
                 });
             }
-            for (short, likely) in shorts[..block.len()].iter().zip(&mut likely) {
+            for (short, likely) in shorts[..count].iter().zip(&mut likely) {
                 // Any key whose hash begins alike; whether it is the same is seen below.
                 let hash = short.hash(&self.hasher, &[]);
                 *likely = self.ids.find(hash, |_| true).map_or(NONE, |&id| id);
             }
-            for ((row, short), &likely) in block.zip(&shorts).zip(&likely) {
+            for ((&row, short), &likely) in block.iter().zip(&shorts).zip(&likely) {
                 let known = self.keys.get(likely as usize);
-                ids.push(match known == Some(short) && !short.is_long() {
+                ids[first + row] = match known == Some(short) && !short.is_long() {
                     true => likely,
-                    false if filtered(row) => 0,
                     false => {
                         push_row(&mut bytes, columns, row);
                         self.intern(&bytes)
                     }
-                });
+                };
             }
         }
         self.key = bytes; // keeps its room

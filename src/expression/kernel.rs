@@ -322,6 +322,14 @@ fn dividing(
     rows: usize,
     f: impl Fn(i64, i64) -> (i64, bool),
 ) -> (Values<i64>, Vec<usize>) {
+    // By what is neither 0 nor -1, nothing is beyond.
+    if let View::All(Some(divisor)) = right
+        && divisor != 0
+        && divisor != -1
+    {
+        let results = binary(left, right, rows, |left, right| f(left, right).0);
+        return (results, Vec::new());
+    }
     let mut beyond = Vec::new();
     let results = (0..rows).map(|row| {
         let divisor = right.get(row).filter(|divisor| *divisor != 0)?;
