@@ -126,20 +126,9 @@ fn random_expressions_come_to_what_sqlite_says() {
         .iter()
         .map(|parsed| parsed.source.as_str())
         .collect();
-    let columns: Vec<Json> = schema
-        .fields
-        .iter()
-        .map(|field| match field.data_type {
-            DataType::Bigint | DataType::Boolean | DataType::Timestamp => {
-                json!([field.name, "integer"])
-            }
-            DataType::Double | DataType::Decimal => json!([field.name, "real"]),
-            DataType::Text => json!([field.name, "text"]),
-        })
-        .collect();
-    let job = json!({"columns": columns, "rows": rows, "expressions": texts});
+    let job = json!({"columns": columns(&schema), "rows": rows, "expressions": texts});
     let Some(answers) = ask_sqlite(&job) else {
-        eprintln!("skipped: no python3 with sqlite3 here");
+        eprintln!("SKIPPED expressions against SQLite: no python3 with sqlite3 here");
         return;
     };
     let batch = batch(&schema, &rows);
@@ -244,15 +233,90 @@ fn times_come_to_what_sqlite_says() {
         .take(2_000)
         .map(|seconds| json!([1_000 * seconds]))
         .collect();
-    let theirs: Vec<&str> = TIMES.iter().map(|(_, theirs)| *theirs).collect();
-    let job = json!({"columns": [["at", "integer"]], "rows": rows, "expressions": theirs});
+    pairs_agree(&TIMES, &schema, &rows);
+}
+
+/// What `k` and SQLite, with some functions of Python's, call the same.
+const FUNCTIONS: [(&str, &str); 23] = [
+    (
+        "concat(text, word)",
+        "coalesce(text, '') || coalesce(word, '')",
+    ),
+    (
+        "elt(n, text, word)",
+        "case n when 1 then text when 2 then word end",
+    ),
+    (
+        "field(text, 'abc', word)",
+        "case when text = 'abc' then 1 when text = word then 2 else 0 end",
+    ),
+    (
+        "chr(len(text) + 230)",
+        "case when text is not null then char(length(text) + 230) end",
+    ),
+    ("is_json_string(text)", "coalesce(json_valid(text), 0)"),
+    (
+        "extractjsonfield('{\"a\":[1,{\"b\":\"' || word || '\"}]}', '$.a[1].b')",
+        "json_extract('{\"a\":[1,{\"b\":\"' || word || '\"}]}', '$.a[1].b')",
+    ),
+    ("regexp_like(text, '^[a-c]+$')", "py_like(text, '^[a-c]+$')"),
+    (
+        "regexp_extract('([a-z])(.)', text, 2)",
+        "py_extract('([a-z])(.)', text, 2)",
+    ),
+    (
+        "regexp_replace(text, '[ac]', '<$0>')",
+        "py_replace(text, '[ac]', '<\\g<0>>')",
+    ),
+    (
+        "regexp_replace(text, '(.)(.)', '$2$1')",
+        "py_replace(text, '(.)(.)', '\\2\\1')",
+    ),
+    ("mask(text)", "py_mask(text, 0, length(text))"),
+    ("mask_left(text, 2)", "py_mask(text, 0, 2)"),
+    (
+        "mask_right(text, 1)",
+        "py_mask(text, length(text) - 1, length(text))",
+    ),
+    ("mask_keep_left(text, 1)", "py_mask(text, 1, length(text))"),
+    (
+        "mask_keep_right(text, 1)",
+        "py_mask(text, 0, length(text) - 1)",
+    ),
+    (
+        "initcap(word)",
+        "upper(substr(word, 1, 1)) || substr(word, 2)",
+    ),
+    (
+        "lpad(word, 4, 'xy')",
+        "substr('xyxy', 1, max(4 - length(word), 0)) || substr(word, 1, 4)",
+    ),
+    ("rpad(word, 4, 'xy')", "substr(word || 'xyxy', 1, 4)"),
+    ("sign(x)", "sign(x)"),
+    ("floor(x / 3)", "floor(x / 3)"),
+    ("ceil(x / 3)", "ceil(x / 3)"),
+    ("sqrt(abs(x))", "sqrt(abs(x))"),
+    ("greatest(n, m)", "max(coalesce(n, m), coalesce(m, n))"),
+];
+
+#[test]
+fn functions_come_to_what_sqlite_and_python_say() {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(12);
+    let rows: Vec<Json> = (0..500).map(|_| random_row(&mut random)).collect();
+    pairs_agree(&FUNCTIONS, &schema(), &rows);
+}
+
+/// Fails where an expression of `k` does not come to what the one beside it does in SQLite.
+fn pairs_agree(pairs: &[(&str, &str)], schema: &Schema, rows: &[Json]) {
+    let theirs: Vec<&str> = pairs.iter().map(|(_, theirs)| *theirs).collect();
+    let job = json!({"columns": columns(schema), "rows": rows, "expressions": theirs});
     let Some(answers) = ask_sqlite(&job) else {
-        eprintln!("SKIPPED times against SQLite: no python3 with sqlite3 here");
+        eprintln!("SKIPPED expressions against SQLite: no python3 with sqlite3 here");
         return;
     };
-    let batch = batch(&schema, &rows);
-    for ((ours, _), answer) in TIMES.iter().zip(&answers) {
-        let expression = Expression::parse(ours, &schema).expect("valid");
+    let batch = batch(schema, rows);
+    for ((ours, _), answer) in pairs.iter().zip(&answers) {
+        let expression = Expression::parse(ours, schema).expect(ours);
         let arena = Bump::new();
         let evaluated = expression.evaluate(&batch, &arena);
         assert!(
@@ -260,7 +324,10 @@ fn times_come_to_what_sqlite_says() {
             "{ours}: {:?}",
             evaluated.errors
         );
-        for (row, theirs) in answer.as_array().expect("rows").iter().enumerate() {
+        let Json::Array(answer) = answer else {
+            panic!("{ours}: SQLite says {answer}");
+        };
+        for (row, theirs) in answer.iter().enumerate() {
             let value = as_sqlite_has_it(&evaluated, row);
             assert!(
                 same(&value, theirs),
@@ -269,6 +336,20 @@ fn times_come_to_what_sqlite_says() {
             );
         }
     }
+}
+
+/// Returns the columns as `sqlite.py` wants them.
+fn columns(schema: &Schema) -> Vec<Json> {
+    let fields = schema.fields.iter();
+    fields
+        .map(|field| match field.data_type {
+            DataType::Bigint | DataType::Boolean | DataType::Timestamp => {
+                json!([field.name, "integer"])
+            }
+            DataType::Double | DataType::Decimal => json!([field.name, "real"]),
+            DataType::Text => json!([field.name, "text"]),
+        })
+        .collect()
 }
 
 fn schema() -> Schema {
