@@ -271,6 +271,7 @@ impl Operator {
             _ if !history.closed => {
                 history.closed = true;
                 history.waits = history.since > 0;
+                self.store.touch(slot);
             }
             _ => {}
         }
@@ -401,6 +402,7 @@ impl Operator {
             is_last,
             is_retraction: false,
         };
+        self.store.touch(slot);
         history.since = 0;
         history.fired += 1;
         history.closed |= closed;

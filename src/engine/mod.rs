@@ -13,8 +13,8 @@
 //!
 //! Records between which nothing is due take steps 2 to 5 together, as a `run`.
 //!
-//! Beside that way: [`journal`] tells what happened, `saved` keeps the whole state as bytes, and
-//! [`partial`] puts together what was computed in parts.
+//! Beside that way: [`journal`] tells what happened, `saved` keeps the whole state as bytes,
+//! `changes` what of it has changed, and [`partial`] puts together what was computed in parts.
 //!
 //! References: T. Akidau et al., "The Dataflow Model", VLDB 2015; Kafka Streams'
 //! `KStreamWindowAggregate`; Apache Beam's `ReduceFnRunner`.
@@ -22,6 +22,7 @@
 pub mod account;
 pub mod aggregate;
 pub mod calendar;
+mod changes;
 mod firing;
 mod grid;
 pub mod join;

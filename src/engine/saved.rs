@@ -52,14 +52,7 @@ impl Operator {
         for _ in 0..slots {
             let slot = self.store.load(bytes)?;
             let closed: bool = save::take(bytes)?;
-            if let Some(firings) = &mut self.firings {
-                firings.load(slot, bytes, &self.store)?;
-                // Moments fire nothing.
-                if !self.windows.is_moment(self.store.entry(slot).window) {
-                    firings.list(slot, &self.store);
-                }
-            }
-            self.place(slot, closed);
+            self.take_up(slot, closed, bytes)?;
         }
         match bytes.is_empty() {
             true => Ok(()),
@@ -67,7 +60,24 @@ impl Operator {
         }
     }
 
-    /// Takes a slot of an earlier run into its place.
+    /// Takes a slot of an earlier run into its place, with what it has fired.
+    pub(super) fn take_up(
+        &mut self,
+        slot: Slot,
+        closed: bool,
+        bytes: &mut &[u8],
+    ) -> Result<(), Corrupt> {
+        if let Some(firings) = &mut self.firings {
+            firings.load(slot, bytes, &self.store)?;
+            // Moments fire nothing.
+            if !self.windows.is_moment(self.store.entry(slot).window) {
+                firings.list(slot, &self.store);
+            }
+        }
+        self.place(slot, closed);
+        Ok(())
+    }
+
     fn place(&mut self, slot: Slot, closed: bool) {
         let window = self.store.entry(slot).window;
         let due = match self.trigger {

@@ -4,6 +4,7 @@
 //! with their slots. Goes out: values, and the slots in the order of their results.
 
 use super::aggregate::{Accumulator, Arguments, Seen, Slot};
+use super::changes::Changes;
 use super::key::{KeyId, Keys};
 use super::save::{self, Corrupt};
 use super::window::Window;
@@ -21,6 +22,8 @@ pub(super) struct Store {
     seen: Option<Box<dyn Seen>>,
     /// Records that have a slot and are not yet added to its states.
     pending: Pending,
+    /// Which states have changed, if somebody keeps a log of them.
+    pub changes: Option<Changes>,
 }
 
 /// What a slot is for. Created by its first record, meaningless once the slot is free.
@@ -49,6 +52,7 @@ impl Store {
             aggregates,
             seen,
             pending: Pending::default(),
+            changes: None,
         }
     }
 
@@ -61,6 +65,7 @@ impl Store {
     pub fn set_window(&mut self, slot: Slot, window: Window, born_late: bool) {
         let entry = &mut self.entries[slot as usize];
         (entry.window, entry.born_late) = (window, born_late);
+        self.touch(slot);
     }
 
     /// Returns how many slots are in use.
@@ -100,6 +105,9 @@ impl Store {
     /// Lets go of slots, and makes their states empty for the next windows.
     pub fn drop(&mut self, slots: &[Slot]) {
         for &slot in slots {
+            if let Some(changes) = &mut self.changes {
+                changes.drop(slot, &self.entries[slot as usize], &self.keys);
+            }
             let entry = &mut self.entries[slot as usize];
             entry.stamp = entry.stamp.wrapping_add(1);
             self.keys.release(entry.key);
@@ -127,6 +135,15 @@ impl Store {
     pub fn push(&mut self, slot: Slot, row: usize) {
         self.pending.slots.push(slot);
         self.pending.rows.push(row as u32);
+        self.touch(slot);
+    }
+
+    /// Takes note that what is kept of a slot has changed.
+    #[inline]
+    pub fn touch(&mut self, slot: Slot) {
+        if let Some(changes) = &mut self.changes {
+            changes.touch(slot);
+        }
     }
 
     /// Returns how many rows were left.
@@ -152,6 +169,7 @@ impl Store {
         self.aggregates
             .iter_mut()
             .for_each(|aggregate| aggregate.merge(into, from));
+        self.touch(into);
     }
 
     /// Returns the values of a slot.
@@ -178,24 +196,38 @@ impl Store {
             .collect()
     }
 
-    /// Appends a slot's key and states to `bytes`.
+    /// Appends a slot's key, window and states to `bytes`.
     pub fn save(&self, slot: Slot, bytes: &mut Vec<u8>) {
         let mut key = Vec::new();
         self.keys.push_bytes(self.entry(slot).key, &mut key);
-        save::put(
-            bytes,
-            &(key, self.entry(slot).window, self.entry(slot).born_late),
-        );
+        save::put(bytes, &(key, self.entry(slot).window));
+        self.save_states(slot, bytes);
+    }
+
+    /// Appends a slot's states to `bytes`.
+    pub fn save_states(&self, slot: Slot, bytes: &mut Vec<u8>) {
+        save::put(bytes, &self.entry(slot).born_late);
         for aggregate in &self.aggregates {
             aggregate.save(slot, bytes);
         }
         self.seen.iter().for_each(|seen| seen.save(slot, bytes));
     }
 
-    /// Returns a new slot with the key and states that were saved.
+    /// Returns a new slot with the key, window and states that were saved.
     pub fn load(&mut self, bytes: &mut &[u8]) -> Result<Slot, Corrupt> {
-        let (key, window, born_late): (Vec<u8>, Window, bool) = save::take(bytes)?;
-        let key = self.keys.intern(&key);
+        let (key, window): (Vec<u8>, Window) = save::take(bytes)?;
+        self.load_states(&key, window, bytes)
+    }
+
+    /// Returns a new slot with the states that were saved, for a key in a window.
+    pub fn load_states(
+        &mut self,
+        key: &[u8],
+        window: Window,
+        bytes: &mut &[u8],
+    ) -> Result<Slot, Corrupt> {
+        let born_late = save::take(bytes)?;
+        let key = self.keys.intern(key);
         let slot = self.take(key, window, born_late);
         for aggregate in &mut self.aggregates {
             aggregate.load(slot, bytes)?;

@@ -108,6 +108,11 @@ fn every_case_gives_the_same_panes_saved_and_restored_after_each_step() {
 }
 
 #[test]
+fn every_case_gives_the_same_panes_replayed_from_its_changes_before_each_step() {
+    check_all(ways::replayed);
+}
+
+#[test]
 fn every_case_fires_alike_under_every_refinement_and_the_panes_add_up() {
     check_all(ways::refined);
 }

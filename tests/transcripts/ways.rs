@@ -224,6 +224,22 @@ pub fn in_batches(case: &Case, records: usize) -> Result<(), Failure> {
     same_panes(case, &panes)
 }
 
+/// Restores from a log of changes before each step: of the state, the last rows are all there is.
+pub fn replayed(case: &Case) -> Result<(), Failure> {
+    let mut run = Run::new(case);
+    run.operator.log_changes();
+    let mut log = BTreeMap::new();
+    for step in &case.steps {
+        let replayed = run.replay(&mut log);
+        replayed.map_err(|told| case.failure(step.line, format!("before it: {told}")))?;
+        let panes = run.act(&step.action);
+        compare(case, step, &panes).map_err(|told| {
+            case.failure(step.line, format!("replayed before each step, {told}"))
+        })?;
+    }
+    Ok(())
+}
+
 /// Saves and restores before the first step and after each.
 pub fn restored(case: &Case) -> Result<(), Failure> {
     let mut run = Run::new(case);
