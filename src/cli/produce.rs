@@ -162,6 +162,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let producer_options = producer::Options {
         acks: options.acks,
         compression: options.compression.clone(),
+        ..producer::Options::default()
     };
     let mut run = Run {
         options,

@@ -112,6 +112,11 @@ impl RangeOptions {
         self.places.given().or(group)
     }
 
+    /// Returns whether reading ends at a place that was named.
+    pub fn ends_early(&self) -> bool {
+        self.places.until.is_some()
+    }
+
     /// Returns the group that is read for.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()

@@ -14,9 +14,11 @@ use rdkafka::producer::{BaseProducer, Producer};
 use super::native::Requests;
 pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
 use super::{
-    Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, not_created, words_of,
+    Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, is_settling,
+    not_created, words_of,
 };
 use crate::error::{Error, Result};
+use crate::source::Committed;
 
 /// The value that stands for "keep for ever" and for "any time ahead".
 const FOREVER: [(&str, &str); 2] = [
@@ -250,7 +252,24 @@ impl Admin {
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub fn create_data_topic(&self, name: &str, partitions: i32) -> Result<Topic> {
-        let settings = FOREVER.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.create_if_missing(name, partitions, &FOREVER)
+    }
+
+    /// Creates a topic with some settings, and waits until it can be written to. It is no error if
+    /// the topic has come into being meanwhile.
+    ///
+    /// # Errors
+    /// As [`create_topic`](Self::create_topic).
+    pub fn create_if_missing(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<Topic> {
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let create = |settings: &[(String, String)]| {
             self.ask(|requests| requests.create_topic(name, partitions, -1, settings, false))
         };
@@ -260,7 +279,8 @@ impl Admin {
             .as_ref()
             .is_err_and(|failure| failure.code() == Some(RDKafkaErrorCode::InvalidConfig))
         {
-            created = create(&settings[..1]);
+            let known = settings.iter().filter(|(name, _)| name != FOREVER[1].0);
+            created = create(&known.cloned().collect::<Vec<_>>());
         }
         match created {
             Err(failure) if failure.code() != Some(RDKafkaErrorCode::TopicAlreadyExists) => {
@@ -413,13 +433,53 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason.
     pub fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
-        let offsets = self.ask(|requests| requests.group_offsets(name));
-        let offsets = offsets
-            .map_err(|failure| failure.told(format!("read the offsets of group `{name}`")))?;
-        let offsets = offsets.into_iter();
-        Ok(offsets
-            .map(|(topic, partition, offset)| ((topic, partition), offset))
+        let committed = self.group_commits(name)?.into_iter();
+        Ok(committed
+            .map(|(place, committed)| (place, committed.offset))
             .collect())
+    }
+
+    /// Returns the offsets that a group has committed and what was noted beside them, by topic and
+    /// partition.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason.
+    pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
+        let deadline = Instant::now() + PATIENCE;
+        let commits = loop {
+            match self.ask(|requests| requests.group_offsets(name)) {
+                // After a start of the broker the group's coordinator needs some time.
+                Err(failure)
+                    if failure.code().is_some_and(is_settling) && Instant::now() < deadline =>
+                {
+                    let soon = Instant::now() + Duration::from_millis(100);
+                    self.settings.interrupt.sleep_until(soon);
+                }
+                commits => break commits,
+            }
+        };
+        let commits = commits
+            .map_err(|failure| failure.told(format!("read the offsets of group `{name}`")))?;
+        let commits = commits.into_iter();
+        Ok(commits
+            .map(|(topic, partition, committed)| ((topic, partition), committed))
+            .collect())
+    }
+
+    /// Deletes a group with its offsets; it is no error if there is none.
+    ///
+    /// # Errors
+    /// `refused` when the group has members.
+    pub fn delete_group(&self, name: &str) -> Result<()> {
+        let deleted = self.ask(|requests| requests.delete_group(name));
+        deleted.or_else(|failure| match failure.code() {
+            Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
+            Some(RDKafkaErrorCode::NonEmptyGroup) => {
+                Err(Error::refused(format!("group `{name}` has members"))
+                    .hint("stop its members first; `k group describe` shows them"))
+            }
+            _ => Err(failure.told(format!("delete group `{name}`"))),
+        })
     }
 
     /// Sets the committed offsets of a group that has no members.

@@ -10,12 +10,14 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Context, Failure, Health, Outage, PATIENCE, Settings, aside, not_created, words_of};
+use super::{
+    Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
+};
 use crate::error::{Error, Result};
 use crate::source::{Committed, Header, Message};
 
@@ -92,7 +94,10 @@ impl Fetcher {
             let ask = move || consumer.committed_offsets(wanted, PATIENCE);
             match aside(ask, || self.settings.interrupt.check())? {
                 Ok(committed) => break committed,
-                Err(error) if is_settling(&error) && began.elapsed() < PATIENCE => {
+                Err(error)
+                    if error.rdkafka_error_code().is_some_and(is_settling)
+                        && began.elapsed() < PATIENCE =>
+                {
                     let soon = Instant::now() + Duration::from_millis(100);
                     self.settings.interrupt.sleep_until(soon);
                 }
@@ -187,22 +192,10 @@ impl Fetcher {
     /// # Errors
     /// `refused` once the client is of no more use.
     pub fn serve(&self) -> Result<()> {
-        if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
-            let code = error.rdkafka_error_code();
-            let passing = code.is_none_or(|code| {
-                matches!(
-                    code,
-                    RDKafkaErrorCode::BrokerTransportFailure
-                        | RDKafkaErrorCode::AllBrokersDown
-                        | RDKafkaErrorCode::OperationTimedOut
-                        | RDKafkaErrorCode::Resolve
-                )
-            });
-            if !passing {
-                return Err(self.told(&error, "read"));
-            }
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error)) if !is_passing(&error) => Err(self.told(&error, "read")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Waits for a broker that has gone, for a while, and looks the topic up now and then: to be
@@ -249,23 +242,8 @@ impl Fetcher {
     pub fn read(&self, nth: usize, timeout: Duration, most: usize) -> Result<Fetched> {
         let fetched = self.queues[nth].read(timeout, most);
         match fetched.error() {
-            Some(code) => Err(self.failed(nth, code)),
+            Some(code) => Err(not_read(&self.topic, self.partitions[nth], code)),
             None => Ok(fetched),
-        }
-    }
-
-    fn failed(&self, nth: usize, code: RDKafkaErrorCode) -> Error {
-        let (topic, partition) = (&self.topic, self.partitions[nth]);
-        match code {
-            RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => {
-                Error::refused(format!(
-                    "the records to go on with are gone from topic `{topic}`, partition {partition}"
-                ))
-                .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group")
-            }
-            _ => Failure::Refused(code, words_of(code))
-                .told(format!("read topic `{topic}`"))
-                .during(format!("reading topic `{topic}`, partition {partition}")),
         }
     }
 
@@ -285,20 +263,7 @@ impl Fetcher {
 
     /// Returns the high watermark that the last fetch of the `nth` partition has seen.
     pub fn high_watermark(&self, nth: usize) -> Option<i64> {
-        let (mut low, mut high) = (0, 0);
-        let topic = CString::new(self.topic.as_str()).ok()?;
-        // SAFETY: the client lives, and both offsets are written before the call returns.
-        let code = unsafe {
-            rd::rd_kafka_get_watermark_offsets(
-                self.consumer.client().native_ptr(),
-                topic.as_ptr(),
-                self.partitions[nth],
-                &mut low,
-                &mut high,
-            )
-        };
-        let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
-        known.then_some(high)
+        high_watermark(&self.consumer, &self.topic, self.partitions[nth])
     }
 
     fn told(&self, error: &KafkaError, what: &str) -> Error {
@@ -314,21 +279,62 @@ impl Fetcher {
     }
 }
 
-/// Returns the error of a topic that was deleted while it was read.
-fn gone(topic: &str) -> Error {
-    Error::refused(format!("topic `{topic}` is gone")).hint("`k topic list` shows the topics")
+/// Returns the high watermark that the last fetch of a partition has seen.
+pub(super) fn high_watermark<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let (mut low, mut high) = (0, 0);
+    let topic = CString::new(topic).ok()?;
+    // SAFETY: the client lives, and both offsets are written before the call returns.
+    let code = unsafe {
+        rd::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &mut low,
+            &mut high,
+        )
+    };
+    let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+    known.then_some(high)
 }
 
-/// Returns whether the group's coordinator only needs some time, as after a broker's start.
-fn is_settling(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::NotCoordinator
-                | RDKafkaErrorCode::CoordinatorNotAvailable
-                | RDKafkaErrorCode::CoordinatorLoadInProgress
+/// Returns the error of a partition that cannot be read on.
+pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> Error {
+    match code {
+        RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => Error::refused(
+            format!(
+                "the records to go on with are gone from topic `{topic}`, partition {partition}"
+            ),
         )
-    )
+        .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group"),
+        RDKafkaErrorCode::UnknownTopicOrPartition
+        | RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownPartition => gone(topic),
+        _ => Failure::Refused(code, words_of(code))
+            .told(format!("read topic `{topic}`"))
+            .during(format!("reading topic `{topic}`, partition {partition}")),
+    }
+}
+
+/// Returns whether an error passes by itself.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_none_or(|code| {
+        matches!(
+            code,
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
+    })
+}
+
+/// Returns the error of a topic that was deleted while it was read.
+pub(super) fn gone(topic: &str) -> Error {
+    Error::refused(format!("topic `{topic}` is gone")).hint("`k topic list` shows the topics")
 }
 
 impl Drop for Fetcher {
@@ -338,7 +344,7 @@ impl Drop for Fetcher {
 }
 
 /// A queue that the records of one partition go to, and nothing else.
-struct Queue {
+pub(super) struct Queue {
     own: *mut rd::rd_kafka_queue_t,
     partition: *mut rd::rd_kafka_queue_t,
 }
@@ -347,7 +353,12 @@ struct Queue {
 unsafe impl Send for Queue {}
 
 impl Queue {
-    fn of_partition(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<Self> {
+    /// Makes the queue of a partition; to be made before the partition is assigned.
+    pub fn of_partition<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Self> {
         let topic =
             CString::new(topic).map_err(|_| Error::usage("a topic's name holds a zero byte"))?;
         let client = consumer.client().native_ptr();
@@ -363,7 +374,8 @@ impl Queue {
         }
     }
 
-    fn read(&self, timeout: Duration, most: usize) -> Fetched {
+    /// Returns the next records, at most `most`, waiting no longer than `timeout` for the first.
+    pub fn read(&self, timeout: Duration, most: usize) -> Fetched {
         let mut messages = vec![ptr::null_mut(); most];
         // SAFETY: the queue lives, and librdkafka writes at most `most` pointers.
         let count = unsafe {
@@ -421,7 +433,7 @@ impl Fetched {
     }
 
     /// Returns the first error among the records.
-    fn error(&self) -> Option<RDKafkaErrorCode> {
+    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
         let none = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         // SAFETY: as in `get`.
         let mut codes = self

@@ -4,14 +4,18 @@
 //! reach a person only through [`Report`], as lines in `k`'s own words.
 //!
 //! - [`admin`]: topics, configurations, groups and offsets
+//! - [`fetch`], [`member`]: records of partitions that are chosen here, or by a group
+//! - [`producer`], [`transaction`]: records to topics, one by one or all or none
 //! - [`partitioner`]: which partition a key belongs to
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
 
 pub mod admin;
 pub mod fetch;
+pub mod member;
 mod native;
 pub mod partitioner;
 pub mod producer;
+pub mod transaction;
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -293,6 +297,8 @@ fn aside<T: Send + 'static>(
 pub(crate) struct Outage {
     since: Option<Instant>,
     probed: Option<Instant>,
+    /// Whether it is waited for as long as it lasts.
+    endless: bool,
 }
 
 impl Outage {
@@ -300,6 +306,14 @@ impl Outage {
     const LONGEST: Duration = Duration::from_secs(30);
     /// How often it looks.
     const LOOK: Duration = Duration::from_secs(1);
+
+    /// Returns the outages of a run that goes on until a person ends it.
+    pub(crate) fn endless() -> Self {
+        Outage {
+            endless: true,
+            ..Outage::default()
+        }
+    }
 
     /// Says when an outage begins and ends; a broker that restarts is waited for.
     ///
@@ -315,10 +329,11 @@ impl Outage {
         };
         let now = Instant::now();
         if self.since.is_none() {
-            let seconds = Self::LONGEST.as_secs();
-            settings
-                .report
-                .warning(format!("{down}; trying for {seconds} s"));
+            let patience = match self.endless {
+                true => "waiting for it".to_owned(),
+                false => format!("trying for {} s", Self::LONGEST.as_secs()),
+            };
+            settings.report.warning(format!("{down}; {patience}"));
         }
         let since = *self.since.get_or_insert(now);
         if self.probed.is_some_and(|probed| now < probed + Self::LOOK) {
@@ -336,10 +351,20 @@ impl Outage {
                 Ok(())
             }
             Err(error) if error.remedy() != Remedy::Retry => Err(error),
-            Err(error) if now >= since + Self::LONGEST => Err(error),
+            Err(error) if !self.endless && now >= since + Self::LONGEST => Err(error),
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Returns whether a coordinator only needs some time, as after a broker's start.
+fn is_settling(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+    )
 }
 
 /// Returns what an error code means, as it stands after a colon: `not coordinator`, and not

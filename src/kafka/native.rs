@@ -17,9 +17,10 @@ use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::member;
 use super::{Context, Failure, PATIENCE, not_created};
 use crate::error::{Error, Result};
-use crate::source::Header;
+use crate::source::{Committed, Header};
 
 /// Something that librdkafka made and that is given back at the end.
 #[derive(Debug)]
@@ -460,8 +461,9 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Returns the offsets that a group has committed: topic, partition, offset.
-    pub fn group_offsets(&self, name: &str) -> Result<Vec<(String, i32, i64)>, Failure> {
+    /// Returns the offsets that a group has committed, and what was noted beside them: topic,
+    /// partition, offset and note.
+    pub fn group_offsets(&self, name: &str) -> Result<Vec<(String, i32, Committed)>, Failure> {
         let c_name = c_text(name)?;
         // SAFETY: the request and the answer live until the end of this function.
         unsafe {
@@ -490,11 +492,36 @@ impl<'a> Requests<'a> {
                 for element in elements(rd::rd_kafka_group_result_partitions(group)) {
                     refusal(element.err, String::new())?;
                     if element.offset >= 0 {
-                        offsets.push((rust_text(element.topic), element.partition, element.offset));
+                        let note = rust_slice(element.metadata.cast::<u8>(), element.metadata_size);
+                        let committed = Committed {
+                            offset: element.offset,
+                            metadata: String::from_utf8_lossy(note).into_owned(),
+                        };
+                        offsets.push((rust_text(element.topic), element.partition, committed));
                     }
                 }
             }
             Ok(offsets)
+        }
+    }
+
+    /// Deletes a group that has no members, with its offsets.
+    pub fn delete_group(&self, name: &str) -> Result<(), Failure> {
+        let c_name = c_text(name)?;
+        // SAFETY: the request and the answer live until the end of this function.
+        unsafe {
+            let request = Owned::new(
+                rd::rd_kafka_DeleteGroup_new(c_name.as_ptr()),
+                rd::rd_kafka_DeleteGroup_destroy,
+            )?;
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, |options, queue| {
+                rd::rd_kafka_DeleteGroups(self.rk, &mut request.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_DeleteGroups_result(event.ptr());
+            let mut count = 0;
+            let groups = rd::rd_kafka_DeleteGroups_result_groups(answer, &mut count);
+            let mut groups = rust_slice(groups, count).iter();
+            groups.try_for_each(|&group| error_result(rd::rd_kafka_group_result_error(group)))
         }
     }
 
@@ -900,6 +927,76 @@ impl Sender {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+/// A step of a transaction.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// Gets an epoch, which fences whoever has an earlier one; ends what that one left open.
+    Init,
+    /// Begins a transaction; asks nobody.
+    Begin,
+    /// Adds a group's offsets, as long as the member is at work.
+    Offsets(&'a TopicPartitionList, &'a member::Member),
+    /// Makes everything visible.
+    Commit,
+    /// Makes nothing visible.
+    Abort,
+}
+
+/// Why a step of a transaction came to nothing.
+#[derive(Debug)]
+pub(super) struct StepError {
+    pub code: RDKafkaErrorCode,
+    pub reason: String,
+    /// The client is of no more use.
+    pub is_fatal: bool,
+    /// The transaction has to be aborted.
+    pub is_abortable: bool,
+    /// The same step may be tried again.
+    pub is_retriable: bool,
+}
+
+impl Sender {
+    /// Takes a step of a transaction, or goes on with the one before; waits no longer than a
+    /// moment, after which it can be tried again.
+    pub fn step(&self, step: Step<'_>) -> Result<(), StepError> {
+        const MOMENT_MS: c_int = 100;
+        let client = self.client.native_ptr();
+        // SAFETY: the client lives; the list and the proof live until the call returns; the error
+        // is given back once.
+        unsafe {
+            let error = match step {
+                Step::Init => rd::rd_kafka_init_transactions(client, MOMENT_MS),
+                Step::Begin => rd::rd_kafka_begin_transaction(client),
+                Step::Offsets(offsets, member) => {
+                    let proof = member.proof();
+                    let error = rd::rd_kafka_send_offsets_to_transaction(
+                        client,
+                        offsets.ptr(),
+                        proof,
+                        MOMENT_MS,
+                    );
+                    rd::rd_kafka_consumer_group_metadata_destroy(proof);
+                    error
+                }
+                Step::Commit => rd::rd_kafka_commit_transaction(client, MOMENT_MS),
+                Step::Abort => rd::rd_kafka_abort_transaction(client, MOMENT_MS),
+            };
+            if error.is_null() {
+                return Ok(());
+            }
+            let failed = StepError {
+                code: rd::rd_kafka_error_code(error).into(),
+                reason: rust_text(rd::rd_kafka_error_string(error)),
+                is_fatal: rd::rd_kafka_error_is_fatal(error) != 0,
+                is_abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+                is_retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+            };
+            rd::rd_kafka_error_destroy(error);
+            Err(failed)
         }
     }
 }

@@ -49,6 +49,10 @@ pub struct Options {
     pub acks: Acks,
     /// A codec of librdkafka's: `none`, `gzip`, `snappy`, `lz4`, `zstd`; its default without one.
     pub compression: Option<String>,
+    /// Who sends in transactions; `None` for records that are visible one by one.
+    pub transactional: Option<String>,
+    /// Whether a broker that is away is waited for as long as it takes.
+    pub patient: bool,
 }
 
 /// One of the topics that a [`Producer`] sends to.
@@ -59,8 +63,9 @@ pub struct TopicId(usize);
 pub struct Producer {
     /// Before the client: topics must be given back first.
     topics: Vec<(String, TopicHandle)>,
-    sender: Sender,
-    settings: Settings,
+    pub(super) sender: Sender,
+    pub(super) settings: Settings,
+    options: Options,
     health: Arc<Health>,
     outage: Outage,
     sent: u64,
@@ -76,35 +81,48 @@ impl Producer {
     /// # Errors
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, options: &Options) -> Result<Self> {
-        let (context, health) = settings.context();
-        let acks = options.acks.to_string();
-        let idempotent = (options.acks == Acks::All).to_string();
-        let mut own = vec![
-            ("acks", acks.as_str()),
-            ("enable.idempotence", idempotent.as_str()),
-            // An outage is told long before a record is given up.
-            ("message.timeout.ms", "60000"),
-            // Topics are there before records are sent: one that is gone was deleted.
-            ("topic.metadata.propagation.max.ms", "10000"),
-            // More would leave the processor's cache before it is acknowledged.
-            ("queue.buffering.max.messages", "40000"),
-            ("queue.buffering.max.kbytes", "262144"),
-        ];
-        if let Some(codec) = &options.compression {
-            own.push(("compression.codec", codec));
-        }
-        let sender = Sender::new(&settings.config(&own), context)?;
+        let (sender, health) = connect(settings, options)?;
         Ok(Producer {
             topics: Vec::new(),
             sender,
             settings: settings.clone(),
+            options: options.clone(),
             health,
-            outage: Outage::default(),
+            outage: match options.patient {
+                true => Outage::endless(),
+                false => Outage::default(),
+            },
             sent: 0,
             acknowledged: 0,
             failed: 0,
             failure: None,
         })
+    }
+
+    /// Puts a new client in the place of one that is of no more use; what that one had not
+    /// delivered is given up.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn renew(&mut self) -> Result<()> {
+        let names: Vec<String> = self.topics.drain(..).map(|(name, _)| name).collect();
+        (self.sender, self.health) = connect(&self.settings, &self.options)?;
+        self.forget();
+        for name in names {
+            self.topic(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all records that were handed over for given up.
+    pub(super) fn forget(&mut self) {
+        self.failed = self.sent - self.acknowledged;
+        self.failure = None;
+    }
+
+    /// Returns whether records are sent in transactions.
+    pub fn is_transactional(&self) -> bool {
+        self.options.transactional.is_some()
     }
 
     /// Makes a topic known that records will be sent to; it must exist.
@@ -208,6 +226,12 @@ impl Producer {
         self.acknowledged()
     }
 
+    /// Looks after an outage while something else than a delivery is waited for.
+    pub(super) fn watch_outage(&mut self) -> Result<()> {
+        self.take_in(Duration::ZERO);
+        self.outage.ride_out(&self.settings, &self.health)
+    }
+
     fn take_in(&mut self, timeout: Duration) {
         let deliveries = self.sender.serve(timeout);
         self.acknowledged += deliveries.acknowledged;
@@ -215,7 +239,8 @@ impl Producer {
         self.failure = self.failure.take().or(deliveries.first_failure);
     }
 
-    fn in_flight(&self) -> u64 {
+    /// Returns how many records are not acknowledged yet.
+    pub fn in_flight(&self) -> u64 {
         self.sent - self.acknowledged - self.failed
     }
 
@@ -224,6 +249,13 @@ impl Producer {
         let place = format!("writing to topic `{topic}`, partition {partition}");
         match code {
             RDKafkaErrorCode::MessageSizeTooLarge => too_large(topic, None).during(place),
+            RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::PurgeQueue
+            | RDKafkaErrorCode::PurgeInflight => {
+                Error::fenced("a transaction was ended by others").during(place)
+            }
             RDKafkaErrorCode::InvalidTimestamp => {
                 Error::refused(format!(
                     "topic `{topic}` does not take a record whose time is so far from now"
@@ -257,6 +289,37 @@ impl Producer {
             .during(place),
         }
     }
+}
+
+/// Makes a client for records.
+fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health>)> {
+    let (context, health) = settings.context();
+    let acks = options.acks.to_string();
+    let idempotent = (options.acks == Acks::All).to_string();
+    let mut own = vec![
+        ("acks", acks.as_str()),
+        ("enable.idempotence", idempotent.as_str()),
+        // Topics are there before records are sent: one that is gone was deleted.
+        ("topic.metadata.propagation.max.ms", "10000"),
+        // More would leave the processor's cache before it is acknowledged.
+        ("queue.buffering.max.messages", "40000"),
+        ("queue.buffering.max.kbytes", "262144"),
+    ];
+    if let Some(codec) = &options.compression {
+        own.push(("compression.codec", codec));
+    }
+    match &options.transactional {
+        Some(id) => own.extend([
+            ("transactional.id", id.as_str()),
+            // What a process that was killed leaves open holds readers back for no longer.
+            ("transaction.timeout.ms", "10000"),
+            ("message.timeout.ms", "10000"),
+        ]),
+        // An outage is told long before a record is given up.
+        None => own.push(("message.timeout.ms", "60000")),
+    }
+    let sender = Sender::new(&settings.config(&own), context)?;
+    Ok((sender, health))
 }
 
 fn too_large(topic: &str, size: Option<usize>) -> Error {

@@ -14,9 +14,10 @@ use crate::error::Result;
 use crate::format::{Malformed, Origin};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
-use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::kafka::producer::{Block, Record, TopicId};
 use crate::outlet::Outlet;
 use crate::sink::text::{Notation, push_csv, push_json};
+use crate::sink::topic::Shared;
 use crate::source::Header;
 use crate::term::units::format_duration;
 
@@ -50,7 +51,7 @@ pub enum Aside {
 
 /// A topic that records are set aside in.
 pub struct AsideTopic {
-    producer: Producer,
+    producer: Shared,
     topic: TopicId,
     partitions: i32,
     next: i32,
@@ -73,19 +74,20 @@ impl Aside {
         }
     }
 
-    /// Opens a topic, which is created with endless retention where it does not exist.
+    /// Opens a topic, which is created with endless retention where it does not exist, to be
+    /// written through a producer that others may use, too.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
-    pub fn topic(settings: &Settings, name: &str) -> Result<Self> {
+    pub fn topic(settings: &Settings, name: &str, producer: Shared) -> Result<Self> {
         let admin = Admin::new(settings)?;
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
             None => admin.create_data_topic(name, PARTITIONS)?,
         };
-        let mut producer = Producer::new(settings, &Options::default())?;
+        let id = producer.lock().topic(name)?;
         Ok(Aside::Topic(Box::new(AsideTopic {
-            topic: producer.topic(name)?,
+            topic: id,
             producer,
             partitions: topic.partitions.len() as i32,
             next: 0,
@@ -150,7 +152,7 @@ impl Aside {
                 notation,
                 begun,
             } => write_header(output, *notation, begun),
-            Aside::Topic(topic) => topic.producer.flush(|_| {}),
+            Aside::Topic(topic) => topic.producer.lock().deliver(),
         }
     }
 
@@ -234,8 +236,9 @@ impl AsideTopic {
             headers: &headers,
         };
         self.next = (self.next + 1) % self.partitions;
-        self.producer.send(self.topic, &block, &record)?;
-        self.producer.serve(Duration::ZERO)
+        let mut producer = self.producer.lock();
+        producer.send(self.topic, &block, &record)?;
+        producer.serve(Duration::ZERO)
     }
 }
 

@@ -4,6 +4,7 @@
 //! demand what was set aside and a journal.
 
 pub mod aside;
+pub mod group;
 pub mod join;
 pub mod journal;
 pub mod parallel;

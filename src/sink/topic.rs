@@ -3,7 +3,7 @@
 //! The key is JSON of the grouping columns and the window, the value JSON of all columns, the
 //! timestamp the window's end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::text::push_json;
 use super::{Header, Sink};
@@ -23,7 +23,7 @@ const PARTITIONS: i32 = 3;
 /// Rows as records of a topic.
 pub struct TopicSink {
     name: String,
-    producer: Producer,
+    producer: Shared,
     topic: TopicId,
     partitions: i32,
     header: Header,
@@ -36,6 +36,23 @@ pub struct TopicSink {
     key: Vec<u8>,
 }
 
+/// A producer that a sink sends through together with others, who may end a transaction of all
+/// that was sent.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<Producer>>);
+
+impl Shared {
+    /// Returns a producer that can be handed to several.
+    pub fn new(producer: Producer) -> Self {
+        Shared(Arc::new(Mutex::new(producer)))
+    }
+
+    /// Returns the producer; whoever else has it waits.
+    pub fn lock(&self) -> MutexGuard<'_, Producer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl TopicSink {
     /// Opens a topic, which is created with endless retention where it does not exist. A row that
     /// takes an earlier one back is written as a tombstone if `tombstones` says so.
@@ -43,14 +60,30 @@ impl TopicSink {
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
     pub fn open(settings: &Settings, name: &str, header: Header, tombstones: bool) -> Result<Self> {
+        let producer = Shared::new(Producer::new(settings, &Options::default())?);
+        Self::open_shared(settings, name, header, tombstones, producer)
+    }
+
+    /// Opens a topic as [`TopicSink::open`] does, and sends through a producer that others send
+    /// through, too.
+    ///
+    /// # Errors
+    /// As [`TopicSink::open`].
+    pub fn open_shared(
+        settings: &Settings,
+        name: &str,
+        header: Header,
+        tombstones: bool,
+        producer: Shared,
+    ) -> Result<Self> {
         let admin = Admin::new(settings)?;
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
             None => admin.create_data_topic(name, PARTITIONS)?,
         };
-        let mut producer = Producer::new(settings, &Options::default())?;
+        let id = producer.lock().topic(name)?;
         Ok(TopicSink {
-            topic: producer.topic(name)?,
+            topic: id,
             name: name.to_owned(),
             producer,
             partitions: topic.partitions.len() as i32,
@@ -108,6 +141,8 @@ impl Sink for TopicSink {
             values.push(Some(start..bytes.len()));
         }
         let block = Arc::new(Block::from(bytes));
+        let shared = self.producer.clone();
+        let mut producer = shared.lock();
         for (pane, value) in panes.iter().zip(values) {
             let end = pane.window().end;
             if end <= 0 {
@@ -127,12 +162,12 @@ impl Sink for TopicSink {
                 value,
                 headers: &[],
             };
-            self.producer.send(self.topic, &block, &record)?;
+            producer.send(self.topic, &block, &record)?;
         }
-        self.producer.serve(std::time::Duration::ZERO)
+        producer.serve(std::time::Duration::ZERO)
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.producer.flush(|_| {})
+        self.producer.lock().flush(|_| {})
     }
 }

@@ -130,39 +130,10 @@ impl KafkaSource {
     /// # Errors
     /// `refused` when it does not exist, `retry` when no broker answers.
     pub fn open(settings: &Settings, topic: &str, range: &Range) -> Result<Self> {
-        let admin = Admin::new(settings)?;
-        let numbers: Vec<i32> = admin
-            .topic(topic)?
-            .partitions
-            .iter()
-            .map(|partition| partition.number)
-            .collect();
-        let named: Vec<(&str, i32)> = numbers.iter().map(|&number| (topic, number)).collect();
-        let offsets = |wanted: OffsetOf| -> Result<Vec<i64>> {
-            let found = admin.offsets(&named, wanted)?;
-            let of = |number: &i32| {
-                let info = found.iter().find(|info| info.partition == *number);
-                match info.map(|info| &info.offset) {
-                    Some(Ok(offset)) => Ok(*offset),
-                    Some(Err(reason)) => Err(Error::refused(format!(
-                        "cannot find an offset of topic `{topic}`, partition {number}: {reason}"
-                    ))),
-                    None => Err(Error::bug("the broker left a partition out")),
-                }
-            };
-            numbers.iter().map(of).collect()
-        };
-        let (low, high) = (offsets(OffsetOf::Earliest)?, offsets(OffsetOf::Latest)?);
-        let mut starts = match range.since {
-            Since::Beginning => low.clone(),
-            Since::End => high.clone(),
-            Since::Offset(offset) => clamp(offset, &low, &high),
-            Since::Time(time) => {
-                let found = offsets(OffsetOf::Time(time))?;
-                let after_all = |(&offset, &high)| if offset < 0 { high } else { offset };
-                found.iter().zip(&high).map(after_all).collect()
-            }
-        };
+        let found = Starts::find(&Admin::new(settings)?, topic, range.since)?;
+        let numbers: Vec<i32> = found.iter().map(|(number, _)| number).collect();
+        let high: Vec<i64> = found.iter().map(|(_, start)| start.end).collect();
+        let mut starts: Vec<i64> = found.iter().map(|(_, start)| start.first).collect();
         let mut fetcher = Fetcher::new(settings, topic, range.group.as_deref())?;
         let mut committed = vec![None; numbers.len()];
         if range.group.is_some() {
@@ -387,11 +358,102 @@ impl KafkaSource {
     }
 }
 
-fn clamp(offset: i64, low: &[i64], high: &[i64]) -> Vec<i64> {
-    let bounds = low.iter().zip(high);
-    bounds
-        .map(|(&low, &high)| offset.clamp(low, high))
-        .collect()
+/// Where the partitions of a topic begin and end.
+#[derive(Debug, Clone)]
+pub struct Starts {
+    topic: String,
+    /// By partition, from 0.
+    of: Vec<Start>,
+}
+
+/// Where one partition begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The first offset that is read.
+    pub first: i64,
+    /// One past the last record that is there.
+    pub end: i64,
+}
+
+impl Starts {
+    /// Looks up where the partitions of a topic begin, if they are read since a place.
+    ///
+    /// # Errors
+    /// `refused` when the topic does not exist, `retry` when no broker answers.
+    pub fn find(admin: &Admin, topic: &str, since: Since) -> Result<Self> {
+        let partitions = admin.topic(topic)?.partitions;
+        let named: Vec<(&str, i32)> = partitions
+            .iter()
+            .map(|partition| (topic, partition.number))
+            .collect();
+        let offsets = |wanted: OffsetOf| -> Result<Vec<i64>> {
+            let found = admin.offsets(&named, wanted)?;
+            let of = |(_, number): &(&str, i32)| {
+                let info = found.iter().find(|info| info.partition == *number);
+                match info.map(|info| &info.offset) {
+                    Some(Ok(offset)) => Ok(*offset),
+                    Some(Err(reason)) => Err(Error::refused(format!(
+                        "cannot find an offset of topic `{topic}`, partition {number}: {reason}"
+                    ))),
+                    None => Err(Error::bug("the broker left a partition out")),
+                }
+            };
+            named.iter().map(of).collect()
+        };
+        let (low, high) = (offsets(OffsetOf::Earliest)?, offsets(OffsetOf::Latest)?);
+        let firsts = match since {
+            Since::Beginning => low.clone(),
+            Since::End => high.clone(),
+            Since::Offset(offset) => {
+                let bounds = low.iter().zip(&high);
+                bounds
+                    .map(|(&low, &high)| offset.clamp(low, high))
+                    .collect()
+            }
+            Since::Time(time) => {
+                let found = offsets(OffsetOf::Time(time))?;
+                let after_all = |(&offset, &high)| if offset < 0 { high } else { offset };
+                found.iter().zip(&high).map(after_all).collect()
+            }
+        };
+        let of = firsts.into_iter().zip(high);
+        Ok(Starts {
+            topic: topic.to_owned(),
+            of: of.map(|(first, end)| Start { first, end }).collect(),
+        })
+    }
+
+    /// Returns the number of partitions.
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Returns whether there is no partition.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Returns where each partition begins and ends.
+    pub fn iter(&self) -> impl Iterator<Item = (i32, Start)> {
+        (0..).zip(self.of.iter().copied())
+    }
+
+    /// Returns where a partition begins and ends.
+    ///
+    /// # Errors
+    /// `refused` for a partition that was not there.
+    pub fn of(&self, partition: i32) -> Result<Start> {
+        let start = usize::try_from(partition)
+            .ok()
+            .and_then(|nth| self.of.get(nth));
+        start.copied().ok_or_else(|| {
+            Error::refused(format!(
+                "topic `{}` was given more partitions: {partition} was not there",
+                self.topic
+            ))
+            .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
+        })
+    }
 }
 
 impl Source for KafkaSource {

@@ -234,6 +234,30 @@ pub fn format_rate(per_second: f64) -> String {
     format!("{}{unit}", three_digits(value))
 }
 
+/// Reads bytes: a number with B, kB, MB, GB (powers of 1,000) or KiB, MiB, GiB (of 1,024).
+///
+/// # Errors
+/// Says what is wrong, for clap.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, f64); 7] = [
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("kB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("B", 1.0),
+    ];
+    let found = UNITS.iter().find_map(|&(unit, factor)| {
+        let number = text.trim().strip_suffix(unit)?.trim_end();
+        let number: f64 = number.parse().ok()?;
+        (number > 0.0 && number.is_finite()).then_some(number * factor)
+    });
+    found
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| "write bytes with their unit, such as `512MiB` or `1GB`".to_owned())
+}
+
 /// Prints bytes with three digits, by powers of 1,000: `512 B`, `1.09 GB`.
 pub fn format_bytes(bytes: u64) -> String {
     let value = bytes as f64;
@@ -258,6 +282,16 @@ fn three_digits(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_need_a_unit() {
+        assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(parse_bytes("1.5 kB"), Ok(1_500));
+        assert_eq!(parse_bytes("7B"), Ok(7));
+        for wrong in ["", "512", "-1MB", "0B", "MB", "1 TB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_combine_and_come_back() {

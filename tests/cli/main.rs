@@ -27,6 +27,7 @@ mod streams;
 mod topic;
 mod window;
 mod window_aggregate;
+mod window_group;
 mod window_model;
 mod window_parallel;
 mod window_topic;

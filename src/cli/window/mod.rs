@@ -1,5 +1,6 @@
 //! `k window`: flags → plan → node, and the account at the end.
 
+mod group;
 mod model;
 
 use std::io::{self, IsTerminal};
@@ -14,9 +15,11 @@ use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{Endpoint, stdin_is_input};
 use crate::cli::input::{self, Input};
 use crate::cli::range::RangeOptions;
+use crate::engine::account::Account;
 use crate::engine::pane::Refinement;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
+use crate::kafka::producer::{Options as ProducerOptions, Producer};
 use crate::node::aside::Aside;
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
@@ -28,7 +31,8 @@ use crate::sink::Sink;
 use crate::sink::select::SelectSink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
-use crate::sink::topic::TopicSink;
+use crate::sink::topic::{Shared, TopicSink};
+use group::GroupOptions;
 use model::{Alignment, When, Where};
 
 /// Aggregate records over event-time windows, from a file, a pipe or a topic.
@@ -149,6 +153,9 @@ pub(super) struct Options {
     range: RangeOptions,
 
     #[command(flatten)]
+    group: GroupOptions,
+
+    #[command(flatten)]
     broker: BrokerOptions,
 }
 
@@ -166,6 +173,9 @@ enum Stats {
 
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let query = options.query()?;
+    if let Some(topics) = options.grouped()? {
+        return options.run_grouped(&query, topics, context);
+    }
     let Some(mut input) = options.open(&query, context)? else {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
@@ -242,9 +252,11 @@ impl Options {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
                 let settings = self.broker.settings(context)?;
-                let tombstones = plan.refinement != Refinement::Retracting;
                 return Ok(Box::new(TopicSink::open(
-                    &settings, name, header, tombstones,
+                    &settings,
+                    name,
+                    header,
+                    self.tombstones(plan),
                 )?));
             }
             Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
@@ -266,14 +278,22 @@ impl Options {
         })
     }
 
+    /// Returns whether a topic's rows that are taken back become tombstones.
+    fn tombstones(&self, plan: &Plan) -> bool {
+        plan.refinement != Refinement::Retracting
+    }
+
     fn threads(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.threads.map_or_else(processors, usize::from)
     }
 
-    fn outputs(&self, context: &Context) -> Result<Outputs> {
-        let aside =
-            |to: &Option<Endpoint>| to.as_ref().map(|to| self.aside(to, context)).transpose();
+    /// Opens what is written beside the rows; topics through a producer that is `shared`, if it is.
+    fn outputs(&self, context: &Context, shared: Option<&Shared>) -> Result<Outputs> {
+        let aside = |to: &Option<Endpoint>| {
+            let to = to.as_ref();
+            to.map(|to| self.aside(to, context, shared)).transpose()
+        };
         let journal = self.journal.as_ref().map(|path| {
             self.refuse_input(path)?;
             Outlet::create(path, context.interrupt.clone()).map(JournalFile::new)
@@ -285,14 +305,21 @@ impl Options {
         })
     }
 
-    fn aside(&self, to: &Endpoint, context: &Context) -> Result<Aside> {
+    fn aside(&self, to: &Endpoint, context: &Context, shared: Option<&Shared>) -> Result<Aside> {
         if *to == self.to {
             return Err(Error::usage(format!(
                 "`{to}` is where the rows go: records that are set aside need another place"
             )));
         }
         Ok(match to {
-            Endpoint::Topic(name) => Aside::topic(&self.broker.settings(context)?, name)?,
+            Endpoint::Topic(name) => {
+                let settings = self.broker.settings(context)?;
+                let producer = match shared {
+                    Some(shared) => shared.clone(),
+                    None => Shared::new(Producer::new(&settings, &ProducerOptions::default())?),
+                };
+                Aside::topic(&settings, name, producer)?
+            }
             Endpoint::Pipe => {
                 Aside::text(Outlet::stdout(context.interrupt.clone())?, Notation::Csv)
             }
@@ -348,7 +375,7 @@ impl Options {
                 false => Duration::from_millis(self.when.idle.unsigned_abs()),
             },
         };
-        let outputs = self.outputs(context)?;
+        let outputs = self.outputs(context, None)?;
         let (account, watermark, ended) = match input.source.as_file() {
             Some(file)
                 if outputs.is_empty() && self.threads() > 1 && plan.can_be_computed_in_parts() =>
@@ -379,19 +406,34 @@ impl Options {
                 (*node.account(), node.watermark(), ended)
             }
         };
-        let stats = summary::json(&account, watermark);
-        if let Some(path) = &self.stats_to {
-            self.refuse_input(path)?;
-            std::fs::write(path, format!("{stats}\n"))
-                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
-        }
         // After an error the sums would say less than the error does.
-        if let Err(error) = &ended
-            && !matches!(error.remedy(), Remedy::Stopped(_))
-        {
-            return ended;
+        let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
+        match ended {
+            Err(error) if !stopped(&error) => {
+                self.write_stats(&summary::json(&account, watermark))?;
+                Err(error)
+            }
+            ended => {
+                self.tell(&account, watermark, context)?;
+                ended
+            }
         }
-        for line in summary::lines(&account, watermark) {
+    }
+
+    fn write_stats(&self, stats: &str) -> Result<()> {
+        let Some(path) = &self.stats_to else {
+            return Ok(());
+        };
+        self.refuse_input(path)?;
+        std::fs::write(path, format!("{stats}\n"))
+            .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
+    }
+
+    /// Tells where every record went.
+    fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
+        let stats = summary::json(account, watermark);
+        self.write_stats(&stats)?;
+        for line in summary::lines(account, watermark) {
             context.report.status(line);
         }
         if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {
@@ -402,7 +444,7 @@ impl Options {
         if self.stats.is_some() {
             context.report.result(&stats);
         }
-        ended
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::{Aligned, Windows};
 use crate::error::{Error, Result};
-use crate::term::units::{DAY, parse_duration, parse_positive_duration};
+use crate::term::units::{DAY, format_duration, parse_duration, parse_positive_duration};
 
 /// Where in event time: exactly one window.
 #[derive(Debug, clap::Args)]
@@ -138,6 +138,45 @@ impl Where {
         })
     }
 
+    /// Returns the windows as they were typed.
+    pub fn told(&self, alignment: &Alignment) -> String {
+        let window = match self {
+            Where {
+                tumbling: Some(size),
+                ..
+            } => format!("--tumbling {}", format_duration(*size)),
+            Where {
+                hopping: Some((size, advance)),
+                ..
+            } => format!(
+                "--hopping {},{}",
+                format_duration(*size),
+                format_duration(*advance)
+            ),
+            Where {
+                session: Some((gap, max)),
+                ..
+            } => {
+                let max = max.map(|max| format!(",{}", format_duration(max)));
+                let max = max.unwrap_or_default();
+                format!("--session {}{max}", format_duration(*gap))
+            }
+            Where {
+                sliding: Some(apart),
+                ..
+            } => format!("--sliding {}", format_duration(*apart)),
+            _ => "--global".to_owned(),
+        };
+        let align = alignment
+            .align
+            .map(|align| format!(" --align {}", format_duration(align)));
+        let zone = alignment
+            .zone
+            .as_ref()
+            .map(|zone| format!(" --zone {zone}"));
+        window + &align.unwrap_or_default() + &zone.unwrap_or_default()
+    }
+
     fn grid(&self) -> Option<(i64, i64)> {
         self.hopping.or(self.tumbling.map(|size| (size, size)))
     }
@@ -185,6 +224,25 @@ impl When {
             (None, Some(Emit::Changes)) => Ok(Trigger::CHANGES),
             (None, Some(Emit::Final) | None) => Ok(Trigger::Final),
         }
+    }
+
+    /// Returns what a state depends on, by flag.
+    pub fn told(&self) -> [(&'static str, String); 4] {
+        let refine = self.refine.name();
+        let trigger = self.trigger.clone().or_else(|| {
+            let changes = matches!(self.emit, Some(Emit::Changes));
+            changes.then(|| "changes".to_owned())
+        });
+        let bound = match self.watermark {
+            Some(percent) => format!("percentile:{percent}"),
+            None => format_duration(self.out_of_order.unwrap_or(0)),
+        };
+        [
+            ("--trigger", trigger.unwrap_or_default()),
+            ("--refine", refine.to_owned()),
+            ("--out-of-order", bound),
+            ("--grace", format_duration(self.grace)),
+        ]
     }
 
     /// Returns how far the watermark stays behind.

@@ -1,0 +1,268 @@
+//! `k window --group G --to TOPIC`: the node of a group, from flags to the account at the end.
+
+use std::time::Duration;
+
+use super::Options;
+use crate::cli::Context;
+use crate::cli::endpoint::Endpoint;
+use crate::cli::input::{self, Notation};
+use crate::column::Schema;
+use crate::error::{Error, Remedy, Result};
+use crate::format::schema;
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::producer::{self, Producer};
+use crate::node::group::commit::{Crash, Guarantee};
+use crate::node::group::plan::Described;
+use crate::node::group::{self, Node, Parts};
+use crate::plan::Query;
+use crate::sink::Sink;
+use crate::sink::select::SelectSink;
+use crate::sink::topic::{Shared, TopicSink};
+use crate::source::kafka::{Range, Starts};
+use crate::term::units::{parse_bytes, parse_positive_duration};
+
+/// How a process works in a group.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Working in a group (--group, from a topic to a topic)")]
+pub(super) struct GroupOptions {
+    /// What a crash may do to the results [default: exactly-once]
+    #[arg(long, value_enum, value_name = "HOW")]
+    guarantee: Option<Guarantee>,
+
+    /// Make results, state and offsets visible this often [default: 100ms]
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
+    commit: Option<i64>,
+
+    /// End before the state of this process outgrows this much: `512MiB`.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_state: Option<u64>,
+
+    /// Forget the group's state and offsets, and begin anew; no process of it may be running.
+    #[arg(long)]
+    reset: bool,
+
+    /// Die as if killed, to see what a guarantee is worth: when results and state are `produced`,
+    /// or offsets are `committed`, at the first commit or the Nth: `produced,3`.
+    #[arg(long, value_name = "STEP[,N]")]
+    crash_at: Option<Crash>,
+}
+
+impl GroupOptions {
+    /// Returns the flag that was given, if one was.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--guarantee", self.guarantee.is_some()),
+            ("--commit", self.commit.is_some()),
+            ("--max-state", self.max_state.is_some()),
+            ("--reset", self.reset),
+            ("--crash-at", self.crash_at.is_some()),
+        ];
+        let mut flags = flags.into_iter();
+        flags.find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+}
+
+impl Options {
+    /// Returns the topics and the group, if the flags ask for the node of a group: with a group,
+    /// from a topic, to a topic.
+    pub(super) fn grouped(&self) -> Result<Option<(String, String, String)>> {
+        let from = match &self.from {
+            Some(Endpoint::Topic(from)) => Some(from.clone()),
+            None if !crate::cli::endpoint::stdin_is_input() => Some("mono_signal".to_owned()),
+            _ => None,
+        };
+        match (self.range.group(), from, &self.to) {
+            (Some(group), Some(from), Endpoint::Topic(to)) => {
+                Ok(Some((group.to_owned(), from, to.clone())))
+            }
+            (group, ..) => match self.group.given() {
+                Some(flag) if group.is_none() => {
+                    Err(Error::usage(format!("`{flag}` needs `--group`"))
+                        .hint("a group shares a topic: `--from TOPIC --to TOPIC --group NAME`"))
+                }
+                Some(flag) => Err(Error::usage(format!(
+                    "`{flag}` is for a group that reads a topic and writes to a topic"
+                ))
+                .hint("name them by `--from TOPIC --to TOPIC`")),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Runs as one process of a group.
+    pub(super) fn run_grouped(
+        &self,
+        query: &Query,
+        (group, from, to): (String, String, String),
+        context: &Context,
+    ) -> Result<()> {
+        if self.journal.is_some() {
+            return Err(
+                Error::usage("`--journal` tells of one reader, not of a group")
+                    .hint("leave `--group` away: the records are windowed alike"),
+            );
+        }
+        if self.range.ends_early() {
+            return Err(Error::usage("`--until` is for one reader, not for a group")
+                .hint("with `--exit` a group ends once it has read what the topic holds"));
+        }
+        let settings = self.broker.settings(context)?;
+        let range = self.range.range()?;
+        let admin = Admin::new(&settings)?;
+        let starts = Starts::find(&admin, &from, range.since)?;
+        if self.group.reset {
+            group::reset(&admin, &group)?;
+        }
+        let built_with = Described::load(&settings, &group)?;
+        let Some((schema, notation)) =
+            self.columns(built_with.as_ref(), &from, &settings, context)?
+        else {
+            context.report.status("0 records in: the topic is empty");
+            return Ok(());
+        };
+        let plan = query.plan(schema.clone(), true)?;
+        let described = self.described(&from, &schema, notation);
+        if let Some(built_with) = &built_with {
+            described.check(&group, built_with)?;
+        } else {
+            group::refuse_lost_state(&admin, &group, &from)?;
+            described.store(&settings, &group, starts.len())?;
+            // Another process may have been quicker.
+            if let Some(stored) = Described::load(&settings, &group)? {
+                described.check(&group, &stored)?;
+            }
+        }
+
+        let guarantee = self.group.guarantee.unwrap_or_default();
+        let options = producer::Options {
+            transactional: (guarantee == Guarantee::ExactlyOnce).then(|| transactional_id(&group)),
+            patient: true,
+            ..producer::Options::default()
+        };
+        let producer = Shared::new(Producer::new(&settings, &options)?);
+        let sink = TopicSink::open_shared(
+            &settings,
+            &to,
+            plan.header(),
+            self.tombstones(&plan),
+            producer.clone(),
+        )?;
+        let sink: Box<dyn Sink> = match &plan.selection {
+            Some(selection) => Box::new(SelectSink::new(selection.clone(), Box::new(sink))),
+            None => Box::new(sink),
+        };
+        let outputs = self.outputs(context, Some(&producer))?;
+        let parts = Parts {
+            plan: &plan,
+            decoder: notation.decoder(plan.layout.clone()),
+            sink,
+            producer,
+            outputs,
+            settings: &settings,
+            report: &context.report,
+            interrupt: &context.interrupt,
+        };
+        let options = group::Options {
+            group,
+            topic: from,
+            guarantee,
+            commit_every: Duration::from_millis(self.group.commit.unwrap_or(100).unsigned_abs()),
+            max_state: self.group.max_state,
+            exit: self.range.exits(),
+            skip_bad: self.skip_bad,
+            crash: self.group.crash_at,
+        };
+        let mut node = Node::join(parts, options, starts)?;
+        let ended = node.run();
+        let (account, watermark) = (node.account(), node.watermark());
+        drop(node); // leaves the group, whatever is told below
+        match ended {
+            Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
+            ended => {
+                self.tell(&account, watermark, context)?;
+                ended
+            }
+        }
+    }
+
+    /// Returns the columns of the topic: those that the group's state was built with, else those
+    /// of its first records; none of an empty topic that is not waited for.
+    fn columns(
+        &self,
+        built_with: Option<&Described>,
+        topic: &str,
+        settings: &Settings,
+        context: &Context,
+    ) -> Result<Option<(Schema, Notation)>> {
+        let declared = self.schema.as_deref().map(schema::parse_declaration);
+        let declared = declared.transpose()?;
+        if let (None, Some(built_with)) = (&declared, built_with)
+            && let (Some(columns), Some(format)) =
+                (built_with.get("columns"), built_with.get("format"))
+        {
+            let mut schema = schema::parse_declaration(columns)?;
+            schema.change = built_with
+                .get("change")
+                .and_then(|name| schema.index_of(name));
+            let notation = match format {
+                "json" => Notation::Json,
+                _ => Notation::Delimited,
+            };
+            return Ok(Some((schema, notation)));
+        }
+        let exits = self.range.exits();
+        let range = Range {
+            group: None,
+            since: crate::source::kafka::Since::Beginning,
+            until: match exits {
+                true => crate::source::kafka::Until::End,
+                false => crate::source::kafka::Until::Never,
+            },
+        };
+        let input = input::open_topic(topic, &range, declared, settings, context)?;
+        Ok(input.map(|input| (input.schema, input.notation)))
+    }
+
+    /// Returns what the state depends on, by flag.
+    fn described(&self, from: &str, schema: &Schema, notation: Notation) -> Described {
+        let columns = schema.fields.iter();
+        let columns = columns.map(|field| format!("{} {}", field.name, field.data_type));
+        let columns: Vec<String> = columns.collect();
+        let change = schema.change.map(|index| schema.fields[index].name.clone());
+        let typed = |flag: &Option<String>| flag.clone().unwrap_or_default();
+        let unit = clap::ValueEnum::to_possible_value(&self.time_unit);
+        let unit = unit.map(|unit| unit.get_name().to_owned());
+        let mut flags = vec![
+            ("--from", from.to_owned()),
+            ("the window", self.windows.told(&self.alignment)),
+            ("--by", typed(&self.by)),
+            ("--agg", self.agg.clone()),
+            ("--where", typed(&self.filter)),
+            ("--distinct", typed(&self.distinct)),
+            ("--change", typed(&self.change)),
+            ("--time", typed(&self.time)),
+            ("--time-unit", unit.unwrap_or_default()),
+            ("--arrival", typed(&self.arrival)),
+        ];
+        flags.extend(self.when.told());
+        flags.extend([
+            ("columns", columns.join(", ")),
+            ("change", change.unwrap_or_default()),
+            (
+                "format",
+                match notation {
+                    Notation::Json => "json",
+                    Notation::Delimited => "csv",
+                }
+                .to_owned(),
+            ),
+        ]);
+        Described::new(flags)
+    }
+}
+
+/// Returns a name for the transactions of this process that no other has.
+fn transactional_id(group: &str) -> String {
+    format!("k-{group}-{:016x}", rand::random::<u64>())
+}

@@ -1,0 +1,395 @@
+//! A member of a consumer group: which partitions are its own, and their records.
+//!
+//! Comes in: a group and the topics that it shares. Goes out: partitions that are given and taken,
+//! and [`Fetched`] batches of those that were begun. A partition that is given is not read before
+//! [`Member::begin`] says from where, so that its state can be restored first while others are
+//! read; one that is taken is let go of by [`Member::release`], once its last work is committed.
+//! Until then the group waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::bindings as rd;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::fetch::{Fetched, Queue, gone, high_watermark, is_passing, not_read};
+use super::{
+    Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
+};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::source::Committed;
+
+/// How long the coordinator may take to answer before it is asked again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A partition of a topic, which a member may own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+/// What the group has decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rebalance {
+    /// These are the member's own from now on; to be answered by [`Member::accept`].
+    Given(Vec<Place>),
+    /// These go to other members; to be answered by [`Member::release`].
+    Taken {
+        /// Which.
+        places: Vec<Place>,
+        /// Whether others may own them already, because this member was away for too long.
+        lost: bool,
+    },
+}
+
+/// A member of a group.
+pub struct Member {
+    settings: Settings,
+    /// The partitions that were begun; their queues are given back before the client is.
+    queues: BTreeMap<Place, Queue>,
+    consumer: Arc<BaseConsumer<Joined>>,
+    health: Arc<Health>,
+    outage: Outage,
+}
+
+/// Reads a group's offsets, from any thread.
+#[derive(Clone)]
+pub struct Offsets {
+    consumer: Arc<BaseConsumer<Joined>>,
+    interrupt: Interrupt,
+}
+
+/// Takes what a member's client says.
+pub(super) struct Joined {
+    context: Context,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// Whether the member is leaving, and answers for itself.
+    leaving: AtomicBool,
+}
+
+impl Joined {
+    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        let rebalances = self.rebalances.lock();
+        rebalances.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Joined {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Joined {
+    /// Only notes what was decided: the node answers when it has ended its transaction.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.leaving.load(Ordering::Relaxed) {
+            // Everything was let go of before.
+            let none = TopicPartitionList::new();
+            consumer.incremental_unassign(&none).unwrap_or(());
+            return;
+        }
+        let places = partitions.elements();
+        let places = places.iter().map(|element| Place {
+            topic: element.topic().into(),
+            partition: element.partition(),
+        });
+        let places = places.collect();
+        self.rebalances().push_back(match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Given(places),
+            _ => Rebalance::Taken {
+                places,
+                lost: consumer.assignment_lost(),
+            },
+        });
+    }
+}
+
+impl Member {
+    /// Joins a group that shares some topics.
+    ///
+    /// # Errors
+    /// `usage` for properties that do not go together.
+    pub fn join(settings: &Settings, group: &str, topics: &[&str]) -> Result<Self> {
+        let (context, health) = settings.context();
+        let config = settings.config(&[
+            ("group.id", group),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            // A member that is gone is noticed soon, and a new one need not wait long.
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "500"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", "false"),
+            // Offsets, too, are then read only once no transaction holds other ones.
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "error"),
+            ("fetch.queue.backoff.ms", "2"),
+            ("queued.min.messages", "1000000"),
+            ("queued.max.messages.kbytes", "32768"),
+        ]);
+        let joined = Joined {
+            context,
+            rebalances: Mutex::default(),
+            leaving: AtomicBool::new(false),
+        };
+        let consumer = config.create_with_context(joined).map_err(not_created)?;
+        let member = Member {
+            settings: settings.clone(),
+            queues: BTreeMap::new(),
+            consumer: Arc::new(consumer),
+            health,
+            outage: Outage::endless(),
+        };
+        let subscribed = member.consumer.subscribe(topics);
+        subscribed.map_err(|error| member.told(&error, "join the group"))?;
+        Ok(member)
+    }
+
+    /// Looks after the client; returns what the group has decided, if it has.
+    ///
+    /// # Errors
+    /// `refused` once the client is of no more use.
+    pub fn serve(&mut self) -> Result<Option<Rebalance>> {
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error)) if !is_passing(&error) => return Err(self.told(&error, "read")),
+            _ => {}
+        }
+        Ok(self.consumer.context().rebalances().pop_front())
+    }
+
+    /// Waits for a broker that has gone: to be called when there is nothing to read.
+    ///
+    /// # Errors
+    /// `refused` once the client is of no more use.
+    pub fn watch_silence(&mut self) -> Result<()> {
+        self.outage.ride_out(&self.settings, &self.health)
+    }
+
+    /// Takes partitions that were given, and reads none of them yet.
+    ///
+    /// # Errors
+    /// `bug` when nothing was given.
+    pub fn accept(&mut self) -> Result<()> {
+        let none = TopicPartitionList::new();
+        let accepted = self.consumer.incremental_assign(&none);
+        accepted.map_err(|error| self.told(&error, "take partitions"))
+    }
+
+    /// Lets go of partitions that are taken.
+    ///
+    /// # Errors
+    /// `bug` when nothing is taken.
+    pub fn release(&mut self, places: &[Place]) -> Result<()> {
+        let mut begun = TopicPartitionList::new();
+        for place in places {
+            if self.queues.remove(place).is_some() {
+                begun.add_partition(&place.topic, place.partition);
+            }
+        }
+        let released = self.consumer.incremental_unassign(&begun);
+        released.map_err(|error| self.told(&error, "let go of partitions"))
+    }
+
+    /// Begins to fetch a partition at an offset, anew if it was being fetched.
+    ///
+    /// # Errors
+    /// `refused` when the client does not take it.
+    pub fn begin(&mut self, place: &Place, offset: i64) -> Result<()> {
+        if self.queues.contains_key(place) {
+            self.release(std::slice::from_ref(place))?;
+        }
+        // Before the assignment: a queue that is forwarded later may have spilt records.
+        let queue = Queue::of_partition(&self.consumer, &place.topic, place.partition)?;
+        self.queues.insert(place.clone(), queue);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&place.topic, place.partition, Offset::Offset(offset))
+            .map_err(|error| self.told(&error, "begin"))?;
+        let assigned = self.consumer.incremental_assign(&list);
+        assigned.map_err(|error| self.told(&error, "begin"))
+    }
+
+    /// Reads what there is of a partition that was begun, at most `most` records, waiting no
+    /// longer than `timeout` for the first.
+    ///
+    /// # Errors
+    /// `refused` when the partition is gone or its offset is no longer there.
+    pub fn read(&self, place: &Place, timeout: Duration, most: usize) -> Result<Fetched> {
+        let Some(queue) = self.queues.get(place) else {
+            return Ok(Fetched::default());
+        };
+        let fetched = queue.read(timeout, most);
+        match fetched.error() {
+            Some(code) => Err(not_read(&place.topic, place.partition, code)),
+            None => Ok(fetched),
+        }
+    }
+
+    /// Returns the next offset that would be handed over, for each partition that was begun and
+    /// has been read. Transaction markers count as read.
+    pub fn positions(&self) -> BTreeMap<Place, i64> {
+        let positions = self.consumer.position().unwrap_or_default();
+        let elements = positions.elements();
+        let positions = elements
+            .iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(offset) => {
+                    let topic = element.topic().into();
+                    let partition = element.partition();
+                    Some((Place { topic, partition }, offset))
+                }
+                _ => None,
+            });
+        positions.collect()
+    }
+
+    /// Returns the high watermark that the last fetch of a partition has seen.
+    pub fn high_watermark(&self, place: &Place) -> Option<i64> {
+        high_watermark(&self.consumer, &place.topic, place.partition)
+    }
+
+    /// Commits the next offset to read, and a note, for some partitions; returns whether the group
+    /// took it. While it shares its partitions anew it does not: try again later.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<bool> {
+        let (consumer, offsets) = (self.consumer.clone(), offsets.clone());
+        let began = Instant::now();
+        let committed = aside(
+            move || consumer.commit(&offsets, CommitMode::Sync),
+            || match self.settings.interrupt.is_set() && began.elapsed() > PATIENCE {
+                true => Err(self.settings.unreachable(&self.health)),
+                false => Ok(()),
+            },
+        )?;
+        match committed {
+            Ok(()) => Ok(true),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::IllegalGeneration
+                    | RDKafkaErrorCode::UnknownMemberId
+                    | RDKafkaErrorCode::RebalanceInProgress,
+                ) => Ok(false),
+                _ => Err(self.told(&error, "commit the group's offsets")),
+            },
+        }
+    }
+
+    /// Returns what proves to a transaction that this member is at work. To be asked for anew for
+    /// each transaction.
+    pub(super) fn proof(&self) -> *mut rd::rd_kafka_consumer_group_metadata_t {
+        // SAFETY: the client lives; whoever asks gives it back.
+        unsafe { rd::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr()) }
+    }
+
+    /// Returns a reader of the group's offsets.
+    pub fn offsets(&self) -> Offsets {
+        Offsets {
+            consumer: self.consumer.clone(),
+            interrupt: self.settings.interrupt.clone(),
+        }
+    }
+
+    fn told(&self, error: &KafkaError, what: &str) -> Error {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
+            ) => self.settings.unreachable(&self.health),
+            Some(code) => Failure::Refused(code, words_of(code)).told(what),
+            None => Error::refused(format!("cannot {what}: {error}")),
+        }
+    }
+}
+
+impl Drop for Member {
+    /// Leaves the group at once, so that the others need not wait for it.
+    fn drop(&mut self) {
+        let begun: Vec<Place> = self.queues.keys().cloned().collect();
+        self.release(&begun).unwrap_or(()); // the group notices anyway
+        self.consumer
+            .context()
+            .leaving
+            .store(true, Ordering::Relaxed);
+        // A decision that was not answered is waited for by the client's end.
+        let pending = !self.consumer.context().rebalances().is_empty();
+        if pending {
+            let none = TopicPartitionList::new();
+            self.consumer.incremental_unassign(&none).unwrap_or(());
+        }
+    }
+}
+
+impl Offsets {
+    /// Returns where the group has come to in a partition; `None` where it never committed. Waits
+    /// for transactions that may still commit another offset.
+    ///
+    /// # Errors
+    /// `stopped` on a signal, `refused` when the group may not be read.
+    pub fn committed(&self, place: &Place) -> Result<Option<Committed>> {
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(&place.topic, place.partition);
+        loop {
+            let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
+            let ask = move || consumer.committed_offsets(wanted, LOOK);
+            let found = aside(ask, || self.interrupt.check())?.and_then(|found| {
+                let element = found.find_partition(&place.topic, place.partition);
+                let Some(element) = element else {
+                    return Ok(None);
+                };
+                element.error()?;
+                Ok(match element.offset() {
+                    Offset::Offset(offset) => Some(Committed {
+                        offset,
+                        metadata: element.metadata().to_owned(),
+                    }),
+                    _ => None,
+                })
+            });
+            match found {
+                Ok(committed) => return Ok(committed),
+                Err(error) if is_passing(&error) || will_settle(&error) => {
+                    let soon = Instant::now() + Duration::from_millis(100);
+                    self.interrupt.sleep_until(soon);
+                }
+                Err(error) => {
+                    let code = error.rdkafka_error_code();
+                    return Err(match code {
+                        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(&place.topic),
+                        Some(code) => {
+                            Failure::Refused(code, words_of(code)).told("read the group's offsets")
+                        }
+                        None => Error::refused(format!("cannot read the group's offsets: {error}")),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Returns whether the coordinator needs some time, or a transaction may still commit an offset.
+fn will_settle(error: &KafkaError) -> bool {
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| is_settling(code) || code == RDKafkaErrorCode::UnstableOffsetCommit)
+}

@@ -1,0 +1,128 @@
+//! Records and a group's offsets in one commit, or none of them.
+//!
+//! Comes in: a producer that sends in transactions, and a member of a group. Goes out: records that
+//! readers of committed records see together with the group's progress (KIP-98, KIP-447). What
+//! ends a transaction early is told by its remedy: `fenced` where the work since the last commit
+//! has to be dropped and begun anew.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::member::Member;
+use super::native::{Step, StepError};
+use super::producer::Producer;
+use super::{Failure, words_of};
+use crate::error::{Error, Result};
+
+/// How long a last commit may take once a person has stopped the run.
+const LAST: Duration = Duration::from_secs(5);
+
+impl Producer {
+    /// Gets ready for transactions, and ends what an earlier client of the same name left open.
+    ///
+    /// # Errors
+    /// `stopped` on a signal, `refused` where transactions are not allowed.
+    pub fn init_transactions(&mut self) -> Result<()> {
+        self.step(Step::Init, "begin with transactions")
+    }
+
+    /// Begins a transaction; records that are sent from now on belong to it.
+    ///
+    /// # Errors
+    /// `fenced` when the client is of no more use.
+    pub fn begin_transaction(&mut self) -> Result<()> {
+        self.step(Step::Begin, "begin a transaction")
+    }
+
+    /// Commits what was sent since the transaction began, and the group's offsets with it.
+    ///
+    /// # Errors
+    /// `fenced` where another took over or the transaction has to be begun anew: nothing was
+    /// committed. `stopped` where no broker answers after a signal.
+    pub fn commit_transaction(
+        &mut self,
+        member: &Member,
+        offsets: &TopicPartitionList,
+    ) -> Result<()> {
+        // Without it each step would wait for the records' linger.
+        self.deliver()?;
+        self.step(Step::Offsets(offsets, member), "commit the group's offsets")?;
+        self.step(Step::Commit, "commit a transaction")
+    }
+
+    /// Gives up what was sent since the transaction began; the client may have to be replaced.
+    ///
+    /// # Errors
+    /// `stopped` on a signal.
+    pub fn abort_transaction(&mut self) -> Result<()> {
+        let aborted = self.step(Step::Abort, "abort a transaction");
+        self.forget();
+        match aborted {
+            Err(error) if error.remedy() == crate::error::Remedy::Rejoin => {
+                self.renew()?;
+                self.init_transactions()
+            }
+            aborted => aborted,
+        }
+    }
+
+    /// Waits until every record is acknowledged, for some seconds after a signal, too.
+    ///
+    /// # Errors
+    /// As [`Producer::serve`].
+    pub fn deliver(&mut self) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let mut deadline = None;
+        while self.in_flight() > 0 {
+            self.serve(LOOK)?;
+            self.check_deadline(&mut deadline)?;
+        }
+        self.serve(Duration::ZERO)
+    }
+
+    /// Takes a step, for as long as it takes; after a signal for some seconds.
+    fn step(&mut self, step: Step<'_>, what: &str) -> Result<()> {
+        let mut deadline = None;
+        loop {
+            match self.sender.step(step) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_retriable && !error.is_fatal => {
+                    self.check_deadline(&mut deadline)?;
+                    self.watch_outage()?;
+                    // Some steps fail at once where a broker is away.
+                    if error.code != RDKafkaErrorCode::OperationTimedOut {
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                }
+                Err(error) => return Err(told(error, what)),
+            }
+        }
+    }
+
+    /// Returns `stopped` some seconds after a signal was seen.
+    fn check_deadline(&self, deadline: &mut Option<Instant>) -> Result<()> {
+        if let Err(stopped) = self.settings.interrupt.check()
+            && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + LAST)
+        {
+            return Err(stopped);
+        }
+        Ok(())
+    }
+}
+
+fn told(error: StepError, what: &str) -> Error {
+    let StepError { code, reason, .. } = error;
+    match code {
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+        | RDKafkaErrorCode::GroupAuthorizationFailed
+        | RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::ClusterAuthorizationFailed
+        | RDKafkaErrorCode::UnsupportedVersion => Failure::Refused(code, reason).told(what),
+        _ if error.is_fatal || error.is_abortable => {
+            Error::fenced(format!("cannot {what}: {}", words_of(code)))
+        }
+        _ => Failure::Refused(code, reason).told(what),
+    }
+}

@@ -1,0 +1,119 @@
+//! The changelog topic of a group: a row for each window and key that is open.
+//!
+//! Compacted, with as many partitions as the input, so that the state of a task lies in the
+//! partition of its number. Rows carry the time of writing: an event time of long ago would make
+//! the broker drop them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::task::{Last, Task};
+use crate::engine::save;
+use crate::error::{Error, Result};
+use crate::kafka::admin::Admin;
+use crate::kafka::producer::{Block, Producer, Record, TopicId};
+use crate::sink::topic::Shared;
+
+/// The key of the row that holds what belongs to no window. Other keys are longer.
+pub(super) const HEADER: &[u8] = b"header";
+
+/// How changelog topics are kept.
+pub(super) const SETTINGS: [(&str, &str); 3] = [
+    ("cleanup.policy", "compact"),
+    // The segment that is being written is never compacted.
+    ("segment.bytes", "16777216"),
+    ("min.cleanable.dirty.ratio", "0.3"),
+];
+
+/// Where the changes of a group's state go.
+pub(super) struct Changelog {
+    name: String,
+    topic: TopicId,
+}
+
+/// Returns the name of a group's changelog topic.
+pub fn name_of(group: &str) -> String {
+    format!("{group}-window-changelog")
+}
+
+impl Changelog {
+    /// Opens the changelog of a group; it is created where it is missing.
+    pub fn open(admin: &Admin, group: &str, partitions: usize, producer: &Shared) -> Result<Self> {
+        let name = name_of(group);
+        let topic = match admin.find_topic(&name)? {
+            Some(topic) => topic,
+            None => admin.create_if_missing(&name, partitions as i32, &SETTINGS)?,
+        };
+        let found = topic.partitions.len();
+        if found != partitions {
+            return Err(Error::refused(format!(
+                "the topic has {partitions} partitions, and the state of group `{group}` was built with {found}"
+            ))
+            .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group"));
+        }
+        let topic = producer.lock().topic(&name)?;
+        Ok(Changelog { name, topic })
+    }
+
+    /// Returns the topic's name.
+    pub fn topic(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends what has changed of a task's state, the header last: whoever finds it finds the rows
+    /// before it.
+    pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
+        let mut batch = Rows::default();
+        let header = match &task.last {
+            Some(Last { rows, header, .. }) => {
+                rows.iter()
+                    .for_each(|(key, value)| batch.push(key, value.as_deref()));
+                header.clone()
+            }
+            None => {
+                task.operator
+                    .take_changes(|key, value| batch.push(key, value));
+                task.operator.save_header()
+            }
+        };
+        let mut value = Vec::new();
+        save::put(&mut value, &(header, task.is_shown));
+        batch.push(HEADER, Some(&value));
+        batch.send(self.topic, task.place.partition, producer)
+    }
+}
+
+/// Rows of one partition, their bytes in one block.
+#[derive(Default)]
+struct Rows {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    /// Where each row's key ends, and where its value stands.
+    rows: Vec<(usize, Option<Range<usize>>)>,
+}
+
+impl Rows {
+    fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.keys.extend_from_slice(key);
+        let start = self.values.len();
+        self.values.extend_from_slice(value.unwrap_or_default());
+        let range = value.map(|_| start..self.values.len());
+        self.rows.push((self.keys.len(), range));
+    }
+
+    fn send(self, topic: TopicId, partition: i32, producer: &mut Producer) -> Result<()> {
+        let block = Arc::new(Block::from(self.values));
+        let mut start = 0;
+        for (end, value) in self.rows {
+            let record = Record {
+                partition,
+                key: Some(&self.keys[start..end]),
+                value,
+                ..Record::default()
+            };
+            producer.send(topic, &block, &record)?;
+            start = end;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! What the state of a group was built with, kept as the first row of its changelog.
+//!
+//! A state of another plan would be read as something that it is not. So the first process of a
+//! group writes its plan down, and every other is compared with it before it joins; from it a
+//! process also learns the columns' types, which are then the same in all of them.
+
+use std::sync::Arc;
+
+use super::changelog::{SETTINGS, name_of};
+use super::restore::LogReader;
+use crate::error::{Error, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::producer::{Block, Options, Producer, Record};
+
+/// The key of the row that holds the plan.
+pub(super) const PLAN: &[u8] = b"plan";
+
+/// How states are written; another number where they cannot be read any more.
+const STATE: &str = "1";
+
+/// What a state depends on: flags and what was typed, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described(Vec<(String, String)>);
+
+impl Described {
+    /// Returns the description of a plan by its flags; a flag that was not given is empty.
+    pub fn new<'f>(flags: impl IntoIterator<Item = (&'f str, String)>) -> Self {
+        let flags = flags
+            .into_iter()
+            .map(|(flag, typed)| (flag.to_owned(), typed));
+        let state = ("state".to_owned(), STATE.to_owned());
+        Described(flags.chain([state]).collect())
+    }
+
+    /// Returns what was typed for a flag.
+    pub fn get(&self, flag: &str) -> Option<&str> {
+        let mut flags = self.0.iter();
+        let found = flags.find(|(name, _)| name == flag);
+        found.map(|(_, typed)| typed.as_str())
+    }
+
+    /// Reads the plan that a group's state was built with; `None` for a group without a state.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the topic may not be read.
+    pub fn load(settings: &Settings, group: &str) -> Result<Option<Self>> {
+        let topic = name_of(group);
+        if Admin::new(settings)?.find_topic(&topic)?.is_none() {
+            return Ok(None);
+        }
+        let reader = LogReader {
+            topic,
+            settings: settings.clone(),
+        };
+        let found = std::cell::RefCell::new(None);
+        reader.each(
+            0,
+            || found.borrow().is_none(),
+            |key, value| {
+                if key == PLAN && found.borrow().is_none() {
+                    *found.borrow_mut() = value.and_then(|json| serde_json::from_slice(json).ok());
+                }
+            },
+        )?;
+        Ok(found.into_inner().map(Described))
+    }
+
+    /// Writes the plan down for a group that has no state yet.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` when the topic may not be created.
+    pub fn store(&self, settings: &Settings, group: &str, partitions: usize) -> Result<()> {
+        let topic = name_of(group);
+        Admin::new(settings)?.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
+        let mut producer = Producer::new(settings, &Options::default())?;
+        let id = producer.topic(&topic)?;
+        let json = serde_json::to_vec(&self.0)
+            .map_err(|error| Error::bug(format!("a plan cannot be written: {error}")))?;
+        let length = json.len();
+        let record = Record {
+            key: Some(PLAN),
+            value: Some(0..length),
+            ..Record::default()
+        };
+        producer.send(id, &Arc::new(Block::from(json)), &record)?;
+        producer.flush(|_| {})
+    }
+
+    /// Refuses to go on with a state that another plan has built.
+    ///
+    /// # Errors
+    /// `refused`, with what differs and the ways out.
+    pub fn check(&self, group: &str, built_with: &Described) -> Result<()> {
+        let typed = |described: &Described, flag: &str| match described.get(flag) {
+            None | Some("") => "not given".to_owned(),
+            Some(typed) => format!("`{typed}`"),
+        };
+        let differs = self.0.iter().find_map(|(flag, now)| {
+            let same = built_with.get(flag).unwrap_or("") == now;
+            (!same).then(|| (flag, typed(built_with, flag), typed(self, flag)))
+        });
+        let Some((flag, was, is)) = differs else {
+            return Ok(());
+        };
+        Err(Error::refused(format!(
+            "the state of group `{group}` was built with another plan: {flag} was {was} and is {is}"
+        ))
+        .hint(
+            "begin anew with `--reset`, which forgets state and offsets, or as another `--group`",
+        ))
+    }
+}

@@ -1,0 +1,289 @@
+//! `k window --group`, from a topic to a topic: processes that share the work, crash and restore.
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+
+use crate::broker::{OwnBroker, broker, read_topic, unique};
+use crate::running::Running;
+use crate::workdir::{Run, Workdir};
+
+const WINDOW: &str = "--tumbling 10s --by caller --agg count,sum(duration)";
+
+/// A topic of calls in four partitions, and a group that nobody has used.
+struct Shared {
+    dir: Workdir,
+    broker: String,
+    topic: String,
+    group: String,
+    to: String,
+}
+
+impl Shared {
+    fn new(broker: &str) -> Self {
+        let shared = Self::without_records(broker);
+        shared.produce("data/mono_signal.csv");
+        shared
+    }
+
+    fn without_records(broker: &str) -> Self {
+        let shared = Shared {
+            dir: Workdir::new(),
+            broker: broker.to_owned(),
+            topic: unique("shared"),
+            group: unique("group"),
+            to: unique("rows"),
+        };
+        let generate = "gen --rate 50 --seconds 180 --seed 7 --start 2026-01-01 --callers 40";
+        shared
+            .dir
+            .k(&format!("{generate} --out data"))
+            .assert_status(0);
+        shared
+    }
+
+    fn produce(&self, file: &str) {
+        let Shared { topic, broker, .. } = self;
+        let produce = format!("produce {file} -t {topic} --partitions 4 -b {broker}");
+        self.dir.k(&produce).assert_status(0);
+    }
+
+    fn args(&self, more: &str) -> String {
+        let Shared {
+            broker,
+            topic,
+            group,
+            to,
+            ..
+        } = self;
+        format!("window {WINDOW} --from {topic} --to {to} --group {group} -b {broker} {more}")
+    }
+
+    fn k(&self, more: &str) -> Run {
+        self.dir.k(&self.args(more))
+    }
+
+    fn start(&self, more: &str) -> Running {
+        Running::start(&self.dir, &self.args(more))
+    }
+
+    /// Returns the rows of the file that the topic was made from.
+    fn expected(&self) -> Vec<String> {
+        let run = self.dir.k(&format!(
+            "window {WINDOW} --from data/mono_signal.csv --format json"
+        ));
+        run.assert_status(0);
+        sorted(run.stdout().lines().map(str::to_owned).collect())
+    }
+
+    /// Returns every committed row of the result.
+    fn rows(&self) -> Vec<String> {
+        let values = read_topic(&self.broker, &self.to).into_iter();
+        sorted(values.map(|record| text(record.value)).collect())
+    }
+
+    /// Returns the last row of each window and caller.
+    fn last_rows(&self) -> Vec<String> {
+        let records = read_topic(&self.broker, &self.to).into_iter();
+        let rows = records.map(|record| (record.key, text(record.value)));
+        sorted(rows.collect::<BTreeMap<_, _>>().into_values().collect())
+    }
+}
+
+fn text(bytes: Option<Vec<u8>>) -> String {
+    String::from_utf8(bytes.expect("a value")).expect("UTF-8")
+}
+
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort();
+    rows
+}
+
+/// Returns how many calls some rows count.
+fn calls(rows: &[String]) -> u64 {
+    let count = |row: &String| {
+        let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+        row["count"].as_u64().expect("a count")
+    };
+    rows.iter().map(count).sum()
+}
+
+#[test]
+fn processes_that_share_a_topic_give_the_rows_of_its_file() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let runs = [shared.start("--exit"), shared.start("--exit")].map(Running::ended);
+    for run in &runs {
+        run.assert_status(0);
+    }
+    assert!(shared.rows() == shared.expected());
+    // Whoever comes later has nothing to add.
+    let again = shared.k("--exit");
+    again.assert_status(0);
+    assert!(
+        again.stderr().contains("0 records in"),
+        "{}",
+        again.stderr()
+    );
+    assert!(shared.rows() == shared.expected());
+}
+
+#[test]
+fn without_a_crash_every_guarantee_gives_the_rows_of_the_file() {
+    let Some(broker) = broker() else { return };
+    for guarantee in ["exactly-once", "at-least-once", "at-most-once"] {
+        let shared = Shared::new(broker);
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        assert!(shared.rows() == shared.expected(), "{guarantee}");
+    }
+}
+
+#[test]
+fn a_crash_in_a_commit_shows_what_each_guarantee_is_worth() {
+    let Some(broker) = broker() else { return };
+    let crashed = |guarantee: &str, step: &str| {
+        let shared = Shared::new(broker);
+        let crash = format!("--guarantee {guarantee} --commit 20ms --crash-at {step} --exit");
+        let run = shared.k(&crash);
+        assert_eq!(run.status, None, "it was to die: {}", run.stderr());
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        shared
+    };
+    for step in ["produced", "committed", "produced,2"] {
+        let shared = crashed("exactly-once", step);
+        assert!(shared.rows() == shared.expected(), "{step}");
+    }
+    let shared = crashed("at-least-once", "produced");
+    assert!(
+        calls(&shared.last_rows()) > 9_000,
+        "a crash must double some"
+    );
+    let shared = crashed("at-least-once", "committed");
+    assert!(shared.last_rows() == shared.expected());
+    let shared = crashed("at-most-once", "committed");
+    assert!(calls(&shared.rows()) < 9_000, "a crash must lose some");
+}
+
+#[test]
+fn the_work_of_a_process_that_is_killed_or_paused_is_done_by_another() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let first = shared.start("-v");
+    first.await_said("given partitions 0, 1, 2, 3");
+    let second = shared.start("-v");
+    second.await_said("given partitions");
+    // A zombie: it wakes up when others have had its partitions for a while.
+    first.signal(Signal::STOP);
+    second.await_said("restored");
+    let third = shared.start("-v");
+    third.await_said("given partitions");
+    second.signal(Signal::KILL);
+    second.ended();
+    first.signal(Signal::CONT);
+    let last = shared.start("--exit");
+    last.ended().assert_status(0);
+    for running in [first, third] {
+        running.ended_by(Signal::TERM).assert_status(143);
+    }
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+    assert_eq!(
+        shared.rows().len(),
+        shared.expected().len(),
+        "each window once"
+    );
+}
+
+#[test]
+fn a_broker_that_goes_away_costs_a_group_nothing() {
+    let Some(own) = OwnBroker::start() else {
+        return;
+    };
+    let shared = Shared::without_records(&own.address);
+    let calls = shared.dir.read("data/mono_signal.csv");
+    let lines: Vec<&str> = calls.lines().collect();
+    let (header, rows) = lines.split_first().expect("a header");
+    let (before, after) = rows.split_at(4_750); // cuts windows in two
+    for (name, rows) in [("before.csv", before), ("after.csv", after)] {
+        let lines = format!("{header}\n{}\n", rows.join("\n"));
+        shared.dir.write(name, lines);
+    }
+    shared.produce("before.csv");
+    let running = shared.start("-v");
+    running.await_said("given partitions 0, 1, 2, 3");
+    own.crash();
+    running.await_said("waiting for it");
+    own.restart();
+    running.await_said("answers again");
+    shared.produce("after.csv");
+    shared.start("--exit").ended().assert_status(0);
+    running.ended_by(Signal::INT).assert_status(130);
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
+fn a_state_of_another_plan_is_refused_until_the_group_begins_anew() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    shared.k("--exit").assert_status(0);
+    let changed = shared.k("--where duration>0 --exit");
+    changed.assert_refused(
+        1,
+        &[
+            "another plan: --where was not given and is `duration>0`",
+            "--reset",
+            "--group",
+        ],
+    );
+    let anew = shared.k("--where duration>0 --exit --reset");
+    anew.assert_status(0);
+    assert!(
+        anew.stderr().contains("9,000 records in"),
+        "{}",
+        anew.stderr()
+    );
+    let Shared { group, broker, .. } = &shared;
+    let topic = format!("{group}-window-changelog");
+    shared
+        .dir
+        .k(&format!("topic delete {topic} --yes -b {broker}"))
+        .assert_status(0);
+    shared
+        .k("--where duration>0 --exit")
+        .assert_refused(1, &["there is no state of it", "--reset"]);
+}
+
+#[test]
+fn a_state_that_outgrows_its_limit_ends_the_run_and_loses_nothing() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    shared
+        .k("--max-state 100B")
+        .assert_refused(1, &["past `--max-state 100 B`", "nothing is lost"]);
+    shared.k("--exit").assert_status(0);
+    assert!(shared.rows() == shared.expected());
+}
+
+#[test]
+fn flags_of_a_group_that_has_no_topics_are_refused() {
+    let dir = Workdir::new();
+    dir.write("in.csv", "caller,start_timestamp\na,1767225600000\n");
+    for (args, part) in [
+        ("--from in.csv --guarantee exactly-once", "needs `--group`"),
+        ("--from t --group g --commit 1s", "writes to a topic"),
+        ("--from t --to u --group g --journal j.jsonl", "`--journal`"),
+        ("--from t --to u --group g --until 7", "`--until`"),
+        (
+            "--from t --to u --group g --crash-at never",
+            "`produced` or `committed`",
+        ),
+    ] {
+        let run = dir.k(&format!("window --tumbling 1s {args} -b 127.0.0.1:1"));
+        run.assert_refused(2, &[part]);
+    }
+}
