@@ -4,7 +4,7 @@
 //! 1. [`operator`]: a batch comes in; its meaning is record by record.
 //! 2. [`watermark`]: the record's event time moves its partition's watermark, and perhaps the
 //!    combined one; windows that are due by it fire first.
-//! 3. [`window`]: the windows that hold the record are found, on a `grid` that all keys share,
+//! 3. [`window`]: the windows that hold the record are found (`assign`), on a `grid` that all keys share,
 //!    or as a `session` or `sliding` windows of its key.
 //! 4. A closed window makes the record late, one past its grace expired: [`account`] counts it.
 //! 5. [`key`]: its grouping values become a small number, and a slot of the `store` in each window.
@@ -21,6 +21,7 @@
 
 pub mod account;
 pub mod aggregate;
+mod assign;
 pub mod calendar;
 mod changes;
 mod firing;

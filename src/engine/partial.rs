@@ -9,7 +9,6 @@ use std::collections::btree_map::Entry;
 use super::account::Account;
 use super::aggregate::{Accumulator, Slot};
 use super::key::{KeyId, Keys};
-use super::operator::Operator;
 use super::pane::{Firing, Panes, Timing};
 use super::store::Store;
 use super::window::{ALL_TIME, Window};
@@ -135,19 +134,17 @@ impl Partial {
 }
 
 impl Merger {
-    /// Takes the windows that have left an operator, the one with the number `nth`.
-    pub fn add(&mut self, nth: usize, operator: &mut Operator) {
-        for mut part in operator.take_partials() {
-            self.rename(nth, &mut part.keys, &operator.store.keys);
-            match self.windows.entry(part.window) {
-                Entry::Vacant(first) => {
-                    part.keys.iter().for_each(|&key| self.keys.hold(key));
-                    first.insert(part);
-                }
-                Entry::Occupied(mut known) => {
-                    let known = known.get_mut();
-                    known.absorb(&part, &mut self.places, &mut self.keys);
-                }
+    /// Takes a window that has left the operator with the number `nth`, of whose `keys` it is.
+    pub(super) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) {
+        self.rename(nth, &mut part.keys, keys);
+        match self.windows.entry(part.window) {
+            Entry::Vacant(first) => {
+                part.keys.iter().for_each(|&key| self.keys.hold(key));
+                first.insert(part);
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.absorb(&part, &mut self.places, &mut self.keys);
             }
         }
     }

@@ -241,7 +241,7 @@ impl Reader<'_, '_> {
 
     /// Hands over what there is, and writes what is complete by that.
     fn hand_over_to(&mut self, mut results: MutexGuard<'_, Results<'_>>) {
-        results.merger.add(self.nth, &mut self.operator);
+        self.operator.hand_over(self.nth, &mut results.merger);
         results.reached[self.nth] = self.operator.watermarks().combined();
         let written = results.write(|window| self.operator.expires_at(window));
         drop(results);
