@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use bumpalo::Bump;
-use regex::Regex;
+use regex::{Captures, Regex, Replacer};
 
 use super::Parameter::{Bigint, Text};
 use super::{Constants, Function, Returns};
@@ -52,7 +52,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[("text", Text), ("pattern", Text), ("new", Text)],
         Returns::Text,
         |arguments, arena: &Bump| {
-            let (text, new) = (arguments.text(0), arguments.text(2));
+            let (text, new) = (arguments.text(0), Replacement(arguments.text(2)));
             with(arguments.text(1), |regex| {
                 match regex.replace_all(text, new) {
                     std::borrow::Cow::Borrowed(_) => Scalar::Text(text),
@@ -65,6 +65,49 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .says("The text with each part that matches replaced; `$1` is the first group.")
     .example("regexp_replace('a1b22', '[0-9]+', '.')", "a.b."),
 ];
+
+/// What a match becomes, as Java's `Matcher.replaceAll` reads it: `$1` is a group, `$12` the twelfth
+/// only if there are so many, `${name}` one with a name, and what is behind `\\` stands for itself.
+/// A group that is not there is empty, a `$` with none behind it itself, where Java fails.
+struct Replacement<'n>(&'n str);
+
+impl Replacer for Replacement<'_> {
+    fn replace_append(&mut self, found: &Captures<'_>, replaced: &mut String) {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['$', '\\']) {
+            replaced.push_str(&rest[..at]);
+            let (sign, behind) = rest[at..].split_at(1);
+            let (part, length) = match sign {
+                "$" => group(behind, found).unwrap_or(("$", 0)),
+                _ => {
+                    let next = behind.chars().next().map_or(0, char::len_utf8);
+                    (&behind[..next], next)
+                }
+            };
+            replaced.push_str(part);
+            rest = &behind[length..];
+        }
+        replaced.push_str(rest);
+    }
+}
+
+/// Returns the group that a text names at its front, and how many bytes name it.
+fn group<'f>(text: &str, found: &Captures<'f>) -> Option<(&'f str, usize)> {
+    if let Some((name, _)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
+        let part = found.name(name).map_or("", |part| part.as_str());
+        return Some((part, name.len() + 2));
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    // The first digit is a group in any case, the others where there are so many.
+    let is_group = |length: &usize| {
+        let number = text[..*length].parse::<usize>();
+        *length == 1 || number.is_ok_and(|number| number < found.len())
+    };
+    let length = (1..=digits).take_while(is_group).last()?;
+    let number = text[..length].parse().unwrap_or(usize::MAX);
+    let part = found.get(number).map_or("", |part| part.as_str());
+    Some((part, length))
+}
 
 fn check(constants: Constants<'_>, at: usize) -> Result<(), (usize, String)> {
     match constants.text(at).map(Regex::new) {
