@@ -386,9 +386,9 @@ impl Context {
     fn take_log(&self, facility: &str, message: &str) {
         self.report
             .detail(format!("librdkafka: {facility}: {message}"));
-        if facility == "FAIL" && message.contains(HUNG_UP) {
+        if facility == "FAIL" && HUNG_UP.iter().all(|part| message.contains(part)) {
             let code = RDKafkaErrorCode::BrokerTransportFailure;
-            self.health.note(code, message);
+            self.health.note(code, SECURED);
         }
     }
 
@@ -456,10 +456,10 @@ impl Failure {
 }
 
 /// What librdkafka's log says of a broker that ends the conversation at its first word.
-const HUNG_UP: &str = "in state APIVERSION_QUERY";
+const HUNG_UP: [&str; 2] = ["closed by peer", "in state APIVERSION_QUERY"];
 
 /// What librdkafka says of common mistakes, and what a person is told instead.
-const MISTAKES: [(&str, &str); 5] = [
+const MISTAKES: [(&str, &str); 4] = [
     // The four bytes `HTTP`, taken for a length.
     (
         "Invalid response size 1213486160",
@@ -468,7 +468,6 @@ const MISTAKES: [(&str, &str); 5] = [
     ("Failed to resolve", "no such host"),
     ("Connection setup timed out", "the connection timed out"),
     ("connecting to a SSL listener?", SECURED),
-    (HUNG_UP, SECURED),
 ];
 
 const SECURED: &str = "it closed the connection; perhaps it needs `-X security.protocol=ssl`";
