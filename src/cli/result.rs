@@ -135,12 +135,19 @@ fn take<'a>(
     Ok(())
 }
 
-/// Takes the row of a tombstone's key back: `{key columns, window_start, window_end}`.
+/// Takes the row of a tombstone's key back.
 fn bury(table: &mut ResultTable, tombstone: &Message<'_>) {
-    let key = tombstone
-        .key
-        .and_then(|key| serde_json::from_slice::<Json>(key).ok());
-    let Some(Json::Object(key)) = key else { return };
+    let key = tombstone.key.unwrap_or_default();
+    if let Some(cell) = named_cell(key, &table.keys).or_else(|| session_cell(key)) {
+        table.take_back(&cell);
+    }
+}
+
+/// Returns the cell of a key as `k` writes it: `{key columns, window_start, window_end}`.
+fn named_cell(key: &[u8], names: &[String]) -> Option<Cell> {
+    let Ok(Json::Object(key)) = serde_json::from_slice::<Json>(key) else {
+        return None;
+    };
     let bound = |name: &str| key.get(name).and_then(Json::as_i64);
     let span = match (bound("window_start"), bound("window_end")) {
         (Some(start), Some(end)) => Span { start, end },
@@ -151,8 +158,24 @@ fn bury(table: &mut ResultTable, tombstone: &Message<'_>) {
         Some(Json::String(text)) => Some(text.as_str().into()),
         Some(value) => Some(value.to_string().into()),
     };
-    let key = table.keys.iter().map(part).collect();
-    table.take_back(&Cell { span, key });
+    let key = names.iter().map(part).collect();
+    Some(Cell { span, key })
+}
+
+/// Returns the cell of a session's key as Kafka Streams and ksqlDB write it (`SessionKeySchema`):
+/// the key's text, then the session's end and start, eight bytes each.
+fn session_cell(key: &[u8]) -> Option<Cell> {
+    let (rest, start) = key.split_last_chunk::<8>()?;
+    let (text, end) = rest.split_last_chunk::<8>()?;
+    let span = Span {
+        start: i64::from_be_bytes(*start),
+        end: i64::from_be_bytes(*end),
+    };
+    let text = std::str::from_utf8(text).ok()?;
+    Some(Cell {
+        span,
+        key: vec![Some(text.into())],
+    })
 }
 
 /// Refuses what `--format table` prints.
@@ -162,5 +185,22 @@ fn refuse_drawn_table(input: &Input) -> Result<()> {
             "write CSV: leave `--format table` away, in a pipe and a file CSV is the default",
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_session_of_kafka_streams_names_its_cell() {
+        let mut key = b"01510000001".to_vec();
+        key.extend(1_767_225_605_000_i64.to_be_bytes());
+        key.extend(1_767_225_600_000_i64.to_be_bytes());
+        let cell = session_cell(&key).expect("a session's key");
+        assert_eq!(cell.span.start, 1_767_225_600_000);
+        assert_eq!(cell.span.end, 1_767_225_605_000);
+        assert_eq!(cell.key, [Some("01510000001".into())]);
+        assert_eq!(session_cell(b"short"), None);
     }
 }

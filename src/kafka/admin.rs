@@ -29,6 +29,10 @@ const FOREVER: [(&str, &str); 2] = [
 /// How long a partition may take to get ready after its topic was created.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// How long a partition may take to get another leader when its broker has died: Kafka gives a
+/// broker up after 9 s by default.
+const ELECTION: Duration = Duration::from_secs(12);
+
 /// A topic and where its partitions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
@@ -336,12 +340,25 @@ impl Admin {
     }
 
     /// Returns an offset of each partition, in no order. A partition whose new leader is not
-    /// ready yet is asked for again, for `SETTLING` at most.
+    /// there or not ready yet is asked for again, for `ELECTION` at most.
     ///
     /// # Errors
     /// `retry` when no broker answers.
     pub fn offsets(&self, partitions: &[(&str, i32)], wanted: OffsetOf) -> Result<Vec<OffsetInfo>> {
-        let deadline = Instant::now() + SETTLING;
+        self.offsets_within(ELECTION, partitions, wanted)
+    }
+
+    fn offsets_within(
+        &self,
+        patience: Duration,
+        partitions: &[(&str, i32)],
+        wanted: OffsetOf,
+    ) -> Result<Vec<OffsetInfo>> {
+        let began = Instant::now();
+        let is_awaited = |code: &RDKafkaErrorCode| match code {
+            RDKafkaErrorCode::LeaderNotAvailable => began.elapsed() < patience,
+            code => is_unsettled(code) && began.elapsed() < SETTLING,
+        };
         let mut left = partitions.to_vec();
         let mut found = Vec::with_capacity(left.len());
         loop {
@@ -351,7 +368,7 @@ impl Admin {
             let now = Instant::now();
             let (unsettled, settled): (Vec<_>, Vec<_>) = infos
                 .into_iter()
-                .partition(|info| info.offset.as_ref().is_err_and(is_unsettled) && now < deadline);
+                .partition(|info| info.offset.as_ref().is_err_and(is_awaited));
             found.extend(settled);
             if unsettled.is_empty() {
                 return Ok(found);
@@ -366,13 +383,14 @@ impl Admin {
         }
     }
 
-    /// Returns what each of some partitions holds; what cannot be looked up is left out.
+    /// Returns what each of some partitions holds; what cannot be looked up is left out, such as
+    /// one without a leader.
     ///
     /// # Errors
     /// `retry` when no broker answers.
     pub fn extents(&self, partitions: &[(&str, i32)]) -> Result<BTreeMap<(String, i32), Extent>> {
-        let firsts = self.offsets(partitions, OffsetOf::Earliest)?;
-        let ends = self.offsets(partitions, OffsetOf::Latest)?;
+        let firsts = self.offsets_within(SETTLING, partitions, OffsetOf::Earliest)?;
+        let ends = self.offsets_within(SETTLING, partitions, OffsetOf::Latest)?;
         let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
         for info in firsts {
             if let Ok(first) = info.offset {

@@ -602,6 +602,10 @@ impl<'a> Requests<'a> {
                     topic: rust_text(element.topic),
                     partition: element.partition,
                     offset: match known {
+                        // The client has nobody to ask, and says so by no error.
+                        true if element.offset == i64::from(rd::RD_KAFKA_OFFSET_INVALID) => {
+                            Err(RDKafkaErrorCode::LeaderNotAvailable)
+                        }
                         true => Ok(element.offset),
                         false => Err(element.err.into()),
                     },
