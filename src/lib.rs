@@ -8,7 +8,8 @@
 //! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
-//! [`stack`] runs Kafka itself, in containers. [`verify`] holds results side by side and grades them.
+//! [`stack`] runs Kafka itself, in containers. [`verify`] holds results side by side and grades
+//! them; [`top`] shows a broker live.
 
 pub mod cdr;
 pub mod cli;
@@ -27,4 +28,5 @@ pub mod sink;
 pub mod source;
 pub mod stack;
 pub mod term;
+pub mod top;
 pub mod verify;

@@ -21,6 +21,7 @@ mod produce;
 mod range;
 mod result;
 mod stack;
+mod top;
 mod topic;
 mod window;
 
@@ -78,6 +79,7 @@ enum Command {
     Window(Box<window::Options>),
     Join(Box<join::Options>),
     Demo(demo::Options),
+    Top(top::Options),
     Check(check::Options),
     Compare(compare::Options),
     Start(stack::Start),
@@ -111,6 +113,7 @@ impl Command {
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
+            Command::Top(options) => top::run(&options, context),
             Command::Check(options) => check::run(&options, context),
             Command::Compare(options) => compare::run(&options, context),
             Command::Start(options) => stack::start(options, context),

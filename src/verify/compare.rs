@@ -353,36 +353,24 @@ fn extent(table: &ResultTable) -> Option<Span> {
     (extent != Span::ALL_TIME).then_some(extent)
 }
 
-/// Returns a difference in one line for a person: `count is 467 and should be 1000`.
+/// Returns a difference in one line for a person: `window …: count is 467, should be 1000`.
 pub fn told(difference: &Difference) -> String {
+    let shown = |value: &Option<Value>| value.as_ref().map(plain).unwrap_or_default();
+    let (a, b) = (shown(&difference.a), shown(&difference.b));
     let Difference {
-        measure,
-        a,
-        b,
         cell,
+        measure,
+        cause,
         ..
     } = difference;
-    match (a, b) {
-        (Some(a), None) => format!("{cell} is missing, {measure} {}", plain(a)),
-        (None, Some(b)) => format!("{cell} should not be there, {measure} {}", plain(b)),
-        (Some(a), Some(b)) if matches!(difference.cause, Cause::Shifted(_) | Cause::Bounds) => {
-            format!(
-                "{cell}: {}; {measure} is {}, here {}",
-                difference.cause,
-                plain(a),
-                plain(b)
-            )
+    match cause {
+        Cause::OtherKey(key) => format!("{cell} stands under key {}", key_text(key)),
+        Cause::Extra => format!("{cell} should not be there, {measure} {b}"),
+        Cause::Shifted(_) | Cause::Bounds => {
+            format!("{cell} {cause}; {measure} is {b}, should be {a}")
         }
-        (Some(_), Some(_)) if matches!(difference.cause, Cause::OtherKey(_)) => {
-            match &difference.cause {
-                Cause::OtherKey(key) => format!("{cell} stands under key {}", key_text(key)),
-                _ => cell.to_string(),
-            }
-        }
-        (a, b) => {
-            let shown = |value: &Option<Value>| value.as_ref().map(plain).unwrap_or_default();
-            format!("{cell}: {measure} is {}, should be {}", shown(b), shown(a))
-        }
+        _ if difference.b.is_none() => format!("{cell} is missing, {measure} {a}"),
+        _ => format!("{cell}: {measure} is {b}, should be {a}"),
     }
 }
 

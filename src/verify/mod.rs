@@ -15,5 +15,6 @@
 pub mod compare;
 pub mod exercises;
 pub mod grade;
+mod seen;
 pub mod table;
 pub mod truth;

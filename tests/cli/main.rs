@@ -25,6 +25,7 @@ mod secure;
 mod signals;
 mod stack;
 mod streams;
+mod top;
 mod topic;
 mod window;
 mod window_aggregate;

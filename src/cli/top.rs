@@ -1,0 +1,278 @@
+//! `k top`: topics, groups and nodes, live.
+
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use rustix::process::Signal;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use crate::error::{Error, Result};
+use crate::kafka::admin::Admin;
+use crate::term::units::{self, format_time, now_ms};
+use crate::top::draw::{Around, draw};
+use crate::top::view::View;
+use crate::top::{Commit, Group, History, Partition, Snapshot, Topic};
+
+/// Show topics with their rates, groups with their lag, and nodes with their watermark, live.
+///
+/// `written` and `read` are records a second over the last five samples. `behind` is for how long the
+/// oldest record that a group has not read has been there; `>` where that is longer than `k top`
+/// runs. `clear in` is when a group will have read everything if all goes on as it does. A node is a
+/// `k window --group`; it notes its watermark and state when it commits. `q` or Ctrl-C leaves.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k top
+  k top --once | grep calls")]
+pub(super) struct Options {
+    /// Print it once, as plain tables, after two samples.
+    #[arg(long)]
+    once: bool,
+
+    /// Ask this often.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = units::parse_positive_duration)]
+    interval: i64,
+
+    /// Show Kafka's internal topics, too.
+    #[arg(long)]
+    internal: bool,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Within this time a key and a signal are seen.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    if !options.once && !std::io::stdout().is_terminal() {
+        return Err(Error::usage("stdout is no terminal")
+            .hint("`k top --once` prints plain tables, for scripts"));
+    }
+    let settings = options.broker.settings(context)?;
+    let asker = Asker {
+        admin: Admin::new(&settings)?,
+        internal: options.internal,
+    };
+    let interval = Duration::from_millis(options.interval.unsigned_abs());
+    let mut history = History::default();
+    let began = Instant::now();
+    // Before the screen opens: an error is then told as by every command.
+    history.push(asker.snapshot()?);
+    if options.once {
+        context.interrupt.sleep_until(began + interval);
+        context.interrupt.check()?;
+        history.push(asker.snapshot()?);
+        return print(&View::new(&history).plain());
+    }
+    let broker = settings.property("bootstrap.servers").unwrap_or_default();
+    let snapshots = asker.ask_every(interval)?;
+    let mut screen = Screen::open()?;
+    watch(&mut screen, history, &snapshots, broker, context)
+}
+
+/// Draws until somebody leaves.
+fn watch(
+    screen: &mut Screen,
+    mut history: History,
+    snapshots: &Receiver<Result<Snapshot>>,
+    broker: &str,
+    context: &Context,
+) -> Result<()> {
+    const LEAVE: &str = "q leaves";
+    let mut status = LEAVE.to_owned();
+    let mut is_new = true;
+    loop {
+        context.interrupt.check()?;
+        loop {
+            match snapshots.try_recv() {
+                Ok(Ok(snapshot)) => {
+                    history.push(snapshot);
+                    LEAVE.clone_into(&mut status);
+                }
+                // The broker may come back; what was seen last stays.
+                Ok(Err(error)) => status = error.to_string(),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    return Err(Error::bug("nobody asks the broker any more"));
+                }
+            }
+            is_new = true;
+        }
+        if is_new {
+            let at = history
+                .now()
+                .map_or_else(String::new, |now| format_time(now.at));
+            let around = Around {
+                title: &format!("k top  {broker}  {at}"),
+                status: &status,
+                color: console::colors_enabled(),
+            };
+            let view = View::new(&history);
+            screen.draw(&view, around)?;
+            is_new = false;
+        }
+        match screen.wait()? {
+            Wish::Nothing => {}
+            Wish::Redraw => is_new = true,
+            Wish::Leave => return Ok(()),
+            Wish::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|source| Error::io("write", source))
+}
+
+/// The terminal as a screen of its own; given back as it was, however the run ends.
+struct Screen(DefaultTerminal);
+
+/// What a person wants.
+enum Wish {
+    Nothing,
+    Redraw,
+    Leave,
+    /// Ctrl-C: in raw mode it is a key and no signal.
+    Interrupt,
+}
+
+impl Screen {
+    /// Takes the terminal over; a panic gives it back, too.
+    fn open() -> Result<Self> {
+        let terminal = ratatui::try_init();
+        terminal
+            .map(Screen)
+            .map_err(|source| Error::io("take the terminal over", source))
+    }
+
+    fn draw(&mut self, view: &View, around: Around<'_>) -> Result<()> {
+        let drawn = self.0.draw(|frame| draw(frame, view, around));
+        drawn
+            .map(|_| ())
+            .map_err(|source| Error::io("draw on the terminal", source))
+    }
+
+    /// Waits a moment for a key.
+    fn wait(&self) -> Result<Wish> {
+        let unread = |source| Error::io("read the terminal", source);
+        if !event::poll(LOOK).map_err(unread)? {
+            return Ok(Wish::Nothing);
+        }
+        Ok(match event::read().map_err(unread)? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
+                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                    Wish::Interrupt
+                }
+                KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
+                _ => Wish::Nothing,
+            },
+            Event::Resize(..) => Wish::Redraw,
+            _ => Wish::Nothing,
+        })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Asks a broker how things are.
+struct Asker {
+    admin: Admin,
+    internal: bool,
+}
+
+impl Asker {
+    /// Asks again and again in a thread of its own, which a broker that does not answer may keep
+    /// waiting; it ends when nobody takes the answers.
+    fn ask_every(self, interval: Duration) -> Result<Receiver<Result<Snapshot>>> {
+        let (sender, receiver) = mpsc::channel();
+        let ask = move || {
+            loop {
+                let due = Instant::now() + interval;
+                if sender.send(self.snapshot()).is_err() {
+                    return;
+                }
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        };
+        std::thread::Builder::new()
+            .name("asker".to_owned())
+            .spawn(ask)
+            .map_err(|source| Error::io("start a thread", source))?;
+        Ok(receiver)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot {
+            at: now_ms(),
+            topics: self.topics()?,
+            groups: self.groups()?,
+        })
+    }
+
+    fn topics(&self) -> Result<Vec<Topic>> {
+        let mut topics = self.admin.topics()?;
+        topics.retain(|topic| self.internal || !topic.name.starts_with("__"));
+        let partitions: Vec<(&str, i32)> = topics
+            .iter()
+            .flat_map(|topic| {
+                let numbers = topic.partitions.iter();
+                numbers.map(|partition| (topic.name.as_str(), partition.number))
+            })
+            .collect();
+        let extents = self.admin.extents(&partitions)?;
+        let topic = |topic: &crate::kafka::admin::Topic| {
+            let numbers = topic.partitions.iter().map(|partition| partition.number);
+            let extent = |number| extents.get(&(topic.name.clone(), number)).copied();
+            let partitions = numbers.map(|number| {
+                let extent = extent(number).unwrap_or_default();
+                Partition {
+                    number,
+                    first: extent.first,
+                    end: extent.end,
+                }
+            });
+            Topic {
+                name: topic.name.clone(),
+                partitions: partitions.collect(),
+            }
+        };
+        Ok(topics.iter().map(topic).collect())
+    }
+
+    /// A group that goes away meanwhile is left out.
+    fn groups(&self) -> Result<Vec<Group>> {
+        let groups = self.admin.groups()?;
+        let described = groups.into_iter().filter_map(|group| {
+            let (group, members) = self.admin.group(&group.name).ok()?;
+            let commits = self.admin.group_commits(&group.name).ok()?.into_iter();
+            let commit =
+                |((topic, partition), committed): ((String, i32), crate::source::Committed)| {
+                    Commit {
+                        topic,
+                        partition,
+                        offset: committed.offset,
+                        note: committed.metadata,
+                    }
+                };
+            Some(Group {
+                state: group.state.to_owned(),
+                members: members.len(),
+                commits: commits.map(commit).collect(),
+                name: group.name,
+            })
+        });
+        Ok(described.collect())
+    }
+}

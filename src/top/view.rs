@@ -1,0 +1,232 @@
+//! A history as text: three sections of rows, for a screen and for scripts.
+
+use super::history::{Behind, Clears, Commit, Group, History, Snapshot};
+use crate::term::table::{Align, Table};
+use crate::term::units::{self, format_count, format_duration, format_rate, format_time};
+
+/// The bars of a volume, from nothing to the most.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Rows under headings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// The headings; the first says what a row is.
+    pub columns: &'static [(&'static str, Align)],
+    /// One cell a column.
+    pub rows: Vec<Vec<String>>,
+}
+
+const TOPICS: &[(&str, Align)] = &[
+    ("topic", Align::Left),
+    ("partitions", Align::Right),
+    ("records", Align::Right),
+    ("written", Align::Right),
+];
+const GROUPS: &[(&str, Align)] = &[
+    ("group", Align::Left),
+    ("topic", Align::Left),
+    ("state", Align::Left),
+    ("members", Align::Right),
+    ("lag", Align::Right),
+    ("behind", Align::Right),
+    ("read", Align::Right),
+    ("clear in", Align::Right),
+];
+const NODES: &[(&str, Align)] = &[
+    ("node", Align::Left),
+    ("partition", Align::Left),
+    ("watermark", Align::Left),
+    ("lag", Align::Right),
+    ("rows", Align::Right),
+    ("state", Align::Right),
+];
+
+/// What is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// One row a topic.
+    pub topics: Section,
+    /// What was written to each topic between snapshots, the oldest first.
+    pub volumes: Vec<Vec<u64>>,
+    /// One row a group and topic.
+    pub groups: Section,
+    /// One row for each partition in which a node of `k` has noted how it is.
+    pub nodes: Section,
+}
+
+impl View {
+    /// Returns what a history shows.
+    pub fn new(history: &History) -> Self {
+        let nothing = Snapshot::default();
+        let now = history.now().unwrap_or(&nothing);
+        let topic = |topic: &super::Topic| {
+            let written = history.written_per_second(&topic.name);
+            vec![
+                topic.name.clone(),
+                topic.partitions.len().to_string(),
+                format_count(topic.records().unsigned_abs()),
+                written.map_or_else(String::new, format_rate),
+            ]
+        };
+        let volume = |topic: &super::Topic| history.volume(&topic.name);
+        let groups = now.groups.iter().flat_map(|group| {
+            let topics = topics_of(group).into_iter();
+            topics.map(|topic| group_row(history, now, group, topic))
+        });
+        let nodes = now.groups.iter().flat_map(|group| {
+            let commits = group.commits.iter();
+            commits.filter_map(|commit| node_row(now, group, commit))
+        });
+        View {
+            topics: Section {
+                columns: TOPICS,
+                rows: now.topics.iter().map(topic).collect(),
+            },
+            volumes: now.topics.iter().map(volume).collect(),
+            groups: Section {
+                columns: GROUPS,
+                rows: groups.collect(),
+            },
+            nodes: Section {
+                columns: NODES,
+                rows: nodes.collect(),
+            },
+        }
+    }
+
+    /// Returns the sections that have rows as tables, a blank line between two; ends with a newline.
+    pub fn plain(&self) -> String {
+        let sections = [&self.topics, &self.groups, &self.nodes].into_iter();
+        let tables = sections.filter(|section| !section.rows.is_empty());
+        let tables = tables.map(|section| {
+            let mut table = Table::new(section.columns);
+            section.rows.iter().for_each(|row| table.row(row));
+            format!("{table}\n")
+        });
+        tables.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Returns the topics that a group has committed something of.
+fn topics_of(group: &Group) -> Vec<&str> {
+    let mut topics: Vec<&str> = group.commits.iter().map(|commit| &*commit.topic).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    if topics.is_empty() {
+        topics.push("");
+    }
+    topics
+}
+
+fn group_row(history: &History, now: &Snapshot, group: &Group, topic: &str) -> Vec<String> {
+    let commits = || group.commits.iter().filter(|commit| commit.topic == topic);
+    let lag: i64 = commits().filter_map(|commit| lag_of(now, commit)).sum();
+    let behind = commits().map(|commit| history.behind(topic, commit.partition, commit.offset));
+    let behind = behind.max_by(|a, b| seconds(*a).total_cmp(&seconds(*b)));
+    let read = history.read_per_second(&group.name, topic);
+    let has_committed = commits().next().is_some();
+    let if_committed = |text: String| if has_committed { text } else { String::new() };
+    vec![
+        group.name.clone(),
+        topic.to_owned(),
+        group.state.clone(),
+        group.members.to_string(),
+        if_committed(format_count(lag.unsigned_abs())),
+        if_committed(behind.map_or_else(String::new, behind_text)),
+        if_committed(read.map_or_else(String::new, |read| format_rate(read.max(0.0)))),
+        if_committed(clears_text(history.clears(&group.name, topic, lag))),
+    ]
+}
+
+/// Returns the row of a commit beside which a node has noted `watermark=…`, and more if it keeps its
+/// state in Kafka.
+fn node_row(now: &Snapshot, group: &Group, commit: &Commit) -> Option<Vec<String>> {
+    let number = |name: &str| -> Option<i64> {
+        let mut words = commit.note.split(' ');
+        words.find_map(|word| word.strip_prefix(name)?.parse().ok())
+    };
+    let watermark = match number("watermark=")? {
+        i64::MIN => "none yet".to_owned(),
+        i64::MAX => "end of input".to_owned(),
+        at => format_time(at),
+    };
+    let lag = lag_of(now, commit).unwrap_or(0);
+    let count = |number: i64| format_count(number.unsigned_abs());
+    let bytes = |number: i64| units::format_bytes(number.unsigned_abs());
+    Some(vec![
+        group.name.clone(),
+        format!("{} {}", commit.topic, commit.partition),
+        watermark,
+        count(lag),
+        number("rows=").map_or_else(String::new, count),
+        number("bytes=").map_or_else(String::new, bytes),
+    ])
+}
+
+fn lag_of(now: &Snapshot, commit: &Commit) -> Option<i64> {
+    let end = now.end_of(&commit.topic, commit.partition)?;
+    Some((end - commit.offset).max(0))
+}
+
+fn seconds(behind: Behind) -> f64 {
+    match behind {
+        Behind::Nothing => 0.0,
+        Behind::Seconds(seconds) | Behind::AtLeast(seconds) => seconds,
+    }
+}
+
+fn behind_text(behind: Behind) -> String {
+    match behind {
+        Behind::Nothing => "0s".to_owned(),
+        Behind::Seconds(seconds) => short(seconds),
+        Behind::AtLeast(seconds) => format!("> {}", short(seconds)),
+    }
+}
+
+fn clears_text(clears: Clears) -> String {
+    match clears {
+        Clears::Now => "clear".to_owned(),
+        Clears::In(seconds) => short(seconds),
+        Clears::Never => "never".to_owned(),
+        Clears::Unknown => String::new(),
+    }
+}
+
+/// Prints seconds without what nobody reads: below ten with a tenth, above whole ones.
+fn short(seconds: f64) -> String {
+    const LONGEST: f64 = 8_640_000.0;
+    let step = if seconds < 10.0 { 100.0 } else { 1_000.0 };
+    let ms = (seconds.min(LONGEST) * 1_000.0 / step).round() * step;
+    format_duration(ms as i64)
+}
+
+/// Returns the newest `width` volumes as bars, the most as the highest.
+pub fn bars(volume: &[u64], width: usize) -> String {
+    let newest = &volume[volume.len().saturating_sub(width)..];
+    let most = newest.iter().copied().max().unwrap_or(0).max(1);
+    let bar = |&count: &u64| match count {
+        0 => ' ',
+        count => BARS[((count * 8).div_ceil(most) as usize).clamp(1, 8) - 1],
+    };
+    newest.iter().map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_is_the_highest_bar_and_nothing_is_none() {
+        assert_eq!(bars(&[0, 1, 4, 8, 2], 5), " ▁▄█▂");
+        assert_eq!(bars(&[9, 1, 1], 2), "██");
+        assert_eq!(bars(&[], 5), "");
+        assert_eq!(bars(&[0, 0], 5), "  ");
+    }
+
+    #[test]
+    fn seconds_are_short() {
+        assert_eq!(short(0.0), "0s");
+        assert_eq!(short(0.54), "500ms");
+        assert_eq!(short(61.4), "1m1s");
+    }
+}
