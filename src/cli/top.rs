@@ -68,10 +68,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         history.push(asker.snapshot()?);
         return print(&View::new(&history).plain());
     }
-    let broker = settings.property("bootstrap.servers").unwrap_or_default();
     let snapshots = asker.ask_every(interval)?;
     let mut screen = Screen::open()?;
-    watch(&mut screen, history, &snapshots, broker, context)
+    watch(&mut screen, history, &snapshots, &settings.brokers, context)
 }
 
 /// Draws until somebody leaves.
@@ -103,9 +102,8 @@ fn watch(
             is_new = true;
         }
         if is_new {
-            let at = history
-                .now()
-                .map_or_else(String::new, |now| format_time(now.at));
+            let now = history.now().map_or(0, |now| now.at);
+            let at = format_time(now - now.rem_euclid(units::SECOND));
             let around = Around {
                 title: &format!("k top  {broker}  {at}"),
                 status: &status,

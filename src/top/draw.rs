@@ -115,15 +115,16 @@ fn draw_section(
                 false => row_,
             }
         });
-    let more = (left_over > 0).then(|| {
-        let count = section.rows.len() - whole;
-        Row::new([Cell::from(format!("… {count} more"))])
-    });
     let constraints = widths.iter().copied().chain(volume).map(Constraint::Length);
-    let table = Table::new(rows.chain(more), constraints)
+    let table = Table::new(rows, constraints)
         .header(heading)
         .column_spacing(GAP);
     frame.render_widget(table, area);
+    if left_over > 0 && lines > 0 {
+        let last = Rect::new(area.x, area.bottom() - 1, area.width, 1);
+        let more = format!("… {} more", section.rows.len() - whole);
+        frame.render_widget(Paragraph::new(more), last);
+    }
 }
 
 /// Returns the width of each column, and what is left for a volume. Where a screen is too narrow,
@@ -191,7 +192,7 @@ mod tests {
     fn history() -> History {
         let mut history = History::default();
         for second in 0..30_i64 {
-            let written = 100 * second + 40 * (second % 7);
+            let written: i64 = (0..second).map(|at| 60 + 40 * (at % 7)).sum();
             let topic = |name: &str, partitions: i32, times: i64| Topic {
                 name: name.to_owned(),
                 partitions: (0..partitions)

@@ -116,7 +116,9 @@ pub enum Clears {
     Now,
     /// In so many seconds.
     In(f64),
-    /// It reads no faster than is written.
+    /// It reads as fast as is written, so it stays where it is.
+    Steady,
+    /// It reads nothing, or less than is written.
     Never,
     /// There is one snapshot only.
     Unknown,
@@ -207,13 +209,20 @@ impl History {
 
     /// Returns when a group that is so many records behind in a topic will be behind no more.
     pub fn clears(&self, group: &str, topic: &str, lag: i64) -> Clears {
+        /// Rates of a few seconds are no more exact than this.
+        const ABOUT: f64 = 0.02;
         let rates = self
             .read_per_second(group, topic)
             .zip(self.written_per_second(topic));
         match rates {
             _ if lag <= 0 => Clears::Now,
             None => Clears::Unknown,
-            Some((read, written)) if read > written => Clears::In(lag as f64 / (read - written)),
+            Some((read, written)) if read > written * (1.0 + ABOUT) => {
+                Clears::In(lag as f64 / (read - written))
+            }
+            Some((read, written)) if read > 0.0 && read >= written * (1.0 - ABOUT) => {
+                Clears::Steady
+            }
             Some(_) => Clears::Never,
         }
     }
@@ -284,10 +293,12 @@ mod tests {
         assert_eq!(faster.clears("g", "t", 0), Clears::Now);
         let slower = history(&[(0, 100, 0), (1, 200, 60)]);
         assert_eq!(slower.clears("g", "t", 140), Clears::Never);
-        assert_eq!(
-            history(&[(0, 100, 0)]).clears("g", "t", 100),
-            Clears::Unknown
-        );
+        let steady = history(&[(0, 100, 50), (1, 200, 150)]);
+        assert_eq!(steady.clears("g", "t", 50), Clears::Steady);
+        let silent = history(&[(0, 100, 50), (1, 100, 50)]);
+        assert_eq!(silent.clears("g", "t", 50), Clears::Never);
+        let one = history(&[(0, 100, 0)]);
+        assert_eq!(one.clears("g", "t", 100), Clears::Unknown);
     }
 
     #[test]

@@ -187,6 +187,7 @@ fn clears_text(clears: Clears) -> String {
     match clears {
         Clears::Now => "clear".to_owned(),
         Clears::In(seconds) => short(seconds),
+        Clears::Steady => "steady".to_owned(),
         Clears::Never => "never".to_owned(),
         Clears::Unknown => String::new(),
     }
@@ -195,9 +196,11 @@ fn clears_text(clears: Clears) -> String {
 /// Prints seconds without what nobody reads: below ten with a tenth, above whole ones.
 fn short(seconds: f64) -> String {
     const LONGEST: f64 = 8_640_000.0;
-    let step = if seconds < 10.0 { 100.0 } else { 1_000.0 };
-    let ms = (seconds.min(LONGEST) * 1_000.0 / step).round() * step;
-    format_duration(ms as i64)
+    match seconds {
+        0.0 => "0s".to_owned(),
+        below if below < 9.95 => format!("{below:.1}s"),
+        above => format_duration((above.min(LONGEST)).round() as i64 * units::SECOND),
+    }
 }
 
 /// Returns the newest `width` volumes as bars, the most as the highest.
@@ -226,7 +229,8 @@ mod tests {
     #[test]
     fn seconds_are_short() {
         assert_eq!(short(0.0), "0s");
-        assert_eq!(short(0.54), "500ms");
+        assert_eq!(short(0.54), "0.5s");
+        assert_eq!(short(9.96), "10s");
         assert_eq!(short(61.4), "1m1s");
     }
 }

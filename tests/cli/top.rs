@@ -37,7 +37,11 @@ fn once_prints_topics_groups_and_nodes_of_a_real_broker() {
     let noted = format!("{topic} 0");
     let mut lines = run.stdout().lines();
     let noted = lines.find(|line| line.starts_with(&node) && line.contains(&noted));
-    assert!(noted.is_some_and(|line| line.contains("Z ")), "{}", run.stdout());
+    assert!(
+        noted.is_some_and(|line| line.contains("Z ")),
+        "{}",
+        run.stdout()
+    );
     assert_eq!(run.stderr(), "");
 }
 
