@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
+use rdkafka::client::NativeClient;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
@@ -108,13 +110,22 @@ impl Admin {
         self.settings.check_health(&self.health)
     }
 
-    /// Sends a request. A time-out is told as what it is: a broker out of reach.
+    /// Sends a request.
     fn ask<T>(
         &self,
         request: impl FnOnce(&Requests<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.ask_by(self.client.client().native_client(), request)
+    }
+
+    /// Sends a request by a client. A time-out is told as what it is: a broker out of reach.
+    fn ask_by<T>(
+        &self,
+        client: &NativeClient,
+        request: impl FnOnce(&Requests<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let tick = || self.tick();
-        let requests = Requests::new(self.client.client().native_client(), &tick);
+        let requests = Requests::new(client, &tick);
         request(&requests).map_err(|failure| match failure.code() {
             Some(
                 RDKafkaErrorCode::OperationTimedOut
@@ -463,9 +474,16 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason.
     pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
+        // A consumer's client: librdkafka 2.12 follows a null pointer where a client without a group
+        // hears that the group's coordinator is elsewhere or not ready yet.
+        let (context, _) = self.settings.context();
+        let consumer = self.settings.config(&[("group.id", name)]);
+        let consumer: BaseConsumer<Context> =
+            consumer.create_with_context(context).map_err(not_created)?;
         let deadline = Instant::now() + PATIENCE;
         let commits = loop {
-            match self.ask(|requests| requests.group_offsets(name)) {
+            let client = consumer.client().native_client();
+            match self.ask_by(client, |requests| requests.group_offsets(name)) {
                 // After a start of the broker the group's coordinator needs some time.
                 Err(failure)
                     if failure.code().is_some_and(is_settling) && Instant::now() < deadline =>
