@@ -9,6 +9,7 @@ use super::listing::{Format, Kind, Listing, number, text};
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, Extent, Member, OffsetOf};
+use crate::node;
 use crate::term::units;
 
 /// List and describe consumer groups, and set where they begin again.
@@ -50,7 +51,8 @@ struct Describe {
     broker: BrokerOptions,
 }
 
-/// Set where a group without members begins again.
+/// Set where a group without members begins again. The state that `k window` keeps for it is
+/// deleted.
 #[derive(Debug, clap::Args)]
 struct Reset {
     /// Its name; a group that does not exist yet is made.
@@ -239,12 +241,22 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         return Ok(());
     }
     let partitions = units::format_plural(offsets.len() as u64, "partition");
+    // What was computed up to the old offsets does not go with the new ones.
+    let state = node::group::state_topics(&admin, &options.group)?;
+    let also = match state.is_empty() {
+        true => String::new(),
+        false => format!(" and delete its state in {}", state.join(", ")),
+    };
     let question = format!(
-        "Set the offsets of group `{}` in {partitions}?",
+        "Set the offsets of group `{}` in {partitions}{also}?",
         options.group
     );
     confirm(&question, options.yes, context)?;
     admin.set_group_offsets(&options.group, &offsets)?;
+    for topic in &state {
+        admin.delete_topic(topic)?;
+        context.report.status(format!("deleted topic `{topic}`"));
+    }
     listing.print(options.format)?;
     context.report.status(format!(
         "set the offsets of group `{}` in {partitions}",

@@ -17,6 +17,7 @@ mod group;
 mod input;
 mod join;
 mod listing;
+mod node;
 mod produce;
 mod range;
 mod result;
@@ -78,6 +79,7 @@ enum Command {
     Group(group::Options),
     Window(Box<window::Options>),
     Join(Box<join::Options>),
+    Node(node::Options),
     Demo(demo::Options),
     Top(top::Options),
     Check(check::Options),
@@ -112,6 +114,7 @@ impl Command {
             Command::Group(options) => group::run(&options, context),
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
+            Command::Node(options) => node::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Top(options) => top::run(&options, context),
             Command::Check(options) => check::run(&options, context),

@@ -423,6 +423,11 @@ impl Starts {
         })
     }
 
+    /// Returns the topic's name.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Returns the number of partitions.
     pub fn len(&self) -> usize {
         self.of.len()

@@ -30,9 +30,9 @@ fn commands_are_listed_in_the_order_of_the_workshop() {
     help.assert_status(0);
     let listed = commands(help.stdout());
     assert_eq!(
-        listed[..8],
+        listed[..9],
         [
-            "gen", "produce", "consume", "topic", "group", "window", "join", "demo"
+            "gen", "produce", "consume", "topic", "group", "window", "join", "node", "demo"
         ]
     );
     assert_eq!(listed.last(), Some(&"help"));

@@ -270,6 +270,68 @@ fn a_state_that_outgrows_its_limit_ends_the_run_and_loses_nothing() {
 }
 
 #[test]
+fn groups_that_would_be_scattered_over_partitions_are_refused() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let Shared {
+        dir,
+        topic,
+        to,
+        group,
+        ..
+    } = &shared;
+    let window = |by: &str| {
+        let topics = format!("--from {topic} --to {to} --group {group} -b {broker} --reset");
+        dir.k(&format!("window --tumbling 10s --by {by} {topics} --exit"))
+    };
+    window("callee").assert_refused(1, &["a record's key", "offset 0", "`k produce --key"]);
+    window("caller,callee").assert_refused(1, &["4 partitions", "not one column"]);
+}
+
+#[test]
+fn commits_tell_any_process_how_the_tasks_are() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let Shared { dir, group, .. } = &shared;
+    let k = |args: &str| dir.k(&format!("{args} -b {broker}"));
+    k(&format!("node describe {group}")).assert_refused(1, &["does not exist", "k group list"]);
+    shared.k("--exit").assert_status(0);
+    let described = k(&format!("node describe {group} --format json"));
+    described.assert_status(0);
+    assert!(
+        described
+            .stderr()
+            .contains("is empty: 4 tasks by 0 members, 0 records behind")
+    );
+    let tasks: Vec<serde_json::Value> = described
+        .stdout()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(tasks.len(), 4);
+    let sum = |name: &str| {
+        tasks
+            .iter()
+            .map(|task| task[name].as_u64().expect("a number"))
+            .sum::<u64>()
+    };
+    assert_eq!((sum("position"), sum("lag")), (9_000, 0));
+    // The windows that are still open: the last of each caller.
+    assert_eq!(sum("state_rows"), 40);
+    let listed = k("node list");
+    listed.assert_status(0);
+    let row = format!("{group},4,0,0,40,");
+    assert!(listed.stdout().contains(&row), "{}", listed.stdout());
+
+    let reset = k(&format!("group reset {group} --to beginning --yes"));
+    reset.assert_status(0);
+    let deleted = format!("deleted topic `{group}-window-changelog`");
+    assert!(reset.stderr().contains(&deleted), "{}", reset.stderr());
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
 fn flags_of_a_group_that_has_no_topics_are_refused() {
     let dir = Workdir::new();
     dir.write("in.csv", "caller,start_timestamp\na,1767225600000\n");

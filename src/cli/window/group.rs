@@ -122,11 +122,12 @@ impl Options {
             return Ok(());
         };
         let plan = query.plan(schema.clone(), true)?;
+        group::refuse_scattered(&plan, &from, starts.len())?;
         let described = self.described(&from, &schema, notation);
         if let Some(built_with) = &built_with {
             described.check(&group, built_with)?;
         } else {
-            group::refuse_lost_state(&admin, &group, &from)?;
+            group::refuse_lost_state(&settings, &group, &starts)?;
             described.store(&settings, &group, starts.len())?;
             // Another process may have been quicker.
             if let Some(stored) = Described::load(&settings, &group)? {

@@ -28,7 +28,9 @@ use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 
+use crate::column::ValueRef;
 use crate::engine::account::Account;
+use crate::engine::operator::Input;
 use crate::engine::pane::Panes;
 use crate::engine::watermark::BEGINNING;
 use crate::error::{Error, Remedy, Result};
@@ -36,6 +38,7 @@ use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
+use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Member, Place, Rebalance};
 use crate::node::Outputs;
 use crate::node::aside::Aside;
@@ -44,11 +47,13 @@ use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::sink::topic::Shared;
 use crate::source::kafka::Starts;
-use crate::source::{Batch, Message, Records};
+use crate::source::{Batch, Committed, Message, Records};
+use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use changelog::Changelog;
 use commit::{Commit, Crash, Guarantee};
+use note::Note;
 use restore::{Job, LogReader, Restored, Restoring};
 use task::Task;
 
@@ -315,10 +320,18 @@ impl<'n> Node<'n> {
     fn take_restored(&mut self) -> Result<()> {
         let mut restored = Vec::new();
         for (place, slot) in &mut self.slots {
-            if let Slot::Restoring(restoring) = slot
-                && let Some(answer) = restoring.answer()
-            {
+            let Slot::Restoring(restoring) = slot else {
+                continue;
+            };
+            if let Some(answer) = restoring.answer() {
                 restored.push((place.clone(), answer?));
+            } else if restoring.is_long() {
+                self.report.status(format!(
+                    "partition {}: still restoring from topic `{}`; if it has no end, a broker \
+                     has forgotten a transaction (`kafka-transactions.sh find-hanging`)",
+                    place.partition,
+                    self.changelog.topic()
+                ));
             }
         }
         for (place, restored) in restored {
@@ -369,11 +382,13 @@ impl<'n> Node<'n> {
         let processed = process(
             task,
             messages,
+            self.starts.len() > 1,
             &mut self.rows,
             &mut self.outputs,
             &mut self.panes,
             &mut self.arena,
         );
+        task.has_read = true;
         task.position = match last {
             // What follows is after the end, and is not read.
             Some(last) if last + 1 < end => last + 1,
@@ -400,7 +415,9 @@ impl<'n> Node<'n> {
     fn note_positions(&mut self) {
         let positions = self.member.positions();
         for (place, slot) in &mut self.slots {
-            if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place)) {
+            if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
+                && task.has_read
+            {
                 task.position = task.position.max(position);
             }
         }
@@ -463,14 +480,13 @@ impl<'n> Node<'n> {
             return Ok(false);
         }
         self.asked = Instant::now();
-        let asked = Admin::new(self.settings)?.group_offsets(&self.options.group);
-        let committed = match asked {
-            Err(error) if error.remedy() == Remedy::Retry => return Ok(false),
-            asked => asked?,
+        // Without an answer it is asked again.
+        let Ok(committed) = committed(self.settings, &self.options.group, &self.starts) else {
+            return Ok(false);
         };
-        Ok(self.starts.iter().all(|(partition, start)| {
-            let place = (self.options.topic.clone(), partition);
-            let reached = committed.get(&place).copied().unwrap_or(start.first);
+        let mut partitions = self.starts.iter().zip(committed);
+        Ok(partitions.all(|((_, start), committed)| {
+            let reached = committed.map_or(start.first, |committed| committed.offset);
             reached >= start.end
         }))
     }
@@ -497,9 +513,14 @@ impl<'n> Node<'n> {
     }
 }
 
-/// Returns the names of the topics that a group keeps for itself, whether they exist or not.
-pub fn internal_topics(group: &str) -> [String; 1] {
-    [changelog::name_of(group)]
+/// Returns the topics that hold a group's state.
+///
+/// # Errors
+/// `retry` when no broker answers.
+pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
+    let name = changelog::name_of(group);
+    let found = admin.find_topic(&name)?;
+    Ok(found.into_iter().map(|topic| topic.name).collect())
 }
 
 /// Forgets a group's state and offsets; no process of it may be running.
@@ -508,21 +529,37 @@ pub fn internal_topics(group: &str) -> [String; 1] {
 /// `refused` where one is.
 pub fn reset(admin: &Admin, group: &str) -> Result<()> {
     admin.delete_group(group)?;
-    for topic in internal_topics(group) {
-        if admin.find_topic(&topic)?.is_some() {
-            admin.delete_topic(&topic)?;
-        }
+    let topics = state_topics(admin, group)?;
+    topics
+        .iter()
+        .try_for_each(|topic| admin.delete_topic(topic))
+}
+
+/// Refuses a plan whose groups may lie in several partitions, each with a task of its own.
+///
+/// # Errors
+/// `refused`, with the way out.
+pub fn refuse_scattered(plan: &Plan, topic: &str, partitions: usize) -> Result<()> {
+    let by_one_column = matches!(plan.by.as_slice(), [item] if item.expression.column().is_some());
+    match partitions == 1 || by_one_column {
+        true => Ok(()),
+        false => Err(Error::refused(format!(
+            "the records of a group may lie in each of the {partitions} partitions of topic `{topic}`: \
+             `--by` is not one column, the records' key"
+        ))
+        .hint("group by the key, or take a topic of one partition, or leave `--group` away")),
     }
-    Ok(())
 }
 
 /// Refuses to go on where a group has committed offsets of a topic and its state is gone.
 ///
 /// # Errors
 /// `refused`, with the ways out.
-pub fn refuse_lost_state(admin: &Admin, group: &str, topic: &str) -> Result<()> {
-    let offsets = admin.group_offsets(group)?;
-    match offsets.keys().any(|(committed, _)| committed == topic) {
+pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> Result<()> {
+    let topic = starts.topic();
+    let commits = committed(settings, group, starts)?;
+    let of_a_task = |commit: &Committed| Note::parse(&commit.metadata).is_some();
+    match commits.iter().flatten().any(of_a_task) {
         true => Err(Error::refused(format!(
             "group `{group}` has read topic `{topic}`, and there is no state of it"
         ))
@@ -531,11 +568,19 @@ pub fn refuse_lost_state(admin: &Admin, group: &str, topic: &str) -> Result<()> 
     }
 }
 
+/// Returns where a group has come to in each partition, asked as a consumer would: librdkafka's
+/// request for administrators crashes on a coordinator that is still loading.
+fn committed(settings: &Settings, group: &str, starts: &Starts) -> Result<Vec<Option<Committed>>> {
+    let numbers: Vec<i32> = starts.iter().map(|(number, _)| number).collect();
+    Fetcher::new(settings, starts.topic(), Some(group))?.committed(&numbers)
+}
+
 /// Hands the records of a partition to its task, counts what is malformed, sets aside what is
 /// asked for.
 fn process(
     task: &mut Task,
     messages: Vec<Message<'_>>,
+    check_keys: bool,
     rows: &mut Rows<'_>,
     outputs: &mut Outputs,
     panes: &mut Panes,
@@ -548,6 +593,9 @@ fn process(
     let skip_bad = rows.skip_bad;
     let operator = &mut task.operator;
     let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
+        if check_keys && let Some(message) = first_of_another_key(&batch, input) {
+            return Err(another_key(&task.name, message));
+        }
         for malformed in malformed {
             operator.on_malformed();
             if let Some(bad) = &mut outputs.bad {
@@ -570,6 +618,46 @@ fn process(
     }
     arena.reset();
     processed
+}
+
+/// Returns the first record whose key is not the one value that records are grouped by: others of
+/// its group may lie in other partitions. Where a record was malformed nobody looks.
+fn first_of_another_key<'b, 'a>(
+    batch: &'b Batch<'a>,
+    input: &Input<'_, 'a>,
+) -> Option<&'b Message<'a>> {
+    let (Records::Messages(messages), [grouped]) = (&batch.records, input.keys) else {
+        return None;
+    };
+    if messages.len() != input.times.len() {
+        return None;
+    }
+    let mut number = itoa::Buffer::new();
+    let mut is_key = |row: usize, key: Option<&[u8]>| match (grouped.value_ref(row), key) {
+        (ValueRef::Text(text), Some(key)) => text.as_bytes() == key,
+        (ValueRef::Integer(value), Some(key)) => number.format(value).as_bytes() == key,
+        (ValueRef::Null, key) => key.is_none(),
+        _ => false,
+    };
+    let mut messages = messages.iter().enumerate();
+    let found = messages.find(|&(row, message)| !is_key(row, message.key));
+    found.map(|(_, message)| message)
+}
+
+fn another_key(topic: &str, message: &Message<'_>) -> Error {
+    let key = match message.key {
+        Some(key) => format!("`{}`", printable(key)),
+        None => "null".to_owned(),
+    };
+    Error::refused(format!(
+        "a record's key, {key}, is not what `--by` groups it by: others of its group may lie in \
+         other partitions, and each would give rows of its own"
+    ))
+    .during(format!(
+        "reading {topic}, partition {}, offset {}",
+        message.partition, message.offset
+    ))
+    .hint("write the topic anew with that key (`k produce --key COLUMN`), or leave `--group` away")
 }
 
 fn names(places: &[Place]) -> String {

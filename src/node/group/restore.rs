@@ -28,6 +28,9 @@ use crate::source::Committed;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long it is before a broker that has not answered is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long a restoration may take before a person is told: longer than a transaction that somebody
+/// has left open.
+const LONG: Duration = Duration::from_secs(15);
 /// The most rows that are taken at once.
 const MOST: usize = 10_000;
 
@@ -65,6 +68,8 @@ pub(super) struct Restoring {
     answer: mpsc::Receiver<Result<Restored>>,
     given_up: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// When a person is told that it takes long; `None` once that was done.
+    tell_at: Option<Instant>,
 }
 
 /// The last row of each key.
@@ -83,7 +88,17 @@ impl Restoring {
             answer,
             given_up,
             thread: Some(thread),
+            tell_at: Some(Instant::now() + LONG),
         }
+    }
+
+    /// Returns whether it takes so long that a person should know, once.
+    pub fn is_long(&mut self) -> bool {
+        let is_long = self.tell_at.is_some_and(|at| Instant::now() > at);
+        if is_long {
+            self.tell_at = None;
+        }
+        is_long
     }
 
     /// Returns the state, once it is there.

@@ -17,6 +17,9 @@ pub(super) struct Task {
     pub operator: Operator,
     /// The next offset to read.
     pub position: i64,
+    /// Whether anything was read since the task began: before that the client's position may be that
+    /// of an earlier task, which was rewound.
+    pub has_read: bool,
     /// The position that was committed last, or where the task began.
     base: i64,
     /// Where it ends; `None` for a topic that is followed.
@@ -48,6 +51,7 @@ impl Task {
             place: place.clone(),
             operator: restored.operator,
             position,
+            has_read: false,
             base: position,
             end,
             // Another process has shown the windows already.

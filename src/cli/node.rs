@@ -1,0 +1,233 @@
+//! `k node`: the groups that `k window` works in, as their last commits tell of them.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::listing::{Format, Kind, Listing, number, text};
+use crate::column::Value;
+use crate::engine::watermark::{BEGINNING, END};
+use crate::error::{Error, Result};
+use crate::kafka::admin::{Admin, Member, OffsetOf};
+use crate::node::group::note::Note;
+use crate::source::Committed;
+use crate::term::units;
+
+/// Show the groups that `k window --group` works in: their tasks, state and lag.
+///
+/// Each commit of a task says how far it is, so any process can ask, whether one of the group
+/// runs or not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    List(List),
+    Describe(Describe),
+}
+
+/// List the groups: how many tasks and processes, their state, lag and watermark.
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+/// Describe a group by its tasks, one for each partition: position, lag, watermark, state, last
+/// commit, who does it.
+#[derive(Debug, clap::Args)]
+struct Describe {
+    /// Its name.
+    group: String,
+
+    /// Default: a table on a terminal, csv in a pipe.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    match &options.action {
+        Action::List(options) => list(options, context),
+        Action::Describe(options) => describe(options, context),
+    }
+}
+
+/// A task as its last commit tells of it.
+struct Task {
+    topic: String,
+    partition: i32,
+    position: i64,
+    note: Note,
+}
+
+/// Returns the tasks that a group has committed for.
+fn tasks(commits: BTreeMap<(String, i32), Committed>) -> Vec<Task> {
+    let tasks = commits
+        .into_iter()
+        .filter_map(|((topic, partition), committed)| {
+            Some(Task {
+                topic,
+                partition,
+                position: committed.offset,
+                note: Note::parse(&committed.metadata)?,
+            })
+        });
+    tasks.collect()
+}
+
+/// Returns how far each task is behind its partition's end, in records.
+fn lags(admin: &Admin, tasks: &[Task]) -> Result<Vec<Option<i64>>> {
+    let places = places(tasks);
+    let extents = admin.extents(&places)?;
+    let lag = |task: &Task| {
+        let extent = extents.get(&(task.topic.clone(), task.partition))?;
+        Some((extent.end - task.position.max(extent.first)).max(0))
+    };
+    Ok(tasks.iter().map(lag).collect())
+}
+
+fn places(tasks: &[Task]) -> Vec<(&str, i32)> {
+    let places = tasks
+        .iter()
+        .map(|task| (task.topic.as_str(), task.partition));
+    places.collect()
+}
+
+fn list(options: &List, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let mut listing = Listing::new(&[
+        ("group", Kind::Text),
+        ("tasks", Kind::Number),
+        ("processes", Kind::Number),
+        ("lag", Kind::Number),
+        ("state_rows", Kind::Number),
+        ("state_bytes", Kind::Number),
+        ("watermark", Kind::Time),
+        ("committed", Kind::Time),
+    ]);
+    let mut found = 0;
+    for group in admin.groups()? {
+        let tasks = tasks(admin.group_commits(&group.name)?);
+        if tasks.is_empty() {
+            continue;
+        }
+        found += 1;
+        let (_, members) = admin.group(&group.name)?;
+        let lag: i64 = lags(&admin, &tasks)?.into_iter().flatten().sum();
+        let notes = || tasks.iter().map(|task| task.note);
+        listing.row([
+            text(group.name.as_str()),
+            number(tasks.len() as i64),
+            number(members.len() as i64),
+            number(lag),
+            number(notes().map(|note| note.rows as i64).sum::<i64>()),
+            number(notes().map(|note| note.bytes as i64).sum::<i64>()),
+            time(notes().map(|note| note.watermark).min()),
+            time(notes().map(|note| note.at).max()),
+        ]);
+    }
+    listing.print(options.format)?;
+    if found == 0 {
+        context
+            .report
+            .status("no group of `k window --group`, from a topic to a topic, has committed yet");
+    }
+    Ok(())
+}
+
+fn describe(options: &Describe, context: &Context) -> Result<()> {
+    let admin = Admin::new(&options.broker.settings(context)?)?;
+    let (group, members) = admin.group(&options.group)?;
+    let tasks = tasks(admin.group_commits(&options.group)?);
+    if tasks.is_empty() {
+        return Err(Error::refused(format!(
+            "no task of group `{}` has committed anything",
+            options.group
+        ))
+        .hint("`k node list` shows the groups with tasks, `k group describe` any other"));
+    }
+    let workers: BTreeMap<(&str, i32), &Member> = members
+        .iter()
+        .flat_map(|member| {
+            let partitions = member.partitions.iter();
+            partitions.map(move |(topic, number)| ((topic.as_str(), *number), member))
+        })
+        .collect();
+    let latest: BTreeMap<(String, i32), i64> = admin
+        .offsets(&places(&tasks), OffsetOf::MaxTimestamp)?
+        .into_iter()
+        .filter(|info| info.timestamp >= 0)
+        .map(|info| ((info.topic, info.partition), info.timestamp))
+        .collect();
+    let lags = lags(&admin, &tasks)?;
+
+    let mut listing = Listing::new(&[
+        ("topic", Kind::Text),
+        ("partition", Kind::Number),
+        ("position", Kind::Number),
+        ("lag", Kind::Number),
+        ("lag_ms", Kind::Number),
+        ("watermark", Kind::Time),
+        ("state_rows", Kind::Number),
+        ("state_bytes", Kind::Number),
+        ("committed", Kind::Time),
+        ("process", Kind::Text),
+        ("host", Kind::Text),
+    ]);
+    for (task, lag) in tasks.iter().zip(&lags) {
+        let Task {
+            topic,
+            partition,
+            position,
+            note,
+        } = task;
+        // How far event time has come behind the latest record that is there.
+        let latest = latest.get(&(topic.clone(), *partition));
+        let behind = latest.filter(|_| note.watermark > BEGINNING);
+        let behind = behind.map(|latest| (latest - note.watermark).max(0));
+        let worker = workers.get(&(topic.as_str(), *partition));
+        listing.row([
+            text(topic.as_str()),
+            number(*partition),
+            number(*position),
+            lag.map_or(Value::Null, number),
+            behind.map_or(Value::Null, number),
+            time(Some(note.watermark)),
+            number(note.rows as i64),
+            number(note.bytes as i64),
+            time(Some(note.at)),
+            worker.map_or(Value::Null, |member| text(member.id.as_str())),
+            worker.map_or(Value::Null, |member| {
+                text(member.host.trim_start_matches('/'))
+            }),
+        ]);
+    }
+    listing.print(options.format)?;
+    context.report.status(format!(
+        "group `{}` is {}: {} by {}, {} behind",
+        group.name,
+        group.state,
+        units::format_plural(tasks.len() as u64, "task"),
+        units::format_plural(members.len() as u64, "member"),
+        units::format_plural(lags.iter().flatten().sum::<i64>() as u64, "record"),
+    ));
+    Ok(())
+}
+
+/// Returns a time; none of a watermark that has not begun or is at the end.
+fn time(at: Option<i64>) -> Value {
+    match at {
+        None | Some(BEGINNING | END) => Value::Null,
+        Some(at) => number(at),
+    }
+}
