@@ -98,7 +98,8 @@ fn draw_section(
         .iter()
         .map(|(name, _)| (*name).to_owned())
         .collect();
-    let of_volume = volume.map(|_| cut("last minute", volume.unwrap_or(0)));
+    let of_volume =
+        volume.map(|width| cut(if width < 11 { "volume" } else { "last minute" }, width));
     let heading = cells(&headings, of_volume)
         .style(Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
     let rows = section
