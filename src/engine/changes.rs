@@ -158,6 +158,9 @@ impl Operator {
     pub fn restore_row(&mut self, row_key: &[u8], mut value: &[u8]) -> Result<(), Corrupt> {
         let length = row_key.len() + value.len();
         let (window, key) = parse_row_key(row_key).ok_or(Corrupt)?;
+        if self.watermarks.combined() >= self.gone_at(window) {
+            return Ok(()); // its last row has left: who wrote this had slept, or was cut off
+        }
         let slot = self.store.load_states(key, window, &mut value)?;
         // What was to be done at a close was done before the state was saved.
         let closed = self.watermarks.combined() >= self.windows.closes_at(window);
@@ -168,6 +171,14 @@ impl Operator {
         match value.is_empty() {
             true => Ok(()),
             false => Err(Corrupt),
+        }
+    }
+
+    /// Returns the watermark at which a window, or a moment of sliding ones, is no more.
+    fn gone_at(&self, window: Window) -> i64 {
+        match self.windows.is_moment(window) {
+            true => self.forgotten_at(window.start),
+            false => self.expires_at(window),
         }
     }
 

@@ -60,26 +60,33 @@ impl Changelog {
         &self.name
     }
 
-    /// Sends what has changed of a task's state, the header last: whoever finds it finds the rows
-    /// before it.
+    /// Sends what has changed of a task's state: what there is, the header, what is no more.
+    ///
+    /// Without a transaction a crash may leave the first part of it alone. A window that is taken
+    /// out of the log before the header says that it has closed would begin again with the records
+    /// since the last commit, and its row would replace the right one.
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
-        let mut batch = Rows::default();
+        let (mut there, mut gone) = (Rows::default(), Rows::default());
+        let mut push = |key: &[u8], value: Option<&[u8]>| match value {
+            Some(_) => there.push(key, value),
+            None => gone.push(key, value),
+        };
         let header = match &task.last {
             Some(Last { rows, header, .. }) => {
                 rows.iter()
-                    .for_each(|(key, value)| batch.push(key, value.as_deref()));
+                    .for_each(|(key, value)| push(key, value.as_deref()));
                 header.clone()
             }
             None => {
-                task.operator
-                    .take_changes(|key, value| batch.push(key, value));
+                task.operator.take_changes(push);
                 task.operator.save_header()
             }
         };
         let mut value = Vec::new();
         save::put(&mut value, &(header, task.is_shown));
-        batch.push(HEADER, Some(&value));
-        batch.send(self.topic, task.place.partition, producer)
+        there.push(HEADER, Some(&value));
+        there.send(self.topic, task.place.partition, producer)?;
+        gone.send(self.topic, task.place.partition, producer)
     }
 }
 
