@@ -4,7 +4,7 @@
 //! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -85,6 +85,10 @@ impl Extent {
 pub struct Admin {
     settings: Settings,
     client: Arc<BaseProducer<Context>>,
+    /// A client of some group, made for the first question about a group's offsets: librdkafka
+    /// 2.12 follows a null pointer where a client without a group hears that the coordinator of
+    /// the one it asks about is elsewhere or not ready yet.
+    grouped: OnceLock<BaseConsumer<Context>>,
     health: Arc<Health>,
 }
 
@@ -99,6 +103,7 @@ impl Admin {
         Ok(Admin {
             settings: settings.clone(),
             client: Arc::new(client.map_err(not_created)?),
+            grouped: OnceLock::new(),
             health,
         })
     }
@@ -474,12 +479,7 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason.
     pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
-        // A consumer's client: librdkafka 2.12 follows a null pointer where a client without a group
-        // hears that the group's coordinator is elsewhere or not ready yet.
-        let (context, _) = self.settings.context();
-        let consumer = self.settings.config(&[("group.id", name)]);
-        let consumer: BaseConsumer<Context> =
-            consumer.create_with_context(context).map_err(not_created)?;
+        let consumer = self.grouped(name)?;
         let deadline = Instant::now() + PATIENCE;
         let commits = loop {
             let client = consumer.client().native_client();
@@ -500,6 +500,17 @@ impl Admin {
         Ok(commits
             .map(|(topic, partition, committed)| ((topic, partition), committed))
             .collect())
+    }
+
+    /// Returns a client of a group: of `name`, if there is none yet.
+    fn grouped(&self, name: &str) -> Result<&BaseConsumer<Context>> {
+        if let Some(known) = self.grouped.get() {
+            return Ok(known);
+        }
+        let (context, _) = self.settings.context();
+        let client = self.settings.config(&[("group.id", name)]);
+        let client = client.create_with_context(context).map_err(not_created)?;
+        Ok(self.grouped.get_or_init(|| client))
     }
 
     /// Deletes a group with its offsets; it is no error if there is none.
