@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use bumpalo::Bump;
 
 use crate::engine::account::Account;
-use crate::engine::operator::Operator;
+use crate::engine::operator::{Input, Operator};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
-use crate::format::{Decoder, Origins};
+use crate::format::{Decoded, Decoder, Malformed, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -65,6 +65,31 @@ impl Outputs {
     /// Returns whether nothing but rows is written.
     pub fn is_empty(&self) -> bool {
         self.late.is_none() && self.bad.is_none() && self.journal.is_none()
+    }
+
+    /// Hands the rows of a batch to an operator, counts what is malformed, sets aside what is asked
+    /// for.
+    fn take_in(
+        &mut self,
+        operator: &mut Operator,
+        input: &Input<'_, '_>,
+        decoded: &Decoded<'_>,
+        malformed: &[Malformed<'_>],
+        panes: &mut Panes,
+    ) -> Result<()> {
+        for malformed in malformed {
+            operator.on_malformed();
+            if let Some(bad) = &mut self.bad {
+                bad.write_malformed(malformed, operator.watermarks().combined())?;
+            }
+        }
+        operator.on_batch(input, panes);
+        if let Some(aside) = &mut self.late {
+            for late in operator.take_lates() {
+                aside.write_late(&late, decoded.origins[late.row])?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -245,8 +270,7 @@ impl<'n> Node<'n> {
         processed
     }
 
-    /// Hands the rows of a batch to the engine, counts what is malformed, sets aside what is asked
-    /// for.
+    /// Hands a batch to the engine; the first malformed record ends the run, unless they are skipped.
     fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
         let (operator, outputs) = (&mut self.operator, &mut self.outputs);
         let (panes, progress) = (&mut self.panes, &mut self.progress);
@@ -255,18 +279,7 @@ impl<'n> Node<'n> {
             if let Some(progress) = progress {
                 progress.add(batch, input.times, |at| operator.forgotten_at(at));
             }
-            for malformed in malformed {
-                operator.on_malformed();
-                if let Some(bad) = &mut outputs.bad {
-                    bad.write_malformed(malformed, operator.watermarks().combined())?;
-                }
-            }
-            operator.on_batch(input, panes);
-            if let Some(aside) = &mut outputs.late {
-                for late in operator.take_lates() {
-                    aside.write_late(&late, decoded.origins[late.row])?;
-                }
-            }
+            outputs.take_in(operator, input, decoded, malformed, panes)?;
             match malformed.first() {
                 Some(first) if !skip_bad => Err(first.told(source)),
                 _ => Ok(()),

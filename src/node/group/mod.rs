@@ -575,8 +575,8 @@ fn committed(settings: &Settings, group: &str, starts: &Starts) -> Result<Vec<Op
     Fetcher::new(settings, starts.topic(), Some(group))?.committed(&numbers)
 }
 
-/// Hands the records of a partition to its task, counts what is malformed, sets aside what is
-/// asked for.
+/// Hands the records of a partition to its task; the first malformed one ends the run, unless they
+/// are skipped.
 fn process(
     task: &mut Task,
     messages: Vec<Message<'_>>,
@@ -596,18 +596,7 @@ fn process(
         if check_keys && let Some(message) = first_of_another_key(&batch, input) {
             return Err(another_key(&task.name, message));
         }
-        for malformed in malformed {
-            operator.on_malformed();
-            if let Some(bad) = &mut outputs.bad {
-                bad.write_malformed(malformed, operator.watermarks().combined())?;
-            }
-        }
-        operator.on_batch(input, panes);
-        if let Some(aside) = &mut outputs.late {
-            for late in operator.take_lates() {
-                aside.write_late(&late, decoded.origins[late.row])?;
-            }
-        }
+        outputs.take_in(operator, input, decoded, malformed, panes)?;
         match malformed.first() {
             Some(first) if !skip_bad => Err(first.told(&task.name)),
             _ => Ok(()),
