@@ -137,13 +137,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
     let (group, members) = admin.group(&options.group)?;
     let committed = admin.group_offsets(&options.group)?;
-    let readers: BTreeMap<(&str, i32), &Member> = members
-        .iter()
-        .flat_map(|member| {
-            let partitions = member.partitions.iter();
-            partitions.map(move |(topic, number)| ((topic.as_str(), *number), member))
-        })
-        .collect();
+    let readers = by_partition(&members);
     // A partition may be read before anything is committed, and be committed while nobody reads.
     let committed_of = committed
         .keys()
@@ -176,9 +170,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             extent.map_or(Value::Null, |extent| number(extent.end)),
             lag.map_or(Value::Null, number),
             reader.map_or(Value::Null, |member| text(member.id.as_str())),
-            reader.map_or(Value::Null, |member| {
-                text(member.host.trim_start_matches('/'))
-            }),
+            reader.map_or(Value::Null, |member| host_of(member)),
         ]);
     }
     listing.print(options.format)?;
@@ -192,8 +184,22 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Returns the member that each partition is given to.
+pub(super) fn by_partition(members: &[Member]) -> BTreeMap<(&str, i32), &Member> {
+    let members = members.iter();
+    let given = members.flat_map(|member| {
+        let partitions = member.partitions.iter();
+        partitions.map(move |(topic, number)| ((topic.as_str(), *number), member))
+    });
+    given.collect()
+}
+
+pub(super) fn host_of(member: &Member) -> Value {
+    text(member.host.trim_start_matches('/'))
+}
+
 /// Returns how many offsets a group has before it; without a commit all that are there.
-fn lag_of(committed: Option<i64>, extent: Extent) -> i64 {
+pub(super) fn lag_of(committed: Option<i64>, extent: Extent) -> i64 {
     let next = committed.unwrap_or(extent.first).max(extent.first);
     (extent.end - next).max(0)
 }

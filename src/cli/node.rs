@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::broker::BrokerOptions;
+use super::group::{by_partition, host_of, lag_of};
 use super::listing::{Format, Kind, Listing, number, text};
 use crate::column::Value;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
-use crate::kafka::admin::{Admin, Member, OffsetOf};
+use crate::kafka::admin::{Admin, OffsetOf};
 use crate::node::group::note::Note;
 use crate::source::Committed;
 use crate::term::units;
@@ -91,7 +92,7 @@ fn lags(admin: &Admin, tasks: &[Task]) -> Result<Vec<Option<i64>>> {
     let extents = admin.extents(&places)?;
     let lag = |task: &Task| {
         let extent = extents.get(&(task.topic.clone(), task.partition))?;
-        Some((extent.end - task.position.max(extent.first)).max(0))
+        Some(lag_of(Some(task.position), *extent))
     };
     Ok(tasks.iter().map(lag).collect())
 }
@@ -156,13 +157,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
         ))
         .hint("`k node list` shows the groups with tasks, `k group describe` any other"));
     }
-    let workers: BTreeMap<(&str, i32), &Member> = members
-        .iter()
-        .flat_map(|member| {
-            let partitions = member.partitions.iter();
-            partitions.map(move |(topic, number)| ((topic.as_str(), *number), member))
-        })
-        .collect();
+    let workers = by_partition(&members);
     let latest: BTreeMap<(String, i32), i64> = admin
         .offsets(&places(&tasks), OffsetOf::MaxTimestamp)?
         .into_iter()
@@ -207,9 +202,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             number(note.bytes as i64),
             time(Some(note.at)),
             worker.map_or(Value::Null, |member| text(member.id.as_str())),
-            worker.map_or(Value::Null, |member| {
-                text(member.host.trim_start_matches('/'))
-            }),
+            worker.map_or(Value::Null, |member| host_of(member)),
         ]);
     }
     listing.print(options.format)?;
