@@ -1,13 +1,14 @@
 //! `k join`: flags → plan → node, and the account at the end.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::input::{self, Input};
+use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::column::Schema;
 use crate::engine::join::{Kind, Method, Side};
@@ -117,31 +118,14 @@ pub(super) struct Options {
     #[arg(long)]
     skip_bad: bool,
 
-    /// Put the account as one line of JSON at the end of stderr.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    stats: Option<Stats>,
-
-    /// Write the account as one line of JSON to a file.
-    #[arg(long, value_name = "FILE")]
-    stats_to: Option<PathBuf>,
+    #[command(flatten)]
+    stats: StatsOptions,
 
     #[command(flatten)]
     range: PlaceOptions,
 
     #[command(flatten)]
     broker: BrokerOptions,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Csv,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Stats {
-    Json,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
@@ -322,14 +306,8 @@ impl Options {
             }
         }
         let stats = summary::json(account, watermark);
-        if let Some(path) = &self.stats_to {
-            self.refuse_input(path)?;
-            std::fs::write(path, format!("{stats}\n"))
-                .map_err(|source| Error::io(format!("write `{}`", path.display()), source))?;
-        }
-        if self.stats.is_some() {
-            context.report.result(&stats);
-        }
+        self.stats.write(&stats, |path| self.refuse_input(path))?;
+        self.stats.tell(&stats, context);
         Ok(())
     }
 }
@@ -345,9 +323,4 @@ fn for_sides<'o, T>(flag: &str, values: &'o [T]) -> Result<[Option<&'o T>; 2]> {
         ))
         .hint("give it once for both, or twice: for the left and for the right")),
     }
-}
-
-fn is_json(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|ending| ending == "json" || ending == "jsonl")
 }

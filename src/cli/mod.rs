@@ -18,6 +18,7 @@ mod input;
 mod join;
 mod listing;
 mod node;
+mod output;
 mod produce;
 mod range;
 mod result;

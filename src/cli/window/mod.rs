@@ -14,6 +14,7 @@ use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{Endpoint, stdin_is_input};
 use crate::cli::input::{self, Input};
+use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
 use crate::engine::pane::Refinement;
@@ -136,13 +137,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Put the account as one line of JSON at the end of stderr.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    stats: Option<Stats>,
-
-    /// Write the account as one line of JSON to a file.
-    #[arg(long, value_name = "FILE")]
-    stats_to: Option<PathBuf>,
+    #[command(flatten)]
+    stats: StatsOptions,
 
     /// Window a file by this many threads, with the same result; where rows leave once, from
     /// windows that all keys share [default: one a processor]
@@ -157,18 +153,6 @@ pub(super) struct Options {
 
     #[command(flatten)]
     broker: BrokerOptions,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Table,
-    Csv,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Stats {
-    Json,
 }
 
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
@@ -337,20 +321,7 @@ impl Options {
 
     /// Refuses to write to the file that is read, however it is named.
     fn refuse_input(&self, path: &Path) -> Result<()> {
-        let input = match &self.from {
-            Some(Endpoint::File(from)) => rustix::fs::stat(from),
-            Some(Endpoint::Topic(_)) => return Ok(()),
-            Some(Endpoint::Pipe) | None => rustix::fs::fstat(rustix::stdio::stdin()),
-        };
-        let same = |(input, output): (rustix::fs::Stat, rustix::fs::Stat)| {
-            (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
-                && rustix::fs::FileType::from_raw_mode(input.st_mode).is_file()
-        };
-        match input
-            .ok()
-            .zip(rustix::fs::stat(path).ok())
-            .is_some_and(same)
-        {
+        match self.from.as_ref().unwrap_or(&Endpoint::Pipe).reads(path) {
             true => Err(Error::refused(format!(
                 "`{}` is the input: writing to it would destroy it",
                 path.display()
@@ -410,7 +381,8 @@ impl Options {
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
         match ended {
             Err(error) if !stopped(&error) => {
-                self.write_stats(&summary::json(&account, watermark))?;
+                let stats = summary::json(&account, watermark);
+                self.stats.write(&stats, |path| self.refuse_input(path))?;
                 Err(error)
             }
             ended => {
@@ -420,19 +392,10 @@ impl Options {
         }
     }
 
-    fn write_stats(&self, stats: &str) -> Result<()> {
-        let Some(path) = &self.stats_to else {
-            return Ok(());
-        };
-        self.refuse_input(path)?;
-        std::fs::write(path, format!("{stats}\n"))
-            .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
-    }
-
     /// Tells where every record went.
     fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
         let stats = summary::json(account, watermark);
-        self.write_stats(&stats)?;
+        self.stats.write(&stats, |path| self.refuse_input(path))?;
         for line in summary::lines(account, watermark) {
             context.report.status(line);
         }
@@ -441,14 +404,7 @@ impl Options {
                 "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us`",
             );
         }
-        if self.stats.is_some() {
-            context.report.result(&stats);
-        }
+        self.stats.tell(&stats, context);
         Ok(())
     }
-}
-
-fn is_json(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|ending| ending == "json" || ending == "jsonl")
 }

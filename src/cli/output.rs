@@ -1,0 +1,55 @@
+//! How the commands that compute write their rows, and their account.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::error::{Error, Result};
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stats {
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsOptions {
+    /// Put the account as one line of JSON at the end of stderr.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    stats: Option<Stats>,
+
+    /// Write the account as one line of JSON to a file.
+    #[arg(long, value_name = "FILE")]
+    stats_to: Option<PathBuf>,
+}
+
+impl StatsOptions {
+    /// Writes the account to the file that was named, unless `refuse_input` refuses it.
+    pub fn write(&self, stats: &str, refuse_input: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let Some(path) = &self.stats_to else {
+            return Ok(());
+        };
+        refuse_input(path)?;
+        std::fs::write(path, format!("{stats}\n"))
+            .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
+    }
+
+    /// Puts the account at the end of stderr, if that was asked for.
+    pub fn tell(&self, stats: &str, context: &Context) {
+        if self.stats.is_some() {
+            context.report.result(stats);
+        }
+    }
+}
+
+/// Returns whether a file's name says that it holds JSON.
+pub(super) fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "json" || ending == "jsonl")
+}
