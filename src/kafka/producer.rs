@@ -265,9 +265,12 @@ impl Producer {
                         "`k topic alter {topic} --config message.timestamp.after.max.ms=9223372036854775807` lets it"
                     ))
             }
+            // `BrokerDestroy`: what was in a partition's queue when librdkafka let go of a topic that
+            // is not in the cluster's metadata any more (`rd_kafka_toppar_destroy_final`).
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownPartition => Error::refused(format!(
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::BrokerDestroy => Error::refused(format!(
                 "topic `{topic}` is gone, or its partition {partition} is"
             ))
             .during(place)
