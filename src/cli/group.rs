@@ -173,7 +173,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             reader.map_or(Value::Null, |member| host_of(member)),
         ]);
     }
-    listing.print(options.format)?;
+    listing.print_fitting(options.format, &["host"], &context.report)?;
     context.report.status(format!(
         "group `{}` is {} with {}, {} behind",
         group.name,

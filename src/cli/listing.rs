@@ -4,9 +4,12 @@
 
 use std::io::{BufWriter, IsTerminal, Write};
 
+use console::{Term, measure_text_width};
+
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::sink::text::push_json;
+use crate::term::report::Report;
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
@@ -53,6 +56,70 @@ impl Listing {
     /// # Errors
     /// `refused` when stdout cannot be written to; a closed pipe is none.
     pub fn print(&self, format: Option<Format>) -> Result<()> {
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        self.write(format, &all)
+    }
+
+    /// Prints, but leaves columns out of a table that the terminal is too narrow for: those of
+    /// `spare`, the first named first, until it fits. A hint names them.
+    ///
+    /// # Errors
+    /// As [`Listing::print`].
+    pub fn print_fitting(
+        &self,
+        format: Option<Format>,
+        spare: &[&str],
+        report: &Report,
+    ) -> Result<()> {
+        let terminal = Term::stdout();
+        let is_table = matches!(format, None | Some(Format::Table)) && terminal.is_term();
+        let room = match is_table {
+            true => terminal.size().1.into(),
+            false => usize::MAX,
+        };
+        let (shown, left_out) = self.fitting(room, spare);
+        self.write(format, &shown)?;
+        if !left_out.is_empty() {
+            report.hint(format!(
+                "no room here for {}; `--format csv` has them all",
+                left_out.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns which columns to show in `room` characters, and the names of those that are not.
+    fn fitting<'s>(&self, room: usize, spare: &[&'s str]) -> (Vec<usize>, Vec<&'s str>) {
+        let width = |at: usize| {
+            let cells = self.rows.iter().map(|row| self.cell(row, at));
+            let widest = cells.map(|cell| measure_text_width(&cell)).max();
+            widest.unwrap_or(0).max(self.columns[at].0.len()) + Table::GAP
+        };
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let mut left_out = Vec::new();
+        for &name in spare {
+            // Nothing stands behind the last column.
+            let needed = shown.iter().map(|&at| width(at)).sum::<usize>() - Table::GAP;
+            if needed <= room {
+                break;
+            }
+            shown.retain(|&at| self.columns[at].0 != name);
+            left_out.push(name);
+        }
+        (shown, left_out)
+    }
+
+    /// Returns a value as a table shows it.
+    fn cell(&self, row: &[Value], at: usize) -> String {
+        match &row[at] {
+            Value::Integer(ms) if self.columns[at].1 == Kind::Time => {
+                units::format_time(i64::try_from(*ms).unwrap_or(i64::MAX))
+            }
+            value => plain(value),
+        }
+    }
+
+    fn write(&self, format: Option<Format>, shown: &[usize]) -> Result<()> {
         let stdout = std::io::stdout().lock();
         let format = format.unwrap_or(match stdout.is_terminal() {
             true => Format::Table,
@@ -60,7 +127,7 @@ impl Listing {
         });
         let mut out = BufWriter::new(stdout);
         let written = match format {
-            Format::Table => self.write_table(&mut out),
+            Format::Table => self.write_table(&mut out, shown),
             Format::Csv => self.write_csv(&mut out),
             Format::Json => self.write_json(&mut out),
         };
@@ -69,27 +136,15 @@ impl Listing {
             .map_err(|source| Error::io("write to stdout", source))
     }
 
-    fn write_table(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let columns: Vec<(&str, Align)> = self
-            .columns
-            .iter()
-            .map(|&(name, kind)| match kind {
-                Kind::Number => (name, Align::Right),
-                Kind::Text | Kind::Time => (name, Align::Left),
-            })
-            .collect();
+    fn write_table(&self, out: &mut impl Write, shown: &[usize]) -> std::io::Result<()> {
+        let heading = |&at: &usize| match self.columns[at] {
+            (name, Kind::Number) => (name, Align::Right),
+            (name, Kind::Text | Kind::Time) => (name, Align::Left),
+        };
+        let columns: Vec<(&str, Align)> = shown.iter().map(heading).collect();
         let mut table = Table::new(&columns);
         for row in &self.rows {
-            let cells = row
-                .iter()
-                .zip(self.columns)
-                .map(|(value, (_, kind))| match value {
-                    Value::Integer(ms) if *kind == Kind::Time => {
-                        units::format_time(i64::try_from(*ms).unwrap_or(i64::MAX))
-                    }
-                    value => plain(value),
-                });
-            table.row(cells);
+            table.row(shown.iter().map(|&at| self.cell(row, at)));
         }
         writeln!(out, "{table}")
     }
@@ -148,5 +203,33 @@ pub(super) fn number_or_null(number: i64) -> Value {
         Value::Null
     } else {
         Value::Integer(number.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_table_spares_columns_in_the_order_named_until_it_fits() {
+        let mut listing = Listing::new(&[
+            ("topic", Kind::Text),
+            ("records", Kind::Number),
+            ("first_time", Kind::Time),
+            ("host", Kind::Text),
+        ]);
+        listing.row([text("calls"), number(6_000), number(0), text("127.0.0.1")]);
+        let spare = ["host", "first_time"];
+        // calls·, records·, 1970-01-01T00:00:00Z·, 127.0.0.1, with two blanks between them
+        let whole = 5 + 2 + 7 + 2 + 20 + 2 + 9;
+        assert_eq!(listing.fitting(whole, &spare), (vec![0, 1, 2, 3], vec![]));
+        assert_eq!(
+            listing.fitting(whole - 1, &spare),
+            (vec![0, 1, 2], vec!["host"])
+        );
+        assert_eq!(
+            listing.fitting(1, &spare),
+            (vec![0, 1], vec!["host", "first_time"])
+        );
     }
 }

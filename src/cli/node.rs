@@ -137,7 +137,8 @@ fn list(options: &List, context: &Context) -> Result<()> {
             time(notes().map(|note| note.at).max()),
         ]);
     }
-    listing.print(options.format)?;
+    let spare = ["committed", "state_bytes", "watermark"];
+    listing.print_fitting(options.format, &spare, &context.report)?;
     if found == 0 {
         context
             .report
@@ -205,7 +206,15 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             worker.map_or(Value::Null, |member| host_of(member)),
         ]);
     }
-    listing.print(options.format)?;
+    let spare = [
+        "host",
+        "committed",
+        "state_bytes",
+        "lag_ms",
+        "process",
+        "state_rows",
+    ];
+    listing.print_fitting(options.format, &spare, &context.report)?;
     context.report.status(format!(
         "group `{}` is {}: {} by {}, {} behind",
         group.name,

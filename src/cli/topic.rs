@@ -307,7 +307,13 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             timestamp(&highest),
         ]);
     }
-    listing.print(options.format)
+    let spare = [
+        "first_timestamp",
+        "highest_timestamp",
+        "replicas",
+        "in_sync",
+    ];
+    listing.print_fitting(options.format, &spare, &context.report)
 }
 
 fn describe_settings(admin: &Admin, topic: &str, format: Option<Format>) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, presets};
 use console::Term;
 
 /// Where the values of a column stand.
@@ -33,8 +33,11 @@ pub enum Align {
 pub struct Table(comfy_table::Table);
 
 impl Table {
-    /// Returns a table without rows. Long cells are wrapped at the width of the terminal;
-    /// where stdout is none, nothing is wrapped.
+    /// How many blanks stand between two columns.
+    pub const GAP: usize = 2;
+
+    /// Returns a table without rows. Long texts are wrapped at the width of the terminal, numbers
+    /// never; where stdout is none, nothing is wrapped.
     pub fn new(columns: &[(&str, Align)]) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).force_no_tty();
@@ -44,12 +47,18 @@ impl Table {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         table.set_header(columns.iter().map(|(name, _)| *name));
-        for (column, (_, align)) in table.column_iter_mut().zip(columns) {
-            column.set_padding((0, 2));
+        let last = columns.len().saturating_sub(1);
+        for (at, (column, (_, align))) in table.column_iter_mut().zip(columns).enumerate() {
+            let gap = if at == last { 0 } else { Self::GAP };
+            column.set_padding((0, gap as u16));
             column.set_cell_alignment(match align {
                 Align::Left => CellAlignment::Left,
                 Align::Right => CellAlignment::Right,
             });
+            if *align == Align::Right {
+                // A number that is cut in two is none.
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         Table(table)
     }
