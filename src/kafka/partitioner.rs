@@ -37,7 +37,12 @@ pub fn murmur2(bytes: &[u8]) -> i32 {
 
 /// Returns the partition of a key: its hash without the sign, modulo `partitions`.
 pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
-    (murmur2(key) & 0x7fff_ffff) % partitions
+    partition_of_hash(murmur2(key), partitions)
+}
+
+/// Returns the partition of a key by its [`murmur2`].
+pub fn partition_of_hash(hash: i32, partitions: i32) -> i32 {
+    (hash & 0x7fff_ffff) % partitions
 }
 
 /// How records are spread over the partitions of a topic.

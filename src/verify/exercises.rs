@@ -4,7 +4,7 @@
 //! is a row here and a section there; a test compares the two.
 
 use super::truth::{By, Measure, Over, Question, Time, Windows};
-use crate::cdr::{Order, Recipe};
+use crate::cdr::{Disposition, Order, Recipe};
 
 /// One exercise that checks itself.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ const CALLS: Question = Question {
     windows: Windows::Tumbling(10 * SECOND),
     by: None,
     measures: COUNT,
-    connected: false,
+    only: None,
     time: Time::Start,
     distinct: true,
     dropped_after_ms: None,
@@ -114,7 +114,7 @@ pub const EXERCISES: &[Exercise] = &[
             windows: Windows::Tumbling(MINUTE),
             by: Some(By::Caller),
             measures: COUNT_SUM_AVG,
-            connected: true,
+            only: Some(Disposition::Connected),
             ..CALLS
         },
     },

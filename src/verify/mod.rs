@@ -15,6 +15,7 @@
 pub mod compare;
 pub mod exercises;
 pub mod grade;
+mod mistakes;
 mod seen;
 pub mod table;
 pub mod truth;

@@ -4,7 +4,7 @@
 //! out: its [`ResultTable`]. Windows are computed here a second time, plainly and without the
 //! engine, so that the engine is graded, too.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::table::{Cell, Key, ResultTable, Span};
 use crate::cdr::{
@@ -12,7 +12,7 @@ use crate::cdr::{
 };
 use crate::column::Value;
 use crate::error::Result;
-use crate::kafka::partitioner::partition_of;
+use crate::kafka::partitioner::{murmur2, partition_of_hash};
 
 /// A computation over the generated records.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,13 +25,13 @@ pub struct Question {
     pub by: Option<By>,
     /// What is computed.
     pub measures: &'static [Measure],
-    /// Whether only connected calls count.
-    pub connected: bool,
+    /// Which calls count alone; `None`: all.
+    pub only: Option<Disposition>,
     /// Which time is event time.
     pub time: Time,
     /// Whether a call that leaves twice counts once.
     pub distinct: bool,
-    /// Mistake: records are dropped once the highest time seen is at or past their window's end
+    /// Mistake: records are dropped once the highest time read is at or past their window's end
     /// and so many ms; `None`: no record is.
     pub dropped_after_ms: Option<i64>,
     /// Mistake: only some partitions are read.
@@ -146,7 +146,6 @@ pub struct Part {
 /// A row of mono_signal or of tower, with what is known of its call.
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    call_id: u64,
     start: i64,
     end: i64,
     call_start: i64,
@@ -154,10 +153,33 @@ struct Record {
     callee: u32,
     disposition: Disposition,
     tower: Option<u32>,
+    /// Whether it is the second of a call that leaves twice.
+    is_copy: bool,
+    /// The hash of the key that `k produce` sends it with: calls lie by caller, segments by call.
+    key_hash: i32,
 }
 
 /// What a group is known by before its name is written.
 type KeyId = Option<u32>;
+
+/// Some of the keys of a question: an answer with a mistake is most often wrong at these already.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    ids: BTreeSet<KeyId>,
+    names: HashSet<Key>,
+}
+
+impl Sample {
+    /// Returns the rows of a table that are of these keys.
+    pub fn of(&self, table: &ResultTable) -> ResultTable {
+        let mut part = ResultTable::new(table.keys.clone(), table.measures.clone());
+        let rows = table.rows.iter();
+        let of_sample = rows.filter(|(cell, _)| self.names.contains(&cell.key));
+        part.rows
+            .extend(of_sample.map(|(cell, row)| (cell.clone(), row.clone())));
+        part
+    }
+}
 
 /// What a window and key hold.
 #[derive(Debug, Clone, Copy, Default)]
@@ -200,8 +222,8 @@ impl World {
         }
         departures.sort_by_key(Leaves::leaves);
         segments.sort_by_key(|(segment, _)| segment.leaves());
+        let mut left = HashSet::new();
         let calls = departures.iter().map(|departure| Record {
-            call_id: departure.call.id,
             start: departure.call.start,
             end: departure.call.end(),
             call_start: departure.call.start,
@@ -209,9 +231,10 @@ impl World {
             callee: departure.call.callee,
             disposition: departure.call.disposition,
             tower: None,
+            is_copy: recipe.duplicates > 0.0 && !left.insert(departure.call.id),
+            key_hash: murmur2(subscriber_name(departure.call.caller).as_bytes()),
         });
         let segments = segments.iter().map(|(segment, call)| Record {
-            call_id: call.id,
             start: segment.start,
             end: segment.end(),
             call_start: call.start,
@@ -219,6 +242,8 @@ impl World {
             callee: call.callee,
             disposition: call.disposition,
             tower: Some(segment.tower),
+            is_copy: false,
+            key_hash: murmur2(call.id.to_string().as_bytes()),
         });
         Ok(World {
             recipe: recipe.clone(),
@@ -244,9 +269,14 @@ impl World {
 
     /// Computes an answer.
     pub fn answer(&self, question: &Question) -> ResultTable {
+        self.answer_of(question, None)
+    }
+
+    /// Computes the rows of some keys, or of all.
+    pub fn answer_of(&self, question: &Question, sample: Option<&Sample>) -> ResultTable {
         let held = match question.windows {
-            Windows::Session(gap) => self.sessions(question, gap),
-            _ => self.aligned(question),
+            Windows::Session(gap) => self.sessions(question, gap, sample),
+            _ => self.aligned(question, sample),
         };
         let keys = question.by.map(|by| by.name().to_owned());
         let measures = question
@@ -255,47 +285,71 @@ impl World {
             .map(|measure| measure.name().to_owned());
         let mut table = ResultTable::new(keys.into_iter().collect(), measures.collect());
         for ((span, key), held) in held {
-            let key = match question.by {
-                None => Key::new(),
-                Some(by) => vec![key.map(|id| self.key_name(by, id).into())],
-            };
+            let key = self.key(question.by, key);
             let values = question.measures.iter().map(|measure| held.value(*measure));
             table.put(Cell { span, key }, values.collect());
         }
         table
     }
 
-    /// Returns the records that a question is about, in the order in which they leave.
-    fn records<'w>(&'w self, question: &'w Question) -> impl Iterator<Item = &'w Record> {
-        let (records, unmatched) = match question.over {
+    /// Returns the keys of a few records, from the first to the last; none where a question has
+    /// no key.
+    pub fn sample(&self, question: &Question) -> Option<Sample> {
+        const RECORDS: usize = 8;
+        let by = question.by?;
+        let records = match question.over {
+            Over::Calls => &self.calls,
+            Over::Segments { .. } => &self.segments,
+        };
+        let step = records.len().div_ceil(RECORDS).max(1);
+        let ids = records.iter().step_by(step).map(|record| record.key(by));
+        let ids: BTreeSet<KeyId> = ids.collect();
+        let names = ids.iter().map(|&id| self.key(Some(by), id)).collect();
+        Some(Sample { ids, names })
+    }
+
+    /// Returns the times of a sample's records, each with its key.
+    pub fn times(&self, question: &Question, sample: &Sample) -> HashSet<(Key, i64)> {
+        let records = self.records(question.over);
+        let by = question.by;
+        let keyed = records.map(|record| (by.and_then(|by| record.key(by)), record));
+        keyed
+            .filter(|(id, _)| sample.ids.contains(id))
+            .map(|(id, record)| (self.key(by, id), record.time(question.time)))
+            .collect()
+    }
+
+    /// Returns the records that a question is over, in the order in which they leave.
+    fn records(&self, over: Over) -> impl Iterator<Item = &Record> {
+        let (records, with_unmatched) = match over {
             Over::Calls => (&self.calls, false),
             Over::Segments { with_unmatched, .. } => (&self.segments, with_unmatched),
         };
-        let within = match question.over {
-            Over::Calls => i64::MAX,
-            Over::Segments { within_ms, .. } => within_ms,
-        };
         let is_unmatched =
-            move |call: &&Record| unmatched && call.disposition != Disposition::Connected;
-        let unmatched = self.calls.iter().filter(is_unmatched);
-        let mut seen = HashSet::new();
-        records.iter().chain(unmatched).filter(move |record| {
-            let of_call = matches!(question.over, Over::Calls);
-            (!question.connected || record.disposition == Disposition::Connected)
-                && record.start - record.call_start <= within
-                && question.part.is_none_or(|part| part.holds(record, of_call))
-                && (!question.distinct || !of_call || seen.insert(record.call_id))
-        })
+            move |call: &&Record| with_unmatched && call.disposition != Disposition::Connected;
+        records.iter().chain(self.calls.iter().filter(is_unmatched))
     }
 
-    fn aligned(&self, question: &Question) -> BTreeMap<(Span, KeyId), Held> {
+    fn aligned(
+        &self,
+        question: &Question,
+        sample: Option<&Sample>,
+    ) -> BTreeMap<(Span, KeyId), Held> {
         let mut held: BTreeMap<(Span, KeyId), Held> = BTreeMap::new();
         let mut newest = i64::MIN;
-        // A filter does not hide records from the watermark, but what is not read does.
-        for record in self.records(question) {
+        for record in self.records(question.over) {
+            let key = question.by.and_then(|by| record.key(by));
+            let is_wanted = sample.is_none_or(|sample| sample.ids.contains(&key));
+            // The others tell of nothing but the watermark.
+            if (!is_wanted && question.dropped_after_ms.is_none()) || !question.reads(record) {
+                continue;
+            }
             let time = record.time(question.time);
+            // What is filtered out moves the watermark all the same.
             newest = newest.max(time);
-            let key = record.key(question.by);
+            if !is_wanted || !question.counts(record) {
+                continue;
+            }
             for span in question.windows.of(time) {
                 let is_dropped = question
                     .dropped_after_ms
@@ -308,13 +362,19 @@ impl World {
         held
     }
 
-    fn sessions(&self, question: &Question, gap: i64) -> BTreeMap<(Span, KeyId), Held> {
+    fn sessions(
+        &self,
+        question: &Question,
+        gap: i64,
+        sample: Option<&Sample>,
+    ) -> BTreeMap<(Span, KeyId), Held> {
         let mut by_key: BTreeMap<KeyId, Vec<&Record>> = BTreeMap::new();
-        for record in self.records(question) {
-            by_key
-                .entry(record.key(question.by))
-                .or_default()
-                .push(record);
+        for record in self.records(question.over) {
+            let key = question.by.and_then(|by| record.key(by));
+            let is_wanted = sample.is_none_or(|sample| sample.ids.contains(&key));
+            if is_wanted && question.reads(record) && question.counts(record) {
+                by_key.entry(key).or_default().push(record);
+            }
         }
         let mut held = BTreeMap::new();
         for (key, mut records) in by_key {
@@ -341,12 +401,34 @@ impl World {
         held
     }
 
-    fn key_name(&self, by: By, id: u32) -> String {
-        match by {
+    /// Returns a key as a table has it.
+    fn key(&self, by: Option<By>, id: KeyId) -> Key {
+        let name = |by, id| match by {
             By::Caller | By::Callee => subscriber_name(id),
             By::Disposition => Disposition::ALL[id as usize].name().to_owned(),
             By::Tower => tower_name(id, self.recipe.towers),
-        }
+        };
+        by.map(|by| id.map(|id| name(by, id).into()))
+            .into_iter()
+            .collect()
+    }
+}
+
+impl Question {
+    /// Returns whether a record is read at all.
+    fn reads(&self, record: &Record) -> bool {
+        let is_within = match self.over {
+            Over::Calls => true,
+            Over::Segments { within_ms, .. } => record.start - record.call_start <= within_ms,
+        };
+        is_within && self.part.is_none_or(|part| part.holds(record))
+    }
+
+    /// Returns whether a record that is read counts.
+    fn counts(&self, record: &Record) -> bool {
+        let is_twice = self.distinct && record.is_copy;
+        let is_kept = self.only.is_none_or(|only| record.disposition == only);
+        is_kept && !is_twice
     }
 }
 
@@ -359,8 +441,8 @@ impl Record {
         }
     }
 
-    fn key(&self, by: Option<By>) -> KeyId {
-        match by? {
+    fn key(&self, by: By) -> KeyId {
+        match by {
             By::Caller => Some(self.caller),
             By::Callee => Some(self.callee),
             By::Disposition => Some(self.disposition as u32),
@@ -370,14 +452,9 @@ impl Record {
 }
 
 impl Part {
-    /// Returns whether a record is read. Calls lie by caller, segments by call, as `k produce`
-    /// sends them.
-    fn holds(self, record: &Record, of_call: bool) -> bool {
-        let key = match of_call {
-            true => subscriber_name(record.caller),
-            false => record.call_id.to_string(),
-        };
-        (partition_of(key.as_bytes(), self.of) == self.nth) == self.alone
+    /// Returns whether a record is read, if partitions were chosen by its key.
+    fn holds(self, record: &Record) -> bool {
+        (partition_of_hash(record.key_hash, self.of) == self.nth) == self.alone
     }
 }
 

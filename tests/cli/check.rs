@@ -18,6 +18,8 @@ struct Case {
 /// Rows that a crash makes come twice, or not at all.
 const AGAIN: &str = "head -500 data/mono_signal.csv | cat data/mono_signal.csv - | grep -v '^call' | cat header.csv - |";
 const LOST: &str = "sed 1000,1400d data/mono_signal.csv |";
+/// The other file.
+const TOWER: &str = "cat data/tower.csv |";
 const TWICE: &str =
     "cat data/mono_signal.csv data/mono_signal.csv | grep -v '^call' | cat header.csv - |";
 
@@ -39,7 +41,7 @@ const CASES: &[Case] = &[
             ),
             (
                 "window --global --by disposition --agg 'sum(duration)'",
-                "no column `count`",
+                "no column `count`, but sum_duration",
             ),
         ],
     },
@@ -104,6 +106,10 @@ const CASES: &[Case] = &[
                 "different key: the rows are by callee",
             ),
             (
+                "window --tumbling 1m --by caller --where \"disposition = 'busy'\" --agg 'count, sum(duration), avg(duration)'",
+                "only busy calls are counted",
+            ),
+            (
                 "window --tumbling 1m --by caller --where \"disposition = 'connected'\" --agg 'count, sum(duration), max(duration) as avg_duration'",
                 "another aggregate",
             ),
@@ -137,6 +143,10 @@ const CASES: &[Case] = &[
             (
                 "window --session 5s --by caller --time end_timestamp --grace 2h",
                 "wrong time column",
+            ),
+            (
+                "window --session 5s --by caller --time end_timestamp",
+                "the windows lie where calls end",
             ),
             ("LOST window --session 5s --by caller", "other bounds"),
         ],
@@ -197,6 +207,10 @@ const CASES: &[Case] = &[
                 "window --tumbling 10s",
                 "duplicates are counted: some calls came twice; and late",
             ),
+            (
+                "window --tumbling 10s --distinct caller --grace 1m",
+                "other calls taken for duplicates",
+            ),
         ],
     },
     Case {
@@ -235,6 +249,11 @@ const CASES: &[Case] = &[
                 "TWICE window --tumbling 10s --grace 2h",
                 "`k produce` run more than once",
             ),
+            (
+                "window --tumbling 10s --time end_timestamp --grace 17s",
+                "wrong time column: the windows lie where calls end",
+            ),
+            ("TOWER window --tumbling 10s", "segments of `tower`"),
             (
                 "window --tumbling 10s --by caller",
                 "grouped by caller, too",
@@ -370,7 +389,13 @@ const CASES: &[Case] = &[
 
 /// Returns the line of shell that is behind a case's words.
 fn pipe(words: &str) -> String {
-    let (input, words) = [("AGAIN ", AGAIN), ("LOST ", LOST), ("TWICE ", TWICE)]
+    let inputs = [
+        ("AGAIN ", AGAIN),
+        ("LOST ", LOST),
+        ("TOWER ", TOWER),
+        ("TWICE ", TWICE),
+    ];
+    let (input, words) = inputs
         .into_iter()
         .find_map(|(name, input)| Some((input, words.strip_prefix(name)?)))
         .unwrap_or(("", words));
@@ -463,6 +488,8 @@ fn what_is_missing_for_a_grade_is_told() {
     dir.k("check 2").assert_refused(2, &["no answer"]);
     dir.k("check 2 answer.csv")
         .assert_refused(1, &["answer.csv"]);
+    dir.k("check 2 data/mono_signal.csv")
+        .assert_refused(1, &["single records and no result", "k window"]);
     dir.k("check 6 answer.csv")
         .assert_refused(1, &["not those of exercise 6", "--order end"]);
     dir.k("check 2 answer.csv --truth data/tower.csv")
