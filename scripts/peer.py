@@ -76,12 +76,12 @@ def headline(result, rounds):
             f"load {os.getloadavg()[0]:.1f}; median of {rounds}")
 
 
-def timed(line, **more):
-    """Runs a command; returns seconds, processor seconds, and its peak memory in MiB."""
+def timed(line, expected=0, **more):
+    """Runs a command that ends with a status; returns seconds, processor seconds, and its peak memory in MiB."""
     began = time.perf_counter()
     process = subprocess.Popen(line, **{"stdout": subprocess.DEVNULL, **more})
     _, status, used = os.wait4(process.pid, 0)
-    if status:
+    if os.waitstatus_to_exitcode(status) != expected:
         sys.exit(f"{line[0]} failed")
     return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
