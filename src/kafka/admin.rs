@@ -372,16 +372,29 @@ impl Admin {
     ) -> Result<Vec<OffsetInfo>> {
         let began = Instant::now();
         let is_awaited = |code: &RDKafkaErrorCode| match code {
-            RDKafkaErrorCode::LeaderNotAvailable => began.elapsed() < patience,
-            code => is_unsettled(code) && began.elapsed() < SETTLING,
+            // A topic that was deleted does not come back.
+            RDKafkaErrorCode::UnknownTopicOrPartition => began.elapsed() < SETTLING,
+            code => is_unsettled(code) && began.elapsed() < patience,
         };
         let mut left = partitions.to_vec();
         let mut found = Vec::with_capacity(left.len());
         loop {
-            let infos = self
-                .ask(|requests| requests.list_offsets(&left, wanted))
-                .map_err(|failure| failure.told("look up offsets"))?;
+            let infos = self.ask(|requests| requests.list_offsets(&left, wanted));
             let now = Instant::now();
+            let infos = match infos {
+                // No partition that was asked for has a leader.
+                Err(failure) if failure.code() == Some(RDKafkaErrorCode::NoEnt) => {
+                    if began.elapsed() >= patience {
+                        return Err(Error::retry("cannot look up offsets: no broker leads"));
+                    }
+                    self.settings
+                        .interrupt
+                        .sleep_until(now + Duration::from_millis(100));
+                    self.settings.interrupt.check()?;
+                    continue;
+                }
+                infos => infos.map_err(|failure| failure.told("look up offsets"))?,
+            };
             let (unsettled, settled): (Vec<_>, Vec<_>) = infos
                 .into_iter()
                 .partition(|info| info.offset.as_ref().is_err_and(is_awaited));

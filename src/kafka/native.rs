@@ -135,6 +135,9 @@ pub enum OffsetOf {
     Earliest,
     /// The high watermark: one past the last record, transaction markers included.
     Latest,
+    /// The last stable offset: where readers of committed records come to now, which is the first
+    /// record of the oldest open transaction, or the high watermark.
+    LastStable,
     /// The record with the highest timestamp.
     MaxTimestamp,
     /// The first record at or after a time in ms since 1970.
@@ -575,7 +578,7 @@ impl<'a> Requests<'a> {
         }
         let spec = match wanted {
             OffsetOf::Earliest => Spec::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64,
-            OffsetOf::Latest => Spec::RD_KAFKA_OFFSET_SPEC_LATEST as i64,
+            OffsetOf::Latest | OffsetOf::LastStable => Spec::RD_KAFKA_OFFSET_SPEC_LATEST as i64,
             OffsetOf::MaxTimestamp => Spec::RD_KAFKA_OFFSET_SPEC_MAX_TIMESTAMP as i64,
             // Below zero are the marks above; no record is older than 1970 for Kafka.
             OffsetOf::Time(time) => time.max(0),
@@ -590,6 +593,13 @@ impl<'a> Requests<'a> {
                 (*added).offset = spec;
             }
             let event = self.ask(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |options, queue| {
+                if wanted == OffsetOf::LastStable {
+                    let level =
+                        rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+                    let refused =
+                        rd::rd_kafka_AdminOptions_set_isolation_level(options.cast_mut(), level);
+                    rd::rd_kafka_error_destroy(refused); // none: the request has this option
+                }
                 rd::rd_kafka_ListOffsets(self.rk, list.ptr(), options, queue);
             })?;
             let answer = rd::rd_kafka_event_ListOffsets_result(event.ptr());

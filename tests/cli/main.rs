@@ -16,6 +16,7 @@ mod interop;
 mod join;
 mod join_topic;
 mod notes;
+mod operations;
 mod outage;
 mod podman;
 mod produce;

@@ -11,22 +11,22 @@ use crate::workdir::{Run, Workdir};
 const WINDOW: &str = "--tumbling 10s --by caller --agg count,sum(duration)";
 
 /// A topic of calls in four partitions, and a group that nobody has used.
-struct Shared {
-    dir: Workdir,
-    broker: String,
-    topic: String,
-    group: String,
-    to: String,
+pub struct Shared {
+    pub dir: Workdir,
+    pub broker: String,
+    pub topic: String,
+    pub group: String,
+    pub to: String,
 }
 
 impl Shared {
-    fn new(broker: &str) -> Self {
+    pub fn new(broker: &str) -> Self {
         let shared = Self::without_records(broker);
         shared.produce("data/mono_signal.csv");
         shared
     }
 
-    fn without_records(broker: &str) -> Self {
+    pub fn without_records(broker: &str) -> Self {
         let shared = Shared {
             dir: Workdir::new(),
             broker: broker.to_owned(),
@@ -42,13 +42,13 @@ impl Shared {
         shared
     }
 
-    fn produce(&self, file: &str) {
+    pub fn produce(&self, file: &str) {
         let Shared { topic, broker, .. } = self;
         let produce = format!("produce {file} -t {topic} --partitions 4 -b {broker}");
         self.dir.k(&produce).assert_status(0);
     }
 
-    fn args(&self, more: &str) -> String {
+    pub fn args(&self, more: &str) -> String {
         let Shared {
             broker,
             topic,
@@ -59,16 +59,16 @@ impl Shared {
         format!("window {WINDOW} --from {topic} --to {to} --group {group} -b {broker} {more}")
     }
 
-    fn k(&self, more: &str) -> Run {
+    pub fn k(&self, more: &str) -> Run {
         self.dir.k(&self.args(more))
     }
 
-    fn start(&self, more: &str) -> Running {
+    pub fn start(&self, more: &str) -> Running {
         Running::start(&self.dir, &self.args(more))
     }
 
     /// Returns the rows of the file that the topic was made from.
-    fn expected(&self) -> Vec<String> {
+    pub fn expected(&self) -> Vec<String> {
         let run = self.dir.k(&format!(
             "window {WINDOW} --from data/mono_signal.csv --format json"
         ));
@@ -77,13 +77,13 @@ impl Shared {
     }
 
     /// Returns every committed row of the result.
-    fn rows(&self) -> Vec<String> {
+    pub fn rows(&self) -> Vec<String> {
         let values = read_topic(&self.broker, &self.to).into_iter();
         sorted(values.map(|record| text(record.value)).collect())
     }
 
     /// Returns the last row of each window and caller.
-    fn last_rows(&self) -> Vec<String> {
+    pub fn last_rows(&self) -> Vec<String> {
         let records = read_topic(&self.broker, &self.to).into_iter();
         let rows = records.map(|record| (record.key, text(record.value)));
         sorted(rows.collect::<BTreeMap<_, _>>().into_values().collect())

@@ -325,10 +325,9 @@ impl<'n> Node<'n> {
             };
             if let Some(answer) = restoring.answer() {
                 restored.push((place.clone(), answer?));
-            } else if restoring.is_long() {
+            } else if let Some(offset) = restoring.is_held() {
                 self.report.status(format!(
-                    "partition {}: still restoring from topic `{}`; if it has no end, a broker \
-                     has forgotten a transaction (`kafka-transactions.sh find-hanging`)",
+                    "partition {}: waiting for a transaction that is open in topic `{}` at offset {offset}",
                     place.partition,
                     self.changelog.topic()
                 ));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::changelog::{SETTINGS, name_of};
-use super::restore::LogReader;
+use super::restore::{LogReader, Shared};
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -53,17 +53,15 @@ impl Described {
             topic,
             settings: settings.clone(),
         };
-        let found = std::cell::RefCell::new(None);
-        reader.each(
-            0,
-            || found.borrow().is_none(),
-            |key, value| {
-                if key == PLAN && found.borrow().is_none() {
-                    *found.borrow_mut() = value.and_then(|json| serde_json::from_slice(json).ok());
-                }
-            },
-        )?;
-        Ok(found.into_inner().map(Described))
+        let mut found = None;
+        let shared = Shared::new();
+        reader.each(0, &shared, |key, value| {
+            if key == PLAN && found.is_none() {
+                found = value.and_then(|json| serde_json::from_slice(json).ok());
+                shared.stop();
+            }
+        })?;
+        Ok(found.map(Described))
     }
 
     /// Writes the plan down for a group that has no state yet.

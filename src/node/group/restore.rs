@@ -3,10 +3,11 @@
 //! First the group's offset is asked for, which waits for a transaction that may still commit
 //! another one; only then is the end of the changelog looked up, since whoever had the partition
 //! before can write no more. Rows are read up to that end, by position: control records and those
-//! of aborted transactions take offsets, too.
+//! of aborted transactions take offsets, too. A transaction of a process that was killed holds the
+//! reader up until the broker has timed it out; one that the broker has forgotten ends the run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,9 +29,11 @@ use crate::source::Committed;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long it is before a broker that has not answered is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long a restoration may take before a person is told: longer than a transaction that somebody
-/// has left open.
-const LONG: Duration = Duration::from_secs(15);
+/// How long a restoration may come no further before the broker is asked for the reason.
+const STILL: Duration = Duration::from_secs(5);
+/// How long an open transaction is waited for: much longer than one that a process has left behind
+/// stays open, which is 10 s and the time until the broker looks.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The most rows that are taken at once.
 const MOST: usize = 10_000;
 
@@ -66,10 +69,37 @@ pub(super) struct Restored {
 /// A restoration under way; given up when it is dropped.
 pub(super) struct Restoring {
     answer: mpsc::Receiver<Result<Restored>>,
-    given_up: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    /// When a person is told that it takes long; `None` once that was done.
-    tell_at: Option<Instant>,
+    /// The offset of the open transaction that a person was told of.
+    told: Option<i64>,
+}
+
+/// What the reader of a changelog and whoever waits for it tell each other.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Whether nobody needs more rows.
+    is_enough: AtomicBool,
+    /// The first offset of an open transaction that holds the reader up; below zero without one.
+    held_at: AtomicI64,
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        Shared {
+            is_enough: AtomicBool::new(false),
+            held_at: AtomicI64::new(-1),
+        }
+    }
+
+    /// Tells the reader that no more rows are needed.
+    pub fn stop(&self) {
+        self.is_enough.store(true, Ordering::Relaxed);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.is_enough.load(Ordering::Relaxed)
+    }
 }
 
 /// The last row of each key.
@@ -79,26 +109,24 @@ impl Restoring {
     /// Begins to restore.
     pub fn begin(job: Job) -> Self {
         let (sender, answer) = mpsc::channel();
-        let given_up = Arc::new(AtomicBool::new(false));
-        let stop = given_up.clone();
+        let shared = Arc::new(Shared::new());
+        let with = shared.clone();
         let thread = std::thread::spawn(move || {
-            sender.send(restore(job, &stop)).unwrap_or(()); // nobody may wait any more
+            sender.send(restore(job, &with)).unwrap_or(()); // nobody may wait any more
         });
         Restoring {
             answer,
-            given_up,
+            shared,
             thread: Some(thread),
-            tell_at: Some(Instant::now() + LONG),
+            told: None,
         }
     }
 
-    /// Returns whether it takes so long that a person should know, once.
-    pub fn is_long(&mut self) -> bool {
-        let is_long = self.tell_at.is_some_and(|at| Instant::now() > at);
-        if is_long {
-            self.tell_at = None;
-        }
-        is_long
+    /// Returns the offset of an open transaction that is waited for, once for each.
+    pub fn is_held(&mut self) -> Option<i64> {
+        let at = self.shared.held_at.load(Ordering::Relaxed);
+        let is_news = at >= 0 && self.told != Some(at);
+        is_news.then(|| *self.told.insert(at))
     }
 
     /// Returns the state, once it is there.
@@ -119,11 +147,11 @@ impl Restoring {
 
 impl Drop for Restoring {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.shared.stop();
     }
 }
 
-fn restore(job: Job, given_up: &AtomicBool) -> Result<Restored> {
+fn restore(job: Job, shared: &Shared) -> Result<Restored> {
     let began = Instant::now();
     let Job {
         mut operator,
@@ -134,9 +162,9 @@ fn restore(job: Job, given_up: &AtomicBool) -> Result<Restored> {
     let committed = offsets.committed(&place)?;
     drop(offsets); // a member that is held here could not leave its group
     let (rows, header) = loop {
-        match log.read(place.partition, given_up) {
+        match log.read(place.partition, shared) {
             // The node waits for the broker, and says so; an answer that nobody wants is dropped.
-            Err(error) if error.remedy() == Remedy::Retry && !given_up.load(Ordering::Relaxed) => {
+            Err(error) if error.remedy() == Remedy::Retry && !shared.is_enough() => {
                 std::thread::sleep(AGAIN);
             }
             read => break read?,
@@ -159,10 +187,9 @@ fn restore(job: Job, given_up: &AtomicBool) -> Result<Restored> {
 
 impl LogReader {
     /// Reads a partition to its end; returns the last row of each key, and the header.
-    fn read(&self, partition: i32, given_up: &AtomicBool) -> Result<(Log, Option<Box<[u8]>>)> {
+    fn read(&self, partition: i32, shared: &Shared) -> Result<(Log, Option<Box<[u8]>>)> {
         let (mut log, mut header) = (Log::default(), None);
-        let go_on = || !given_up.load(Ordering::Relaxed);
-        self.each(partition, go_on, |key, value| match (key, value) {
+        self.each(partition, shared, |key, value| match (key, value) {
             (HEADER, value) => header = value.map(Into::into),
             (PLAN, _) => {}
             (key, Some(value)) => match log.get_mut(key) {
@@ -174,11 +201,14 @@ impl LogReader {
         Ok((log, header))
     }
 
-    /// Hands over the rows of a partition as far as it goes now, while `go_on` says so.
+    /// Hands over the rows of a partition as far as it goes now, until there are enough.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers, `refused` where a transaction stays open.
     pub fn each(
         &self,
         partition: i32,
-        go_on: impl Fn() -> bool,
+        shared: &Shared,
         mut row: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<()> {
         // A client of its own: one that has seen all brokers go is of no more use.
@@ -193,7 +223,8 @@ impl LogReader {
         let mut fetcher = Fetcher::new(&self.settings, &self.topic, None)?;
         fetcher.assign(&[(partition, first)])?;
         let mut position = first;
-        while position < end && go_on() {
+        let mut hold = Hold::new(Instant::now());
+        while position < end && !shared.is_enough() {
             fetcher.serve()?;
             let fetched = fetcher.read(0, LOOK, MOST)?;
             for nth in 0..fetched.len() {
@@ -205,8 +236,34 @@ impl LogReader {
                 position = fetcher.positions()[0].unwrap_or(position);
                 fetcher.watch_silence()?;
             }
+            let now = Instant::now();
+            if hold.is_long_at(position, now) {
+                let stable = self.offset(&admin, partition, OffsetOf::LastStable)?;
+                hold.at = (stable < end).then_some(stable);
+                shared
+                    .held_at
+                    .store(hold.at.unwrap_or(-1), Ordering::Relaxed);
+            }
+            if hold.is_hopeless(now) {
+                return Err(self.hanging(partition, hold.at.unwrap_or(position)));
+            }
         }
         Ok(())
+    }
+
+    /// Returns the error of a transaction that nobody ends any more.
+    fn hanging(&self, partition: i32, at: i64) -> Error {
+        let topic = &self.topic;
+        Error::refused(format!(
+            "in topic `{topic}`, partition {partition}, a transaction has been open at offset {at} \
+             for {} s: the broker has forgotten it (KAFKA-20734)",
+            PATIENCE.as_secs(),
+        ))
+        .during("restoring state")
+        .hint(format!(
+            "`kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` ends it"
+        ))
+        .hint("or begin anew with `--reset`, or as another group")
     }
 
     fn offset(&self, admin: &Admin, partition: i32, wanted: OffsetOf) -> Result<i64> {
@@ -218,6 +275,49 @@ impl LogReader {
                 "cannot find the end of topic `{topic}`, partition {partition}"
             ))
         })
+    }
+}
+
+/// How long a reader has been held up.
+struct Hold {
+    position: i64,
+    /// Since when it is at this position.
+    since: Instant,
+    /// When the broker was last asked for the reason.
+    asked: Instant,
+    /// Where the transaction begins that is the reason.
+    at: Option<i64>,
+}
+
+impl Hold {
+    fn new(now: Instant) -> Self {
+        Hold {
+            position: -1,
+            since: now,
+            asked: now,
+            at: None,
+        }
+    }
+
+    /// Returns whether the reader has been at a position for so long that the broker should be
+    /// asked for the reason.
+    fn is_long_at(&mut self, position: i64, now: Instant) -> bool {
+        if position != self.position {
+            *self = Hold {
+                position,
+                ..Hold::new(now)
+            };
+        }
+        let is_long = now.duration_since(self.asked) >= STILL;
+        if is_long {
+            self.asked = now;
+        }
+        is_long
+    }
+
+    /// Returns whether an open transaction was waited for long enough.
+    fn is_hopeless(&self, now: Instant) -> bool {
+        self.at.is_some() && now.duration_since(self.since) >= PATIENCE
     }
 }
 
@@ -234,4 +334,29 @@ fn take_up(operator: &mut Operator, log: Log, header: Option<&[u8]>) -> Result<b
         operator.restore_row(&key, &value)?;
     }
     Ok(is_shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reader_that_an_open_transaction_holds_up_for_long_gives_up() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut hold = Hold::new(start);
+        assert!(!hold.is_long_at(7, at(0)));
+        assert!(!hold.is_long_at(7, at(4)));
+        assert!(hold.is_long_at(7, at(5)));
+        assert!(!hold.is_long_at(7, at(6)), "the broker was just asked");
+        hold.at = Some(7);
+        assert!(!hold.is_hopeless(at(59)));
+        assert!(hold.is_hopeless(at(60)));
+        // It goes on.
+        assert!(!hold.is_long_at(8, at(61)));
+        assert!(!hold.is_hopeless(at(121)));
+        // A broker that is slow for another reason is waited for.
+        assert!(hold.is_long_at(8, at(200)));
+        assert!(!hold.is_hopeless(at(200)));
+    }
 }
