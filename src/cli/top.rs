@@ -274,3 +274,69 @@ impl Asker {
         Ok(described.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Runs a program on a terminal of its own; prints what it wrote there, and last whether the
+    /// terminal was as before when it had ended.
+    const DRIVER: &str = r#"
+import os, pty, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    modes = termios.tcgetattr(0)
+    child = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+    print("SAME" if termios.tcgetattr(0) == modes else "OTHER", child)
+    sys.stdout.flush()
+    os._exit(0)
+seen = b""
+while True:
+    try:
+        read = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not read:
+        break
+    seen += read
+os.waitpid(pid, 0)
+sys.stdout.buffer.write(seen)
+"#;
+
+    #[test]
+    #[ignore = "run on a terminal by `a_panic_gives_the_terminal_back_before_it_is_told`"]
+    fn a_screen_that_panics() {
+        let _screen = Screen::open().expect("a terminal");
+        panic!("as a bug would");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let this = std::env::current_exe().expect("this program");
+        let panics = "cli::top::tests::a_screen_that_panics";
+        let run = Command::new("python3")
+            .args(["-c", DRIVER])
+            .arg(this)
+            .args(["--exact", panics, "--ignored", "--nocapture"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output();
+        let Ok(run) = run else {
+            eprintln!("SKIPPED the terminal after a panic: no python3 here to make a terminal with");
+            return;
+        };
+        let seen = String::from_utf8_lossy(&run.stdout);
+        let place = |part: &str| {
+            seen.find(part)
+                .unwrap_or_else(|| panic!("{part:?}: {seen}"))
+        };
+        let entered = place("\u{1b}[?1049h");
+        let left = place("\u{1b}[?1049l");
+        let told = place("as a bug would");
+        assert!(entered < left && left < told, "{seen}");
+        // Lines and echo again; and the program did fail.
+        assert!(seen.contains("SAME 101"), "{seen}");
+    }
+}

@@ -349,9 +349,7 @@ mod tests {
             let verdict = grade(exercise, &world, &truth).expect("a table");
             assert_eq!(verdict, Verdict::Right(truth.rows.len() as u64));
             let mut told = 0;
-            // Some of each kind: all of them would take a minute.
-            let mistakes = mistakes(&exercise.question, &world).into_iter().step_by(3);
-            for (question, (cause, _)) in mistakes {
+            for (question, (cause, _)) in mistakes(&exercise.question, &world) {
                 let answer = world.answer(&question);
                 if compare(&truth, &answer).expect("one shape").is_same() {
                     continue; // no mistake in these data
