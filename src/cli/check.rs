@@ -27,7 +27,7 @@ use crate::verify::truth::World;
   k check 14 calls_10s")]
 pub(super) struct Options {
     /// The exercise's number.
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = parse_number)]
     number: Option<u32>,
 
     /// The answer: a file, a topic, or `-` for stdin [default: stdin]
@@ -44,6 +44,11 @@ pub(super) struct Options {
 
     #[command(flatten)]
     broker: BrokerOptions,
+}
+
+fn parse_number(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "the exercise's number comes first: `k check 2 answer.csv`".to_owned())
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {

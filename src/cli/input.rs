@@ -85,8 +85,12 @@ pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(File
     let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
     let kind = match first {
         None => {
-            return Err(Error::data(format!("`{}` is empty", source.name()))
-                .hint("a CSV begins with a line that names its columns"));
+            return Err(
+                Error::data(format!("`{}` is empty", source.name())).hint(match path {
+                    Some(_) => "a CSV begins with a line that names its columns",
+                    None => "nothing came through the pipe: what does the command before it say?",
+                }),
+            );
         }
         Some(b'{') if Envelope::is(source.peek_line(&context.interrupt)?) => LineKind::Envelopes,
         Some(b'{') => LineKind::Objects,

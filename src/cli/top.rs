@@ -324,7 +324,9 @@ sys.stdout.buffer.write(seen)
             .stdin(Stdio::null())
             .output();
         let Ok(run) = run else {
-            eprintln!("SKIPPED the terminal after a panic: no python3 here to make a terminal with");
+            eprintln!(
+                "SKIPPED the terminal after a panic: no python3 here to make a terminal with"
+            );
             return;
         };
         let seen = String::from_utf8_lossy(&run.stdout);

@@ -486,6 +486,8 @@ fn what_is_missing_for_a_grade_is_told() {
     dir.k("check 99")
         .assert_refused(2, &["no exercise 99", "k check"]);
     dir.k("check 2").assert_refused(2, &["no answer"]);
+    dir.k("check answer.csv")
+        .assert_refused(2, &["answer.csv", "number comes first"]);
     dir.k("check 2 answer.csv")
         .assert_refused(1, &["answer.csv"]);
     dir.k("check 2 data/mono_signal.csv")

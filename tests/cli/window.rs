@@ -356,6 +356,10 @@ fn an_input_that_is_not_there_or_holds_no_time_says_so() {
     let run = workdir.k_with_input("window --tumbling 10s", "");
     run.assert_status(1);
     assert!(run.stderr().starts_with("error: `stdin` is empty"));
+    assert!(
+        run.stderr()
+            .contains("what does the command before it say?")
+    );
     let run = workdir.k_with_input("window --tumbling 10s", "a,b\n1,2\n");
     run.assert_status(2);
     assert!(run.stderr().contains("there are a, b"), "{}", run.stderr());
