@@ -178,6 +178,16 @@ impl<T: Copy + Default> Values<T> {
         }
     }
 
+    /// Returns a column of `values`, of which those of the rows `nulls` mean nothing.
+    pub fn with_nulls(values: Vec<T>, nulls: &[usize]) -> Self {
+        let mut column = Values {
+            nulls: vec![false; if nulls.is_empty() { 0 } else { values.len() }],
+            values,
+        };
+        nulls.iter().for_each(|&row| column.nulls[row] = true);
+        column
+    }
+
     /// Returns the value of a row, `None` for null.
     #[inline]
     pub fn get(&self, row: usize) -> Option<T> {

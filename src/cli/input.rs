@@ -266,10 +266,7 @@ fn delimited_schema(
         known.is_some() && name != schema::CHANGE
     });
     // A slow pipe need not be waited for where nothing has to be inferred.
-    let nothing = Records::Lines(Lines {
-        bytes: b"",
-        first_line: 1,
-    });
+    let nothing = Records::Lines(Lines::new(b"", 1));
     let inferred = match all_known {
         true => schema::infer_delimited(&names, COMMA, &nothing),
         false => {

@@ -150,11 +150,20 @@ impl Grid {
     ) -> usize {
         let before = store.waiting();
         for nth in 0..self.near.windows.len() {
-            for (offset, &key) in keys.iter().enumerate() {
-                if selected.is_none_or(|selected| selected[offset]) {
-                    let slot = self.slot(nth, key, store, false);
-                    store.push(slot, first + offset);
-                }
+            // Most keys are known to the window: those are found in one short loop.
+            let open = self.near.windows[nth].index;
+            let known = open.map_or(&[][..], |index| &self.all[index].by_key.many);
+            let slot = |row: usize| known.get(keys[row - first] as usize).copied();
+            let slot = |row: usize| slot(row).unwrap_or(NONE);
+            let rows = first..first + keys.len();
+            let mut from = match selected {
+                None => store.push_run(rows, slot),
+                Some(selected) => store.push_run(rows.filter(|row| selected[row - first]), slot),
+            };
+            while let Some((place, row)) = store.find_pending(NONE, from) {
+                let slot = self.slot(nth, keys[row - first], store, false);
+                store.place(place, slot);
+                from = place + 1;
             }
         }
         store.waiting() - before

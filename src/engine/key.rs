@@ -203,7 +203,8 @@ pub struct Keys {
     ids: HashTable<KeyId>,
     /// The keys by their numbers. Created by a first row, dropped by the sweep after the last
     /// window has let go of it.
-    keys: Vec<Short>,
+    heads: Vec<u128>,
+    tails: Vec<u128>,
     holders: Vec<u32>,
     prefixes: Vec<u128>,
     /// The numbers in the order of their keys, but for those of `unsorted`.
@@ -232,24 +233,34 @@ pub struct Keys {
     key: Vec<u8>,
 }
 
-/// A key's bytes in place, zeros behind them and their number in the last byte; of a long key its
-/// first bytes. Words, because keys are hashed and compared far more often than taken apart.
+/// A key's bytes in place: their number, the bytes, zeros behind them; of a long key its first
+/// bytes. In two halves, because most keys fit into the first, and then it alone is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Short([u64; 4]);
+struct Short {
+    head: u128,
+    tail: u128,
+}
 
-/// How many bytes of a key stand in place: enough for a phone number or two.
-const PLACE: usize = 31;
+/// How many bytes of a key stand in the head, behind the one that says how many there are: a
+/// phone number, say.
+const HEAD: usize = 15;
+/// How many bytes of a key stand in place.
+const PLACE: usize = HEAD + 16;
 /// The length of a key that does not stand in place.
 const LONG: u8 = u8::MAX;
 
 impl Short {
     fn of(key: &[u8]) -> Self {
-        let mut bytes = [0; PLACE + 1];
-        let kept = key.len().min(PLACE);
-        bytes[..kept].copy_from_slice(&key[..kept]);
-        bytes[PLACE] = if key.len() > PLACE { LONG } else { kept as u8 };
-        let (words, _) = bytes.as_chunks::<8>();
-        Short(std::array::from_fn(|word| u64::from_le_bytes(words[word])))
+        let length = if key.len() > PLACE {
+            LONG
+        } else {
+            key.len() as u8
+        };
+        let (head, tail) = key[..key.len().min(PLACE)].split_at(key.len().min(HEAD));
+        Short {
+            head: packed(head) << 8 | u128::from(length),
+            tail: packed(tail),
+        }
     }
 
     /// Returns what [`Short::of`] returns for the key of one text, without writing its bytes to
@@ -258,40 +269,56 @@ impl Short {
     fn of_text(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let length = bytes.len();
-        let packed: u128 = if let (Some(first), Some(last)) =
+        let text: u128 = if let (Some(first), Some(last)) =
             (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
         {
-            if length > 14 {
+            if length > HEAD - 2 {
                 return None;
             }
             // Where the halves overlap they are the same.
             let last = u128::from(u64::from_le_bytes(*last));
             u128::from(u64::from_le_bytes(*first)) | last << (8 * (length - 8))
         } else {
-            let fold = |packed, &byte: &u8| packed << 8 | u128::from(byte);
-            bytes.iter().rev().fold(0, fold)
+            packed(bytes)
         };
-        let packed = packed << 16 | u128::from(SHORT_TEXT) | (length as u128) << 8;
-        let length = (length as u64 + 2) << 56;
-        Some(Short([packed as u64, (packed >> 64) as u64, 0, length]))
+        let tag = (length as u128 + 2) | u128::from(SHORT_TEXT) << 8 | (length as u128) << 16;
+        Some(Short {
+            head: text << 24 | tag,
+            tail: 0,
+        })
     }
 
+    #[inline]
     fn length(self) -> u8 {
-        (self.0[3] >> 56) as u8
+        self.head as u8
+    }
+
+    /// Returns whether the head is all there is.
+    #[inline]
+    fn is_head(self) -> bool {
+        usize::from(self.length()) <= HEAD
     }
 
     fn is_long(self) -> bool {
         self.length() == LONG
     }
 
+    /// Returns a key's hash; `bytes` are those of a key that does not stand in place.
     #[inline]
     fn hash(self, hasher: &DefaultHashBuilder, bytes: &[u8]) -> u64 {
-        let [first, second, third, last] = self.0;
-        match self.is_long() {
-            true => hasher.hash_one(bytes),
-            false => hasher.hash_one((first, second, third, last)),
+        match self.length() {
+            length if usize::from(length) <= HEAD => hasher.hash_one(self.head),
+            LONG => hasher.hash_one(bytes),
+            _ => hasher.hash_one((self.head, self.tail)),
         }
     }
+}
+
+/// Returns at most sixteen bytes as a number, the first in the lowest place.
+#[inline]
+fn packed(bytes: &[u8]) -> u128 {
+    let fold = |packed, &byte: &u8| packed << 8 | u128::from(byte);
+    bytes.iter().rev().fold(0, fold)
 }
 
 impl Keys {
@@ -321,7 +348,7 @@ impl Keys {
         ids.resize(first + rows, 0);
         let mut next = 0;
         let mut block = [0; BLOCK];
-        let mut shorts = [Short([0; 4]); BLOCK];
+        let mut shorts = [Short { head: 0, tail: 0 }; BLOCK];
         let mut likely = [NONE; BLOCK];
         let mut bytes = std::mem::take(&mut self.key);
         while next < rows {
@@ -339,28 +366,35 @@ impl Keys {
                 let hash = short.hash(&self.hasher, &[]);
                 *likely = self.ids.find(hash, |_| true).map_or(NONE, |&id| id);
             }
-            for ((&row, short), &likely) in block.iter().zip(&shorts).zip(&likely) {
-                let known = self.keys.get(likely as usize);
-                ids[first + row] = match known == Some(short) && !short.is_long() {
+            for ((&row, &short), &likely) in block.iter().zip(&shorts).zip(&likely) {
+                let is_known = self.heads.get(likely as usize) == Some(&short.head)
+                    && (short.is_head() || self.is_short(likely, short));
+                ids[first + row] = match is_known {
                     true => likely,
-                    false => {
+                    false => self.find(short).unwrap_or_else(|| {
                         push_row(&mut bytes, columns, row);
                         self.intern(&bytes)
-                    }
+                    }),
                 };
             }
         }
         self.key = bytes; // keeps its room
     }
 
+    /// Returns the number of a key that stands in place, if it has one.
+    fn find(&self, short: Short) -> Option<KeyId> {
+        let hash = short.hash(&self.hasher, &[]);
+        let same = |&id: &KeyId| self.is_short(id, short);
+        self.ids.find(hash, same).copied()
+    }
+
     /// Returns the number of a key, a new one if it has none yet.
     pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
         let short = Short::of(bytes);
         let hash = short.hash(&self.hasher, bytes);
-        let (keys, long) = (&self.keys, &self.long);
         let same = |&id: &KeyId| {
-            keys[id as usize] == short
-                && (!short.is_long() || long.get(&id).is_some_and(|known| **known == *bytes))
+            let is_long = || self.long.get(&id).is_some_and(|known| **known == *bytes);
+            self.short(id) == short && (!short.is_long() || is_long())
         };
         match self.ids.find(hash, same) {
             Some(&id) => id,
@@ -373,30 +407,48 @@ impl Keys {
         let prefix = prefix(bytes);
         let id = match self.free.pop() {
             Some(id) => {
-                self.keys[id as usize] = short;
+                (self.heads[id as usize], self.tails[id as usize]) = (short.head, short.tail);
                 self.prefixes[id as usize] = prefix;
                 self.let_go[id as usize] = self.sweeps;
                 self.disordered = true;
                 id
             }
             None => {
-                self.keys.push(short);
+                self.heads.push(short.head);
+                self.tails.push(short.tail);
                 self.holders.push(0);
                 self.let_go.push(self.sweeps);
                 self.prefixes.push(prefix);
-                (self.keys.len() - 1) as KeyId
+                (self.heads.len() - 1) as KeyId
             }
         };
         self.unsorted.push(id);
         if short.is_long() {
             self.long.insert(id, bytes.into());
         }
-        let (keys, long, hasher) = (&self.keys, &self.long, &self.hasher);
-        let rest = |id: KeyId| long.get(&id).map_or(&[][..], |bytes| bytes);
-        self.ids
-            .insert_unique(hash, id, |&id| keys[id as usize].hash(hasher, rest(id)));
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.insert_unique(hash, id, |&id| self.hash(id));
+        self.ids = ids;
         self.unheld.push(id);
         id
+    }
+
+    #[inline]
+    fn short(&self, id: KeyId) -> Short {
+        Short {
+            head: self.heads[id as usize],
+            tail: self.tails[id as usize],
+        }
+    }
+
+    /// Returns whether a key stands in place and is `short`.
+    fn is_short(&self, id: KeyId, short: Short) -> bool {
+        !short.is_long() && self.short(id) == short
+    }
+
+    fn hash(&self, id: KeyId) -> u64 {
+        let bytes = self.long.get(&id).map_or(&[][..], |bytes| bytes);
+        self.short(id).hash(&self.hasher, bytes)
     }
 
     /// Returns a number that orders keys as far as it tells them apart; see [`prefix`].
@@ -447,15 +499,16 @@ impl Keys {
 
     /// Appends a key's bytes to `bytes`.
     pub fn push_bytes(&self, id: KeyId, bytes: &mut Vec<u8>) {
-        let short = self.keys[id as usize];
+        let short = self.short(id);
         if short.is_long() {
             bytes.extend_from_slice(self.long.get(&id).map_or(&[], |bytes| bytes));
             return;
         }
+        // All of the place at once: as many bytes as there are would take longer.
         let end = bytes.len() + usize::from(short.length());
-        for word in short.0 {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
+        let (first, second) = (short.head >> 8 | short.tail << 120, short.tail >> 8);
+        bytes.extend_from_slice(&first.to_le_bytes());
+        bytes.extend_from_slice(&second.to_le_bytes());
         bytes.truncate(end);
     }
 
@@ -495,8 +548,7 @@ impl Keys {
             if self.holders[id as usize] > 0 || again {
                 continue; // when it is let go of again, it stands in the list again
             }
-            let bytes = self.long.get(&id).map_or(&[][..], |bytes| bytes);
-            let hash = self.keys[id as usize].hash(&self.hasher, bytes);
+            let hash = self.hash(id);
             // A key let go of twice is dropped once.
             if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id) {
                 entry.remove();

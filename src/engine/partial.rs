@@ -34,6 +34,7 @@ pub struct Merger {
     known: Vec<Known>,
     /// By key, its place in the partial at hand; [`NONE`] between one use and the next.
     places: Vec<Slot>,
+    panes: Panes,
 }
 
 /// What the keys of one operator are called here; looked up once a key, not once a window.
@@ -179,22 +180,32 @@ impl Merger {
     }
 
     /// Fires the window that closes first, if `leaves` says so of it; returns whether it did.
-    pub fn fire_first(
+    /// Its panes are taken by `take`, some at a time.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn fire_first<E>(
         &mut self,
         leaves: impl FnOnce(Window) -> bool,
-        panes: &mut Panes,
         account: &mut Account,
-    ) -> bool {
+        mut take: impl FnMut(&Panes) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        /// So many panes stay in the processor's cache until they are taken.
+        const SOME: usize = 1_024;
         let first = self.windows.first_entry();
         let Some(first) = first.filter(|first| leaves(*first.key())) else {
-            return false;
+            return Ok(false);
         };
         let whole = first.remove();
         let sorted = whole.sorted(&mut self.keys, &mut self.places);
-        whole.fire(&sorted, &self.keys, panes);
-        account.rows += whole.keys.len() as u64;
+        for some in sorted.chunks(SOME) {
+            self.panes.clear();
+            whole.fire(some, &self.keys, &mut self.panes);
+            account.rows += some.len() as u64;
+            take(&self.panes)?;
+        }
         whole.keys.iter().for_each(|&key| self.keys.release(key));
         self.keys.sweep(whole.keys.len());
-        true
+        Ok(true)
     }
 }

@@ -135,7 +135,32 @@ impl Store {
     pub fn push(&mut self, slot: Slot, row: usize) {
         self.pending.slots.push(slot);
         self.pending.rows.push(row as u32);
-        self.touch(slot);
+    }
+
+    /// Leaves rows to be added to the slots that `slot` returns; returns the place of the first.
+    #[inline]
+    pub fn push_run(
+        &mut self,
+        rows: impl Iterator<Item = usize>,
+        slot: impl Fn(usize) -> Slot,
+    ) -> usize {
+        let Pending { slots, rows: known } = &mut self.pending;
+        let first = slots.len();
+        known.extend(rows.map(|row| row as u32));
+        slots.extend(known[first..].iter().map(|&row| slot(row as usize)));
+        first
+    }
+
+    /// Returns the first place from `from` on of a row that was left for `slot`, and the row.
+    pub fn find_pending(&self, slot: Slot, from: usize) -> Option<(usize, usize)> {
+        let mut slots = self.pending.slots[from..].iter();
+        let place = from + slots.position(|&pending| pending == slot)?;
+        Some((place, self.pending.rows[place] as usize))
+    }
+
+    /// Makes `slot` the one of the row that was left at a place.
+    pub fn place(&mut self, place: usize, slot: Slot) {
+        self.pending.slots[place] = slot;
     }
 
     /// Takes note that what is kept of a slot has changed.
@@ -157,6 +182,9 @@ impl Store {
             return;
         }
         let Pending { slots, rows } = &mut self.pending;
+        if let Some(changes) = &mut self.changes {
+            slots.iter().for_each(|&slot| changes.touch(slot));
+        }
         for (aggregate, arguments) in self.aggregates.iter_mut().zip(arguments) {
             aggregate.add(slots, rows, &arguments);
         }

@@ -84,13 +84,13 @@ impl Decoder {
                 continue;
             };
             let value = without_return(value.strip_suffix(b"\n").unwrap_or(value));
-            self.separators.find(value, self.delimiter);
-            if self.separators.quoted() || self.separators.newlines() > 0 {
+            if memchr::memchr2(b'"', b'\n', value).is_some() {
                 let records = self.add_quoted(value, &mut table, arena, |_| place);
                 if records == 0 {
                     table.refuse(place, "the value is blank".to_owned(), value);
                 }
             } else {
+                self.separators.find(value, self.delimiter);
                 let edges = self.separators.edges();
                 if edges.len() == width {
                     table.add((place, value), |column| {
@@ -278,17 +278,17 @@ fn collect<F, T: FromField<F>>(
     field: impl Fn(usize) -> F,
     mut refused: impl FnMut(usize, &'static str),
 ) -> Values<T> {
-    let mut column = Values::with_capacity(count);
-    for row in 0..count {
-        column.push(match T::from_field(field(row)) {
-            Ok(value) => value,
-            Err(expected) => {
-                refused(row, expected);
-                None
-            }
-        });
-    }
-    column
+    let mut nulls = Vec::new();
+    let value = |row| match T::from_field(field(row)) {
+        Ok(Some(value)) => value,
+        none => {
+            none.err().inspect(|expected| refused(row, expected));
+            nulls.push(row);
+            T::default()
+        }
+    };
+    let values = (0..count).map(value).collect();
+    Values::with_nulls(values, &nulls)
 }
 
 pub(super) fn without_return(line: &[u8]) -> &[u8] {

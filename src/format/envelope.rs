@@ -520,10 +520,7 @@ mod tests {
         let values = delimited::Decoder::new(layout, b',');
         let mut decoder = Decoder::new(super::super::Decoder::Delimited(values));
         let (bytes, arena) = (lines.join("\n") + "\n", Bump::new());
-        let lines = Lines {
-            bytes: bytes.as_bytes(),
-            first_line: 1,
-        };
+        let lines = Lines::new(bytes.as_bytes(), 1);
         let decoded = decoder.decode(&Records::Lines(lines), Origins::Forget, &arena);
         assert_eq!((decoded.columns.rows, &decoded.times[..]), (4, &[5; 4][..]));
         let malformed = decoded.malformed.iter();

@@ -30,12 +30,12 @@ impl Cutter {
         width: usize,
         malformed: &mut Vec<Malformed<'a>>,
     ) -> Option<PlainRows<'a, '_>> {
-        self.separators.find(lines.bytes, delimiter);
-        if self.separators.quoted() {
+        if lines.survey.quoted {
             return None;
         }
+        self.separators.find(lines.bytes, delimiter);
         self.passed.clear();
-        let even = self.is_even(lines.bytes, width);
+        let even = self.is_even(lines, width);
         if !even {
             self.cut_uneven(lines, width, malformed);
         }
@@ -56,12 +56,12 @@ impl Cutter {
 
     /// Returns whether all lines are rows: every `width`-th separator is a newline, and there are
     /// no other newlines.
-    fn is_even(&self, bytes: &[u8], width: usize) -> bool {
+    fn is_even(&self, lines: Lines<'_>, width: usize) -> bool {
         let places = self.separators.places();
-        let is_newline = |row: &[u32]| bytes[row[width - 1] as usize] == b'\n';
+        let is_newline = |row: &[u32]| lines.bytes[row[width - 1] as usize] == b'\n';
         // Of a single column, blank lines look like rows.
         width > 1
-            && places.len() == width * self.separators.newlines()
+            && places.len() == width * lines.survey.newlines
             && places.chunks_exact(width).all(is_newline)
     }
 

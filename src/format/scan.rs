@@ -1,7 +1,6 @@
 //! Finds the separators of delimited text, 64 bytes at a time.
 //!
-//! Comes in: bytes. Goes out: where each delimiter and newline stands, and whether there is a
-//! quote. Portable: `wide` compiles to SSE2 on x86-64 and to NEON on ARM, which every such machine
+//! Comes in: bytes. Goes out: where each delimiter and newline stands. Portable: `wide` compiles to SSE2 on x86-64 and to NEON on ARM, which every such machine
 //! has; where the processor has AVX2, `multiversion` calls a copy compiled for it.
 
 use multiversion::multiversion;
@@ -13,8 +12,6 @@ pub(super) struct Separators {
     /// [`BEFORE_FIRST`] and room for every place; behind `count` it means nothing.
     edges: Vec<u32>,
     count: usize,
-    newlines: usize,
-    quoted: bool,
 }
 
 /// Where a separator before the first byte would stand: one more is 0.
@@ -44,16 +41,6 @@ impl Separators {
     pub fn places(&self) -> &[u32] {
         &self.edges()[1..]
     }
-
-    /// Returns the number of newlines.
-    pub fn newlines(&self) -> usize {
-        self.newlines
-    }
-
-    /// Returns whether there is a quote.
-    pub fn quoted(&self) -> bool {
-        self.quoted
-    }
 }
 
 #[multiversion(targets("x86_64+avx2+bmi1+popcnt"))]
@@ -79,18 +66,14 @@ fn find(bytes: &[u8], delimiter: u8, edges: Vec<u32>) -> Separators {
 impl Separators {
     #[inline(always)] // to be compiled for the processor of its caller
     fn add_block(&mut self, block: &[u8; BLOCK], base: u32, delimiter: u8) {
-        let (mut ends, mut newlines, mut quotes) = (0_u64, 0_u64, 0_u32);
+        let mut ends = 0_u64;
         let (lanes, _) = block.as_chunks::<LANES>();
         for (lane, &bytes) in lanes.iter().enumerate() {
             let bytes = u8x16::new(bytes);
             let newline = bytes.simd_eq(u8x16::splat(b'\n'));
             let end = newline | bytes.simd_eq(u8x16::splat(delimiter));
-            newlines |= u64::from(newline.to_bitmask()) << (lane * LANES);
             ends |= u64::from(end.to_bitmask()) << (lane * LANES);
-            quotes |= bytes.simd_eq(u8x16::splat(b'"')).to_bitmask();
         }
-        self.newlines += newlines.count_ones() as usize;
-        self.quoted |= quotes != 0;
         let room = self.edges[1 + self.count..].first_chunk_mut();
         if let Some(room) = room {
             write_bits(room, ends, base);
@@ -136,9 +119,6 @@ mod tests {
                 let places =
                     (0..bytes.len() as u32).filter(|&at| b",\n".contains(&bytes[at as usize]));
                 assert_eq!(found.places(), places.collect::<Vec<_>>(), "{length} bytes");
-                let newlines = bytes.iter().filter(|&&byte| byte == b'\n').count();
-                assert_eq!(found.newlines(), newlines, "{length} bytes");
-                assert_eq!(found.quoted(), bytes.contains(&b'"'), "{length} bytes");
             }
         }
     }

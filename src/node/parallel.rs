@@ -29,7 +29,7 @@ use crate::source::{Batch, Lines, Records, Source};
 
 /// How many bytes a reader takes at a time: enough to be worth the handing over, few enough to
 /// stay near the processor.
-const CHUNK: usize = 512 << 10;
+const CHUNK: usize = 768 << 10;
 
 /// A windowed aggregation of one file by several threads.
 pub struct Parallel<'n> {
@@ -87,7 +87,6 @@ struct Results<'n> {
     reached: Vec<i64>,
     /// The rows that were written, and what readers that are done have counted.
     account: Account,
-    panes: Panes,
     sink: Box<dyn Sink + 'n>,
 }
 
@@ -123,7 +122,6 @@ impl<'n> Parallel<'n> {
                 merger: Merger::default(),
                 reached: vec![BEGINNING; self.threads],
                 account: Account::default(),
-                panes: Panes::default(),
                 sink,
             }),
         };
@@ -202,15 +200,12 @@ impl Reader<'_, '_> {
     /// Takes the next chunk into windows; returns whether there was one and the run goes on.
     fn read_chunk(&mut self, chunk: &mut Vec<u8>, arena: &Bump) -> Result<bool> {
         self.interrupt.check()?;
-        let Some((number, length, first_line)) = self.shared.take_chunk(chunk)? else {
+        let Some((number, lines)) = self.shared.take_chunk(chunk)? else {
             return Ok(false);
         };
         let batch = Batch {
             partition: 0,
-            records: Records::Lines(Lines {
-                bytes: &chunk[..length],
-                first_line,
-            }),
+            records: Records::Lines(lines),
         };
         let (shared, operator) = (self.shared, &mut self.operator);
         let skip_bad = self.rows.skip_bad;
@@ -267,13 +262,13 @@ impl Reader<'_, '_> {
 }
 
 impl Shared<'_> {
-    /// Returns the number of the next chunk, its length and first line; `None` after the last.
-    fn take_chunk(&self, chunk: &mut Vec<u8>) -> Result<Option<(u64, usize, u64)>> {
+    /// Returns the next chunk with its number; `None` after the last.
+    fn take_chunk<'c>(&self, chunk: &'c mut Vec<u8>) -> Result<Option<(u64, Lines<'c>)>> {
         let mut chunks = lock(&self.file);
         let taken = chunks.source.take_chunk(CHUNK, chunk)?;
-        Ok(taken.map(|(length, first_line)| {
+        Ok(taken.map(|lines| {
             chunks.next += 1;
-            (chunks.next - 1, length, first_line)
+            (chunks.next - 1, lines)
         }))
     }
 
@@ -307,12 +302,12 @@ impl Results<'_> {
     fn write(&mut self, expires_at: impl Fn(Window) -> i64) -> Result<()> {
         let reached = self.reached.iter().copied().min().unwrap_or(BEGINNING);
         let leaves = |window| expires_at(window) <= reached;
-        let (panes, account) = (&mut self.panes, &mut self.account);
-        while self.merger.fire_first(leaves, panes, account) {
-            let written = self.sink.write(panes);
-            panes.clear();
-            written?;
-        }
+        let (account, sink) = (&mut self.account, &mut self.sink);
+        let mut written = || {
+            self.merger
+                .fire_first(leaves, account, |panes| sink.write(panes))
+        };
+        while written()? {}
         Ok(())
     }
 }

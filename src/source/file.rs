@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::{Batch, Lines, Polled, Records, Source};
+use super::{Batch, Lines, Polled, Records, Source, Survey};
 use crate::error::{Error, Result};
 use crate::format::schema::SAMPLE;
 use crate::interrupt::Interrupt;
@@ -34,6 +34,13 @@ pub enum Framing {
     Lines,
 }
 
+/// Whole records at the front of a buffer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Whole {
+    length: usize,
+    survey: Survey,
+}
+
 /// A file or a pipe that records are read from; one partition.
 #[derive(Debug)]
 pub struct FileSource {
@@ -43,8 +50,8 @@ pub struct FileSource {
     buffer: Vec<u8>,
     /// The bytes of `buffer` that were read.
     filled: usize,
-    /// The bytes at the front of `buffer` that the last batch handed over.
-    handed: usize,
+    /// The records at the front of `buffer` that the last batch handed over.
+    handed: Whole,
     /// The number of the next record's first line.
     line: u64,
     ended: bool,
@@ -85,7 +92,7 @@ impl FileSource {
             framing: Framing::Lines,
             buffer: vec![0; CHUNK],
             filled: 0,
-            handed: 0,
+            handed: Whole::default(),
             line: 1,
             ended: false,
         }
@@ -200,20 +207,21 @@ impl FileSource {
         Ok(())
     }
 
-    /// Reads about `bytes` ahead, or what comes within `timeout`; returns the length of the whole
-    /// records at the front of the buffer.
-    fn fill(&mut self, bytes: usize, timeout: Duration) -> Result<usize> {
+    /// Reads about `bytes` ahead, or what comes within `timeout`; returns the whole records at the
+    /// front of the buffer.
+    fn fill(&mut self, bytes: usize, timeout: Duration) -> Result<Whole> {
         if self.buffer.len() < bytes {
             self.buffer.resize(bytes, 0);
         }
         // Looking for the end of the last record takes time: once, if one read brings enough.
-        let (mut whole, mut looked_at, mut wait) = (0, 0, timeout);
+        let (mut whole, mut looked_at, mut wait) = (Whole::default(), 0, timeout);
         loop {
-            if looked_at < self.filled && (whole == 0 || self.filled >= bytes || self.ended) {
+            if looked_at < self.filled && (whole.length == 0 || self.filled >= bytes || self.ended)
+            {
                 whole = self.whole_records();
                 looked_at = self.filled;
             }
-            if self.ended || (whole > 0 && self.filled >= bytes) {
+            if self.ended || (whole.length > 0 && self.filled >= bytes) {
                 break;
             }
             self.make_room()?;
@@ -227,41 +235,51 @@ impl FileSource {
         if looked_at < self.filled {
             whole = self.whole_records();
         }
-        if self.ended && whole < self.filled {
+        if self.ended && whole.length < self.filled {
             match self.open_quote() {
-                Some(opened) if whole == 0 => return Err(self.not_closed(opened)),
+                Some(opened) if whole.length == 0 => return Err(self.not_closed(opened)),
                 Some(_) => {} // first the records before it
                 None => {
                     self.end_last_record();
-                    whole = self.filled;
+                    whole = self.surveyed(self.filled);
                 }
             }
         }
         Ok(whole)
     }
 
-    /// Takes about `bytes` of whole records into `chunk`, whose room it takes in exchange; returns
-    /// their length and the number of the first line, or `None` at the end. For readers that
-    /// share the source.
+    /// Takes about `bytes` of whole records into `chunk` and returns them, or `None` at the end.
+    /// For readers that share the source.
     ///
     /// # Errors
     /// As [`Source::poll`].
-    pub fn take_chunk(
+    pub fn take_chunk<'c>(
         &mut self,
         bytes: usize,
-        chunk: &mut Vec<u8>,
-    ) -> Result<Option<(usize, u64)>> {
-        let whole = self.fill(bytes, PATIENCE)?;
-        std::mem::swap(&mut self.buffer, chunk);
-        let rest = self.filled - whole;
-        if self.buffer.len() < rest.max(CHUNK) {
-            self.buffer.resize(rest.max(bytes), 0);
+        chunk: &'c mut Vec<u8>,
+    ) -> Result<Option<Lines<'c>>> {
+        // The room of a reader stays near its processor; only what is left over changes hands.
+        if chunk.len() < self.filled.max(bytes) {
+            chunk.resize(self.filled.max(bytes), 0);
         }
-        self.buffer[..rest].copy_from_slice(&chunk[whole..self.filled]);
+        chunk[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+        std::mem::swap(&mut self.buffer, chunk);
+        let whole = self.fill(bytes, PATIENCE);
+        std::mem::swap(&mut self.buffer, chunk);
+        let Whole { length, survey } = whole?;
+        let rest = self.filled - length;
+        if self.buffer.len() < rest {
+            self.buffer.resize(rest, 0);
+        }
+        self.buffer[..rest].copy_from_slice(&chunk[length..self.filled]);
         self.filled = rest;
-        let first_line = self.line;
-        self.line += count_lines(&chunk[..whole]);
-        Ok((whole > 0 || !self.ended).then_some((whole, first_line)))
+        let lines = Lines {
+            bytes: &chunk[..length],
+            first_line: self.line,
+            survey,
+        };
+        self.line += survey.newlines as u64;
+        Ok((length > 0 || !self.ended).then_some(lines))
     }
 
     /// Gives the last record of an input that has ended the newline that it may lack.
@@ -320,6 +338,9 @@ impl FileSource {
 
     /// Drops `bytes` from the front.
     fn consume(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         self.buffer.copy_within(bytes..self.filled, 0);
         self.filled -= bytes;
     }
@@ -368,15 +389,23 @@ impl FileSource {
         .hint("close it; a quote inside a quoted field is written twice")
     }
 
-    /// Returns the length of the whole records at the front of the buffer.
-    fn whole_records(&self) -> usize {
+    /// Returns the whole records at the front of the buffer.
+    fn whole_records(&self) -> Whole {
         let bytes = &self.buffer[..self.filled];
-        let lines = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
+        let lines = self.surveyed(memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1));
         match self.framing {
-            Framing::Delimited(delimiter) if memchr::memchr(b'"', &bytes[..lines]).is_some() => {
-                QuotedRecords::new(bytes, delimiter).last().unwrap_or(0)
+            Framing::Delimited(delimiter) if lines.survey.quoted => {
+                let records = QuotedRecords::new(bytes, delimiter);
+                self.surveyed(records.last().unwrap_or(0))
             }
             _ => lines,
+        }
+    }
+
+    fn surveyed(&self, length: usize) -> Whole {
+        Whole {
+            length,
+            survey: Survey::of(&self.buffer[..length]),
         }
     }
 }
@@ -463,26 +492,27 @@ impl Source for FileSource {
         self.end_last_record();
         let whole = match self.ended {
             true => self.filled,
-            false => self.whole_records(),
+            false => self.whole_records().length,
         };
-        let (bytes, first_line) = (&self.buffer[..whole], self.line);
-        Ok((whole > 0).then_some(Records::Lines(Lines { bytes, first_line })))
+        let lines = Lines::new(&self.buffer[..whole], self.line);
+        Ok((whole > 0).then_some(Records::Lines(lines)))
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
-        if self.handed > 0 {
-            self.line += count_lines(&self.buffer[..self.handed]);
-            self.consume(self.handed);
-            self.handed = 0;
-        }
-        let whole = self.fill(CHUNK, timeout)?;
-        self.handed = whole;
-        if whole > 0 {
-            let bytes = &self.buffer[..whole];
-            let first_line = self.line;
+        let handed = std::mem::take(&mut self.handed);
+        self.line += handed.survey.newlines as u64;
+        self.consume(handed.length);
+        self.handed = self.fill(CHUNK, timeout)?;
+        let Whole { length, survey } = self.handed;
+        if length > 0 {
+            let lines = Lines {
+                bytes: &self.buffer[..length],
+                first_line: self.line,
+                survey,
+            };
             return Ok(Polled::Batch(Batch {
                 partition: 0,
-                records: Records::Lines(Lines { bytes, first_line }),
+                records: Records::Lines(lines),
             }));
         }
         Ok(if self.ended {

@@ -5,12 +5,14 @@
 
 pub mod file;
 pub mod kafka;
+mod survey;
 
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 pub use crate::kafka::fetch::Headers;
+pub use survey::Survey;
 
 /// Something that records are read from.
 pub trait Source: Send {
@@ -109,6 +111,19 @@ pub struct Lines<'a> {
     pub bytes: &'a [u8],
     /// The number of the first line in its file; a file's first line is 1.
     pub first_line: u64,
+    /// What stands in the lines.
+    pub survey: Survey,
+}
+
+impl<'a> Lines<'a> {
+    /// Returns some lines, the first of which has the number `first_line`.
+    pub fn new(bytes: &'a [u8], first_line: u64) -> Self {
+        Lines {
+            bytes,
+            first_line,
+            survey: Survey::of(bytes),
+        }
+    }
 }
 
 /// One record of a topic.

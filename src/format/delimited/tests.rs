@@ -195,10 +195,7 @@ fn random_lines_are_read_as_the_csv_crate_reads_each_of_them() {
             bytes.push(b'\n');
             line += memchr::memchr_iter(b'\n', &record).count() as u64 + 1;
         }
-        let lines = Lines {
-            bytes: &bytes,
-            first_line: 7,
-        };
+        let lines = Lines::new(&bytes, 7);
         let told = decoded(&layout, &Records::Lines(lines));
         assert_eq!(told, expected, "{}", bytes.escape_ascii());
     }
@@ -258,10 +255,7 @@ fn a_message_without_a_record_is_malformed() {
 fn rows_of_the_right_number_of_fields_are_cut_whatever_stands_around_them() {
     let layout = layout(2, vec![0, 1]);
     let lines = |text: &'static str| {
-        let lines = Lines {
-            bytes: text.as_bytes(),
-            first_line: 1,
-        };
+        let lines = Lines::new(text.as_bytes(), 1);
         decoded(&layout, &Records::Lines(lines))
     };
     assert_eq!(lines(""), Told::new());
@@ -286,10 +280,7 @@ fn rows_of_the_right_number_of_fields_are_cut_whatever_stands_around_them() {
 fn a_time_that_is_missing_or_out_of_range_makes_its_row_malformed() {
     let mut layout = layout(2, vec![0]);
     layout.time = TimeFrom::Column(0, super::super::TimeUnit::Ms);
-    let lines = Lines {
-        bytes: b"1,a\n,b\n-62135596800001,c\n253402300799999,d\n",
-        first_line: 1,
-    };
+    let lines = Lines::new(b"1,a\n,b\n-62135596800001,c\n253402300799999,d\n", 1);
     let arena = Bump::new();
     let decoded =
         Decoder::new(layout, b',').decode(&Records::Lines(lines), Origins::Forget, &arena);

@@ -34,10 +34,7 @@ fn layout() -> Layout {
 /// Returns what becomes of each line that is not blank: its number and values, or `malformed`.
 fn decoded(bytes: &[u8]) -> Vec<String> {
     let arena = Bump::new();
-    let lines = Lines {
-        bytes,
-        first_line: 1,
-    };
+    let lines = Lines::new(bytes, 1);
     let decoded = Decoder::new(layout()).decode(&Records::Lines(lines), Origins::Keep, &arena);
     let rows = decoded.origins.iter().enumerate().map(|(row, (place, _))| {
         let columns = &decoded.columns.columns[..4];
@@ -139,10 +136,7 @@ fn random_objects_are_read_as_whole_values_are() {
 fn a_misfit_names_its_column_and_value() {
     let arena = Bump::new();
     let reason = |object: &'static str| {
-        let lines = Lines {
-            bytes: object.as_bytes(),
-            first_line: 1,
-        };
+        let lines = Lines::new(object.as_bytes(), 1);
         let decoded =
             Decoder::new(layout()).decode(&Records::Lines(lines), Origins::Forget, &arena);
         decoded
