@@ -9,6 +9,7 @@ use crate::column::{DataType, Field, Schema};
 use crate::engine::aggregate::{Accumulator, Function, seen};
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
+use crate::engine::parts::Combining;
 use crate::engine::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::Windows;
@@ -333,11 +334,34 @@ impl Plan {
     /// # Errors
     /// `usage` as [`Query::plan`] would have said already.
     pub fn operator(&self, partitions: usize) -> Result<Operator> {
+        let settings = self.settings()?;
+        Ok(Operator::new(settings, partitions))
+    }
+
+    /// Returns an operator over one partition that hands on what it adds up, to one of
+    /// [`Plan::operator`] elsewhere.
+    ///
+    /// # Errors
+    /// As [`Plan::operator`].
+    pub fn upstream_operator(&self) -> Result<Operator> {
+        let settings = Settings {
+            trigger: Trigger::Final,
+            ..self.settings()?
+        };
+        let mut operator = Operator::new(settings, 1);
+        operator.hand_on(match self.is_on_a_grid() && !self.trigger.counts() {
+            true => Combining::ByWindow,
+            false => Combining::ByRecord,
+        });
+        Ok(operator)
+    }
+
+    fn settings(&self) -> Result<Settings> {
         let aggregates = self.aggregates.iter();
         let net = self.change.is_some();
         let aggregates = aggregates.map(|aggregate| aggregate.accumulator(net));
         let distinct = self.distinct.as_ref();
-        let settings = Settings {
+        Ok(Settings {
             windows: self.windows.clone(),
             grace_ms: self.grace_ms,
             bound: self.bound,
@@ -345,8 +369,7 @@ impl Plan {
             refinement: self.refinement,
             aggregates: aggregates.collect::<Result<_>>()?,
             distinct: distinct.map(|distinct| seen(distinct.data_type())),
-        };
-        Ok(Operator::new(settings, partitions))
+        })
     }
 
     /// Returns the columns that leave.
@@ -387,13 +410,17 @@ impl Plan {
     /// Returns whether parts of the input can be computed apart and put together: windows on a
     /// grid that fire once, and a watermark that does not depend on all that was read.
     pub fn can_be_computed_in_parts(&self) -> bool {
-        let on_a_grid = matches!(
-            self.windows,
-            Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global
-        );
         let fires_once = self.trigger == Trigger::Final && self.arrival.is_none();
         let by_time = matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival;
-        on_a_grid && fires_once && by_time && self.distinct.is_none()
+        self.is_on_a_grid() && fires_once && by_time && self.distinct.is_none()
+    }
+
+    /// Returns whether windows are the same for all keys.
+    pub fn is_on_a_grid(&self) -> bool {
+        matches!(
+            self.windows,
+            Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global
+        )
     }
 
     /// Returns whether a row may take an earlier one back: always when retracting, and where a

@@ -15,6 +15,7 @@ impl Operator {
     #[inline]
     pub(super) fn assign(&mut self, row: usize, input: &Input<'_, '_>) {
         match self.placement {
+            _ if self.keeps_apart() => self.assign_apart(row, input),
             Placement::Grid(_) => self.assign_on_grid(row, input),
             Placement::Sessions(..) => self.assign_to_session(row, input),
             Placement::Sliding(..) => self.assign_to_sliding(row, input),
@@ -78,10 +79,10 @@ impl Operator {
     }
 
     fn assign_to_session(&mut self, row: usize, input: &Input<'_, '_>) {
+        let (key, watermark) = (self.key_ids[row], self.judging());
         let Placement::Sessions(sessions, _) = &mut self.placement else {
             return;
         };
-        let (key, watermark) = (self.key_ids[row], self.watermarks.combined());
         let joined = sessions.join(key, input.times[row], &self.store);
         let window = joined.window;
         let closes_at = self.windows.closes_at(window);
@@ -149,7 +150,7 @@ impl Operator {
             return;
         };
         let (key, at) = (self.key_ids[row], input.times[row]);
-        let watermark = self.watermarks.combined();
+        let watermark = self.judging();
         let found = sliding.windows(key, at, &self.store);
         let (mut kept, mut closed) = (false, None);
         for (window, slot) in found {
@@ -265,7 +266,7 @@ impl Operator {
     }
 
     /// Counts that a record came after the grace of one of its windows.
-    fn expire(&mut self, window: Window) {
+    pub(super) fn expire(&mut self, window: Window) {
         self.account.windows.expired += 1;
         let by_ms = self.past_close(window);
         self.note(|record| Event::Expired {
@@ -277,12 +278,12 @@ impl Operator {
 
     /// Counts a record by its best window; `closed` is the one that closed last of its windows
     /// that had closed.
-    fn count(&mut self, row: usize, kept: bool, closed: Option<Window>) {
+    pub(super) fn count(&mut self, row: usize, kept: bool, closed: Option<Window>) {
         let Some(window) = closed else {
             self.account.on_time += 1;
             return;
         };
-        let (watermark, by_ms) = (self.watermarks.combined(), self.past_close(window));
+        let (watermark, by_ms) = (self.judging(), self.past_close(window));
         if kept {
             self.account.late += 1;
         } else {
@@ -303,7 +304,7 @@ impl Operator {
 
     /// Returns how far the watermark is past a window's close, in ms.
     fn past_close(&self, window: Window) -> i64 {
-        let watermark = self.watermarks.combined();
-        watermark.saturating_sub(self.windows.closes_at(window))
+        let closes_at = self.windows.closes_at(window);
+        self.judging().saturating_sub(closes_at)
     }
 }

@@ -8,6 +8,7 @@ use super::journal::{Event, Why};
 use super::operator::{Awaited, Input, Operator, Placement};
 use super::pane::{Firing, Panes, Refinement, Timing};
 use super::partial::Partial;
+use super::parts::Left;
 use super::save::{self, Corrupt};
 use super::store::Store;
 use super::trigger::{Repeat, Trigger};
@@ -184,13 +185,18 @@ impl Operator {
     }
 
     fn fire_grid(&mut self, watermark: i64, panes: &mut Panes) {
-        let sorted = self.partials.is_none(); // parts are sorted as a whole
+        let sorted = self.partials.is_none() && self.handing.is_none(); // parts: as a whole
         while let Placement::Grid(grid) = &mut self.placement
             && let Some(due) = grid.next_due(watermark, sorted, &mut self.store)
         {
             let Due { slots, expired } = due;
             if let Some(partials) = &mut self.partials {
                 partials.push(Partial::take(&slots, &mut self.store));
+            } else if let Some(handing) = &mut self.handing {
+                let judged_at = None;
+                let left = slots.into_iter();
+                handing.left.extend(left.map(|slot| Left { slot, judged_at }));
+                continue; // they are dropped once they were handed on
             } else {
                 for &slot in &slots {
                     match expired {

@@ -228,6 +228,41 @@ impl Grid {
         slot
     }
 
+    /// Returns the slot of a key in a window, whether it is open or not. `closed` says whether what
+    /// is to be done at its close was done, or could not be.
+    pub fn slot_in(
+        &mut self,
+        window: Window,
+        key: KeyId,
+        store: &mut Store,
+        closed: bool,
+        born_late: bool,
+    ) -> Slot {
+        let index = match self.by_end.get(&window) {
+            Some(&index) => index,
+            None => self.open_window(window, closed),
+        };
+        if let Some(slot) = self.all[index].by_key.get(key, store) {
+            return slot;
+        }
+        let slot = store.take(key, window, born_late);
+        self.all[index].add(key, slot, store);
+        slot
+    }
+
+    /// Takes all slots out; no window is open any more.
+    pub fn take_all(&mut self) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        for index in std::mem::take(&mut self.by_end).into_values() {
+            slots.append(&mut self.all[index].slots);
+            self.all[index].by_key.clear();
+            self.free.push(index);
+        }
+        self.near.span.to = self.near.span.from; // what was found may name one
+        self.set_due();
+        slots
+    }
+
     /// Takes up a slot of an earlier run.
     pub fn load(&mut self, slot: Slot, closed: bool, store: &Store) {
         let entry = *store.entry(slot);

@@ -32,6 +32,7 @@ pub mod key;
 pub mod operator;
 pub mod pane;
 pub mod partial;
+pub mod parts;
 mod run;
 pub mod save;
 mod saved;

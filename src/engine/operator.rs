@@ -10,12 +10,13 @@ use super::journal::{Event, Journal};
 use super::key::KeyId;
 use super::pane::{Panes, Refinement};
 use super::partial::{Merger, Partial};
+use super::parts::{Handing, Parts};
 use super::session::Sessions;
 use super::sliding::Sliding;
 use super::store::Store;
 use super::timers::Timers;
 use super::trigger::Trigger;
-use super::watermark::{Bound, Watermarks};
+use super::watermark::{BEGINNING, Bound, Watermarks};
 use super::window::{Window, Windows};
 use crate::column::{Column, Value};
 
@@ -45,8 +46,11 @@ pub struct Settings {
 /// Some records of one partition, in its order, by column.
 #[derive(Debug)]
 pub struct Input<'b, 'a> {
-    /// Which partition, from 0.
+    /// Which of the operator's partitions, from 0: whose watermark they move.
     pub partition: usize,
+    /// The number of that partition among all of the input, which breaks ties between records of
+    /// one event time.
+    pub origin: u32,
     /// A number of the first record that grows with its place in the partition: an offset, a line.
     pub first: u64,
     /// Event times in ms since 1970, UTC; one a record.
@@ -63,6 +67,8 @@ pub struct Input<'b, 'a> {
     pub taken_back: Option<&'b [bool]>,
     /// What tells records apart, where [`Settings::distinct`] asks for it.
     pub distinct: Option<&'b Column<'a>>,
+    /// What stands for the records where they were added up elsewhere.
+    pub parts: Option<&'b Parts>,
 }
 
 impl<'b, 'a> Input<'b, 'a> {
@@ -71,7 +77,7 @@ impl<'b, 'a> Input<'b, 'a> {
         Arguments {
             column,
             times: self.times,
-            partition: self.partition as u32,
+            partition: self.origin,
             first: self.first,
             taken_back: self.taken_back,
         }
@@ -130,6 +136,12 @@ pub struct Operator {
     pub(super) journal: Option<Box<dyn Journal>>,
     /// Where windows go that have left, if others hold parts of them.
     pub(super) partials: Option<Vec<Partial>>,
+    /// What is handed on to an operator elsewhere, if it is.
+    pub(super) handing: Option<Handing>,
+    /// The watermark upstream, while a part is taken in that is judged by it.
+    pub(super) judged_at: i64,
+    /// How many parts came after their window had left.
+    pub(super) strays: u64,
 }
 
 /// How the slots of a record are found.
@@ -170,6 +182,9 @@ impl Operator {
             lates: None,
             journal: None,
             partials: None,
+            handing: None,
+            judged_at: BEGINNING,
+            strays: 0,
         }
     }
 
@@ -369,6 +384,9 @@ impl Operator {
 
     /// Adds the rows that wait to the states.
     pub(super) fn flush(&mut self, input: &Input<'_, '_>) {
+        if let Some(parts) = input.parts {
+            return self.store.absorb(parts.states());
+        }
         let columns = input.arguments.iter();
         let arguments = columns.map(|column| input.arguments_of(column.as_deref()));
         self.store.flush(arguments);

@@ -21,7 +21,8 @@ impl Operator {
         let by_one = self.journal.is_some()
             || self.firings.is_some()
             || self.store.tells_apart()
-            || input.arrivals.is_some();
+            || input.arrivals.is_some()
+            || self.keeps_apart();
         let quiet = grid.quiet();
         if by_one || self.watermarks.combined() >= quiet.below {
             return first..first;

@@ -192,6 +192,22 @@ impl Store {
         rows.clear();
     }
 
+    /// Adds the states that were left, `states` of each aggregate being those of some parts.
+    pub fn absorb(&mut self, states: &[Box<dyn Accumulator>]) {
+        let Pending { slots, rows } = &mut self.pending;
+        for (aggregate, states) in self.aggregates.iter_mut().zip(states) {
+            aggregate.absorb(slots, states.as_ref(), rows);
+        }
+        slots.clear();
+        rows.clear();
+    }
+
+    /// Returns states of the same aggregates without a slot.
+    pub fn no_states(&self) -> Vec<Box<dyn Accumulator>> {
+        let aggregates = self.aggregates.iter();
+        aggregates.map(|aggregate| aggregate.empty()).collect()
+    }
+
     /// Adds what the slot `from` holds to the slot `into`.
     pub fn merge(&mut self, into: Slot, from: Slot) {
         self.aggregates

@@ -11,6 +11,7 @@ use super::aggregate::Function;
 use super::operator::{Input, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;
+use super::parts::Combining;
 use super::trigger::Trigger;
 use super::watermark::Bound;
 use super::window::{Aligned, Windows};
@@ -46,6 +47,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
         let arguments: Values<i64> = run.iter().map(|record| Some(record.3)).collect();
         let input = Input {
             partition: run[0].0,
+            origin: run[0].0 as u32,
             first: 0,
             arrivals: None,
             times: &times,
@@ -54,6 +56,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             arguments: &[None, Some(Cow::Owned(Column::Bigint(arguments)))],
             taken_back: None,
             distinct: None,
+            parts: None,
         };
         operator.on_batch(&input, &mut panes);
     }
@@ -139,6 +142,69 @@ fn with_enough_grace_results_equal_a_plain_recomputation() {
         assert_eq!(rows, naive);
         assert_eq!(account.expired, 0);
         assert_eq!(account.records(), records.len() as u64);
+    }
+}
+
+#[test]
+fn parts_of_several_places_make_what_each_place_would_have_kept() {
+    const PLACES: usize = 3;
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for nth in 0..200 {
+        let combining = match nth % 2 {
+            0 => Combining::ByWindow,
+            _ => Combining::ByRecord,
+        };
+        let size = rng.random_range(1..60);
+        let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
+        let grace = rng.random_range(0..30);
+        let records: Vec<Vec<Record>> = (0..PLACES)
+            .map(|_| random_records(&mut rng, 60))
+            .collect();
+        // What a task of each place alone makes of its records, added up.
+        let mut whole: BTreeMap<(i64, i64, String), (i128, i128)> = BTreeMap::new();
+        let alone = records.iter().map(|records| {
+            let (rows, account) = run(operator(windows, grace, Trigger::Final, 1), records, 1_000);
+            for (start, end, caller, count, sum) in rows {
+                let state = whole.entry((end, start, caller)).or_default();
+                *state = (state.0 + count, state.1 + sum);
+            }
+            account
+        });
+        let accounts: Vec<Account> = alone.collect();
+        let whole: Vec<Row> = whole
+            .into_iter()
+            .map(|((end, start, caller), (count, sum))| (start, end, caller, count, sum))
+            .collect();
+
+        let mut upstream: Vec<Operator> = (0..PLACES)
+            .map(|_| {
+                let mut operator = operator(windows, grace, Trigger::Final, 1);
+                operator.hand_on(combining);
+                operator
+            })
+            .collect();
+        let mut downstream = operator(windows, grace, Trigger::Final, PLACES);
+        let (mut rows, mut none, mut panes) = (Vec::new(), Vec::new(), Panes::default());
+        let mut left: Vec<&[Record]> = records.iter().map(Vec::as_slice).collect();
+        while left.iter().any(|records| !records.is_empty()) {
+            let place = rng.random_range(0..PLACES);
+            let (now, later) = left[place].split_at(rng.random_range(0..=left[place].len()));
+            left[place] = later;
+            feed(&mut upstream[place], now, &mut none);
+            let mut parts = downstream.no_parts();
+            upstream[place].take_parts(|key, value| parts.push(key, value).expect("a part"));
+            downstream.on_parts(&parts, &mut panes);
+            let watermark = upstream[place].watermarks().combined();
+            downstream.on_watermark(place, watermark, &mut panes);
+            take(&mut panes, &mut rows);
+        }
+        end(&mut downstream, &mut rows);
+        assert_eq!((rows, none), (whole, vec![]), "{combining:?}");
+        assert_eq!(downstream.strays(), 0);
+        for (upstream, alone) in upstream.iter().zip(accounts) {
+            assert_eq!(*upstream.account(), Account { rows: 0, ..alone });
+            assert_eq!(upstream.slots_in_use(), 0);
+        }
     }
 }
 

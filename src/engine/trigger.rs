@@ -74,6 +74,14 @@ impl Trigger {
         };
         early.into_iter().chain(late)
     }
+
+    /// Returns whether panes may leave after a number of records.
+    pub fn counts(&self) -> bool {
+        match self {
+            Trigger::Final => false,
+            Trigger::Panes { early, late, .. } => early.count.is_some() || late.count.is_some(),
+        }
+    }
 }
 
 impl fmt::Display for Repeat {

@@ -136,6 +136,7 @@ impl<'b, 'a> Evaluated<'b, 'a> {
     {
         Input {
             partition: batch.partition,
+            origin: origin(batch),
             first: first_place(&batch.records),
             times: match plan.by_arrival {
                 true => &self.arrivals,
@@ -147,6 +148,7 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             arguments: &self.arguments,
             taken_back: self.taken_back.as_deref(),
             distinct: self.distinct.as_deref(),
+            parts: None,
         }
     }
 }
@@ -192,6 +194,16 @@ fn changes(
 /// Returns processing time by the clock, in ms since 1970, UTC.
 pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+/// Returns the number of the partition that some records lie in.
+fn origin(batch: &Batch<'_>) -> u32 {
+    match &batch.records {
+        Records::Lines(_) => batch.partition as u32,
+        Records::Messages(messages) => messages
+            .first()
+            .map_or(0, |message| message.partition.unsigned_abs()),
+    }
 }
 
 /// Returns the line or offset of the first of some records.

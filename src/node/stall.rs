@@ -225,6 +225,7 @@ mod tests {
     fn read(operator: &mut Operator, partition: usize, times: &[i64], selected: bool) {
         let input = Input {
             partition,
+            origin: partition as u32,
             first: 0,
             times,
             arrivals: None,
@@ -233,6 +234,7 @@ mod tests {
             arguments: &[None],
             taken_back: None,
             distinct: None,
+            parts: None,
         };
         operator.on_batch(&input, &mut Panes::default());
     }

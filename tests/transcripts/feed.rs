@@ -56,6 +56,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
     let selected: Vec<bool> = rows.iter().map(|row| !row.filtered).collect();
     let input = Input {
         partition: rows.first().map_or(0, |row| row.partition),
+        origin: rows.first().map_or(0, |row| row.partition) as u32,
         first,
         times: &times,
         arrivals: arrivals.as_deref(),
@@ -64,6 +65,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         arguments: &arguments,
         taken_back: None,
         distinct: None,
+        parts: None,
     };
     let mut panes = Panes::default();
     operator.on_batch(&input, &mut panes);

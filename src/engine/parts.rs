@@ -1,0 +1,284 @@
+//! Parts of states that one operator hands on to another, which holds the whole of each window.
+//!
+//! Where the records of a key are read in several places, each place has an operator that judges
+//! them by its own watermark and adds them up; what it has since the last time leaves as parts, and
+//! its states begin anew. Comes in at the other side: the parts of one place after the other, each
+//! followed by the watermark of that place. So it is decided upstream who is late, and the minimum of
+//! the watermarks says downstream when a window is whole.
+//!
+//! Windows of a grid are the same for all records, so those of a window and key are one part.
+//! Sessions and sliding windows depend on all records of a key: each of theirs is a part of its own,
+//! with the watermark by which it is to be judged once its window is known.
+
+use super::aggregate::{Accumulator, Slot};
+use super::operator::{Input, Operator, Placement};
+use super::pane::Panes;
+use super::save::{self, Corrupt};
+use super::watermark::BEGINNING;
+use super::window::{Window, Windows};
+
+/// What becomes a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combining {
+    /// All records of a window and key since the last parts were taken.
+    ByWindow,
+    /// Each record, in each of its windows.
+    ByRecord,
+}
+
+/// What an operator hands on.
+#[derive(Debug)]
+pub(super) struct Handing {
+    pub combining: Combining,
+    /// The slots of windows that have left, or of single records; taken with the next parts.
+    pub left: Vec<Left>,
+}
+
+/// A slot that is not open any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub slot: Slot,
+    /// The watermark by which it is judged downstream; `None` for one that was judged.
+    pub judged_at: Option<i64>,
+}
+
+/// Parts that were handed on, in their order.
+#[derive(Debug)]
+pub struct Parts {
+    /// The keys' bytes, one after the other, and where each ends.
+    keys: Vec<u8>,
+    key_ends: Vec<usize>,
+    /// The window's start, or the event time of a single record.
+    times: Vec<i64>,
+    heads: Vec<Head>,
+    /// By aggregate; the slot `i` holds the state of part `i`.
+    states: Vec<Box<dyn Accumulator>>,
+}
+
+/// What is known of a part beside its states.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    window: Window,
+    judged_at: Option<i64>,
+    born_late: bool,
+}
+
+impl Parts {
+    /// Takes up a part that [`Operator::take_parts`] has handed over.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is none of the same plan; then nothing more may be added.
+    pub fn push(&mut self, key: &[u8], mut value: &[u8]) -> Result<(), Corrupt> {
+        let slot = self.len() as Slot;
+        let (window, judged_at): (Window, Option<i64>) = save::take(&mut value)?;
+        let born_late = save::take(&mut value)?;
+        for states in &mut self.states {
+            states.reset(slot);
+            states.load(slot, &mut value)?;
+        }
+        if !value.is_empty() {
+            return Err(Corrupt);
+        }
+        self.keys.extend_from_slice(key);
+        self.key_ends.push(self.keys.len());
+        self.times.push(window.start);
+        self.heads.push(Head {
+            window,
+            judged_at,
+            born_late,
+        });
+        Ok(())
+    }
+
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.keys.clear();
+        self.key_ends.clear();
+        self.times.clear();
+        self.heads.clear();
+    }
+
+    /// Returns the states, by aggregate.
+    pub(super) fn states(&self) -> &[Box<dyn Accumulator>] {
+        &self.states
+    }
+}
+
+impl Operator {
+    /// Hands parts on from now on, and shows nothing itself: for [`Operator::take_parts`].
+    pub fn hand_on(&mut self, combining: Combining) {
+        self.handing = Some(Handing {
+            combining,
+            left: Vec::new(),
+        });
+    }
+
+    /// Returns whether each record leaves as a part of its own.
+    #[inline]
+    pub(super) fn keeps_apart(&self) -> bool {
+        let handing = self.handing.as_ref();
+        handing.is_some_and(|handing| handing.combining == Combining::ByRecord)
+    }
+
+    /// Puts a record into a slot of its own, in each window of a grid that still takes it; what
+    /// windows another one lies in is found where all records of its key are.
+    pub(super) fn assign_apart(&mut self, row: usize, input: &Input<'_, '_>) {
+        let at = input.times[row];
+        let watermark = self.watermarks.combined();
+        let Placement::Grid(grid) = &mut self.placement else {
+            let moment = Window { start: at, end: at };
+            return self.set_apart(row, moment, false, Some(watermark));
+        };
+        let found = grid.find(at, &self.windows);
+        let (mut kept, mut closed) = (false, None);
+        for nth in 0..found {
+            let Placement::Grid(grid) = &self.placement else {
+                return;
+            };
+            let candidate = *grid.candidate(nth);
+            let late = watermark >= candidate.window.end;
+            if late {
+                closed = closed.or(Some(candidate.window));
+            }
+            if watermark >= candidate.expires_at {
+                self.expire(candidate.window);
+                continue;
+            }
+            kept = true;
+            match late {
+                true => self.account.windows.late += 1,
+                false => self.account.windows.on_time += 1,
+            }
+            self.set_apart(row, candidate.window, late, None);
+        }
+        self.count(row, kept, closed);
+    }
+
+    fn set_apart(&mut self, row: usize, window: Window, late: bool, judged_at: Option<i64>) {
+        let slot = self.store.take(self.key_ids[row], window, late);
+        self.store.push(slot, row);
+        if let Some(handing) = &mut self.handing {
+            handing.left.push(Left { slot, judged_at });
+        }
+    }
+
+    /// Hands over the key and the rest of every part since the last call, and begins with empty
+    /// states. To be called between two batches.
+    pub fn take_parts(&mut self, mut part: impl FnMut(&[u8], &[u8])) {
+        let Some(handing) = &mut self.handing else {
+            return;
+        };
+        let mut left = std::mem::take(&mut handing.left);
+        if let Placement::Grid(grid) = &mut self.placement {
+            let open = grid.take_all().into_iter();
+            left.extend(open.map(|slot| Left {
+                slot,
+                judged_at: None,
+            }));
+        }
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for &Left { slot, judged_at } in &left {
+            let entry = self.store.entry(slot);
+            key.clear();
+            self.store.keys.push_bytes(entry.key, &mut key);
+            value.clear();
+            save::put(&mut value, &(entry.window, judged_at));
+            self.store.save_states(slot, &mut value);
+            part(&key, &value);
+        }
+        let slots: Vec<Slot> = left.iter().map(|left| left.slot).collect();
+        self.store.drop(&slots);
+        self.store.keys.sweep(slots.len());
+    }
+
+    /// Returns room for parts of the same plan.
+    pub fn no_parts(&self) -> Parts {
+        Parts {
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+            times: Vec::new(),
+            heads: Vec::new(),
+            states: self.store.no_states(),
+        }
+    }
+
+    /// Takes in parts that operators upstream have handed on; panes that became due leave into
+    /// `panes`. The watermarks of those operators are to follow, by [`Operator::on_watermark`].
+    pub fn on_parts(&mut self, parts: &Parts, panes: &mut Panes) {
+        self.key_ids.clear();
+        let mut start = 0;
+        for &end in &parts.key_ends {
+            let id = self.store.keys.intern(&parts.keys[start..end]);
+            self.key_ids.push(id);
+            start = end;
+        }
+        let input = Input {
+            partition: 0,
+            origin: 0,
+            first: 0,
+            times: &parts.times,
+            arrivals: None,
+            selected: None,
+            keys: &[],
+            arguments: &[],
+            taken_back: None,
+            distinct: None,
+            parts: Some(parts),
+        };
+        for (row, head) in parts.heads.iter().enumerate() {
+            self.judged_at = head.judged_at.unwrap_or(BEGINNING);
+            match self.windows {
+                Windows::Session { .. } | Windows::Sliding { .. } => self.assign(row, &input),
+                _ => self.assign_part(row, head),
+            }
+            self.fire_counted(&input, panes);
+        }
+        self.judged_at = BEGINNING;
+        self.flush(&input);
+        self.store.keys.sweep(parts.len());
+    }
+
+    /// Puts a part into its window on the grid. One whose window has left, since its place had
+    /// been idle or it was sent twice, is dropped and counted.
+    fn assign_part(&mut self, row: usize, part: &Head) {
+        let watermark = self.watermarks.combined();
+        if watermark >= self.expires_at(part.window) {
+            self.strays += 1;
+            return;
+        }
+        let Placement::Grid(grid) = &mut self.placement else {
+            return;
+        };
+        let closed = watermark >= part.window.end;
+        let (key, store) = (self.key_ids[row], &mut self.store);
+        let slot = grid.slot_in(part.window, key, store, closed, part.born_late);
+        let born_late = store.entry(slot).born_late && part.born_late;
+        store.set_window(slot, part.window, born_late);
+        store.push(slot, row);
+        if let Some(firings) = &mut self.firings {
+            firings.touch(slot, &self.store);
+        }
+    }
+
+    /// Returns how many parts were dropped because their window had left.
+    pub fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    /// Returns the watermark that a record is judged by: of a part that of the place where it was
+    /// read, which is ahead of the combined one unless it had been idle.
+    #[inline]
+    pub(super) fn judging(&self) -> i64 {
+        self.watermarks.combined().max(self.judged_at)
+    }
+}
