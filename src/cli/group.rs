@@ -207,12 +207,14 @@ pub(super) fn lag_of(committed: Option<i64>, extent: Extent) -> i64 {
 fn reset(options: &Reset, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
     let committed = admin.group_offsets(&options.group)?;
+    let state = node::group::state_topics(&admin, &options.group)?;
     let topics: Vec<String> = match options.topics.is_empty() {
         false => options.topics.clone(),
         true => {
             let mut topics: Vec<String> =
                 committed.keys().map(|(topic, _)| topic.clone()).collect();
             topics.dedup();
+            topics.retain(|topic| !state.contains(topic));
             topics
         }
     };
@@ -248,7 +250,6 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
     }
     let partitions = units::format_plural(offsets.len() as u64, "partition");
     // What was computed up to the old offsets does not go with the new ones.
-    let state = node::group::state_topics(&admin, &options.group)?;
     let also = match state.is_empty() {
         true => String::new(),
         false => format!(" and delete its state in {}", state.join(", ")),
@@ -258,7 +259,11 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         options.group
     );
     confirm(&question, options.yes, context)?;
-    admin.set_group_offsets(&options.group, &offsets)?;
+    // Those of a topic that is deleted are forgotten some time later; it may be there again by then.
+    let mut all = offsets.clone();
+    let of_state = committed.keys().filter(|(topic, _)| state.contains(topic));
+    all.extend(of_state.map(|place| (place.clone(), 0)));
+    admin.set_group_offsets(&options.group, &all)?;
     for topic in &state {
         admin.delete_topic(topic)?;
         context.report.status(format!("deleted topic `{topic}`"));

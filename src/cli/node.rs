@@ -10,7 +10,7 @@ use crate::column::Value;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, OffsetOf};
-use crate::node::group::note::Note;
+use crate::node::group::note::{Note, Role};
 use crate::source::Committed;
 use crate::term::units;
 
@@ -42,7 +42,8 @@ struct List {
 }
 
 /// Describe a group by its tasks, one for each partition: position, lag, watermark, state, last
-/// commit, who does it.
+/// commit, who does it. Where records are grouped by something else than their key, tasks upstream
+/// read the topic, and those downstream hold the windows.
 #[derive(Debug, clap::Args)]
 struct Describe {
     /// Its name.
@@ -125,7 +126,7 @@ fn list(options: &List, context: &Context) -> Result<()> {
         found += 1;
         let (_, members) = admin.group(&group.name)?;
         let lag: i64 = lags(&admin, &tasks)?.into_iter().flatten().sum();
-        let notes = || tasks.iter().map(|task| task.note);
+        let notes = || tasks.iter().map(|task| &task.note);
         listing.row([
             text(group.name.as_str()),
             number(tasks.len() as i64),
@@ -170,6 +171,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     let mut listing = Listing::new(&[
         ("topic", Kind::Text),
         ("partition", Kind::Number),
+        ("task", Kind::Text),
         ("position", Kind::Number),
         ("lag", Kind::Number),
         ("lag_ms", Kind::Number),
@@ -189,12 +191,13 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
         } = task;
         // How far event time has come behind the latest record that is there.
         let latest = latest.get(&(topic.clone(), *partition));
-        let behind = latest.filter(|_| note.watermark > BEGINNING);
+        let behind = latest.filter(|_| note.watermark > BEGINNING && has_event_times(note));
         let behind = behind.map(|latest| (latest - note.watermark).max(0));
         let worker = workers.get(&(topic.as_str(), *partition));
         listing.row([
             text(topic.as_str()),
             number(*partition),
+            text(note.role.name()),
             number(*position),
             lag.map_or(Value::Null, number),
             behind.map_or(Value::Null, number),
@@ -224,6 +227,12 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
         units::format_plural(lags.iter().flatten().sum::<i64>() as u64, "record"),
     ));
     Ok(())
+}
+
+/// Returns whether the records that a task reads have times near their event times: what tasks
+/// upstream send has the time of sending.
+fn has_event_times(note: &Note) -> bool {
+    note.role != Role::Downstream
 }
 
 /// Returns a time; none of a watermark that has not begun or is at the end.

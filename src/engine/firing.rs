@@ -195,7 +195,9 @@ impl Operator {
             } else if let Some(handing) = &mut self.handing {
                 let judged_at = None;
                 let left = slots.into_iter();
-                handing.left.extend(left.map(|slot| Left { slot, judged_at }));
+                handing
+                    .left
+                    .extend(left.map(|slot| Left { slot, judged_at }));
                 continue; // they are dropped once they were handed on
             } else {
                 for &slot in &slots {

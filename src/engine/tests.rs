@@ -157,9 +157,7 @@ fn parts_of_several_places_make_what_each_place_would_have_kept() {
         let size = rng.random_range(1..60);
         let windows = Aligned::hopping(size, rng.random_range(1..=size)).expect("a size");
         let grace = rng.random_range(0..30);
-        let records: Vec<Vec<Record>> = (0..PLACES)
-            .map(|_| random_records(&mut rng, 60))
-            .collect();
+        let records: Vec<Vec<Record>> = (0..PLACES).map(|_| random_records(&mut rng, 60)).collect();
         // What a task of each place alone makes of its records, added up.
         let mut whole: BTreeMap<(i64, i64, String), (i128, i128)> = BTreeMap::new();
         let alone = records.iter().map(|records| {

@@ -322,6 +322,19 @@ impl Admin {
         self.wait_for(name, |topic| topic.is_none()).map(drop)
     }
 
+    /// Deletes the records of a topic that lie before an offset, for some partitions.
+    ///
+    /// # Errors
+    /// `refused` with the broker's reason, `retry` when no broker answers.
+    pub fn delete_records(&self, topic: &str, before: &[(i32, i64)]) -> Result<()> {
+        let before = before
+            .iter()
+            .map(|&(partition, offset)| ((topic.to_owned(), partition), offset));
+        let list = offset_list(before)?;
+        self.ask(|requests| requests.delete_records(&list))
+            .map_err(|failure| failure.told(format!("delete records of topic `{topic}`")))
+    }
+
     /// Gives a topic more partitions, `total` in all.
     ///
     /// # Errors
@@ -551,12 +564,8 @@ impl Admin {
         name: &str,
         offsets: &BTreeMap<(String, i32), i64>,
     ) -> Result<()> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for ((topic, partition), offset) in offsets {
-            let added =
-                list.add_partition_offset(topic, *partition, rdkafka::Offset::Offset(*offset));
-            added.map_err(|error| Error::bug(format!("no list of offsets: {error}")))?;
-        }
+        let offsets = offsets.iter();
+        let list = offset_list(offsets.map(|(place, offset)| (place.clone(), *offset)))?;
         let set = self.ask(|requests| requests.set_group_offsets(name, &list));
         set.map_err(|failure| {
             let has_members = matches!(
@@ -570,6 +579,16 @@ impl Admin {
             }
         })
     }
+}
+
+/// Returns offsets as librdkafka has them.
+fn offset_list(offsets: impl Iterator<Item = ((String, i32), i64)>) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in offsets {
+        let added = list.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(offset));
+        added.map_err(|error| Error::bug(format!("no list of offsets: {error}")))?;
+    }
+    Ok(list)
 }
 
 /// Returns whether a partition's new leader only needs some time.

@@ -286,6 +286,23 @@ impl<'a> Requests<'a> {
         }
     }
 
+    /// Deletes the records of partitions that lie before the offsets of a list.
+    pub fn delete_records(&self, before: &TopicPartitionList) -> Result<(), Failure> {
+        // SAFETY: the list, the request and the answer live until the end of this function.
+        unsafe {
+            let request = Owned::new(
+                rd::rd_kafka_DeleteRecords_new(before.ptr()),
+                rd::rd_kafka_DeleteRecords_destroy,
+            )?;
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DELETERECORDS, |options, queue| {
+                rd::rd_kafka_DeleteRecords(self.rk, &mut request.ptr(), 1, options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_DeleteRecords_result(event.ptr());
+            let mut results = elements(rd::rd_kafka_DeleteRecords_result_offsets(answer)).iter();
+            results.try_for_each(|element| refusal(element.err, String::new()))
+        }
+    }
+
     /// Gives a topic more partitions, `total` in all.
     pub fn create_partitions(&self, topic: &str, total: usize) -> Result<(), Failure> {
         let c_topic = c_text(topic)?;

@@ -21,6 +21,7 @@ mod outage;
 mod podman;
 mod produce;
 mod readme;
+mod repartition;
 mod running;
 mod secure;
 mod signals;

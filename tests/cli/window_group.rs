@@ -17,6 +17,8 @@ pub struct Shared {
     pub topic: String,
     pub group: String,
     pub to: String,
+    /// What is computed.
+    pub window: String,
 }
 
 impl Shared {
@@ -33,6 +35,7 @@ impl Shared {
             topic: unique("shared"),
             group: unique("group"),
             to: unique("rows"),
+            window: WINDOW.to_owned(),
         };
         let generate = "gen --rate 50 --seconds 180 --seed 7 --start 2026-01-01 --callers 40";
         shared
@@ -54,9 +57,10 @@ impl Shared {
             topic,
             group,
             to,
+            window,
             ..
         } = self;
-        format!("window {WINDOW} --from {topic} --to {to} --group {group} -b {broker} {more}")
+        format!("window {window} --from {topic} --to {to} --group {group} -b {broker} {more}")
     }
 
     pub fn k(&self, more: &str) -> Run {
@@ -69,8 +73,13 @@ impl Shared {
 
     /// Returns the rows of the file that the topic was made from.
     pub fn expected(&self) -> Vec<String> {
+        self.expected_of(&self.window)
+    }
+
+    /// Returns the rows of another window over that file.
+    pub fn expected_of(&self, window: &str) -> Vec<String> {
         let run = self.dir.k(&format!(
-            "window {WINDOW} --from data/mono_signal.csv --format json"
+            "window {window} --from data/mono_signal.csv --format json"
         ));
         run.assert_status(0);
         sorted(run.stdout().lines().map(str::to_owned).collect())
@@ -100,7 +109,7 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
 }
 
 /// Returns how many calls some rows count.
-fn calls(rows: &[String]) -> u64 {
+pub fn calls(rows: &[String]) -> u64 {
     let count = |row: &String| {
         let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
         row["count"].as_u64().expect("a count")
@@ -267,25 +276,6 @@ fn a_state_that_outgrows_its_limit_ends_the_run_and_loses_nothing() {
         .assert_refused(1, &["past `--max-state 100 B`", "nothing is lost"]);
     shared.k("--exit").assert_status(0);
     assert!(shared.rows() == shared.expected());
-}
-
-#[test]
-fn groups_that_would_be_scattered_over_partitions_are_refused() {
-    let Some(broker) = broker() else { return };
-    let shared = Shared::new(broker);
-    let Shared {
-        dir,
-        topic,
-        to,
-        group,
-        ..
-    } = &shared;
-    let window = |by: &str| {
-        let topics = format!("--from {topic} --to {to} --group {group} -b {broker} --reset");
-        dir.k(&format!("window --tumbling 10s --by {by} {topics} --exit"))
-    };
-    window("callee").assert_refused(1, &["a record's key", "offset 0", "`k produce --key"]);
-    window("caller,callee").assert_refused(1, &["4 partitions", "not one column"]);
 }
 
 #[test]

@@ -14,13 +14,17 @@ use crate::kafka::admin::Admin;
 use crate::kafka::producer::{self, Producer};
 use crate::node::group::commit::{Crash, Guarantee};
 use crate::node::group::plan::Described;
-use crate::node::group::{self, Node, Parts};
-use crate::plan::Query;
+use crate::node::group::{self, Node, Parts, keys};
+use crate::plan::{Plan, Query};
 use crate::sink::Sink;
 use crate::sink::select::SelectSink;
 use crate::sink::topic::{Shared, TopicSink};
 use crate::source::kafka::{Range, Starts};
 use crate::term::units::{parse_bytes, parse_positive_duration};
+
+/// What the plan says where records are brought together by what they are grouped by.
+const REPARTITION: &str = "--repartition";
+const YES: &str = "yes";
 
 /// How a process works in a group.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,6 +46,12 @@ pub(super) struct GroupOptions {
     #[arg(long)]
     reset: bool,
 
+    /// Bring records together by what they are grouped by, through a topic of the group's own, even
+    /// if the first ones have it as their key; where they have not, it is done anyway. `--distinct`,
+    /// and `--late-to` of sessions and sliding windows, need it as the key.
+    #[arg(long)]
+    repartition: bool,
+
     /// Die as if killed, to see what a guarantee is worth: when results and state are `produced`,
     /// or offsets are `committed`, at the first commit or the Nth: `produced,3`.
     #[arg(long, value_name = "STEP[,N]")]
@@ -56,6 +66,7 @@ impl GroupOptions {
             ("--commit", self.commit.is_some()),
             ("--max-state", self.max_state.is_some()),
             ("--reset", self.reset),
+            ("--repartition", self.repartition),
             ("--crash-at", self.crash_at.is_some()),
         ];
         let mut flags = flags.into_iter();
@@ -122,17 +133,30 @@ impl Options {
             return Ok(());
         };
         let plan = query.plan(schema.clone(), true)?;
-        group::refuse_scattered(&plan, &from, starts.len())?;
-        let described = self.described(&from, &schema, notation);
-        if let Some(built_with) = &built_with {
-            described.check(&group, built_with)?;
-        } else {
-            group::refuse_lost_state(&settings, &group, &starts)?;
-            described.store(&settings, &group, starts.len())?;
-            // Another process may have been quicker.
-            if let Some(stored) = Described::load(&settings, &group)? {
-                described.check(&group, &stored)?;
+        let decoder = notation.decoder(plan.layout.clone());
+        let built_with = match built_with {
+            Some(built_with) => built_with,
+            None => {
+                group::refuse_lost_state(&settings, &group, &starts)?;
+                let interrupt = &context.interrupt;
+                let decoder = decoder.clone();
+                let is_repartitioned = self.group.repartition
+                    || keys::need_repartition(&plan, decoder, &settings, &starts, interrupt)?;
+                let described = self.described(&from, &schema, notation, is_repartitioned);
+                described.store(&settings, &group, starts.len())?;
+                // Another process may have been quicker.
+                Described::load(&settings, &group)?.unwrap_or(described)
             }
+        };
+        let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
+        let is_repartitioned = self.group.repartition || was_repartitioned;
+        let described = self.described(&from, &schema, notation, is_repartitioned);
+        described.check(&group, &built_with)?;
+        if is_repartitioned {
+            self.refuse_scattered(&plan)?;
+            context.report.detail(
+                "records are brought together by what they are grouped by: it is not their key",
+            );
         }
 
         let guarantee = self.group.guarantee.unwrap_or_default();
@@ -156,7 +180,7 @@ impl Options {
         let outputs = self.outputs(context, Some(&producer))?;
         let parts = Parts {
             plan: &plan,
-            decoder: notation.decoder(plan.layout.clone()),
+            decoder,
             sink,
             producer,
             outputs,
@@ -167,6 +191,8 @@ impl Options {
         let options = group::Options {
             group,
             topic: from,
+            is_repartitioned,
+            idle: Duration::from_millis(self.when.idle.unsigned_abs()),
             guarantee,
             commit_every: Duration::from_millis(self.group.commit.unwrap_or(100).unsigned_abs()),
             max_state: self.group.max_state,
@@ -184,6 +210,24 @@ impl Options {
                 self.tell(&account, watermark, context)?;
                 ended
             }
+        }
+    }
+
+    /// Refuses what cannot be computed of records that lie in several partitions.
+    fn refuse_scattered(&self, plan: &Plan) -> Result<()> {
+        let by_clock = plan.arrival.is_some() && plan.trigger.periods().next().is_some();
+        let refused = [
+            (plan.distinct.is_some(), "--distinct"),
+            (by_clock, "--arrival"),
+            (!plan.is_on_a_grid() && self.late_to.is_some(), "--late-to"),
+        ];
+        match refused.into_iter().find(|(is_given, _)| *is_given) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Error::refused(format!(
+                "`{flag}` needs the records of a group in one partition, and here their key is \
+                 another one than what `--by` groups them by"
+            ))
+            .hint("write the topic anew with that key (`k produce --key COLUMN`), or leave `--group` away")),
         }
     }
 
@@ -226,7 +270,13 @@ impl Options {
     }
 
     /// Returns what the state depends on, by flag.
-    fn described(&self, from: &str, schema: &Schema, notation: Notation) -> Described {
+    fn described(
+        &self,
+        from: &str,
+        schema: &Schema,
+        notation: Notation,
+        is_repartitioned: bool,
+    ) -> Described {
         let columns = schema.fields.iter();
         let columns = columns.map(|field| format!("{} {}", field.name, field.data_type));
         let columns: Vec<String> = columns.collect();
@@ -238,6 +288,10 @@ impl Options {
             ("--from", from.to_owned()),
             ("the window", self.windows.told(&self.alignment)),
             ("--by", typed(&self.by)),
+            (
+                REPARTITION,
+                if is_repartitioned { YES } else { "" }.to_owned(),
+            ),
             ("--agg", self.agg.clone()),
             ("--where", typed(&self.filter)),
             ("--distinct", typed(&self.distinct)),

@@ -7,10 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::task::{Last, Task};
+use super::task::{Last, Task, Work};
 use crate::engine::save;
-use crate::error::{Error, Result};
-use crate::kafka::admin::Admin;
+use crate::error::Result;
 use crate::kafka::producer::{Block, Producer, Record, TopicId};
 use crate::sink::topic::Shared;
 
@@ -37,20 +36,8 @@ pub fn name_of(group: &str) -> String {
 }
 
 impl Changelog {
-    /// Opens the changelog of a group; it is created where it is missing.
-    pub fn open(admin: &Admin, group: &str, partitions: usize, producer: &Shared) -> Result<Self> {
-        let name = name_of(group);
-        let topic = match admin.find_topic(&name)? {
-            Some(topic) => topic,
-            None => admin.create_if_missing(&name, partitions as i32, &SETTINGS)?,
-        };
-        let found = topic.partitions.len();
-        if found != partitions {
-            return Err(Error::refused(format!(
-                "the topic has {partitions} partitions, and the state of group `{group}` was built with {found}"
-            ))
-            .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group"));
-        }
+    /// Makes use of the changelog of a group, which is there.
+    pub fn open(name: String, producer: &Shared) -> Result<Self> {
         let topic = producer.lock().topic(&name)?;
         Ok(Changelog { name, topic })
     }
@@ -84,6 +71,9 @@ impl Changelog {
         };
         let mut value = Vec::new();
         save::put(&mut value, &(header, task.is_shown));
+        if let Work::Downstream(downstream) = &task.work {
+            save::put(&mut value, &downstream.positions);
+        }
         there.push(HEADER, Some(&value));
         there.send(self.topic, task.place.partition, producer)?;
         gone.send(self.topic, task.place.partition, producer)
@@ -92,7 +82,7 @@ impl Changelog {
 
 /// Rows of one partition, their bytes in one block.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     keys: Vec<u8>,
     values: Vec<u8>,
     /// Where each row's key ends, and where its value stands.
@@ -100,7 +90,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+    /// Adds a row; without a value a tombstone.
+    pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.keys.extend_from_slice(key);
         let start = self.values.len();
         self.values.extend_from_slice(value.unwrap_or_default());
@@ -108,7 +99,8 @@ impl Rows {
         self.rows.push((self.keys.len(), range));
     }
 
-    fn send(self, topic: TopicId, partition: i32, producer: &mut Producer) -> Result<()> {
+    /// Sends them in their order.
+    pub fn send(self, topic: TopicId, partition: i32, producer: &mut Producer) -> Result<()> {
         let block = Arc::new(Block::from(self.values));
         let mut start = 0;
         for (end, value) in self.rows {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Options;
-use super::changelog::Changelog;
 use super::task::Task;
+use super::topics::Topics;
 use crate::error::{Error, Result};
 use crate::kafka::member::Member;
 use crate::sink::topic::Shared;
@@ -130,7 +130,7 @@ impl Commit {
         &mut self,
         tasks: impl Iterator<Item = &'t mut Task>,
         member: &mut Member,
-        changelog: &Changelog,
+        topics: &Topics,
         mut flush: impl FnMut(bool) -> Result<()>,
     ) -> Result<()> {
         self.last = Instant::now();
@@ -144,7 +144,7 @@ impl Commit {
             Guarantee::ExactlyOnce => {
                 self.begin()?;
                 flush(false)?;
-                self.write(&mut tasks, changelog)?;
+                self.write(&mut tasks, topics)?;
                 self.crash_at(Step::Produced)?;
                 self.producer.lock().commit_transaction(member, &offsets)?;
                 self.is_open = false;
@@ -154,7 +154,7 @@ impl Commit {
                 flush(false)?;
                 // Rows first: a row whose window the state has forgotten would never come again.
                 self.producer.lock().deliver()?;
-                self.write(&mut tasks, changelog)?;
+                self.write(&mut tasks, topics)?;
                 self.producer.lock().deliver()?;
                 self.crash_at(Step::Produced)?;
                 if !member.commit(&offsets)? {
@@ -168,7 +168,7 @@ impl Commit {
                 }
                 self.crash_at(Step::Committed)?;
                 flush(true)?;
-                self.write(&mut tasks, changelog)?;
+                self.write(&mut tasks, topics)?;
                 self.producer.lock().deliver()?;
                 self.crash_at(Step::Produced)?;
             }
@@ -177,10 +177,10 @@ impl Commit {
         Ok(())
     }
 
-    fn write(&self, tasks: &mut [&mut Task], changelog: &Changelog) -> Result<()> {
+    fn write(&self, tasks: &mut [&mut Task], topics: &Topics) -> Result<()> {
         let mut producer = self.producer.lock();
         let mut tasks = tasks.iter_mut();
-        tasks.try_for_each(|task| changelog.write(task, &mut producer))
+        tasks.try_for_each(|task| topics.write(task, &mut producer))
     }
 
     /// Gives up what was sent since the last commit.

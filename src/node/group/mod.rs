@@ -5,41 +5,46 @@
 //! in a topic, what has changed of the state in a changelog topic, and the group's offsets; with
 //! `--guarantee exactly-once` all three in one transaction.
 //!
-//! Life of a task, one for each partition:
+//! Life of a task, one for each partition of the input:
 //! 1. The group gives the partition to this process: `restore` builds its state again from the
 //!    changelog, on a thread of its own, while other tasks go on.
 //! 2. [`task`]: its records are windowed with a watermark of their own.
 //! 3. [`commit`]: every so often the rows, the changes and the offsets become visible.
 //! 4. The group takes it away: what it has done is committed first, and the rest forgotten.
 //!
+//! Where records are grouped by something else than their key, those of a group lie in several
+//! partitions. Then the tasks of the input only judge records and add them up, and hand that on through
+//! the [`repartition`] topic; there is a second task for each of its partitions, which holds the windows.
+//!
 //! Whatever goes wrong with a commit, the remedy is the same: forget what was not committed, and
-//! restore. `changelog` names the topic and its rows, [`plan`] refuses a state of another plan,
-//! [`note`] is what a commit says beside its offset.
+//! restore. `changelog` has the rows of a state, [`plan`] refuses one of another plan, [`note`] is what
+//! a commit says beside its offset, [`keys`] looks whether records have to be brought together.
 
 mod changelog;
 pub mod commit;
+pub mod keys;
 pub mod note;
 pub mod plan;
+mod repartition;
 mod restore;
 mod task;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 
-use crate::column::ValueRef;
 use crate::engine::account::Account;
-use crate::engine::operator::Input;
 use crate::engine::pane::Panes;
 use crate::engine::watermark::BEGINNING;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
-use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Member, Place, Rebalance};
+use crate::kafka::{Settings, check_topic_name};
 use crate::node::Outputs;
 use crate::node::aside::Aside;
 use crate::node::rows::{Rows, now_ms};
@@ -48,14 +53,14 @@ use crate::sink::Sink;
 use crate::sink::topic::Shared;
 use crate::source::kafka::Starts;
 use crate::source::{Batch, Committed, Message, Records};
-use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
-use changelog::Changelog;
 use commit::{Commit, Crash, Guarantee};
-use note::Note;
+use keys::{another_key, first_of_another_key};
+use note::{Note, Role};
 use restore::{Job, LogReader, Restored, Restoring};
-use task::Task;
+use task::{Bounds, Task, Work};
+use topics::Topics;
 
 /// The most records that are taken from a partition at once.
 const MOST: usize = 4_096;
@@ -73,6 +78,11 @@ pub struct Options {
     pub group: String,
     /// The topic that is shared.
     pub topic: String,
+    /// Whether records are brought together by what they are grouped by.
+    pub is_repartitioned: bool,
+    /// How long a partition that is at its end holds the others back, where they are brought
+    /// together; with [`Options::exit`] each is read to its end.
+    pub idle: Duration,
     /// What a crash may do to the results.
     pub guarantee: Guarantee,
     /// How often results, state and offsets are committed.
@@ -98,7 +108,7 @@ pub struct Node<'n> {
     rows: Rows<'n>,
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
-    changelog: Changelog,
+    topics: Topics,
     commit: Commit,
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
@@ -117,6 +127,15 @@ pub struct Node<'n> {
 enum Slot {
     Restoring(Restoring),
     Working(Box<Task>),
+}
+
+impl Slot {
+    fn task(&self) -> Option<&Task> {
+        match self {
+            Slot::Working(task) => Some(task),
+            Slot::Restoring(_) => None,
+        }
+    }
 }
 
 /// What a node is made of.
@@ -145,12 +164,20 @@ impl<'n> Node<'n> {
     /// # Errors
     /// `refused` where a topic is missing, `retry` when no broker answers.
     pub fn join(parts: Parts<'n>, options: Options, starts: Starts) -> Result<Self> {
-        let admin = Admin::new(parts.settings)?;
-        let changelog = Changelog::open(&admin, &options.group, starts.len(), &parts.producer)?;
+        let topics = Topics::open(
+            parts.settings,
+            &options.group,
+            starts.len(),
+            options.is_repartitioned,
+            &parts.producer,
+        )?;
         if options.guarantee == Guarantee::ExactlyOnce {
             parts.producer.lock().init_transactions()?;
         }
-        let member = Member::join(parts.settings, &options.group, &[&options.topic])?;
+        let repartition = topics.repartition.as_ref();
+        let repartition = repartition.map(|repartition| repartition.starts().topic());
+        let read: Vec<&str> = repartition.into_iter().chain([&*options.topic]).collect();
+        let member = Member::join(parts.settings, &options.group, &read)?;
         Ok(Node {
             plan: parts.plan,
             settings: parts.settings,
@@ -168,7 +195,7 @@ impl<'n> Node<'n> {
             },
             sink: parts.sink,
             outputs: parts.outputs,
-            changelog,
+            topics,
             commit: Commit::new(parts.producer, &options),
             slots: BTreeMap::new(),
             starts,
@@ -198,10 +225,7 @@ impl<'n> Node<'n> {
     }
 
     fn tasks(&self) -> impl Iterator<Item = &Task> {
-        self.slots.values().filter_map(|slot| match slot {
-            Slot::Working(task) => Some(&**task),
-            Slot::Restoring(_) => None,
-        })
+        self.slots.values().filter_map(Slot::task)
     }
 
     /// Works for the group until a signal, or with [`Options::exit`] until everything is read.
@@ -249,6 +273,7 @@ impl<'n> Node<'n> {
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
+            self.note_silence();
             match places.iter().find(|place| self.is_open(place)) {
                 Some(place) => drop(self.read(place, TURN)?),
                 None => std::thread::sleep(TURN),
@@ -272,11 +297,13 @@ impl<'n> Node<'n> {
         match rebalance {
             Rebalance::Given(places) => {
                 self.member.accept()?;
-                self.report.detail(format!("given {}", names(&places)));
+                self.report
+                    .detail(format!("given {}", names(&places, self.starts.topic())));
                 places.into_iter().try_for_each(|place| self.restore(place))
             }
             Rebalance::Taken { places, lost } => {
-                self.report.detail(format!("taken {}", names(&places)));
+                self.report
+                    .detail(format!("taken {}", names(&places, self.starts.topic())));
                 // Others begin where this commit ends.
                 let committed = match lost {
                     false => self.commit(),
@@ -298,17 +325,29 @@ impl<'n> Node<'n> {
 
     /// Begins to build the state of a partition from its changelog.
     fn restore(&mut self, place: Place) -> Result<()> {
-        let mut operator = self.plan.operator(1)?;
-        operator.log_changes();
-        if self.outputs.late.is_some() {
+        let role = self.role(&place);
+        let upstream = match role {
+            Role::Downstream => self.starts.len(),
+            Role::Window | Role::Upstream => 0,
+        };
+        let mut operator = match role {
+            Role::Upstream => self.plan.upstream_operator()?,
+            Role::Window | Role::Downstream => self.plan.operator(upstream.max(1))?,
+        };
+        if role != Role::Upstream {
+            operator.log_changes();
+        }
+        if role != Role::Downstream && self.outputs.late.is_some() {
             operator.keep_lates();
         }
         let restoring = Restoring::begin(Job {
             operator,
+            role,
+            upstream,
             place: place.clone(),
             offsets: self.member.offsets(),
             log: LogReader {
-                topic: self.changelog.topic().to_owned(),
+                topic: self.topics.changelog.topic().to_owned(),
                 settings: self.settings.clone(),
             },
         });
@@ -329,19 +368,47 @@ impl<'n> Node<'n> {
                 self.report.status(format!(
                     "partition {}: waiting for a transaction that is open in topic `{}` at offset {offset}",
                     place.partition,
-                    self.changelog.topic()
+                    self.topics.changelog.topic()
                 ));
             }
         }
         for (place, restored) in restored {
             self.tell_restored(&place, &restored);
-            let start = self.starts.of(place.partition)?;
-            let end = self.options.exit.then_some(start.end);
-            let task = Task::new(&place, restored, start.first, end);
+            let task = Task::new(&place, self.role(&place), restored, self.bounds(&place)?);
             self.member.begin(&place, task.position)?;
             self.slots.insert(place, Slot::Working(Box::new(task)));
         }
         Ok(())
+    }
+
+    /// Returns what a task does with the records of a partition.
+    fn role(&self, place: &Place) -> Role {
+        match &self.topics.repartition {
+            None => Role::Window,
+            Some(_) if *place.topic == *self.starts.topic() => Role::Upstream,
+            Some(_) => Role::Downstream,
+        }
+    }
+
+    /// Returns where a task begins and ends.
+    fn bounds(&self, place: &Place) -> Result<Bounds> {
+        let exit = self.options.exit;
+        match &self.topics.repartition {
+            Some(repartition) if self.role(place) == Role::Downstream => {
+                let ends = self.starts.iter().map(|(_, start)| start.end);
+                Ok(Bounds::Upstream {
+                    first: repartition.starts().of(place.partition)?.first,
+                    ends: exit.then(|| ends.collect()),
+                })
+            }
+            _ => {
+                let start = self.starts.of(place.partition)?;
+                Ok(Bounds::Offsets {
+                    first: start.first,
+                    end: exit.then_some(start.end),
+                })
+            }
+        }
     }
 
     fn tell_restored(&self, place: &Place, restored: &Restored) {
@@ -378,16 +445,19 @@ impl<'n> Node<'n> {
             .take_while(|message| message.offset < end)
             .collect();
         let last = messages.last().map(|message| message.offset);
-        let processed = process(
-            task,
-            messages,
-            self.starts.len() > 1,
-            &mut self.rows,
-            &mut self.outputs,
-            &mut self.panes,
-            &mut self.arena,
-        );
-        task.has_read = true;
+        let processed = match task.work {
+            Work::Downstream(_) => repartition::take_in(task, &messages, &mut self.panes),
+            Work::Window | Work::Upstream(_) => process(
+                task,
+                messages,
+                self.starts.len() > 1,
+                &mut self.rows,
+                &mut self.outputs,
+                &mut self.panes,
+                &mut self.arena,
+            ),
+        };
+        task.heard();
         task.position = match last {
             // What follows is after the end, and is not read.
             Some(last) if last + 1 < end => last + 1,
@@ -422,13 +492,28 @@ impl<'n> Node<'n> {
         }
     }
 
+    /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
+    /// read to their end there is no need, and what comes later would be late.
+    fn note_silence(&mut self) {
+        if self.options.exit {
+            return;
+        }
+        for (place, slot) in &mut self.slots {
+            if let Slot::Working(task) = slot {
+                let end = self.member.high_watermark(place);
+                let at_end = end.is_some_and(|end| task.position >= end);
+                task.note_silence(at_end, self.options.idle);
+            }
+        }
+    }
+
     /// Ends the tasks that have read everything: their open windows leave, and stay in the state
     /// for whoever goes on.
     fn end_tasks(&mut self) -> Result<()> {
         for slot in self.slots.values_mut() {
             if let Slot::Working(task) = slot
                 && !task.is_done
-                && task.end.is_some_and(|end| task.position >= end)
+                && task.is_at_end()
             {
                 task.finish(&mut self.panes);
             }
@@ -445,7 +530,7 @@ impl<'n> Node<'n> {
         let sink = self.sink.as_mut();
         let (panes, outputs) = (&mut self.panes, &mut self.outputs);
         self.commit
-            .commit(tasks, &mut self.member, &self.changelog, |is_kept| {
+            .commit(tasks, &mut self.member, &self.topics, |is_kept| {
                 // Rows that were held back for the commit.
                 if is_kept {
                     sink.write(panes)?;
@@ -453,7 +538,12 @@ impl<'n> Node<'n> {
                 }
                 let mut asides = outputs.late.iter_mut().chain(&mut outputs.bad);
                 asides.try_for_each(Aside::flush)
-            })
+            })?;
+        if let Some(repartition) = &mut self.topics.repartition {
+            let tasks = self.slots.values().filter_map(Slot::task);
+            repartition.purge(tasks);
+        }
+        Ok(())
     }
 
     /// Forgets what was not committed, and restores what the last commit has left.
@@ -480,13 +570,25 @@ impl<'n> Node<'n> {
         }
         self.asked = Instant::now();
         // Without an answer it is asked again.
-        let Ok(committed) = committed(self.settings, &self.options.group, &self.starts) else {
+        let (settings, group) = (self.settings, &self.options.group);
+        let Ok(read) = committed(settings, group, &self.starts) else {
             return Ok(false);
         };
-        let mut partitions = self.starts.iter().zip(committed);
-        Ok(partitions.all(|((_, start), committed)| {
+        let mut partitions = self.starts.iter().zip(read);
+        let is_read = partitions.all(|((_, start), committed)| {
             let reached = committed.map_or(start.first, |committed| committed.offset);
             reached >= start.end
+        });
+        let Some(repartition) = self.topics.repartition.as_ref().filter(|_| is_read) else {
+            return Ok(is_read);
+        };
+        let Ok(passed_on) = committed(settings, group, repartition.starts()) else {
+            return Ok(false);
+        };
+        let ends = || self.starts.iter().map(|(_, start)| start.end);
+        Ok(passed_on.into_iter().all(|committed| {
+            let note = committed.and_then(|committed| Note::parse(&committed.metadata));
+            note.is_some_and(|note| note.has_seen(ends()))
         }))
     }
 
@@ -512,14 +614,20 @@ impl<'n> Node<'n> {
     }
 }
 
-/// Returns the topics that hold a group's state.
+/// Returns the topics that hold a group's state, and what its tasks hand on.
 ///
 /// # Errors
 /// `retry` when no broker answers.
 pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
-    let name = changelog::name_of(group);
-    let found = admin.find_topic(&name)?;
-    Ok(found.into_iter().map(|topic| topic.name).collect())
+    let names = [changelog::name_of(group), repartition::name_of(group)];
+    let names = names.iter().filter(|name| check_topic_name(name).is_ok());
+    let found = names.map(|name| admin.find_topic(name));
+    let found: Vec<_> = found.collect::<Result<_>>()?;
+    Ok(found
+        .into_iter()
+        .flatten()
+        .map(|topic| topic.name)
+        .collect())
 }
 
 /// Forgets a group's state and offsets; no process of it may be running.
@@ -532,22 +640,6 @@ pub fn reset(admin: &Admin, group: &str) -> Result<()> {
     topics
         .iter()
         .try_for_each(|topic| admin.delete_topic(topic))
-}
-
-/// Refuses a plan whose groups may lie in several partitions, each with a task of its own.
-///
-/// # Errors
-/// `refused`, with the way out.
-pub fn refuse_scattered(plan: &Plan, topic: &str, partitions: usize) -> Result<()> {
-    let by_one_column = matches!(plan.by.as_slice(), [item] if item.expression.column().is_some());
-    match partitions == 1 || by_one_column {
-        true => Ok(()),
-        false => Err(Error::refused(format!(
-            "the records of a group may lie in each of the {partitions} partitions of topic `{topic}`: \
-             `--by` is not one column, the records' key"
-        ))
-        .hint("group by the key, or take a topic of one partition, or leave `--group` away")),
-    }
 }
 
 /// Refuses to go on where a group has committed offsets of a topic and its state is gone.
@@ -590,6 +682,7 @@ fn process(
         records: Records::Messages(messages),
     };
     let skip_bad = rows.skip_bad;
+    let check_keys = check_keys && matches!(task.work, Work::Window);
     let operator = &mut task.operator;
     let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
         if check_keys && let Some(message) = first_of_another_key(&batch, input) {
@@ -608,49 +701,17 @@ fn process(
     processed
 }
 
-/// Returns the first record whose key is not the one value that records are grouped by: others of
-/// its group may lie in other partitions. Where a record was malformed nobody looks.
-fn first_of_another_key<'b, 'a>(
-    batch: &'b Batch<'a>,
-    input: &Input<'_, 'a>,
-) -> Option<&'b Message<'a>> {
-    let (Records::Messages(messages), [grouped]) = (&batch.records, input.keys) else {
-        return None;
+/// Returns what a person calls some partitions; `input` is the topic that the group reads.
+fn names(places: &[Place], input: &str) -> String {
+    let numbers = |is_input: bool| {
+        let places = places.iter();
+        let places = places.filter(|place| (*place.topic == *input) == is_input);
+        let mut numbers: Vec<i32> = places.map(|place| place.partition).collect();
+        numbers.sort_unstable();
+        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+        (!numbers.is_empty()).then(|| numbers.join(", "))
     };
-    if messages.len() != input.times.len() {
-        return None;
-    }
-    let mut number = itoa::Buffer::new();
-    let mut is_key = |row: usize, key: Option<&[u8]>| match (grouped.value_ref(row), key) {
-        (ValueRef::Text(text), Some(key)) => text.as_bytes() == key,
-        (ValueRef::Integer(value), Some(key)) => number.format(value).as_bytes() == key,
-        (ValueRef::Null, key) => key.is_none(),
-        _ => false,
-    };
-    let mut messages = messages.iter().enumerate();
-    let found = messages.find(|&(row, message)| !is_key(row, message.key));
-    found.map(|(_, message)| message)
-}
-
-fn another_key(topic: &str, message: &Message<'_>) -> Error {
-    let key = match message.key {
-        Some(key) => format!("`{}`", printable(key)),
-        None => "null".to_owned(),
-    };
-    Error::refused(format!(
-        "a record's key, {key}, is not what `--by` groups it by: others of its group may lie in \
-         other partitions, and each would give rows of its own"
-    ))
-    .during(format!(
-        "reading {topic}, partition {}, offset {}",
-        message.partition, message.offset
-    ))
-    .hint("write the topic anew with that key (`k produce --key COLUMN`), or leave `--group` away")
-}
-
-fn names(places: &[Place]) -> String {
-    let mut numbers: Vec<i32> = places.iter().map(|place| place.partition).collect();
-    numbers.sort_unstable();
-    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-    format!("partitions {}", numbers.join(", "))
+    let passed_on = numbers(false).map(|numbers| format!("{numbers} of those brought together"));
+    let named: Vec<String> = numbers(true).into_iter().chain(passed_on).collect();
+    format!("partitions {}", named.join("; "))
 }

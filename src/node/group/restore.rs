@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::changelog::HEADER;
+use super::note::{Note, Role};
 use super::plan::PLAN;
 use crate::engine::operator::Operator;
 use crate::engine::save::{self, Corrupt};
@@ -41,6 +42,10 @@ const MOST: usize = 10_000;
 pub(super) struct Job {
     /// The operator of the plan, without any state.
     pub operator: Operator,
+    /// What it is for.
+    pub role: Role,
+    /// How many tasks there are upstream of it.
+    pub upstream: usize,
     /// The partition whose state it is.
     pub place: Place,
     /// Where the group's offset is found.
@@ -62,6 +67,8 @@ pub(super) struct Restored {
     pub committed: Option<Committed>,
     /// Whether the open windows were shown at the end of the input.
     pub is_shown: bool,
+    /// How far each task upstream has read, as this one knows.
+    pub positions: Vec<i64>,
     /// How long it took.
     pub took: Duration,
 }
@@ -155,12 +162,36 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
     let began = Instant::now();
     let Job {
         mut operator,
+        role,
+        upstream,
         place,
         offsets,
         log,
     } = job;
     let committed = offsets.committed(&place)?;
     drop(offsets); // a member that is held here could not leave its group
+    let unreadable = |_| {
+        Error::refused(format!(
+            "the state in topic `{}`, partition {}, cannot be read",
+            log.topic, place.partition
+        ))
+        .hint("begin anew with `--reset`, or as another group")
+    };
+    if role == Role::Upstream {
+        // All it has to know stands beside the offset.
+        let note = committed.as_ref();
+        let note = note.and_then(|committed| Note::parse(&committed.metadata));
+        if let Some(note) = note {
+            operator.load_header(&note.state).map_err(unreadable)?;
+        }
+        return Ok(Restored {
+            operator,
+            committed,
+            is_shown: false,
+            positions: Vec::new(),
+            took: began.elapsed(),
+        });
+    }
     let (rows, header) = loop {
         match log.read(place.partition, shared) {
             // The node waits for the broker, and says so; an answer that nobody wants is dropped.
@@ -170,17 +201,14 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
             read => break read?,
         }
     };
-    let is_shown = take_up(&mut operator, rows, header.as_deref()).map_err(|_| {
-        Error::refused(format!(
-            "the state in topic `{}`, partition {}, cannot be read",
-            log.topic, place.partition
-        ))
-        .hint("begin anew with `--reset`, or as another group")
-    })?;
+    let taken_up = take_up(&mut operator, rows, header.as_deref());
+    let (is_shown, mut positions) = taken_up.map_err(unreadable)?;
+    positions.resize(upstream, 0);
     Ok(Restored {
         operator,
         committed,
         is_shown,
+        positions,
         took: began.elapsed(),
     })
 }
@@ -321,19 +349,27 @@ impl Hold {
     }
 }
 
-/// Makes an operator hold what the log holds; returns whether its open windows were shown.
-fn take_up(operator: &mut Operator, log: Log, header: Option<&[u8]>) -> Result<bool, Corrupt> {
-    let mut is_shown = false;
+/// Makes an operator hold what the log holds; returns whether its open windows were shown, and how
+/// far the tasks upstream had read.
+fn take_up(
+    operator: &mut Operator,
+    log: Log,
+    header: Option<&[u8]>,
+) -> Result<(bool, Vec<i64>), Corrupt> {
+    let (mut is_shown, mut positions) = (false, Vec::new());
     // Without a transaction a first commit may have broken off before its header.
     if let Some(mut header) = header {
         let saved: Vec<u8>;
         (saved, is_shown) = save::take(&mut header)?;
         operator.load_header(&saved)?;
+        if !header.is_empty() {
+            positions = save::take(&mut header)?;
+        }
     }
     for (key, value) in log {
         operator.restore_row(&key, &value)?;
     }
-    Ok(is_shown)
+    Ok((is_shown, positions))
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! The work on one partition: its state, and how far it has come.
 
-use super::note::Note;
+use std::time::{Duration, Instant};
+
+use super::note::{Note, Role};
+use super::repartition::Mark;
 use super::restore::Restored;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
+use crate::engine::parts::Parts;
+use crate::engine::save;
 use crate::kafka::member::Place;
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
@@ -15,6 +20,8 @@ pub(super) struct Task {
     pub name: String,
     /// Its windows, with a watermark of their own.
     pub operator: Operator,
+    /// What is done with them.
+    pub work: Work,
     /// The next offset to read.
     pub position: i64,
     /// Whether anything was read since the task began: before that the client's position may be that
@@ -32,6 +39,44 @@ pub(super) struct Task {
     pub last: Option<Last>,
 }
 
+/// What a task does with its windows.
+pub(super) enum Work {
+    /// Shows them.
+    Window,
+    /// Hands them on, added up since the last commit.
+    Upstream(Upstream),
+    /// Puts them together from what others hand on, and shows them.
+    Downstream(Downstream),
+}
+
+/// How a task upstream is.
+pub(super) struct Upstream {
+    /// What the tasks downstream were told last; `None` before the first commit.
+    told: Option<Mark>,
+    /// Whether the partition is at its end and has been silent for a while.
+    is_idle: bool,
+    /// When its last record came.
+    heard: Instant,
+}
+
+/// What a task downstream knows of those upstream.
+pub(super) struct Downstream {
+    /// How far each has read its partition.
+    pub positions: Vec<i64>,
+    /// How far they are to read; `None` where they follow.
+    ends: Option<Vec<i64>>,
+    /// Room for what is being read.
+    pub parts: Parts,
+}
+
+/// Where a task begins without a commit, and where it ends.
+pub(super) enum Bounds {
+    /// Of a partition of the input.
+    Offsets { first: i64, end: Option<i64> },
+    /// Of a partition of the repartition topic: it ends where those upstream do.
+    Upstream { first: i64, ends: Option<Vec<i64>> },
+}
+
 /// The state as it was before the open windows were shown.
 pub(super) struct Last {
     pub rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
@@ -40,49 +85,158 @@ pub(super) struct Last {
 }
 
 impl Task {
-    /// Returns the task whose state was restored. Without a commit of the group it begins at
-    /// `first`; it ends at `end`, if it does.
-    pub fn new(place: &Place, restored: Restored, first: i64, end: Option<i64>) -> Self {
-        let committed = restored.committed.map(|committed| committed.offset);
+    /// Returns the task whose state was restored.
+    pub fn new(place: &Place, role: Role, restored: Restored, bounds: Bounds) -> Self {
+        let Restored {
+            operator,
+            committed,
+            is_shown,
+            positions,
+            ..
+        } = restored;
+        let committed = committed.map(|committed| committed.offset);
+        let (first, end, ends) = match bounds {
+            Bounds::Offsets { first, end } => (first, end, None),
+            Bounds::Upstream { first, ends } => (first, None, ends),
+        };
         let position = committed.unwrap_or(first);
-        let at_end = end.is_some_and(|end| position >= end);
-        Task {
+        let work = match role {
+            Role::Window => Work::Window,
+            Role::Upstream => Work::Upstream(Upstream {
+                told: None,
+                is_idle: false,
+                heard: Instant::now(),
+            }),
+            Role::Downstream => Work::Downstream(Downstream {
+                positions,
+                ends,
+                parts: operator.no_parts(),
+            }),
+        };
+        let mut task = Task {
             name: format!("topic `{}`", place.topic),
             place: place.clone(),
-            operator: restored.operator,
+            operator,
+            work,
             position,
             has_read: false,
             base: position,
             end,
-            // Another process has shown the windows already.
-            is_done: at_end && (restored.is_shown || committed.is_none()),
-            is_shown: at_end && restored.is_shown,
+            is_done: false,
+            is_shown: false,
             last: None,
+        };
+        let at_end = task.is_at_end();
+        // Another process has shown the windows already. What comes from upstream may be nothing new.
+        task.is_shown = is_shown && (at_end || role == Role::Downstream);
+        task.is_done = at_end
+            && match role {
+                Role::Window => is_shown || committed.is_none(),
+                Role::Upstream => true,
+                Role::Downstream => is_shown,
+            };
+        task
+    }
+
+    /// Returns whether everything is read that there was at the start.
+    pub fn is_at_end(&self) -> bool {
+        match &self.work {
+            Work::Downstream(Downstream {
+                positions, ends, ..
+            }) => ends.as_ref().is_some_and(|ends| {
+                let mut all = positions.iter().zip(ends);
+                all.all(|(position, end)| position >= end)
+            }),
+            _ => self.end.is_some_and(|end| self.position >= end),
+        }
+    }
+
+    /// Takes note that records were read.
+    pub fn heard(&mut self) {
+        self.has_read = true;
+        if let Work::Upstream(upstream) = &mut self.work {
+            (upstream.is_idle, upstream.heard) = (false, Instant::now());
+        }
+    }
+
+    /// Takes note of whether the partition is at its end: after a while of silence it holds the
+    /// watermark downstream back no more.
+    pub fn note_silence(&mut self, at_end: bool, idle: Duration) {
+        if let Work::Upstream(upstream) = &mut self.work {
+            upstream.is_idle = at_end && upstream.heard.elapsed() >= idle;
+        }
+    }
+
+    /// Returns what the tasks downstream have to know of this one.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            upstream: self.place.partition,
+            position: self.position,
+            watermark: self.operator.watermarks().combined(),
+            is_idle: matches!(&self.work, Work::Upstream(upstream) if upstream.is_idle),
         }
     }
 
     /// Returns whether there is something to commit.
     pub fn is_changed(&self) -> bool {
-        self.last.is_some() || self.position != self.base
+        let untold = match &self.work {
+            Work::Upstream(upstream) => match upstream.told {
+                Some(told) => told != self.mark(),
+                // Downstream it is known from before, unless it ends here or stops holding back.
+                None => self.is_done || upstream.is_idle,
+            },
+            Work::Window | Work::Downstream(_) => false,
+        };
+        self.last.is_some() || self.position != self.base || untold
     }
 
     /// Takes note that everything so far was committed.
     pub fn committed(&mut self) {
+        let mark = self.mark();
+        if let Work::Upstream(upstream) = &mut self.work {
+            upstream.told = Some(mark);
+        }
         self.base = self.position;
         self.last = None;
+    }
+
+    /// Returns the position that was committed last, or where the task began.
+    pub fn base(&self) -> i64 {
+        self.base
     }
 
     /// Returns what a commit says beside the position.
     pub fn note(&self) -> Note {
         match &self.last {
-            Some(last) => last.note,
-            None => Note::of(&self.operator),
+            Some(last) => last.note.clone(),
+            None => self.note_now(),
         }
     }
 
-    /// Lets the open windows leave as they are, since everything is read. They stay in the log:
-    /// whoever goes on later completes them.
+    fn note_now(&self) -> Note {
+        let (role, state) = match &self.work {
+            Work::Window => (Role::Window, Vec::new()),
+            Work::Upstream(_) => (Role::Upstream, self.operator.save_header()),
+            Work::Downstream(downstream) => {
+                let mut state = Vec::new();
+                save::put(&mut state, &downstream.positions);
+                (Role::Downstream, state)
+            }
+        };
+        let watermark = self.operator.watermarks().combined();
+        Note {
+            state,
+            ..Note::new(role, watermark, self.operator.logged())
+        }
+    }
+
+    /// Ends the work, since everything is read. The open windows leave as they are, and stay in the
+    /// log: whoever goes on later completes them.
     pub fn finish(&mut self, panes: &mut Panes) {
+        self.is_done = true;
+        if let Work::Upstream(_) = self.work {
+            return; // what it has is handed on by the next commit
+        }
         let mut rows = Vec::new();
         self.operator.take_changes(|key, value| {
             rows.push((key.to_owned(), value.map(<[u8]>::to_owned)));
@@ -90,10 +244,9 @@ impl Task {
         self.last = Some(Last {
             rows,
             header: self.operator.save_header(),
-            note: Note::of(&self.operator),
+            note: self.note_now(),
         });
         self.operator.on_end(panes);
-        self.is_done = true;
         self.is_shown = true;
     }
 }

@@ -1,0 +1,127 @@
+//! Whether the records of a group lie in one partition: where their key is what they are grouped by.
+
+use std::time::{Duration, Instant};
+
+use bumpalo::Bump;
+
+use crate::column::ValueRef;
+use crate::engine::operator::Input;
+use crate::error::{Error, Result};
+use crate::format::{Decoder, Origins};
+use crate::interrupt::Interrupt;
+use crate::kafka::Settings;
+use crate::kafka::fetch::Fetcher;
+use crate::node::rows::Rows;
+use crate::plan::Plan;
+use crate::source::kafka::Starts;
+use crate::source::{Batch, Message, Records};
+use crate::term::printable::printable;
+
+/// How many records of each partition are looked at.
+const SAMPLE: usize = 250;
+/// How long they are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a wait for one partition lasts.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Returns whether records have to be brought together by the key that they are grouped by: where
+/// `--by` is not one column, or the first records of the topic have other keys, or there is none
+/// to look at.
+///
+/// # Errors
+/// `retry` when no broker answers, `stopped` on a signal.
+pub fn need_repartition(
+    plan: &Plan,
+    decoder: Decoder,
+    settings: &Settings,
+    starts: &Starts,
+    interrupt: &Interrupt,
+) -> Result<bool> {
+    if starts.len() == 1 {
+        return Ok(false);
+    }
+    let by_one_column = matches!(plan.by.as_slice(), [item] if item.expression.column().is_some());
+    if !by_one_column {
+        return Ok(true);
+    }
+    let mut rows = Rows {
+        plan,
+        decoder,
+        origins: Origins::Forget,
+        skip_bad: true,
+    };
+    let mut fetcher = Fetcher::new(settings, starts.topic(), None)?;
+    let held = starts.iter().filter(|(_, start)| start.first < start.end);
+    let held: Vec<(i32, i64)> = held.map(|(number, start)| (number, start.first)).collect();
+    fetcher.assign(&held)?;
+    let (mut arena, deadline) = (Bump::new(), Instant::now() + PATIENCE);
+    let mut looked_at = false;
+    for nth in 0..held.len() {
+        let mut is_read = false;
+        while !is_read && Instant::now() < deadline {
+            interrupt.check()?;
+            fetcher.serve()?;
+            let fetched = fetcher.read(nth, LOOK, SAMPLE)?;
+            if fetched.is_empty() {
+                fetcher.watch_silence()?;
+                continue;
+            }
+            is_read = true;
+            let messages = (0..fetched.len()).map(|nth| fetched.get(nth));
+            let batch = Batch {
+                partition: 0,
+                records: Records::Messages(messages.collect()),
+            };
+            let is_other = rows.decode(&batch, &arena, |input, _, _| {
+                looked_at |= !input.times.is_empty();
+                Ok(first_of_another_key(&batch, input).is_some())
+            })?;
+            arena.reset();
+            if is_other {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(!looked_at)
+}
+
+/// Returns the first record whose key is not the one value that records are grouped by: others of
+/// its group may lie in other partitions. Where a record was malformed nobody looks.
+pub(super) fn first_of_another_key<'b, 'a>(
+    batch: &'b Batch<'a>,
+    input: &Input<'_, 'a>,
+) -> Option<&'b Message<'a>> {
+    let (Records::Messages(messages), [grouped]) = (&batch.records, input.keys) else {
+        return None;
+    };
+    if messages.len() != input.times.len() {
+        return None;
+    }
+    let mut number = itoa::Buffer::new();
+    let mut is_key = |row: usize, key: Option<&[u8]>| match (grouped.value_ref(row), key) {
+        (ValueRef::Text(text), Some(key)) => text.as_bytes() == key,
+        (ValueRef::Integer(value), Some(key)) => number.format(value).as_bytes() == key,
+        (ValueRef::Null, key) => key.is_none(),
+        _ => false,
+    };
+    let mut messages = messages.iter().enumerate();
+    let found = messages.find(|&(row, message)| !is_key(row, message.key));
+    found.map(|(_, message)| message)
+}
+
+/// Returns the error about a record whose key is another one, though those before it had theirs.
+pub(super) fn another_key(topic: &str, message: &Message<'_>) -> Error {
+    let key = match message.key {
+        Some(key) => format!("`{}`", printable(key)),
+        None => "null".to_owned(),
+    };
+    Error::refused(format!(
+        "a record's key, {key}, is not what `--by` groups it by, though that of the first records \
+         was: others of its group may lie in other partitions"
+    ))
+    .during(format!(
+        "reading {topic}, partition {}, offset {}",
+        message.partition, message.offset
+    ))
+    .hint("begin anew with `--reset --repartition`, which brings them together")
+}

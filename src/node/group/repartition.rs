@@ -1,0 +1,221 @@
+//! The repartition topic of a group: where the records of a group meet that lie in several partitions.
+//!
+//! ```text
+//! input      task upstream, one a partition           repartition topic           task downstream
+//! records ─► event time, --where, late?, added up ─► parts, by key; its mark ─► whole windows ─► rows
+//! ```
+//! A commit of a task upstream sends what it has added up since the last one, each part to the partition
+//! of its key, and then a mark with its watermark to every partition. So whoever has read a mark has
+//! read all that came before that watermark. Downstream the minimum of all marks closes windows.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::changelog::Rows;
+use super::task::{Task, Work};
+use crate::engine::pane::Panes;
+use crate::engine::save;
+use crate::error::{Error, Result};
+use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
+use crate::kafka::partitioner::partition_of;
+use crate::kafka::producer::{Producer, TopicId};
+use crate::node::rows::now_ms;
+use crate::sink::topic::Shared;
+use crate::source::Message;
+use crate::source::kafka::{Since, Starts};
+
+/// How repartition topics are kept: until what they hold was read, whatever its age.
+pub(super) const SETTINGS: [(&str, &str); 3] = [
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    // Whole segments are given back once they were read.
+    ("segment.bytes", "16777216"),
+];
+
+/// How often what was read is deleted.
+const PURGE: Duration = Duration::from_secs(5);
+
+/// The first byte of a record.
+const PART: u8 = 0;
+const MARK: u8 = 1;
+/// The key of marks, for a person who looks; they go to every partition.
+const MARK_KEY: &[u8] = b"watermark";
+
+/// Where tasks upstream send what they have added up.
+pub(super) struct Repartition {
+    topic: TopicId,
+    /// Where each partition begins for a group that has not committed.
+    starts: Starts,
+    purge: Purge,
+}
+
+/// How far a task upstream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// Its partition.
+    pub upstream: i32,
+    /// The next offset that it reads. Grows with each commit: a mark with a lower one is of a
+    /// process that has gone back, or slept.
+    pub position: i64,
+    /// Its watermark, in ms since 1970, UTC.
+    pub watermark: i64,
+    /// Whether it holds no other back.
+    pub is_idle: bool,
+}
+
+/// Returns the name of a group's repartition topic.
+pub fn name_of(group: &str) -> String {
+    format!("{group}-window-repartition")
+}
+
+impl Repartition {
+    /// Makes use of the topic of a group, which is there.
+    pub fn open(admin: &Admin, settings: &Settings, name: &str, producer: &Shared) -> Result<Self> {
+        Ok(Repartition {
+            topic: producer.lock().topic(name)?,
+            starts: Starts::find(admin, name, Since::Beginning)?,
+            purge: Purge::begin(name, settings),
+        })
+    }
+
+    /// Returns where its partitions begin.
+    pub fn starts(&self) -> &Starts {
+        &self.starts
+    }
+
+    /// Sends what a task has added up, and then how far it has come.
+    pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
+        let partitions = self.starts.len();
+        let mut rows: Vec<Rows> = std::iter::repeat_with(Rows::default)
+            .take(partitions)
+            .collect();
+        let mut sent = Vec::new();
+        task.operator.take_parts(|key, part| {
+            sent.clear();
+            sent.push(PART);
+            sent.extend_from_slice(part);
+            let partition = partition_of(key, partitions as i32);
+            rows[partition as usize].push(key, Some(&sent));
+        });
+        sent.clear();
+        sent.push(MARK);
+        save::put(&mut sent, &task.mark());
+        for (partition, mut rows) in rows.into_iter().enumerate() {
+            rows.push(MARK_KEY, Some(&sent));
+            rows.send(self.topic, partition as i32, producer)?;
+        }
+        Ok(())
+    }
+
+    /// Lets what was read and committed be deleted, now and then.
+    pub fn purge<'t>(&mut self, tasks: impl Iterator<Item = &'t Task>) {
+        self.purge.purge(tasks);
+    }
+}
+
+/// Takes records of the repartition topic into the windows of a task downstream.
+///
+/// # Errors
+/// `refused` at a record that none of the same plan has sent.
+pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Panes) -> Result<()> {
+    let Work::Downstream(downstream) = &mut task.work else {
+        return Err(Error::bug(
+            "only tasks downstream read the repartition topic",
+        ));
+    };
+    let (operator, parts) = (&mut task.operator, &mut downstream.parts);
+    for message in messages {
+        let strange = || strange(&task.name, message);
+        match message.value.and_then(<[u8]>::split_first) {
+            Some((&PART, part)) => {
+                let key = message.key.unwrap_or_default();
+                parts.push(key, part).map_err(|_| strange())?;
+            }
+            Some((&MARK, mut mark)) => {
+                let mark: Mark = save::take(&mut mark).map_err(|_| strange())?;
+                task.is_shown &= parts.is_empty();
+                operator.on_parts(parts, panes);
+                parts.clear();
+                let upstream = mark.upstream as usize;
+                let known = downstream.positions.get_mut(upstream);
+                let known = known.ok_or_else(strange)?;
+                if mark.position >= *known {
+                    task.is_shown &= mark.position == *known;
+                    *known = mark.position;
+                    operator.on_watermark(upstream, mark.watermark, panes);
+                    operator.on_idle(upstream, mark.is_idle, panes);
+                }
+            }
+            _ => return Err(strange()),
+        }
+    }
+    task.is_shown &= parts.is_empty();
+    operator.on_parts(parts, panes);
+    parts.clear();
+    if operator.trigger().periods().next().is_some() {
+        operator.on_tick(now_ms(), panes);
+    }
+    Ok(())
+}
+
+fn strange(topic: &str, message: &Message<'_>) -> Error {
+    Error::refused("a record of the repartition topic was not sent by this group's plan")
+        .during(format!(
+            "reading {topic}, partition {}, offset {}",
+            message.partition, message.offset
+        ))
+        .hint("begin anew with `--reset`, or as another group")
+}
+
+/// Deletes what was read, on a thread of its own; given up when it is dropped.
+struct Purge {
+    /// Takes the first offset of each partition that is still needed.
+    sender: mpsc::Sender<Vec<(i32, i64)>>,
+    last: Instant,
+    /// Up to where each partition was purged.
+    purged: BTreeMap<i32, i64>,
+}
+
+impl Purge {
+    fn begin(topic: &str, settings: &Settings) -> Self {
+        let (sender, asked) = mpsc::channel::<Vec<(i32, i64)>>();
+        let (topic, settings) = (topic.to_owned(), settings.clone());
+        std::thread::spawn(move || {
+            let mut admin = None;
+            for needed in asked {
+                // What cannot be deleted now is tried again with what was read by then.
+                let client = match admin.take() {
+                    Some(client) => Ok(client),
+                    None => Admin::new(&settings),
+                };
+                admin = client
+                    .and_then(|client| client.delete_records(&topic, &needed).map(|()| client))
+                    .ok();
+            }
+        });
+        Purge {
+            sender,
+            last: Instant::now(),
+            purged: BTreeMap::new(),
+        }
+    }
+
+    fn purge<'t>(&mut self, tasks: impl Iterator<Item = &'t Task>) {
+        if self.last.elapsed() < PURGE {
+            return;
+        }
+        self.last = Instant::now();
+        let downstream = tasks.filter(|task| matches!(task.work, Work::Downstream(_)));
+        let needed: Vec<(i32, i64)> = downstream
+            .map(|task| (task.place.partition, task.base()))
+            .filter(|(partition, base)| self.purged.insert(*partition, *base) != Some(*base))
+            .collect();
+        if !needed.is_empty() {
+            self.sender.send(needed).unwrap_or(()); // without the thread the topic only grows
+        }
+    }
+}

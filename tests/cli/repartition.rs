@@ -1,0 +1,314 @@
+//! `k window --group` where records are grouped by something else than their key, and so are brought
+//! together by a topic of the group's own.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::broker::{broker, read_topic};
+use crate::running::Running;
+use crate::window_group::{Shared, calls};
+
+const BY_CALLEE: &str = "--tumbling 10s --by callee --agg count,sum(duration)";
+/// How long something is waited for that comes at once on a machine at rest.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Calls by caller in four partitions, and a window that groups them by something else.
+fn shared(broker: &str, window: &str) -> Shared {
+    Shared {
+        window: window.to_owned(),
+        ..Shared::new(broker)
+    }
+}
+
+/// Cuts the calls in two, and windows with them; returns the names of the files.
+fn halves(shared: &Shared) -> [&'static str; 2] {
+    let calls = shared.dir.read("data/mono_signal.csv");
+    let lines: Vec<&str> = calls.lines().collect();
+    let (header, rows) = lines.split_first().expect("a header");
+    let (before, after) = rows.split_at(4_750);
+    for (name, rows) in [("before.csv", before), ("after.csv", after)] {
+        let lines = format!("{header}\n{}\n", rows.join("\n"));
+        shared.dir.write(name, lines);
+    }
+    ["before.csv", "after.csv"]
+}
+
+#[track_caller]
+fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn processes_that_group_by_another_column_than_the_key_give_the_rows_of_the_file() {
+    let Some(broker) = broker() else { return };
+    let shared = shared(broker, BY_CALLEE);
+    let runs = [shared.start("--exit"), shared.start("--exit")].map(Running::ended);
+    for run in &runs {
+        run.assert_status(0);
+    }
+    assert!(shared.rows() == shared.expected());
+    // Whoever comes later has nothing to add.
+    let again = shared.k("--exit");
+    again.assert_status(0);
+    assert!(
+        again.stderr().contains("0 records in"),
+        "{}",
+        again.stderr()
+    );
+    assert!(shared.rows() == shared.expected());
+}
+
+#[test]
+fn every_kind_of_window_is_that_of_the_file() {
+    let Some(broker) = broker() else { return };
+    for window in [
+        "--hopping 20s,5s --by callee --agg count,sum(duration),p50(duration),first(call_id)",
+        "--tumbling 10s --by callee,disposition",
+        "--tumbling 10s --agg count,avg(duration)",
+        "--session 3s --by callee --agg count,sum(duration)",
+        "--sliding 2s --by callee --agg count,sum(duration)",
+        "--tumbling 10s --by callee --where duration>0 --grace 20s --trigger watermark",
+    ] {
+        let shared = shared(broker, window);
+        shared.k("--exit").assert_status(0);
+        assert!(shared.last_rows() == shared.expected(), "{window}");
+    }
+    // A row for each change: their order is another one, the last of each window is the same.
+    let shared = shared(broker, &format!("{BY_CALLEE} --emit changes"));
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected_of(BY_CALLEE));
+    assert_eq!(shared.rows().len(), 9_000);
+}
+
+#[test]
+fn a_crash_shows_what_each_guarantee_is_worth_across_the_repartition_topic() {
+    let Some(broker) = broker() else { return };
+    let crashed = |guarantee: &str, step: &str| {
+        let shared = shared(broker, BY_CALLEE);
+        let crash = format!("--guarantee {guarantee} --commit 20ms --crash-at {step} --exit");
+        let run = shared.k(&crash);
+        assert_eq!(run.status, None, "it was to die: {}", run.stderr());
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        shared
+    };
+    for step in ["produced", "committed", "produced,2"] {
+        let shared = crashed("exactly-once", step);
+        assert!(shared.rows() == shared.expected(), "{step}");
+    }
+    let shared = crashed("at-least-once", "produced");
+    let counted = calls(&shared.last_rows());
+    assert!(counted > 9_000, "a crash must double some: {counted}");
+    let shared = crashed("at-most-once", "committed");
+    let counted = calls(&shared.last_rows());
+    assert!(counted < 9_000, "a crash must lose some: {counted}");
+}
+
+#[test]
+fn without_a_crash_every_guarantee_gives_the_rows_of_the_file_by_another_column() {
+    let Some(broker) = broker() else { return };
+    for guarantee in ["at-least-once", "at-most-once"] {
+        let shared = shared(broker, BY_CALLEE);
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        assert!(shared.rows() == shared.expected(), "{guarantee}");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_in_the_middle_costs_nothing_and_doubles_nothing() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared {
+        window: BY_CALLEE.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    let [before, after] = halves(&shared);
+    shared.produce(before);
+    let first = shared.start("-v --commit 20ms");
+    first.await_said("given partitions 0, 1, 2, 3");
+    let second = shared.start("-v --commit 20ms");
+    second.await_said("given partitions");
+    // Rows have left, so both sides of the topic are at work.
+    await_that("no row came", || !read_topic(broker, &shared.to).is_empty());
+    let third = shared.start("-v --commit 20ms");
+    third.await_said("given partitions");
+    second.signal(Signal::KILL);
+    second.ended();
+    shared.produce(after);
+    shared.start("--exit").ended().assert_status(0);
+    for running in [first, third] {
+        running.ended_by(Signal::TERM).assert_status(143);
+    }
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+    assert_eq!(
+        shared.rows().len(),
+        shared.expected().len(),
+        "each window once"
+    );
+}
+
+#[test]
+fn lateness_is_that_of_each_partition_whatever_records_are_grouped_by() {
+    let Some(broker) = broker() else { return };
+    let shared = shared(broker, BY_CALLEE);
+    // The same calls, some of them out of order, into a topic of its own.
+    let generate = "gen --rate 50 --seconds 180 --seed 7 --start 2026-01-01 --callers 40";
+    let late = Shared {
+        topic: format!("{}-late", shared.topic),
+        ..shared
+    };
+    late.dir
+        .k(&format!("{generate} --delay 20%:15s --out late"))
+        .assert_status(0);
+    late.produce("late/mono_signal.csv");
+    let account = |by: &str| {
+        let Shared { topic, broker, .. } = &late;
+        let (to, group) = (format!("{}-{by}", late.to), format!("{}-{by}", late.group));
+        let run = late.dir.k(&format!(
+            "window --tumbling 10s --grace 2s --by {by} --from {topic} --to {to} --group {group} \
+             -b {broker} --exit --stats json"
+        ));
+        run.assert_status(0);
+        let stats = run.stderr().lines().last().expect("a line").to_owned();
+        let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+        let rows = read_topic(broker, &to).into_iter();
+        let rows: Vec<String> = rows
+            .map(|record| String::from_utf8(record.value.expect("a value")).expect("UTF-8"))
+            .collect();
+        let number = |name: &str| stats[name].as_u64().expect("a number");
+        let of_records = ["on_time", "late", "expired"].map(number);
+        (of_records, calls(&rows))
+    };
+    let ([on_time, late_ones, expired], counted) = account("callee");
+    assert!(late_ones > 0 && expired > 0, "{late_ones} {expired}");
+    assert_eq!(counted, on_time + late_ones);
+    // By the key no topic is between.
+    assert_eq!(([on_time, late_ones, expired], counted), account("caller"));
+}
+
+#[test]
+fn a_silent_partition_holds_the_others_back_no_longer_than_it_may() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared {
+        window: BY_CALLEE.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    // All calls in one partition of four.
+    let Shared { topic, .. } = &shared;
+    let create = format!("topic create {topic} --partitions 4 -b {broker}");
+    shared.dir.k(&create).assert_status(0);
+    let produce = format!("produce data/mono_signal.csv -t {topic} --partition 2 -b {broker}");
+    shared.dir.k(&produce).assert_status(0);
+    let running = shared.start("--idle 300ms");
+    // The last windows stay open, as nothing moves time on.
+    let closed = |row: &String| !row.contains("\"window_end\":1767225780000");
+    let expected: Vec<String> = shared.expected().into_iter().filter(closed).collect();
+    await_that("not every closed window came", || {
+        shared.rows().len() >= expected.len()
+    });
+    assert!(shared.rows() == expected);
+    running.ended_by(Signal::TERM).assert_status(143);
+}
+
+#[test]
+fn the_topic_is_shown_purged_and_cleared_with_the_group() {
+    let Some(broker) = broker() else { return };
+    let shared = shared(broker, BY_CALLEE);
+    let Shared { dir, group, .. } = &shared;
+    let k = |args: &str| dir.k(&format!("{args} -b {broker}"));
+    shared.k("--exit").assert_status(0);
+    let described = k(&format!("node describe {group} --format json"));
+    described.assert_status(0);
+    let tasks: Vec<serde_json::Value> = described
+        .stdout()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let of = |role: &str| {
+        let tasks = tasks.iter();
+        let tasks: Vec<_> = tasks.filter(|task| task["task"] == role).collect();
+        tasks
+    };
+    assert_eq!((of("upstream").len(), of("downstream").len()), (4, 4));
+    let sum = |role: &str, name: &str| {
+        let tasks = of(role).into_iter();
+        let numbers = tasks.map(|task| task[name].as_u64().expect("a number"));
+        numbers.sum::<u64>()
+    };
+    assert_eq!(
+        (sum("upstream", "position"), sum("upstream", "lag")),
+        (9_000, 0)
+    );
+    // The last of each callee.
+    assert_eq!(sum("downstream", "state_rows"), 40);
+
+    let topic = format!("{group}-window-repartition");
+    let reset = k(&format!("group reset {group} --to beginning --yes"));
+    reset.assert_status(0);
+    assert!(
+        reset.stderr().contains(&format!("deleted topic `{topic}`")),
+        "{}",
+        reset.stderr()
+    );
+    assert!(!reset.stdout().contains(&topic), "{}", reset.stdout());
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+    // What was read is deleted while a process runs.
+    let running = shared.start("");
+    await_that("nothing was purged", || {
+        let listed = k("topic list --format json");
+        let held = listed.stdout().lines().find(|line| line.contains(&topic));
+        held.is_some_and(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            line["records"] == 0
+        })
+    });
+    running.ended_by(Signal::TERM).assert_status(143);
+}
+
+#[test]
+fn records_that_lie_where_they_are_grouped_take_no_other_topic_unless_told_to() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let Shared { dir, group, .. } = &shared;
+    let has_topic = || {
+        let listed = dir.k(&format!("topic list -b {broker}"));
+        listed
+            .stdout()
+            .contains(&format!("{group}-window-repartition"))
+    };
+    shared.k("--exit").assert_status(0);
+    assert!(!has_topic());
+    shared
+        .k("--exit --repartition")
+        .assert_refused(1, &["another plan: --repartition", "--reset"]);
+    shared.k("--exit --repartition --reset").assert_status(0);
+    assert!(has_topic());
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
+fn what_needs_the_records_of_a_group_in_one_partition_is_refused() {
+    let Some(broker) = broker() else { return };
+    for (window, part) in [
+        (
+            "--tumbling 10s --by callee --distinct call_id",
+            "`--distinct`",
+        ),
+        (
+            "--session 10s --by callee --late-to late.csv",
+            "`--late-to`",
+        ),
+    ] {
+        let run = shared(broker, window).k("--exit");
+        run.assert_refused(1, &[part, "`k produce --key COLUMN`"]);
+    }
+}
