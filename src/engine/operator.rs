@@ -333,6 +333,12 @@ impl Operator {
         self.watermarks.restore(combined);
     }
 
+    /// Moves the combined watermark, as somebody says who knows that those further behind are idle.
+    pub fn release(&mut self, combined: i64, panes: &mut Panes) {
+        self.watermarks.restore(combined);
+        self.fire_due(panes);
+    }
+
     /// Goes on from the highest event time of the input before, which others have read.
     pub fn resume(&mut self, partition: usize, high: i64, panes: &mut Panes) {
         self.watermarks.resume(partition, high);

@@ -261,16 +261,15 @@ fn the_topic_is_shown_purged_and_cleared_with_the_group() {
     assert!(!reset.stdout().contains(&topic), "{}", reset.stdout());
     shared.k("--exit").assert_status(0);
     assert!(shared.last_rows() == shared.expected());
-    // What was read is deleted while a process runs.
-    let running = shared.start("");
-    await_that("nothing was purged", || {
+    let held = || {
         let listed = k("topic list --format json");
-        let held = listed.stdout().lines().find(|line| line.contains(&topic));
-        held.is_some_and(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            line["records"] == 0
-        })
-    });
+        let line = listed.stdout().lines().find(|line| line.contains(&topic));
+        let line: serde_json::Value = serde_json::from_str(line.expect("it")).expect("JSON");
+        line["records"].as_u64().expect("a number")
+    };
+    // What was read is deleted while a process runs, but for the last transactions' markers.
+    let running = shared.start("");
+    await_that("nothing was purged", || held() < 100);
     running.ended_by(Signal::TERM).assert_status(143);
 }
 

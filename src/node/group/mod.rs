@@ -27,6 +27,7 @@ pub mod note;
 pub mod plan;
 mod repartition;
 mod restore;
+mod silence;
 mod task;
 mod topics;
 
@@ -59,6 +60,7 @@ use commit::{Commit, Crash, Guarantee};
 use keys::{another_key, first_of_another_key};
 use note::{Note, Role};
 use restore::{Job, LogReader, Restored, Restoring};
+use silence::Silence;
 use task::{Bounds, Task, Work};
 use topics::Topics;
 
@@ -109,6 +111,8 @@ pub struct Node<'n> {
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
     topics: Topics,
+    /// There where tasks wait for what others read.
+    silence: Option<Silence>,
     commit: Commit,
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
@@ -131,6 +135,13 @@ enum Slot {
 
 impl Slot {
     fn task(&self) -> Option<&Task> {
+        match self {
+            Slot::Working(task) => Some(task),
+            Slot::Restoring(_) => None,
+        }
+    }
+
+    fn task_mut(&mut self) -> Option<&mut Task> {
         match self {
             Slot::Working(task) => Some(task),
             Slot::Restoring(_) => None,
@@ -176,6 +187,8 @@ impl<'n> Node<'n> {
         }
         let repartition = topics.repartition.as_ref();
         let repartition = repartition.map(|repartition| repartition.starts().topic());
+        let silence =
+            repartition.map(|_| Silence::begin(&options.topic, parts.settings, options.idle));
         let read: Vec<&str> = repartition.into_iter().chain([&*options.topic]).collect();
         let member = Member::join(parts.settings, &options.group, &read)?;
         Ok(Node {
@@ -195,6 +208,7 @@ impl<'n> Node<'n> {
             },
             sink: parts.sink,
             outputs: parts.outputs,
+            silence,
             topics,
             commit: Commit::new(parts.producer, &options),
             slots: BTreeMap::new(),
@@ -273,7 +287,7 @@ impl<'n> Node<'n> {
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
-            self.note_silence();
+            self.look_for_silence()?;
             match places.iter().find(|place| self.is_open(place)) {
                 Some(place) => drop(self.read(place, TURN)?),
                 None => std::thread::sleep(TURN),
@@ -325,6 +339,7 @@ impl<'n> Node<'n> {
 
     /// Begins to build the state of a partition from its changelog.
     fn restore(&mut self, place: Place) -> Result<()> {
+        self.silence.iter_mut().for_each(Silence::forget);
         let role = self.role(&place);
         let upstream = match role {
             Role::Downstream => self.starts.len(),
@@ -457,7 +472,7 @@ impl<'n> Node<'n> {
                 &mut self.arena,
             ),
         };
-        task.heard();
+        task.has_read = true;
         task.position = match last {
             // What follows is after the end, and is not read.
             Some(last) if last + 1 < end => last + 1,
@@ -486,6 +501,7 @@ impl<'n> Node<'n> {
         for (place, slot) in &mut self.slots {
             if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
                 && task.has_read
+                && !task.is_done
             {
                 task.position = task.position.max(position);
             }
@@ -494,17 +510,13 @@ impl<'n> Node<'n> {
 
     /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
     /// read to their end there is no need, and what comes later would be late.
-    fn note_silence(&mut self) {
-        if self.options.exit {
-            return;
-        }
-        for (place, slot) in &mut self.slots {
-            if let Slot::Working(task) = slot {
-                let end = self.member.high_watermark(place);
-                let at_end = end.is_some_and(|end| task.position >= end);
-                task.note_silence(at_end, self.options.idle);
-            }
-        }
+    fn look_for_silence(&mut self) -> Result<()> {
+        let Some(silence) = self.silence.as_mut().filter(|_| !self.options.exit) else {
+            return Ok(());
+        };
+        let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
+        silence.look(tasks, &mut self.panes);
+        self.write()
     }
 
     /// Ends the tasks that have read everything: their open windows leave, and stay in the state
@@ -523,10 +535,7 @@ impl<'n> Node<'n> {
 
     /// Makes everything since the last commit visible, or nothing of it.
     fn commit(&mut self) -> Result<()> {
-        let tasks = self.slots.values_mut().filter_map(|slot| match slot {
-            Slot::Working(task) => Some(&mut **task),
-            Slot::Restoring(_) => None,
-        });
+        let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
         let sink = self.sink.as_mut();
         let (panes, outputs) = (&mut self.panes, &mut self.outputs);
         self.commit

@@ -63,8 +63,6 @@ pub(super) struct Mark {
     pub position: i64,
     /// Its watermark, in ms since 1970, UTC.
     pub watermark: i64,
-    /// Whether it holds no other back.
-    pub is_idle: bool,
 }
 
 /// Returns the name of a group's repartition topic.
@@ -143,11 +141,11 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
                 let upstream = mark.upstream as usize;
                 let known = downstream.positions.get_mut(upstream);
                 let known = known.ok_or_else(strange)?;
-                if mark.position >= *known {
-                    task.is_shown &= mark.position == *known;
+                if mark.position > *known {
+                    task.is_shown = false;
+                    downstream.heard[upstream] = Instant::now();
                     *known = mark.position;
                     operator.on_watermark(upstream, mark.watermark, panes);
-                    operator.on_idle(upstream, mark.is_idle, panes);
                 }
             }
             _ => return Err(strange()),

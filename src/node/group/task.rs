@@ -1,6 +1,6 @@
 //! The work on one partition: its state, and how far it has come.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::note::{Note, Role};
 use super::repartition::Mark;
@@ -29,6 +29,8 @@ pub(super) struct Task {
     pub has_read: bool,
     /// The position that was committed last, or where the task began.
     base: i64,
+    /// The watermark then: one downstream may move without a record.
+    base_watermark: i64,
     /// Where it ends; `None` for a topic that is followed.
     pub end: Option<i64>,
     /// Whether it has read everything.
@@ -53,16 +55,14 @@ pub(super) enum Work {
 pub(super) struct Upstream {
     /// What the tasks downstream were told last; `None` before the first commit.
     told: Option<Mark>,
-    /// Whether the partition is at its end and has been silent for a while.
-    is_idle: bool,
-    /// When its last record came.
-    heard: Instant,
 }
 
 /// What a task downstream knows of those upstream.
 pub(super) struct Downstream {
     /// How far each has read its partition.
     pub positions: Vec<i64>,
+    /// When each was last heard to have come further.
+    pub heard: Vec<Instant>,
     /// How far they are to read; `None` where they follow.
     ends: Option<Vec<i64>>,
     /// Room for what is being read.
@@ -102,12 +102,9 @@ impl Task {
         let position = committed.unwrap_or(first);
         let work = match role {
             Role::Window => Work::Window,
-            Role::Upstream => Work::Upstream(Upstream {
-                told: None,
-                is_idle: false,
-                heard: Instant::now(),
-            }),
+            Role::Upstream => Work::Upstream(Upstream { told: None }),
             Role::Downstream => Work::Downstream(Downstream {
+                heard: vec![Instant::now(); positions.len()],
                 positions,
                 ends,
                 parts: operator.no_parts(),
@@ -116,6 +113,7 @@ impl Task {
         let mut task = Task {
             name: format!("topic `{}`", place.topic),
             place: place.clone(),
+            base_watermark: operator.watermarks().combined(),
             operator,
             work,
             position,
@@ -151,29 +149,12 @@ impl Task {
         }
     }
 
-    /// Takes note that records were read.
-    pub fn heard(&mut self) {
-        self.has_read = true;
-        if let Work::Upstream(upstream) = &mut self.work {
-            (upstream.is_idle, upstream.heard) = (false, Instant::now());
-        }
-    }
-
-    /// Takes note of whether the partition is at its end: after a while of silence it holds the
-    /// watermark downstream back no more.
-    pub fn note_silence(&mut self, at_end: bool, idle: Duration) {
-        if let Work::Upstream(upstream) = &mut self.work {
-            upstream.is_idle = at_end && upstream.heard.elapsed() >= idle;
-        }
-    }
-
     /// Returns what the tasks downstream have to know of this one.
     pub fn mark(&self) -> Mark {
         Mark {
             upstream: self.place.partition,
             position: self.position,
             watermark: self.operator.watermarks().combined(),
-            is_idle: matches!(&self.work, Work::Upstream(upstream) if upstream.is_idle),
         }
     }
 
@@ -182,12 +163,13 @@ impl Task {
         let untold = match &self.work {
             Work::Upstream(upstream) => match upstream.told {
                 Some(told) => told != self.mark(),
-                // Downstream it is known from before, unless it ends here or stops holding back.
-                None => self.is_done || upstream.is_idle,
+                // Downstream it is known from before, unless it ends here.
+                None => self.is_done,
             },
             Work::Window | Work::Downstream(_) => false,
         };
-        self.last.is_some() || self.position != self.base || untold
+        let moved = self.operator.watermarks().combined() != self.base_watermark;
+        self.last.is_some() || self.position != self.base || moved || untold
     }
 
     /// Takes note that everything so far was committed.
@@ -197,6 +179,7 @@ impl Task {
             upstream.told = Some(mark);
         }
         self.base = self.position;
+        self.base_watermark = self.operator.watermarks().combined();
         self.last = None;
     }
 

@@ -1,0 +1,159 @@
+//! Which partitions of the input hold the others back no more, since nothing is left in them to read.
+//!
+//! A task downstream hears of each task upstream by its marks. One that has not come further for a
+//! while may be at the end of its partition, or its process may have died with records before it. So
+//! the broker is asked, on a thread of its own: only a partition that holds nothing beyond what was
+//! told of lets go of the watermark, and only up to where the others were before the broker was asked.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::task::{Downstream, Task, Work};
+use crate::engine::pane::Panes;
+use crate::engine::watermark::Watermarks;
+use crate::kafka::Settings;
+use crate::kafka::admin::{Admin, Extent};
+use crate::kafka::member::Place;
+
+/// How often the broker is asked at most.
+const ASK: Duration = Duration::from_millis(100);
+
+/// Finds out which partitions are silent.
+pub(super) struct Silence {
+    /// How long nothing may come of a partition before it counts as silent.
+    idle: Duration,
+    ask: mpsc::Sender<Question>,
+    answers: mpsc::Receiver<(u64, Vec<(i32, Extent)>)>,
+    /// The number of the last question.
+    number: u64,
+    asked: Instant,
+    /// How the tasks were when it was asked.
+    waiting: Vec<Snapshot>,
+}
+
+/// Asks what some partitions hold.
+struct Question {
+    number: u64,
+    partitions: Vec<i32>,
+}
+
+/// A task downstream before the broker was asked.
+struct Snapshot {
+    place: Place,
+    watermarks: Watermarks,
+    /// Those upstream that may be silent, and how far they have read.
+    silent: Vec<(usize, i64)>,
+}
+
+impl Silence {
+    /// Begins to look after the partitions of a topic.
+    pub fn begin(topic: &str, settings: &Settings, idle: Duration) -> Self {
+        let (ask, questions) = mpsc::channel::<Question>();
+        let (answer, answers) = mpsc::channel();
+        let (topic, settings) = (topic.to_owned(), settings.clone());
+        std::thread::spawn(move || {
+            for Question { number, partitions } in questions {
+                // Without an answer nothing is silent, and it is asked again.
+                let found = Admin::new(&settings).and_then(|admin| {
+                    let places = partitions.iter().map(|&number| (topic.as_str(), number));
+                    admin.extents(&places.collect::<Vec<_>>())
+                });
+                let found = found.unwrap_or_default().into_iter();
+                let found = found.map(|((_, number), extent)| (number, extent));
+                if answer.send((number, found.collect())).is_err() {
+                    return;
+                }
+            }
+        });
+        Silence {
+            idle,
+            ask,
+            answers,
+            number: 0,
+            asked: Instant::now(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Forgets what was asked: a task that was restored has not read all that an earlier one had.
+    pub fn forget(&mut self) {
+        self.number += 1;
+        self.waiting.clear();
+    }
+
+    /// Lets the watermarks of tasks go on past partitions that are silent; panes that became due
+    /// leave into `panes`.
+    pub fn look<'t>(&mut self, tasks: impl Iterator<Item = &'t mut Task>, panes: &mut Panes) {
+        let answer = self.answers.try_iter().last();
+        let answer = answer.filter(|(number, _)| *number == self.number);
+        let answered = answer.is_some();
+        if let Some((_, found)) = answer {
+            let waiting = std::mem::take(&mut self.waiting);
+            for task in tasks {
+                let known = waiting.iter().find(|known| known.place == task.place);
+                if let Some(known) = known {
+                    task.operator.release(known.released(&found), panes);
+                }
+            }
+        } else if self.waiting.is_empty() && self.asked.elapsed() >= ASK {
+            self.ask(tasks);
+        }
+        if answered {
+            self.asked = Instant::now();
+        }
+    }
+
+    fn ask<'t>(&mut self, tasks: impl Iterator<Item = &'t mut Task>) {
+        self.asked = Instant::now();
+        self.waiting = tasks.filter_map(|task| self.snapshot(task)).collect();
+        let silent = self.waiting.iter().flat_map(|known| &known.silent);
+        let mut partitions: Vec<i32> = silent.map(|&(upstream, _)| upstream as i32).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        if !partitions.is_empty() {
+            self.number += 1;
+            let number = self.number;
+            let sent = self.ask.send(Question { number, partitions });
+            sent.unwrap_or(()); // without the thread nothing is silent
+        }
+    }
+
+    /// Returns how a task is, if partitions that may be silent hold it back.
+    fn snapshot(&self, task: &Task) -> Option<Snapshot> {
+        let Work::Downstream(Downstream {
+            positions, heard, ..
+        }) = &task.work
+        else {
+            return None;
+        };
+        let watermarks = task.operator.watermarks();
+        let silent = positions.iter().zip(heard).enumerate();
+        let silent = silent.filter(|(_, (_, heard))| heard.elapsed() >= self.idle);
+        let silent: Vec<(usize, i64)> = silent.map(|(nth, (&at, _))| (nth, at)).collect();
+        let known = Snapshot {
+            place: task.place.clone(),
+            watermarks: watermarks.clone(),
+            silent,
+        };
+        (known.reached(|_| true) > watermarks.combined()).then_some(known)
+    }
+}
+
+impl Snapshot {
+    /// Returns how far event time had come by what partitions hold.
+    fn released(&self, found: &[(i32, Extent)]) -> i64 {
+        self.reached(|&(upstream, position)| {
+            let held = found.iter().find(|(number, _)| *number == upstream as i32);
+            held.is_some_and(|(_, held)| held.end <= position || held.records() == 0)
+        })
+    }
+
+    /// Returns how far event time had come if those of the silent ones are idle that `is_idle` says.
+    fn reached(&self, is_idle: impl Fn(&(usize, i64)) -> bool) -> i64 {
+        let mut watermarks = self.watermarks.clone();
+        for idle in self.silent.iter().filter(|silent| is_idle(silent)) {
+            watermarks.set_idle(idle.0, true);
+        }
+        watermarks.combined()
+    }
+}
