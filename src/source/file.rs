@@ -11,8 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-
+use super::ahead::Ahead;
 use super::{Batch, Lines, Polled, Records, Source, Survey};
 use crate::error::{Error, Result};
 use crate::format::schema::SAMPLE;
@@ -34,6 +33,15 @@ pub enum Framing {
     Lines,
 }
 
+/// Where bytes come from.
+#[derive(Debug)]
+enum Input {
+    /// A file with an end.
+    Regular(File),
+    /// A pipe, or a terminal.
+    Ahead(Ahead),
+}
+
 /// Whole records at the front of a buffer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Whole {
@@ -45,7 +53,7 @@ struct Whole {
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
-    input: File,
+    input: Input,
     framing: Framing,
     buffer: Vec<u8>,
     /// The bytes of `buffer` that were read.
@@ -85,7 +93,14 @@ impl FileSource {
     }
 
     fn new(name: String, input: File) -> Self {
-        widen(&input);
+        let is_regular = input.metadata().is_ok_and(|metadata| metadata.is_file());
+        let input = match is_regular {
+            true => Input::Regular(input),
+            false => {
+                widen(&input);
+                Input::Ahead(Ahead::begin(input))
+            }
+        };
         FileSource {
             name,
             input,
@@ -200,7 +215,7 @@ impl FileSource {
                 break;
             }
             self.make_room()?;
-            if self.is_ready(Duration::from_millis(20))? && self.read()? > 0 {
+            if self.is_ready(Duration::from_millis(20)) && self.read()? > 0 {
                 heard = Instant::now();
             }
         }
@@ -226,7 +241,7 @@ impl FileSource {
             }
             self.make_room()?;
             // The first read may wait; then only what is there already is taken.
-            if !self.is_ready(wait)? {
+            if !self.is_ready(wait) {
                 break;
             }
             wait = Duration::ZERO;
@@ -292,32 +307,31 @@ impl FileSource {
     }
 
     fn wait_and_read(&mut self, interrupt: &Interrupt) -> Result<()> {
-        while !self.is_ready(Duration::from_millis(50))? {
+        while !self.is_ready(Duration::from_millis(50)) {
             interrupt.check()?;
         }
         interrupt.check()?;
         self.read().map(drop)
     }
 
-    /// Returns whether a read would not block. Waiting here, and not in the read, lets a signal
-    /// be seen: the handlers restart reads.
-    fn is_ready(&self, timeout: Duration) -> Result<bool> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        let mut wanted = [PollFd::new(&self.input, PollFlags::IN)];
-        match rustix::event::poll(&mut wanted, Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(errno) => Err(self.unreadable(errno.into())),
+    /// Returns whether a read would not wait. Waiting here, and not in the read, lets a signal be
+    /// seen.
+    fn is_ready(&mut self, timeout: Duration) -> bool {
+        match &mut self.input {
+            Input::Regular(_) => true,
+            Input::Ahead(ahead) => ahead.is_ready(timeout),
         }
     }
 
     /// Reads once into the free part of the buffer; 0 at the end.
     fn read(&mut self) -> Result<usize> {
+        let room = &mut self.buffer[self.filled..];
         let read = loop {
-            match self.input.read(&mut self.buffer[self.filled..]) {
+            let read = match &mut self.input {
+                Input::Regular(file) => file.read(room),
+                Input::Ahead(ahead) => ahead.read(room),
+            };
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
@@ -418,7 +432,7 @@ fn count_lines(bytes: &[u8]) -> u64 {
 /// wait for one another less often. Where the system refuses, or it is no pipe, all stays as it is.
 fn widen(input: &File) {
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(input, 4 * CHUNK);
+    let _ = rustix::pipe::fcntl_setpipe_size(input, CHUNK);
     #[cfg(not(target_os = "linux"))]
     let _ = input;
 }
@@ -527,9 +541,7 @@ impl Source for FileSource {
     }
 
     fn as_file(&mut self) -> Option<&mut FileSource> {
-        let metadata = self.input.metadata();
-        let regular = metadata.is_ok_and(|metadata| metadata.is_file());
-        regular.then_some(self)
+        matches!(self.input, Input::Regular(_)).then_some(self)
     }
 
     fn name(&self) -> String {

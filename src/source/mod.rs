@@ -3,6 +3,7 @@
 //! Comes in: what the reader is given. Goes out: [`Batch`]es, each of one partition and in
 //! its order. A source decodes nothing; `format` does.
 
+mod ahead;
 pub mod file;
 pub mod kafka;
 mod survey;

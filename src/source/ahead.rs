@@ -1,0 +1,180 @@
+//! Reading a pipe ahead: what the kernel hands over is copied while earlier records are worked on.
+//!
+//! A pipe's reader and its writer take turns at one lock, and each read wakes the writer. On a
+//! thread of its own that costs the records no time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+/// How many bytes are handed over together, if as many are there.
+const BLOCK: usize = 256 << 10;
+/// How many blocks wait to be taken.
+const BLOCKS: usize = 4;
+
+/// An input that a thread reads ahead. The thread ends with the input, or when it has something to
+/// hand over and this is dropped; what it waits for in vain ends with the process.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    blocks: Receiver<io::Result<Block>>,
+    /// Takes blocks back, for their room.
+    used: Sender<Block>,
+    /// What was handed over last, and how much of it was taken.
+    block: io::Result<Block>,
+    taken: usize,
+    ended: bool,
+}
+
+/// Bytes that were read.
+#[derive(Debug, Default)]
+struct Block {
+    room: Vec<u8>,
+    filled: usize,
+}
+
+impl Ahead {
+    /// Begins to read.
+    pub fn begin(input: File) -> Self {
+        let (sender, blocks) = sync_channel(BLOCKS);
+        let (used, free) = channel();
+        std::thread::spawn(move || read(&input, &sender, &free));
+        Ahead {
+            blocks,
+            used,
+            block: Ok(Block::default()),
+            taken: 0,
+            ended: false,
+        }
+    }
+
+    /// Returns whether a read would not wait; waits at most `timeout` for that.
+    pub fn is_ready(&mut self, timeout: Duration) -> bool {
+        let is_taken = |block: &Block| self.taken == block.filled;
+        if self.ended || !self.block.as_ref().is_ok_and(is_taken) {
+            return true;
+        }
+        let next = match self.blocks.recv_timeout(timeout) {
+            Ok(block) => block,
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.ended = true;
+                return true;
+            }
+        };
+        self.taken = 0;
+        if let Ok(block) = std::mem::replace(&mut self.block, next) {
+            self.used.send(block).unwrap_or(()); // without a reader nobody needs the room
+        }
+        true
+    }
+
+    /// Takes what is there into `buffer`, once it [is ready](Self::is_ready); 0 at the end.
+    ///
+    /// # Errors
+    /// Those of the input.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let block = match &self.block {
+            Ok(block) => &block.room[self.taken..block.filled],
+            Err(_) => return std::mem::replace(&mut self.block, Ok(Block::default())).map(|_| 0),
+        };
+        let count = block.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&block[..count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// Hands blocks over until the input ends, fails, or nobody takes them any more.
+fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Block>) {
+    loop {
+        let Block { mut room, .. } = free.try_recv().unwrap_or_default();
+        room.resize(BLOCK, 0);
+        let read = read_block(input, &mut room);
+        let goes_on = read.is_ok();
+        let block = match read {
+            Ok(0) => return,
+            read => read.map(|filled| Block { room, filled }),
+        };
+        if blocks.send(block).is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
+/// Waits for bytes and reads what is there; 0 at the end.
+fn read_block(mut input: &File, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() && (filled == 0 || has_more(input)) {
+        match input.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if filled == 0 => return Err(error),
+            Err(_) => break, // the next read meets it again
+        }
+    }
+    Ok(filled)
+}
+
+fn has_more(input: &File) -> bool {
+    let mut wanted = [PollFd::new(input, PollFlags::IN)];
+    let ready = rustix::event::poll(&mut wanted, Some(&Timespec::default()));
+    ready.is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Longer than any test should take.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn pipe() -> (Ahead, File) {
+        let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+        (Ahead::begin(File::from(reader)), File::from(writer))
+    }
+
+    #[test]
+    fn every_byte_comes_once_and_in_order() {
+        let (mut ahead, mut writer) = pipe();
+        let bytes: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let sent = bytes.clone();
+        let writing = std::thread::spawn(move || writer.write_all(&sent));
+        let (mut read, mut buffer) = (Vec::new(), [0; 10_000]);
+        loop {
+            assert!(ahead.is_ready(LONG));
+            match ahead.read(&mut buffer).expect("read") {
+                0 => break,
+                count => read.extend_from_slice(&buffer[..count]),
+            }
+        }
+        assert!(read == bytes);
+        writing.join().expect("no panic").expect("written");
+    }
+
+    #[test]
+    fn what_is_there_comes_without_waiting_for_more() {
+        let (mut ahead, mut writer) = pipe();
+        assert!(!ahead.is_ready(Duration::ZERO));
+        writer.write_all(b"a\n").expect("written");
+        assert!(ahead.is_ready(LONG));
+        let mut buffer = [0; 8];
+        assert_eq!(ahead.read(&mut buffer).expect("read"), 2);
+        assert!(!ahead.is_ready(Duration::ZERO));
+        drop(writer);
+        assert!(ahead.is_ready(LONG));
+        assert_eq!(ahead.read(&mut buffer).expect("read"), 0);
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_says_so() {
+        let folder = File::open("/").expect("opened");
+        let mut ahead = Ahead::begin(folder);
+        assert!(ahead.is_ready(LONG));
+        assert!(ahead.read(&mut [0; 8]).is_err());
+    }
+}
