@@ -30,6 +30,10 @@ use crate::source::Committed;
 /// How long the coordinator may take to answer before it is asked again.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a member may be silent before the group goes on without it.
+const SESSION: &str = "session.timeout.ms";
+const SESSION_MS: &str = "6000";
+
 /// A partition of a topic, which a member may own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -51,6 +55,17 @@ pub enum Rebalance {
         /// Whether others may own them already, because this member was away for too long.
         lost: bool,
     },
+}
+
+/// What the group has answered to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It has taken the offsets.
+    Taken,
+    /// It shares its partitions anew, and has not: try again later.
+    Later,
+    /// It has gone on without this member, whose partitions may be others' by now.
+    Gone,
 }
 
 /// A member of a group.
@@ -136,7 +151,7 @@ impl Member {
             ("group.id", group),
             ("partition.assignment.strategy", "cooperative-sticky"),
             // A member that is gone is noticed soon, and a new one need not wait long.
-            ("session.timeout.ms", "6000"),
+            (SESSION, SESSION_MS),
             ("heartbeat.interval.ms", "500"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
@@ -164,6 +179,16 @@ impl Member {
         let subscribed = member.consumer.subscribe(topics);
         subscribed.map_err(|error| member.told(&error, "join the group"))?;
         Ok(member)
+    }
+
+    /// Returns how long a member may be silent before the group goes on without it.
+    ///
+    /// # Errors
+    /// `usage` where a person has set it to what is no number.
+    pub fn session(settings: &Settings) -> Result<Duration> {
+        let ms = settings.property(SESSION).unwrap_or(SESSION_MS);
+        let ms = ms.parse().map(Duration::from_millis);
+        ms.map_err(|_| Error::usage(format!("property `{SESSION}` is no number")))
     }
 
     /// Looks after the client; returns what the group has decided, if it has.
@@ -268,12 +293,11 @@ impl Member {
         high_watermark(&self.consumer, &place.topic, place.partition)
     }
 
-    /// Commits the next offset to read, and a note, for some partitions; returns whether the group
-    /// took it. While it shares its partitions anew it does not: try again later.
+    /// Commits the next offset to read, and a note, for some partitions.
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<bool> {
+    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<Answer> {
         let (consumer, offsets) = (self.consumer.clone(), offsets.clone());
         let began = Instant::now();
         let committed = aside(
@@ -284,16 +308,22 @@ impl Member {
             },
         )?;
         match committed {
-            Ok(()) => Ok(true),
+            // A group without members takes offsets from anybody.
+            Ok(()) if self.is_lost() => Ok(Answer::Gone),
+            Ok(()) => Ok(Answer::Taken),
             Err(error) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::UnknownMemberId) => Ok(Answer::Gone),
                 Some(
-                    RDKafkaErrorCode::IllegalGeneration
-                    | RDKafkaErrorCode::UnknownMemberId
-                    | RDKafkaErrorCode::RebalanceInProgress,
-                ) => Ok(false),
+                    RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress,
+                ) => Ok(Answer::Later),
                 _ => Err(self.told(&error, "commit the group's offsets")),
             },
         }
+    }
+
+    /// Returns whether the group has gone on without this member, as far as its client knows.
+    pub(super) fn is_lost(&self) -> bool {
+        self.consumer.assignment_lost()
     }
 
     /// Returns what proves to a transaction that this member is at work. To be asked for anew for

@@ -990,6 +990,20 @@ pub(super) struct StepError {
     pub is_retriable: bool,
 }
 
+impl StepError {
+    /// The group has gone on without this member.
+    fn gone() -> Self {
+        let code = RDKafkaErrorCode::UnknownMemberId;
+        StepError {
+            code,
+            reason: code.to_string(),
+            is_fatal: false,
+            is_abortable: true,
+            is_retriable: false,
+        }
+    }
+}
+
 impl Sender {
     /// Takes a step of a transaction, or goes on with the one before; waits no longer than a
     /// moment, after which it can be tried again.
@@ -1004,6 +1018,12 @@ impl Sender {
                 Step::Begin => rd::rd_kafka_begin_transaction(client),
                 Step::Offsets(offsets, member) => {
                     let proof = member.proof();
+                    // Of a member that was dropped it proves nothing, and brokers take it for that of
+                    // a client that needs no group.
+                    if member.is_lost() {
+                        rd::rd_kafka_consumer_group_metadata_destroy(proof);
+                        return Err(StepError::gone());
+                    }
                     let error = rd::rd_kafka_send_offsets_to_transaction(
                         client,
                         offsets.ptr(),

@@ -20,6 +20,9 @@ const SERVE_EVERY: u64 = 4_096;
 /// How long a wait for room or for acknowledgements lasts before a signal is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long a record may be on its way: an outage is told long before.
+const WITHIN: Duration = Duration::from_secs(60);
+
 /// Which acknowledgement a record needs before it counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Acks {
@@ -53,6 +56,8 @@ pub struct Options {
     pub transactional: Option<String>,
     /// Whether a broker that is away is waited for as long as it takes.
     pub patient: bool,
+    /// How long a record may be on its way, without transactions; a minute if it is not said.
+    pub within: Option<Duration>,
 }
 
 /// One of the topics that a [`Producer`] sends to.
@@ -68,6 +73,8 @@ pub struct Producer {
     options: Options,
     health: Arc<Health>,
     outage: Outage,
+    /// Until when records may be sent, where somebody else may have taken over later.
+    lease: Option<Instant>,
     sent: u64,
     acknowledged: u64,
     failed: u64,
@@ -92,11 +99,17 @@ impl Producer {
                 true => Outage::endless(),
                 false => Outage::default(),
             },
+            lease: None,
             sent: 0,
             acknowledged: 0,
             failed: 0,
             failure: None,
         })
+    }
+
+    /// Lets records be sent until `end`, and none after it.
+    pub fn lend_until(&mut self, end: Instant) {
+        self.lease = Some(end);
     }
 
     /// Puts a new client in the place of one that is of no more use; what that one had not
@@ -153,8 +166,14 @@ impl Producer {
     ///
     /// # Errors
     /// `data` for a record that is too large, `refused` when an earlier one was not delivered,
-    /// `retry` when no broker can be reached for long, `stopped` on a signal.
+    /// `retry` when no broker can be reached for long, `fenced` after the end of its lease, `stopped`
+    /// on a signal.
     pub fn send(&mut self, topic: TopicId, block: &Arc<Block>, record: &Record<'_>) -> Result<()> {
+        if self.lease.is_some_and(|end| Instant::now() > end) {
+            return Err(Error::fenced(
+                "the group may have gone on without this member",
+            ));
+        }
         loop {
             let (name, handle) = &self.topics[topic.0];
             match self.sender.send(handle, block, record) {
@@ -299,6 +318,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
     let (context, health) = settings.context();
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All).to_string();
+    let within = options.within.unwrap_or(WITHIN).as_millis().to_string();
     let mut own = vec![
         ("acks", acks.as_str()),
         ("enable.idempotence", idempotent.as_str()),
@@ -318,8 +338,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
             ("transaction.timeout.ms", "10000"),
             ("message.timeout.ms", "10000"),
         ]),
-        // An outage is told long before a record is given up.
-        None => own.push(("message.timeout.ms", "60000")),
+        None => own.push(("message.timeout.ms", within.as_str())),
     }
     let sender = Sender::new(&settings.config(&own), context)?;
     Ok((sender, health))

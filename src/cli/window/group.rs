@@ -11,8 +11,9 @@ use crate::error::{Error, Remedy, Result};
 use crate::format::schema;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
+use crate::kafka::member::Member;
 use crate::kafka::producer::{self, Producer};
-use crate::node::group::commit::{Crash, Guarantee};
+use crate::node::group::commit::{Crash, Guarantee, Lease};
 use crate::node::group::plan::Described;
 use crate::node::group::{self, Node, Parts, keys};
 use crate::plan::{Plan, Query};
@@ -160,9 +161,11 @@ impl Options {
         }
 
         let guarantee = self.group.guarantee.unwrap_or_default();
+        let lease = Lease::of(Member::session(&settings)?);
         let options = producer::Options {
             transactional: (guarantee == Guarantee::ExactlyOnce).then(|| transactional_id(&group)),
             patient: true,
+            within: Some(lease.within),
             ..producer::Options::default()
         };
         let producer = Shared::new(Producer::new(&settings, &options)?);
@@ -194,6 +197,7 @@ impl Options {
             is_repartitioned,
             idle: Duration::from_millis(self.when.idle.unsigned_abs()),
             guarantee,
+            lease,
             commit_every: Duration::from_millis(self.group.commit.unwrap_or(100).unsigned_abs()),
             max_state: self.group.max_state,
             exit: self.range.exits(),

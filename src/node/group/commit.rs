@@ -5,6 +5,9 @@
 //! at least once   rows … changes  ‖ acknowledged ‖  offsets   a crash between: twice
 //! at most once    offsets  ‖ committed ‖  rows, changes       a crash between: never
 //! ```
+//!
+//! A transaction is fenced by the group. What is sent without one is not, so it is sent on a
+//! [`Lease`]: for as long as no other process can have taken over.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +19,7 @@ use super::Options;
 use super::task::Task;
 use super::topics::Topics;
 use crate::error::{Error, Result};
-use crate::kafka::member::Member;
+use crate::kafka::member::{Answer, Member};
 use crate::sink::topic::Shared;
 
 /// What a crash may do to the results.
@@ -80,6 +83,34 @@ impl FromStr for Crash {
     }
 }
 
+/// For how long a process may send without a transaction once the group has answered it.
+///
+/// ```text
+/// answered ──── holds ────┤ last record is sent ──── within ────┤ it has arrived, or never does
+/// answered ──────────────────────── session ───────────────────────────┤ others may take over
+/// ```
+///
+/// So a process that was stopped for long, or out of the coordinator's reach, sends nothing over
+/// the newer state of others when it wakes up.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    /// How long an answer holds.
+    holds: Duration,
+    /// How long a record may be on its way.
+    pub within: Duration,
+}
+
+impl Lease {
+    /// Returns the lease of a member that is let go of after `session` of silence.
+    pub fn of(session: Duration) -> Self {
+        Lease {
+            holds: session / 3,
+            // The rest is for the heartbeat before the answer.
+            within: session * 7 / 12,
+        }
+    }
+}
+
 /// Commits for a process.
 pub(super) struct Commit {
     producer: Shared,
@@ -91,6 +122,9 @@ pub(super) struct Commit {
     count: u32,
     /// Whether a transaction has begun.
     is_open: bool,
+    lease: Lease,
+    /// When the group was last asked something and took this process for a member.
+    answered: Option<Instant>,
 }
 
 impl Commit {
@@ -103,6 +137,8 @@ impl Commit {
             last: Instant::now(),
             count: 0,
             is_open: false,
+            lease: options.lease,
+            answered: None,
         }
     }
 
@@ -111,14 +147,50 @@ impl Commit {
         self.last.elapsed() >= self.every
     }
 
-    /// Begins a transaction, if the guarantee asks for one and none has begun: to be called before
-    /// anything is sent.
-    pub fn begin(&mut self) -> Result<()> {
-        if self.guarantee == Guarantee::ExactlyOnce && !self.is_open {
-            self.producer.lock().begin_transaction()?;
-            self.is_open = true;
+    /// Begins a transaction, if the guarantee asks for one and none has begun, or renews the lease:
+    /// to be called before anything is sent for `tasks`.
+    ///
+    /// # Errors
+    /// `fenced` where the group has gone on without this process.
+    pub fn begin<'t>(
+        &mut self,
+        tasks: impl Iterator<Item = &'t Task>,
+        member: &mut Member,
+    ) -> Result<()> {
+        match (self.guarantee, self.is_open) {
+            (Guarantee::ExactlyOnce, true) => {}
+            (Guarantee::ExactlyOnce, false) => {
+                self.producer.lock().begin_transaction()?;
+                self.is_open = true;
+            }
+            _ if self.holds() => {}
+            // Asked by what changes nothing: what was committed last, once more.
+            _ => {
+                let base = offsets(tasks.map(|task| (task, task.last_commit())))?;
+                self.ask(member, &base)?;
+            }
         }
         Ok(())
+    }
+
+    /// Returns whether the lease need not be renewed yet.
+    fn holds(&self) -> bool {
+        // Half of it, for what is sent next takes time.
+        let half = self.lease.holds / 2;
+        self.answered.is_some_and(|at| at.elapsed() < half)
+    }
+
+    /// Commits offsets without a transaction; the answer is a new lease.
+    fn ask(&mut self, member: &mut Member, offsets: &TopicPartitionList) -> Result<Answer> {
+        let now = Instant::now();
+        let answer = member.commit(offsets)?;
+        if answer == Answer::Gone {
+            self.answered = None;
+            return Err(Error::fenced("the group has gone on without this member"));
+        }
+        self.answered = Some(now);
+        self.producer.lock().lend_until(now + self.lease.holds);
+        Ok(answer)
     }
 
     /// Commits what tasks have done. `flush` writes the rows that were held back, if it is told so,
@@ -138,11 +210,15 @@ impl Commit {
         if tasks.is_empty() {
             return Ok(());
         }
-        let offsets = offsets(&tasks)?;
+        let notes: Vec<String> = tasks.iter().map(|task| task.note().to_string()).collect();
+        let reached = tasks.iter().zip(&notes);
+        let offsets = offsets(reached.map(|(task, note)| (&**task, (task.position, &**note))))?;
         self.count += 1;
+        if self.guarantee != Guarantee::AtMostOnce {
+            self.begin(tasks.iter().map(|task| &**task), member)?;
+        }
         match self.guarantee {
             Guarantee::ExactlyOnce => {
-                self.begin()?;
                 flush(false)?;
                 self.write(&mut tasks, topics)?;
                 self.crash_at(Step::Produced)?;
@@ -154,16 +230,17 @@ impl Commit {
                 flush(false)?;
                 // Rows first: a row whose window the state has forgotten would never come again.
                 self.producer.lock().deliver()?;
+                self.begin(tasks.iter().map(|task| &**task), member)?; // that may have taken a while
                 self.write(&mut tasks, topics)?;
                 self.producer.lock().deliver()?;
                 self.crash_at(Step::Produced)?;
-                if !member.commit(&offsets)? {
+                if self.ask(member, &offsets)? == Answer::Later {
                     return Ok(());
                 }
                 self.crash_at(Step::Committed)?;
             }
             Guarantee::AtMostOnce => {
-                if !member.commit(&offsets)? {
+                if self.ask(member, &offsets)? == Answer::Later {
                     return Ok(());
                 }
                 self.crash_at(Step::Committed)?;
@@ -173,7 +250,8 @@ impl Commit {
                 self.crash_at(Step::Produced)?;
             }
         }
-        tasks.iter_mut().for_each(|task| task.committed());
+        let committed = tasks.iter_mut().zip(notes);
+        committed.for_each(|(task, note)| task.committed(note));
         Ok(())
     }
 
@@ -211,14 +289,15 @@ impl Commit {
     }
 }
 
-/// Returns the offsets of tasks, with their notes.
-fn offsets(tasks: &[&mut Task]) -> Result<TopicPartitionList> {
-    let mut offsets = TopicPartitionList::with_capacity(tasks.len());
-    for task in tasks {
-        let note = task.note().to_string();
+/// Returns offsets of tasks, each with a note.
+fn offsets<'t>(
+    tasks: impl Iterator<Item = (&'t Task, (i64, &'t str))>,
+) -> Result<TopicPartitionList> {
+    let mut offsets = TopicPartitionList::new();
+    for (task, (offset, note)) in tasks {
         let mut element = offsets.add_partition(&task.place.topic, task.place.partition);
         element.set_metadata(note);
-        let set = element.set_offset(Offset::Offset(task.position));
+        let set = element.set_offset(Offset::Offset(offset));
         set.map_err(|error| Error::bug(format!("no list of offsets: {error}")))?;
     }
     Ok(offsets)

@@ -56,7 +56,7 @@ use crate::source::kafka::Starts;
 use crate::source::{Batch, Committed, Message, Records};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
-use commit::{Commit, Crash, Guarantee};
+use commit::{Commit, Crash, Guarantee, Lease};
 use keys::{another_key, first_of_another_key};
 use note::{Note, Role};
 use restore::{Job, LogReader, Restored, Restoring};
@@ -89,6 +89,8 @@ pub struct Options {
     pub guarantee: Guarantee,
     /// How often results, state and offsets are committed.
     pub commit_every: Duration,
+    /// For how long it may send without a transaction.
+    pub lease: Lease,
     /// How many bytes of state may be held; `None` for any.
     pub max_state: Option<u64>,
     /// Whether the run ends when the group has read what the topic holds now.
@@ -240,6 +242,12 @@ impl<'n> Node<'n> {
 
     fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.slots.values().filter_map(Slot::task)
+    }
+
+    /// Gets ready to send something.
+    fn begin(&mut self) -> Result<()> {
+        let tasks = self.slots.values().filter_map(Slot::task);
+        self.commit.begin(tasks, &mut self.member)
     }
 
     /// Works for the group until a signal, or with [`Options::exit`] until everything is read.
@@ -441,10 +449,7 @@ impl<'n> Node<'n> {
 
     /// Reads some records of a partition and windows them; returns whether there were any.
     fn read(&mut self, place: &Place, timeout: Duration) -> Result<bool> {
-        let Some(Slot::Working(task)) = self.slots.get_mut(place) else {
-            return Ok(false);
-        };
-        if task.is_done {
+        if !self.is_open(place) {
             return Ok(false);
         }
         let fetched = self.member.read(place, timeout, MOST)?;
@@ -452,8 +457,11 @@ impl<'n> Node<'n> {
             return Ok(false);
         }
         if !self.outputs.is_empty() {
-            self.commit.begin()?; // what is set aside belongs to it
+            self.begin()?; // what is set aside belongs to it
         }
+        let Some(Slot::Working(task)) = self.slots.get_mut(place) else {
+            return Ok(false);
+        };
         let end = task.end.unwrap_or(i64::MAX);
         let messages = (0..fetched.len()).map(|nth| fetched.get(nth));
         let messages: Vec<Message<'_>> = messages
@@ -489,7 +497,7 @@ impl<'n> Node<'n> {
         if self.panes.is_empty() || self.options.guarantee == Guarantee::AtMostOnce {
             return Ok(());
         }
-        self.commit.begin()?;
+        self.begin()?;
         self.sink.write(&self.panes)?;
         self.panes.clear();
         Ok(())

@@ -29,6 +29,8 @@ pub(super) struct Task {
     pub has_read: bool,
     /// The position that was committed last, or where the task began.
     base: i64,
+    /// What that commit said beside it, or would have.
+    base_note: String,
     /// The watermark then: one downstream may move without a record.
     base_watermark: i64,
     /// Where it ends; `None` for a topic that is followed.
@@ -94,7 +96,10 @@ impl Task {
             positions,
             ..
         } = restored;
-        let committed = committed.map(|committed| committed.offset);
+        let (committed, said) = match committed {
+            Some(committed) => (Some(committed.offset), Some(committed.metadata)),
+            None => (None, None),
+        };
         let (first, end, ends) = match bounds {
             Bounds::Offsets { first, end } => (first, end, None),
             Bounds::Upstream { first, ends } => (first, None, ends),
@@ -119,11 +124,13 @@ impl Task {
             position,
             has_read: false,
             base: position,
+            base_note: String::new(),
             end,
             is_done: false,
             is_shown: false,
             last: None,
         };
+        task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
         // Another process has shown the windows already. What comes from upstream may be nothing new.
         task.is_shown = is_shown && (at_end || role == Role::Downstream);
@@ -172,13 +179,14 @@ impl Task {
         self.last.is_some() || self.position != self.base || moved || untold
     }
 
-    /// Takes note that everything so far was committed.
-    pub fn committed(&mut self) {
+    /// Takes note that everything so far was committed, and what was said beside it.
+    pub fn committed(&mut self, note: String) {
         let mark = self.mark();
         if let Work::Upstream(upstream) = &mut self.work {
             upstream.told = Some(mark);
         }
         self.base = self.position;
+        self.base_note = note;
         self.base_watermark = self.operator.watermarks().combined();
         self.last = None;
     }
@@ -186,6 +194,12 @@ impl Task {
     /// Returns the position that was committed last, or where the task began.
     pub fn base(&self) -> i64 {
         self.base
+    }
+
+    /// Returns what was committed last, to be committed once more: the position and what was said
+    /// beside it.
+    pub fn last_commit(&self) -> (i64, &str) {
+        (self.base, &self.base_note)
     }
 
     /// Returns what a commit says beside the position.
