@@ -52,6 +52,11 @@ impl Running {
         self.await_that(&self.stdout, &format!("{lines} lines"), enough);
     }
 
+    /// Returns what it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits until it has said `part` on stderr.
     #[track_caller]
     pub fn await_said(&self, part: &str) {

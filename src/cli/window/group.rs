@@ -1,5 +1,6 @@
 //! `k window --group G --to TOPIC`: the node of a group, from flags to the account at the end.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Options;
@@ -14,6 +15,7 @@ use crate::kafka::admin::Admin;
 use crate::kafka::member::Member;
 use crate::kafka::producer::{self, Producer};
 use crate::node::group::commit::{Crash, Guarantee, Lease};
+use crate::node::group::metrics::Metrics;
 use crate::node::group::plan::Described;
 use crate::node::group::{self, Node, Parts, keys};
 use crate::plan::{Plan, Query};
@@ -53,6 +55,11 @@ pub(super) struct GroupOptions {
     #[arg(long)]
     repartition: bool,
 
+    /// Serve this process's figures to Prometheus at http://HOST:PORT/metrics, such as
+    /// `127.0.0.1:9464`: records, lag, watermark delay, commits, state; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<SocketAddr>,
+
     /// Die as if killed, to see what a guarantee is worth: when results and state are `produced`,
     /// or offsets are `committed`, at the first commit or the Nth: `produced,3`.
     #[arg(long, value_name = "STEP[,N]")]
@@ -68,6 +75,7 @@ impl GroupOptions {
             ("--max-state", self.max_state.is_some()),
             ("--reset", self.reset),
             ("--repartition", self.repartition),
+            ("--metrics", self.metrics.is_some()),
             ("--crash-at", self.crash_at.is_some()),
         ];
         let mut flags = flags.into_iter();
@@ -118,6 +126,13 @@ impl Options {
         if self.range.ends_early() {
             return Err(Error::usage("`--until` is for one reader, not for a group")
                 .hint("with `--exit` a group ends once it has read what the topic holds"));
+        }
+        let metrics = self.group.metrics.map(Metrics::serve).transpose()?;
+        if let Some(metrics) = &metrics {
+            let address = metrics.address();
+            context
+                .report
+                .status(format!("figures at http://{address}/metrics"));
         }
         let settings = self.broker.settings(context)?;
         let range = self.range.range()?;
@@ -187,6 +202,7 @@ impl Options {
             sink,
             producer,
             outputs,
+            metrics,
             settings: &settings,
             report: &context.report,
             interrupt: &context.interrupt,

@@ -142,6 +142,11 @@ impl Commit {
         }
     }
 
+    /// Returns how many commits there were.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Returns whether it is time for the next commit.
     pub fn is_due(&self) -> bool {
         self.last.elapsed() >= self.every

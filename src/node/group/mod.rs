@@ -18,11 +18,13 @@
 //!
 //! Whatever goes wrong with a commit, the remedy is the same: forget what was not committed, and
 //! restore. `changelog` has the rows of a state, [`plan`] refuses one of another plan, [`note`] is what
-//! a commit says beside its offset, [`keys`] looks whether records have to be brought together.
+//! a commit says beside its offset, [`keys`] looks whether records have to be brought together,
+//! [`metrics`] is what Prometheus is told.
 
 mod changelog;
 pub mod commit;
 pub mod keys;
+pub mod metrics;
 pub mod note;
 pub mod plan;
 mod repartition;
@@ -58,6 +60,7 @@ use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
 use keys::{another_key, first_of_another_key};
+use metrics::{Metrics, TaskFigures};
 use note::{Note, Role};
 use restore::{Job, LogReader, Restored, Restoring};
 use silence::Silence;
@@ -116,6 +119,7 @@ pub struct Node<'n> {
     /// There where tasks wait for what others read.
     silence: Option<Silence>,
     commit: Commit,
+    metrics: Option<Metrics>,
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
     starts: Starts,
@@ -163,6 +167,8 @@ pub struct Parts<'n> {
     pub producer: Shared,
     /// What is set aside; no journal.
     pub outputs: Outputs,
+    /// Told how the process is.
+    pub metrics: Option<Metrics>,
     /// Where Kafka is.
     pub settings: &'n Settings,
     /// Who is told.
@@ -213,6 +219,7 @@ impl<'n> Node<'n> {
             silence,
             topics,
             commit: Commit::new(parts.producer, &options),
+            metrics: parts.metrics,
             slots: BTreeMap::new(),
             starts,
             account: Account::default(),
@@ -306,6 +313,7 @@ impl<'n> Node<'n> {
             self.commit()?;
             self.check_state()?;
         }
+        self.publish();
         Ok(self.options.exit && self.is_all_read()?)
     }
 
@@ -435,6 +443,9 @@ impl<'n> Node<'n> {
     }
 
     fn tell_restored(&self, place: &Place, restored: &Restored) {
+        if let Some(metrics) = &self.metrics {
+            metrics.restored(restored.took);
+        }
         let (rows, bytes) = restored.operator.logged();
         if rows > 0 {
             self.report.status(format!(
@@ -546,6 +557,7 @@ impl<'n> Node<'n> {
         let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
         let sink = self.sink.as_mut();
         let (panes, outputs) = (&mut self.panes, &mut self.outputs);
+        let (began, count) = (Instant::now(), self.commit.count());
         self.commit
             .commit(tasks, &mut self.member, &self.topics, |is_kept| {
                 // Rows that were held back for the commit.
@@ -556,6 +568,11 @@ impl<'n> Node<'n> {
                 let mut asides = outputs.late.iter_mut().chain(&mut outputs.bad);
                 asides.try_for_each(Aside::flush)
             })?;
+        if let Some(metrics) = &self.metrics
+            && self.commit.count() > count
+        {
+            metrics.committed(began.elapsed());
+        }
         if let Some(repartition) = &mut self.topics.repartition {
             let tasks = self.slots.values().filter_map(Slot::task);
             repartition.purge(tasks);
@@ -563,8 +580,34 @@ impl<'n> Node<'n> {
         Ok(())
     }
 
+    /// Tells Prometheus how the process is, now and then.
+    fn publish(&mut self) {
+        let account = match &self.metrics {
+            Some(metrics) if metrics.is_due() => self.account(),
+            _ => return,
+        };
+        let Some(metrics) = &mut self.metrics else {
+            return;
+        };
+        let tasks = self.slots.values().filter_map(Slot::task);
+        let restoring = self.slots.len() - tasks.clone().count();
+        let tasks = tasks.map(|task| TaskFigures {
+            place: &task.place,
+            lag: self
+                .member
+                .high_watermark(&task.place)
+                .map(|end| (end - task.position).max(0)),
+            watermark: task.operator.watermarks().combined(),
+            state: task.operator.logged(),
+        });
+        metrics.publish(now_ms(), &account, tasks, restoring);
+    }
+
     /// Forgets what was not committed, and restores what the last commit has left.
     fn rewind(&mut self, error: &Error) -> Result<()> {
+        if let Some(metrics) = &self.metrics {
+            metrics.rewound();
+        }
         self.report
             .warning(format!("{error}; going back to the last commit"));
         self.commit.give_up()?;
