@@ -23,7 +23,7 @@ use crate::source::{Committed, Header, Message};
 
 /// How often a topic that brings nothing is looked up: librdkafka tells nobody who reads in batches
 /// that it was deleted.
-const LOOK_UP: Duration = Duration::from_secs(3);
+pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once a person has stopped the run or no broker can be reached.
 const HURRY: Duration = Duration::from_millis(500);
 

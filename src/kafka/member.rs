@@ -19,11 +19,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::fetch::{Fetched, Queue, gone, high_watermark, is_passing, not_read};
+use super::admin::Admin;
+use super::fetch::{Fetched, LOOK_UP, Queue, gone, high_watermark, is_passing, not_read};
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::source::Committed;
 
@@ -71,6 +72,10 @@ pub enum Answer {
 /// A member of a group.
 pub struct Member {
     settings: Settings,
+    /// The topics that the group shares.
+    topics: Vec<String>,
+    /// When a broker last knew nothing of one of them.
+    doubted: Option<Instant>,
     /// The partitions that were begun; their queues are given back before the client is.
     queues: BTreeMap<Place, Queue>,
     consumer: Arc<BaseConsumer<Joined>>,
@@ -159,6 +164,8 @@ impl Member {
             // Offsets, too, are then read only once no transaction holds other ones.
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "error"),
+            // A topic that is deleted or gets more partitions is noticed soon, too.
+            ("topic.metadata.refresh.interval.ms", "10000"),
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "1000000"),
             ("queued.max.messages.kbytes", "32768"),
@@ -171,6 +178,8 @@ impl Member {
         let consumer = config.create_with_context(joined).map_err(not_created)?;
         let member = Member {
             settings: settings.clone(),
+            topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
+            doubted: None,
             queues: BTreeMap::new(),
             consumer: Arc::new(consumer),
             health,
@@ -197,18 +206,44 @@ impl Member {
     /// `refused` once the client is of no more use.
     pub fn serve(&mut self) -> Result<Option<Rebalance>> {
         match self.consumer.poll(Duration::ZERO) {
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::UnknownTopicOrPartition,
+            ))) => {
+                self.doubted = Some(Instant::now());
+                self.check_topics()?;
+            }
             Some(Err(error)) if !is_passing(&error) => return Err(self.told(&error, "read")),
             _ => {}
         }
         Ok(self.consumer.context().rebalances().pop_front())
     }
 
+    /// Returns the error of a topic that was deleted. One that a broker does not know yet, such as
+    /// just after it was created, is no error.
+    fn check_topics(&self) -> Result<()> {
+        let admin = Admin::new(&self.settings)?;
+        for topic in &self.topics {
+            match admin.find_topic(topic) {
+                Ok(None) => return Err(gone(topic)),
+                Err(error) if error.remedy() != Remedy::Retry => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a broker that has gone: to be called when there is nothing to read.
     ///
     /// # Errors
-    /// `refused` once the client is of no more use.
+    /// `refused` once the client is of no more use or a topic is gone.
     pub fn watch_silence(&mut self) -> Result<()> {
-        self.outage.ride_out(&self.settings, &self.health)
+        self.outage.ride_out(&self.settings, &self.health)?;
+        // All brokers know by then what one has told first.
+        if self.doubted.is_some_and(|at| at.elapsed() > LOOK_UP) {
+            self.doubted = None;
+            self.check_topics()?;
+        }
+        Ok(())
     }
 
     /// Takes partitions that were given, and reads none of them yet.

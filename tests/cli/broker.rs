@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
 
@@ -61,6 +62,15 @@ pub fn classpath() -> Option<String> {
         .ok()
 }
 
+/// Runs one of Kafka's own Java programs and returns what it printed, or says that the test is
+/// skipped.
+pub fn tool(arguments: &[&str]) -> Option<String> {
+    let arguments: Vec<&str> = ["tool"].iter().chain(arguments).copied().collect();
+    answer(&script(&arguments))
+        .map_err(|reason| skipped(&reason))
+        .ok()
+}
+
 /// A broker of one test's own, which may crash and come back; ended with the test.
 pub struct OwnBroker {
     pub address: String,
@@ -83,10 +93,30 @@ impl OwnBroker {
         self.script("restart");
     }
 
-    fn script(&self, command: &str) {
-        let (_, port) = self.address.split_once(':').expect("a port");
-        let output = script(&[command, "--port", port]);
-        answer(&output).expect("it was started here");
+    /// Returns the number of its process.
+    pub fn pid(&self) -> i32 {
+        let status = self.script("status");
+        let words: Vec<&str> = status.split([' ', ',']).collect();
+        let pid = words.iter().skip_while(|&&word| word != "process").nth(1);
+        pid.expect("it runs").parse().expect("a number")
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn await_end(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while script(&["status", "--port", self.port()]).status.success() {
+            assert!(Instant::now() < deadline, "the broker still runs");
+            std::thread::sleep(Duration::from_millis(200)); // the next look
+        }
+    }
+
+    fn port(&self) -> &str {
+        self.address.split_once(':').expect("a port").1
+    }
+
+    fn script(&self, command: &str) -> String {
+        let output = script(&[command, "--port", self.port()]);
+        answer(&output).expect("it was started here")
     }
 }
 
@@ -121,7 +151,6 @@ pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
     use rdkafka::error::KafkaError;
     use rdkafka::message::{Headers, Message};
     use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-    use std::time::Duration;
 
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker)

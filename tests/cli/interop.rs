@@ -66,7 +66,7 @@ fn the_java_client_puts_every_key_into_the_same_partition() {
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
 /// Runs kcat, or says that the test is skipped; returns what it printed.
-fn kcat(broker: &str, args: &[&str], input: &str) -> Option<String> {
+pub fn kcat(broker: &str, args: &[&str], input: &str) -> Option<String> {
     let kcat = Command::new("kcat")
         .args(["-b", broker, "-q", "-X", "log_level=3"])
         .args(args)

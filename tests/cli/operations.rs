@@ -7,8 +7,11 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::process::Signal;
 
-use crate::broker::{broker, unique};
-use crate::window_group::Shared;
+use crate::broker::{OwnBroker, broker, read_topic, tool, unique};
+use crate::interop::kcat;
+use crate::running::Running;
+use crate::window_group::{Shared, sorted};
+use crate::workdir::Workdir;
 
 /// How long Kafka may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,4 +128,196 @@ fn figures_for_prometheus_tell_how_the_process_is() {
         .k("--metrics nowhere")
         .assert_refused(2, &["--metrics"]);
     running.ended_by(Signal::TERM).assert_status(143);
+}
+
+#[test]
+fn a_topic_that_is_deleted_ends_its_group_and_is_named() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let running = shared.start("-v");
+    running.await_said("given partitions 0, 1, 2, 3");
+    let Shared { dir, topic, .. } = &shared;
+    dir.k(&format!("topic delete {topic} --yes -b {broker}"))
+        .assert_status(0);
+    let ended = running.ended();
+    ended.assert_status(1);
+    let said = ended.stderr();
+    assert!(said.contains(&format!("topic `{topic}` is gone")), "{said}");
+}
+
+#[test]
+fn partitions_that_are_added_end_a_group_that_cannot_know_where_its_keys_lie_now() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let running = shared.start("-v");
+    running.await_said("given partitions 0, 1, 2, 3");
+    let Shared { dir, topic, .. } = &shared;
+    let alter = format!("topic alter {topic} --partitions 6 -b {broker}");
+    dir.k(&alter).assert_status(0);
+    let ended = running.ended();
+    ended.assert_status(1);
+    let differs = "was built with 4";
+    for part in ["partitions, and the state of group", differs, "`--reset`"] {
+        assert!(ended.stderr().contains(part), "{}", ended.stderr());
+    }
+    let again = shared.k("--exit");
+    again.assert_refused(1, &["the topic has 6 partitions", differs]);
+    shared.k("--exit --reset").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
+fn a_record_too_large_for_the_result_topic_ends_the_run_and_nothing_is_lost() {
+    let Some(broker) = broker() else { return };
+    for guarantee in ["exactly-once", "at-least-once"] {
+        let shared = Shared::new(broker);
+        let Shared { dir, to, .. } = &shared;
+        let k = |args: &str| {
+            dir.k(&format!("{args} -b {broker}")).assert_status(0);
+        };
+        let limit = "max.message.bytes";
+        k(&format!(
+            "topic create {to} --partitions 3 --config retention.ms=-1 --config {limit}=100"
+        ));
+        let too_large = format!("too large for topic `{to}`");
+        let run = shared.k(&format!("--guarantee {guarantee} --exit"));
+        run.assert_refused(1, &[&too_large, "max.message.bytes=N"]);
+        assert!(shared.rows().is_empty());
+        k(&format!("topic alter {to} --config {limit}=1000000"));
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        assert!(shared.rows() == shared.expected(), "{guarantee}");
+    }
+}
+
+/// Lets a broker write nothing more, as on a full disk: no file may grow.
+#[cfg(target_os = "linux")]
+fn fill_disk(own: &OwnBroker) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let pid = Pid::from_raw(own.pid()).expect("a process");
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    prlimit(Some(pid), Resource::Fsize, none).expect("the broker is ours");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_costs_a_group_nothing_once_there_is_room() {
+    let Some(own) = OwnBroker::start() else {
+        return;
+    };
+    let shared = Shared::without_records(&own.address);
+    shared.produce("data/mono_signal.csv");
+    let running = shared.start("-v");
+    running.await_said("given partitions 0, 1, 2, 3");
+    fill_disk(&own);
+    // Kafka ends a broker that can write to none of its disks.
+    own.await_end();
+    running.await_said("waiting for it");
+    own.restart();
+    running.await_said("answers again");
+    shared.start("--exit").ended().assert_status(0);
+    running.ended_by(Signal::INT).assert_status(130);
+    shared.k("--exit").assert_status(0);
+    assert!(shared.rows() == shared.expected());
+}
+
+/// Writes values to a partition of a topic of two, under the key `a`.
+fn write_values(dir: &Workdir, broker: &str, topic: &str, values: &[&str]) {
+    let envelope = |(offset, value): (usize, &&str)| {
+        let record = serde_json::json!({
+            "topic": topic, "partition": 1, "offset": offset, "timestamp": 1_767_225_600_000_i64,
+            "key": "a", "value": value,
+        });
+        format!("{record}\n")
+    };
+    let lines: String = values.iter().enumerate().map(envelope).collect();
+    dir.write("records.jsonl", lines);
+    let produce = format!("produce records.jsonl -t {topic} --keep-partition --partitions 2");
+    dir.k(&format!("{produce} -b {broker}")).assert_status(0);
+}
+
+#[test]
+fn a_schema_that_changes_in_mid_stream_is_told_with_its_place_or_counted() {
+    let Some(broker) = broker() else { return };
+    let good = r#"{"caller":"a","start_timestamp":1767225600000,"n":1}"#;
+    for (changed, reason) in [
+        (
+            r#"{"caller":"a","start_timestamp":1767225601000,"n":"one"}"#,
+            "`n`",
+        ),
+        (r#"{"caller":"a","n":1}"#, "`start_timestamp`"),
+        ("a,1767225601000,1", "JSON"),
+    ] {
+        let (dir, topic, group) = (Workdir::new(), unique("changed"), unique("group"));
+        write_values(&dir, broker, &topic, &[good, good, good]);
+        let window = format!(
+            "window --tumbling 10s --by caller --agg count,sum(n) --from {topic} --to {topic}-rows \
+             --group {group} -b {broker}"
+        );
+        let running = Running::start(&dir, &format!("{window} -v"));
+        running.await_said("given partitions 0, 1");
+        write_values(&dir, broker, &topic, &[changed, good]);
+        let ended = running.ended();
+        ended.assert_status(1);
+        let place = format!("topic `{topic}`, partition 1, offset 3");
+        for part in [reason, &place] {
+            assert!(ended.stderr().contains(part), "{part}: {}", ended.stderr());
+        }
+        let skipped = dir.k(&format!("{window} --skip-bad --exit"));
+        skipped.assert_status(0);
+        let rows = read_topic(broker, &format!("{topic}-rows"));
+        let value = rows
+            .last()
+            .and_then(|row| row.value.clone())
+            .expect("a row");
+        let row: serde_json::Value = serde_json::from_slice(&value).expect("JSON");
+        assert_eq!((&row["count"], &row["sum_n"]), (&4.into(), &4.into()));
+    }
+}
+
+#[test]
+fn readers_that_are_not_ours_see_the_same_rows() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    // Rows of a transaction that nobody commits lie among the others.
+    let crashed = shared.k("--crash-at produced,2 --commit 20ms --exit");
+    assert_eq!(crashed.status, None, "it was to die: {}", crashed.stderr());
+    shared.k("--exit").assert_status(0);
+    let expected = shared.expected();
+    let to = shared.to.as_str();
+    let ends = expected.len().to_string();
+    let java = tool(&[
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        "--bootstrap-server",
+        broker,
+        "--topic",
+        to,
+        "--from-beginning",
+        "--isolation-level",
+        "read_committed",
+        "--max-messages",
+        &ends,
+        "--timeout-ms",
+        "60000",
+    ]);
+    if let Some(java) = java {
+        assert!(sorted(java.lines().map(str::to_owned).collect()) == expected);
+    }
+    let read = [
+        "-C",
+        "-t",
+        to,
+        "-o",
+        "beginning",
+        "-e",
+        "-X",
+        "isolation.level=read_committed",
+    ];
+    if let Some(kcat) = kcat(broker, &read, "") {
+        assert!(sorted(kcat.lines().map(str::to_owned).collect()) == expected);
+    }
 }

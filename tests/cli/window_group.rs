@@ -103,7 +103,7 @@ fn text(bytes: Option<Vec<u8>>) -> String {
     String::from_utf8(bytes.expect("a value")).expect("UTF-8")
 }
 
-fn sorted(mut rows: Vec<String>) -> Vec<String> {
+pub fn sorted(mut rows: Vec<String>) -> Vec<String> {
     rows.sort();
     rows
 }

@@ -355,6 +355,11 @@ impl<'n> Node<'n> {
 
     /// Begins to build the state of a partition from its changelog.
     fn restore(&mut self, place: Place) -> Result<()> {
+        let had = self.starts.len();
+        if *place.topic == *self.starts.topic() && place.partition as usize >= had {
+            let has = place.partition as usize + 1;
+            return Err(topics::has_grown(&self.options.group, has, had));
+        }
         self.silence.iter_mut().for_each(Silence::forget);
         let role = self.role(&place);
         let upstream = match role {

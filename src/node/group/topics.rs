@@ -65,12 +65,16 @@ fn open(
         Some(topic) => topic,
         None => admin.create_if_missing(name, partitions as i32, settings)?,
     };
-    let found = topic.partitions.len();
-    if found == partitions {
-        return Ok(());
+    match topic.partitions.len() {
+        found if found == partitions => Ok(()),
+        found => Err(has_grown(group, partitions, found)),
     }
-    Err(Error::refused(format!(
-        "the topic has {partitions} partitions, and the state of group `{group}` was built with {found}"
+}
+
+/// Returns the error of an input whose partitions are not as many as those of the group's state.
+pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
+    Error::refused(format!(
+        "the topic has {has} partitions, and the state of group `{group}` was built with {had}"
     ))
-    .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group"))
+    .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
 }
