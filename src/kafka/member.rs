@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings as rd;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -21,6 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
 use super::fetch::{Fetched, LOOK_UP, Queue, gone, high_watermark, is_passing, not_read};
+use super::native::Proof;
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
 };
@@ -363,9 +363,8 @@ impl Member {
 
     /// Returns what proves to a transaction that this member is at work. To be asked for anew for
     /// each transaction.
-    pub(super) fn proof(&self) -> *mut rd::rd_kafka_consumer_group_metadata_t {
-        // SAFETY: the client lives; whoever asks gives it back.
-        unsafe { rd::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr()) }
+    pub(super) fn proof(&self) -> Result<Proof> {
+        Proof::of(self.consumer.client().native_client())
     }
 
     /// Returns a reader of the group's offsets.

@@ -4,6 +4,7 @@
 //! without copying their values, and batches of fetched records. All unsafe code of `k` that
 //! speaks to librdkafka is in this file.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 use std::slice;
@@ -13,12 +14,12 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_admin_op_t as Op;
-use rdkafka::client::Client;
+use rdkafka::client::{Client, NativeClient};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::member;
-use super::{Context, Failure, PATIENCE, not_created};
+use super::{Context, Failure, PATIENCE, aside, not_created};
 use crate::error::{Error, Result};
 use crate::source::{Committed, Header};
 
@@ -797,7 +798,10 @@ pub(super) struct Deliveries {
 pub(super) struct Sender {
     /// Before the client: the queue is given back first.
     events: Owned<rd::rd_kafka_queue_t>,
-    client: Client<Context>,
+    /// Shared with a call that has not come back; it lives as long as that.
+    client: Arc<Client<Context>>,
+    /// Whether there is such a call: the client is of no more use.
+    is_stuck: Cell<bool>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread.
@@ -816,7 +820,8 @@ impl Sender {
         let events = unsafe { rd::rd_kafka_queue_get_main(client.native_ptr()) };
         Ok(Sender {
             events: Owned::new(events, rd::rd_kafka_queue_destroy)?,
-            client,
+            client: Arc::new(client),
+            is_stuck: Cell::new(false),
         })
     }
 
@@ -962,6 +967,12 @@ impl Sender {
     }
 }
 
+/// How long a step of a transaction may take before it is tried again.
+const MOMENT_MS: c_int = 100;
+
+/// How long it is before a call that should take a moment is given up, as long as a transaction lasts.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// A step of a transaction.
 #[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
@@ -993,52 +1004,34 @@ pub(super) struct StepError {
 impl StepError {
     /// The group has gone on without this member.
     fn gone() -> Self {
-        let code = RDKafkaErrorCode::UnknownMemberId;
+        Self::of(RDKafkaErrorCode::UnknownMemberId, false)
+    }
+
+    /// A call does not come back.
+    fn stuck() -> Self {
+        Self::of(RDKafkaErrorCode::OperationTimedOut, true)
+    }
+
+    fn of(code: RDKafkaErrorCode, is_fatal: bool) -> Self {
         StepError {
             code,
             reason: code.to_string(),
-            is_fatal: false,
+            is_fatal,
             is_abortable: true,
             is_retriable: false,
         }
     }
-}
 
-impl Sender {
-    /// Takes a step of a transaction, or goes on with the one before; waits no longer than a
-    /// moment, after which it can be tried again.
-    pub fn step(&self, step: Step<'_>) -> Result<(), StepError> {
-        const MOMENT_MS: c_int = 100;
-        let client = self.client.native_ptr();
-        // SAFETY: the client lives; the list and the proof live until the call returns; the error
-        // is given back once.
+    /// Takes over what a call has returned.
+    ///
+    /// # Safety
+    /// The error is librdkafka's, and nobody else's.
+    unsafe fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), Self> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the error lives until it is destroyed here.
         unsafe {
-            let error = match step {
-                Step::Init => rd::rd_kafka_init_transactions(client, MOMENT_MS),
-                Step::Begin => rd::rd_kafka_begin_transaction(client),
-                Step::Offsets(offsets, member) => {
-                    let proof = member.proof();
-                    // Of a member that was dropped it proves nothing, and brokers take it for that of
-                    // a client that needs no group.
-                    if member.is_lost() {
-                        rd::rd_kafka_consumer_group_metadata_destroy(proof);
-                        return Err(StepError::gone());
-                    }
-                    let error = rd::rd_kafka_send_offsets_to_transaction(
-                        client,
-                        offsets.ptr(),
-                        proof,
-                        MOMENT_MS,
-                    );
-                    rd::rd_kafka_consumer_group_metadata_destroy(proof);
-                    error
-                }
-                Step::Commit => rd::rd_kafka_commit_transaction(client, MOMENT_MS),
-                Step::Abort => rd::rd_kafka_abort_transaction(client, MOMENT_MS),
-            };
-            if error.is_null() {
-                return Ok(());
-            }
             let failed = StepError {
                 code: rd::rd_kafka_error_code(error).into(),
                 reason: rust_text(rd::rd_kafka_error_string(error)),
@@ -1049,6 +1042,85 @@ impl Sender {
             rd::rd_kafka_error_destroy(error);
             Err(failed)
         }
+    }
+}
+
+/// What proves to a transaction that a member is at work.
+pub(super) struct Proof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
+
+// SAFETY: plain data that librdkafka only reads.
+unsafe impl Send for Proof {}
+
+impl Proof {
+    /// Returns the proof of a consumer.
+    ///
+    /// # Errors
+    /// `bug` for a client without a group.
+    pub fn of(consumer: &NativeClient) -> Result<Self> {
+        // SAFETY: the client lives; the metadata is a copy.
+        let metadata = unsafe { rd::rd_kafka_consumer_group_metadata(consumer.ptr()) };
+        let destroy = rd::rd_kafka_consumer_group_metadata_destroy;
+        Ok(Proof(Owned::new(metadata, destroy)?))
+    }
+}
+
+impl Sender {
+    /// Takes a step of a transaction, or goes on with the one before; waits no longer than a
+    /// moment, after which it can be tried again.
+    pub fn step(&self, step: Step<'_>) -> Result<(), StepError> {
+        let client = self.client.native_ptr();
+        if self.is_stuck.get() {
+            return Err(StepError::stuck());
+        }
+        // SAFETY: the client lives; each error is looked at once.
+        unsafe {
+            StepError::check(match step {
+                Step::Init => rd::rd_kafka_init_transactions(client, MOMENT_MS),
+                Step::Begin => rd::rd_kafka_begin_transaction(client),
+                Step::Offsets(offsets, member) => return self.send_offsets(offsets, member),
+                Step::Commit => rd::rd_kafka_commit_transaction(client, MOMENT_MS),
+                Step::Abort => rd::rd_kafka_abort_transaction(client, MOMENT_MS),
+            })
+        }
+    }
+
+    /// Adds a group's offsets, on a thread of its own: the call never comes back if the group's
+    /// coordinator has just left the cluster (librdkafka 2.12, its issue 5511).
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        member: &member::Member,
+    ) -> Result<(), StepError> {
+        let Ok(proof) = member.proof() else {
+            return Err(StepError::gone());
+        };
+        // Of a member that was dropped it proves nothing, and brokers take it for that of a client
+        // that needs no group.
+        if member.is_lost() {
+            return Err(StepError::gone());
+        }
+        let (client, offsets) = (self.client.clone(), offsets.clone());
+        let call = move || {
+            let (client, proof) = (client.native_ptr(), &proof);
+            // SAFETY: client, offsets and proof live until the call is back.
+            unsafe {
+                StepError::check(rd::rd_kafka_send_offsets_to_transaction(
+                    client,
+                    offsets.ptr(),
+                    proof.0.ptr(),
+                    MOMENT_MS,
+                ))
+            }
+        };
+        let began = Instant::now();
+        let answer = aside(call, || match began.elapsed() < STUCK {
+            true => Ok(()),
+            false => Err(Error::retry("a call does not come back")),
+        });
+        answer.unwrap_or_else(|_| {
+            self.is_stuck.set(true);
+            Err(StepError::stuck())
+        })
     }
 }
 

@@ -307,3 +307,16 @@ fn offsets<'t>(
     }
     Ok(offsets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_on_a_lease_arrives_before_others_may_take_over() {
+        let session = Duration::from_secs(6);
+        let Lease { holds, within } = Lease::of(session);
+        let heartbeat = Duration::from_millis(500);
+        assert!(holds + within + heartbeat <= session);
+    }
+}

@@ -357,7 +357,8 @@ impl<'n> Node<'n> {
     fn restore(&mut self, place: Place) -> Result<()> {
         let had = self.starts.len();
         if *place.topic == *self.starts.topic() && place.partition as usize >= had {
-            let has = place.partition as usize + 1;
+            let topic = Admin::new(self.settings)?.topic(&place.topic)?;
+            let has = topic.partitions.len();
             return Err(topics::has_grown(&self.options.group, has, had));
         }
         self.silence.iter_mut().for_each(Silence::forget);
