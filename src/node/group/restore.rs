@@ -288,10 +288,11 @@ impl LogReader {
             PATIENCE.as_secs(),
         ))
         .during("restoring state")
+        .hint("begin anew with `--reset`, or as another group: all is computed again")
         .hint(format!(
-            "`kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` ends it"
+            "or `kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` \
+             ends it; what it held is dropped"
         ))
-        .hint("or begin anew with `--reset`, or as another group")
     }
 
     fn offset(&self, admin: &Admin, partition: i32, wanted: OffsetOf) -> Result<i64> {
