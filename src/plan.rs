@@ -349,7 +349,13 @@ impl Plan {
             ..self.settings()?
         };
         let mut operator = Operator::new(settings, 1);
-        operator.hand_on(match self.is_on_a_grid() && !self.trigger.counts() {
+        let meets = match self.windows {
+            // Which of its neighbours a record joins depends on their order.
+            Windows::Session { max_ms, .. } => max_ms.is_none(),
+            Windows::Sliding { .. } => false,
+            _ => true,
+        };
+        operator.hand_on(match meets && !self.trigger.counts() {
             true => Combining::ByWindow,
             false => Combining::ByRecord,
         });

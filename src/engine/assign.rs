@@ -17,6 +17,7 @@ impl Operator {
         match self.placement {
             _ if self.keeps_apart() => self.assign_apart(row, input),
             Placement::Grid(_) => self.assign_on_grid(row, input),
+            Placement::Sessions(..) if self.handing.is_some() => self.add_to_part(row, input),
             Placement::Sessions(..) => self.assign_to_session(row, input),
             Placement::Sliding(..) => self.assign_to_sliding(row, input),
         }
@@ -83,18 +84,31 @@ impl Operator {
         let Placement::Sessions(sessions, _) = &mut self.placement else {
             return;
         };
-        let joined = sessions.join(key, input.times[row], &self.store);
+        // Upstream it was judged and counted.
+        let part = input.parts.and_then(|parts| parts.judged_whole(row));
+        let joined = match part {
+            Some(part) => sessions.join_part(key, part, &self.store),
+            None => sessions.join(key, input.times[row], &self.store),
+        };
         let window = joined.window;
         let closes_at = self.windows.closes_at(window);
         let expires_at = closes_at.saturating_add(self.grace_ms);
         let late = watermark >= closes_at;
+        if watermark >= expires_at && part.is_some() {
+            self.strays += 1;
+            return;
+        }
         if watermark >= expires_at {
             self.expire(window);
             return self.count(row, false, Some(window));
         }
-        let earlier =
-            [joined.into, joined.bridged].map(|slot| slot.map(|slot| *self.store.entry(slot)));
-        let earlier = earlier.iter().flatten();
+        let slots = || joined.into.iter().chain(&joined.bridged);
+        let earlier = || slots().map(|&slot| self.store.entry(slot));
+        let born_late = late && earlier().all(|entry| entry.born_late);
+        let joins: Vec<Window> = match self.journal {
+            Some(_) => earlier().map(|entry| entry.window).collect(),
+            None => Vec::new(),
+        };
         let slot = match joined.into {
             Some(slot) => slot,
             None => {
@@ -103,7 +117,7 @@ impl Operator {
                 slot
             }
         };
-        if let Some(bridged) = joined.bridged {
+        for &bridged in &joined.bridged {
             self.flush(input);
             self.merge(slot, bridged);
         }
@@ -120,21 +134,19 @@ impl Operator {
             None => false,
         };
         // A bridge may close before the note of the earlier session, which had closed.
-        if joined.into.is_none() || joined.bridged.is_some() || reopened {
+        if joined.into.is_none() || !joined.bridged.is_empty() || reopened {
             timers.set(first_due, slot, &self.store);
         }
-        let born_late = late && earlier.clone().all(|entry| entry.born_late);
         self.store.set_window(slot, window, born_late);
-        let joins: Vec<Window> = match self.journal {
-            Some(_) => earlier.map(|entry| entry.window).collect(),
-            None => Vec::new(),
-        };
+        if part.is_some() {
+            return self.leave(row, slot);
+        }
         self.take_in(row, slot, window, late, &joins);
         self.count(row, true, late.then_some(window));
     }
 
     /// Makes one session of two.
-    fn merge(&mut self, into: Slot, bridged: Slot) {
+    pub(super) fn merge(&mut self, into: Slot, bridged: Slot) {
         self.store.merge(into, bridged);
         if let Some(firings) = &mut self.firings {
             firings.merge(into, bridged, &self.store);
@@ -253,16 +265,22 @@ impl Operator {
             true => self.account.windows.late += 1,
             false => self.account.windows.on_time += 1,
         }
-        self.store.push(slot, row);
-        if let Some(firings) = &mut self.firings {
-            firings.touch(slot, &self.store);
-        }
+        self.leave(row, slot);
         self.note(|record| Event::Assigned {
             record,
             window,
             late,
             joins,
         });
+    }
+
+    /// Leaves a row to be added to a slot, which may have to fire by that.
+    #[inline]
+    pub(super) fn leave(&mut self, row: usize, slot: Slot) {
+        self.store.push(slot, row);
+        if let Some(firings) = &mut self.firings {
+            firings.touch(slot, &self.store);
+        }
     }
 
     /// Counts that a record came after the grace of one of its windows.

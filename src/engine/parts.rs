@@ -7,8 +7,9 @@
 //! the watermarks says downstream when a window is whole.
 //!
 //! Windows of a grid are the same for all records, so those of a window and key are one part.
-//! Sessions and sliding windows depend on all records of a key: each of theirs is a part of its own,
-//! with the watermark by which it is to be judged once its window is known.
+//! Sessions and sliding windows depend on all records of a key. A record of a session that is on time
+//! even alone becomes a part with its neighbours; any other is one of its own, with the watermark by
+//! which it is to be judged once its window is known.
 
 use super::aggregate::{Accumulator, Slot};
 use super::operator::{Input, Operator, Placement};
@@ -108,6 +109,12 @@ impl Parts {
         self.heads.clear();
     }
 
+    /// Returns the window of a part that was judged.
+    pub(super) fn judged_whole(&self, nth: usize) -> Option<Window> {
+        let head = self.heads[nth];
+        head.judged_at.is_none().then_some(head.window)
+    }
+
     /// Returns the states, by aggregate.
     pub(super) fn states(&self) -> &[Box<dyn Accumulator>] {
         &self.states
@@ -164,6 +171,46 @@ impl Operator {
         self.count(row, kept, closed);
     }
 
+    /// Adds a record to the others of its session that were read since the last parts were taken.
+    pub(super) fn add_to_part(&mut self, row: usize, input: &Input<'_, '_>) {
+        let (key, at, watermark) = (
+            self.key_ids[row],
+            input.times[row],
+            self.watermarks.combined(),
+        );
+        let alone = Window { start: at, end: at };
+        let Placement::Sessions(sessions, _) = &mut self.placement else {
+            return;
+        };
+        if watermark >= self.windows.closes_at(alone) {
+            // Late unless its session is a longer one, perhaps of what came before it here.
+            let before = sessions.take(key).into_iter();
+            if let Some(handing) = &mut self.handing {
+                let judged_at = None;
+                let before = before.map(|slot| Left { slot, judged_at });
+                handing.left.extend(before);
+            }
+            return self.set_apart(row, alone, false, Some(watermark));
+        }
+        let joined = sessions.join(key, at, &self.store);
+        let slot = match joined.into {
+            Some(slot) => slot,
+            None => {
+                let slot = self.store.take(key, joined.window, false);
+                sessions.add(slot, &self.store);
+                slot
+            }
+        };
+        for bridged in joined.bridged {
+            self.flush(input);
+            self.merge(slot, bridged);
+        }
+        self.store.set_window(slot, joined.window, false);
+        self.store.push(slot, row);
+        self.count(row, true, None);
+        self.account.windows.on_time += 1;
+    }
+
     fn set_apart(&mut self, row: usize, window: Window, late: bool, judged_at: Option<i64>) {
         let slot = self.store.take(self.key_ids[row], window, late);
         self.store.push(slot, row);
@@ -179,13 +226,13 @@ impl Operator {
             return;
         };
         let mut left = std::mem::take(&mut handing.left);
-        if let Placement::Grid(grid) = &mut self.placement {
-            let open = grid.take_all().into_iter();
-            left.extend(open.map(|slot| Left {
-                slot,
-                judged_at: None,
-            }));
-        }
+        let open = match &mut self.placement {
+            Placement::Grid(grid) => grid.take_all(),
+            Placement::Sessions(sessions, _) => sessions.take_all(),
+            Placement::Sliding(..) => Vec::new(),
+        };
+        let judged_at = None;
+        left.extend(open.into_iter().map(|slot| Left { slot, judged_at }));
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for &Left { slot, judged_at } in &left {
             let entry = self.store.entry(slot);
@@ -264,10 +311,7 @@ impl Operator {
         let slot = grid.slot_in(part.window, key, store, closed, part.born_late);
         let born_late = store.entry(slot).born_late && part.born_late;
         store.set_window(slot, part.window, born_late);
-        store.push(slot, row);
-        if let Some(firings) = &mut self.firings {
-            firings.touch(slot, &self.store);
-        }
+        self.leave(row, slot);
     }
 
     /// Returns how many parts were dropped because their window had left.

@@ -21,14 +21,14 @@ pub(super) struct Sessions {
 }
 
 /// The session that a record makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Joined {
     /// From its first record to its last.
     pub window: Window,
     /// The session that the record joins; `None` where it makes a new one.
     pub into: Option<Slot>,
-    /// A later session that becomes part of it.
-    pub bridged: Option<Slot>,
+    /// The later sessions that become part of it: of a record one at most.
+    pub bridged: Vec<Slot>,
 }
 
 impl Sessions {
@@ -62,7 +62,7 @@ impl Sessions {
             fits.then_some(Joined {
                 window,
                 into,
-                bridged,
+                bridged: bridged.into_iter().collect(),
             })
         };
         // Inside a session nothing is bridged: its neighbours are further than a gap away, or
@@ -75,8 +75,47 @@ impl Sessions {
             .unwrap_or(Joined {
                 window: Window { start: at, end: at },
                 into: None,
-                bridged: None,
+                bridged: Vec::new(),
             })
+    }
+
+    /// Returns the session that a key's records of a whole session would make with all that they
+    /// are near to, where there is no maximum; changes nothing.
+    pub fn join_part(&self, key: KeyId, part: Window, store: &Store) -> Joined {
+        let sessions = self.by_key.get(key as usize).map_or(&[][..], Vec::as_slice);
+        let window = |slot: Slot| store.entry(slot).window;
+        let first = sessions
+            .partition_point(|&slot| part.start.saturating_sub(window(slot).end) > self.gap_ms);
+        let near = sessions[first..].iter().copied();
+        let near =
+            near.take_while(|&slot| window(slot).start.saturating_sub(part.end) <= self.gap_ms);
+        let mut joined = Joined {
+            window: part,
+            into: None,
+            bridged: Vec::new(),
+        };
+        for slot in near {
+            let whole = &mut joined.window;
+            whole.start = whole.start.min(window(slot).start);
+            whole.end = whole.end.max(window(slot).end);
+            match joined.into {
+                None => joined.into = Some(slot),
+                Some(_) => joined.bridged.push(slot),
+            }
+        }
+        joined
+    }
+
+    /// Takes the slots of a key's sessions out.
+    pub fn take(&mut self, key: KeyId) -> Vec<Slot> {
+        let sessions = self.by_key.get_mut(key as usize);
+        sessions.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes the slots of all sessions out.
+    pub fn take_all(&mut self) -> Vec<Slot> {
+        let sessions = self.by_key.iter_mut();
+        sessions.flat_map(|sessions| sessions.drain(..)).collect()
     }
 
     /// Adds a session's slot.

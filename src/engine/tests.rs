@@ -23,12 +23,16 @@ type Record = (usize, i64, &'static str, i64);
 type Row = (i64, i64, String, i128, i128);
 
 fn operator(windows: Aligned, grace_ms: i64, trigger: Trigger, partitions: usize) -> Operator {
+    operator_of(Windows::Aligned(windows), grace_ms, trigger, partitions)
+}
+
+fn operator_of(windows: Windows, grace_ms: i64, trigger: Trigger, partitions: usize) -> Operator {
     let count = Function::Count.accumulator(None).expect("a function");
     let sum = Function::Sum
         .accumulator(Some(DataType::Bigint))
         .expect("a function");
     let settings = Settings {
-        windows: Windows::Aligned(windows),
+        windows,
         grace_ms,
         bound: Bound::Fixed(0),
         trigger,
@@ -203,6 +207,50 @@ fn parts_of_several_places_make_what_each_place_would_have_kept() {
             assert_eq!(*upstream.account(), Account { rows: 0, ..alone });
             assert_eq!(upstream.slots_in_use(), 0);
         }
+    }
+}
+
+#[test]
+fn sessions_of_several_places_are_those_of_one() {
+    const PLACES: usize = 3;
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    for nth in 0..200 {
+        let combining = match nth % 2 {
+            0 => Combining::ByWindow,
+            _ => Combining::ByRecord,
+        };
+        let windows = || Windows::Session {
+            gap_ms: 20,
+            max_ms: None,
+        };
+        // Nothing expires, and much comes after the session that it would be alone has closed.
+        let grace = 10_000;
+        let records: Vec<Vec<Record>> = (0..PLACES).map(|_| random_records(&mut rng, 60)).collect();
+        let all: Vec<Record> = records.iter().flatten().copied().collect();
+        let (whole, _) = run(operator_of(windows(), grace, Trigger::Final, 1), &all, 50);
+
+        let mut downstream = operator_of(windows(), grace, Trigger::Final, PLACES);
+        let (mut rows, mut panes) = (Vec::new(), Panes::default());
+        let mut counted = 0;
+        for (place, records) in records.iter().enumerate() {
+            let mut upstream = operator_of(windows(), grace, Trigger::Final, 1);
+            upstream.hand_on(combining);
+            for records in records.chunks(rng.random_range(1..100)) {
+                feed(&mut upstream, records, &mut Vec::new());
+                let mut parts = downstream.no_parts();
+                upstream.take_parts(|key, value| parts.push(key, value).expect("a part"));
+                downstream.on_parts(&parts, &mut panes);
+                let watermark = upstream.watermarks().combined();
+                downstream.on_watermark(place, watermark, &mut panes);
+            }
+            counted += upstream.account().records();
+            assert_eq!(upstream.slots_in_use(), 0);
+        }
+        take(&mut panes, &mut rows);
+        end(&mut downstream, &mut rows);
+        assert_eq!(rows, whole, "{combining:?}");
+        counted += downstream.account().records();
+        assert_eq!(counted, all.len() as u64, "each record once");
     }
 }
 

@@ -154,10 +154,12 @@ impl Options {
             Some(built_with) => built_with,
             None => {
                 group::refuse_lost_state(&settings, &group, &starts)?;
+                group::refuse_remains(&admin, &settings, &group)?;
                 let interrupt = &context.interrupt;
                 let decoder = decoder.clone();
                 let is_repartitioned = self.group.repartition
                     || keys::need_repartition(&plan, decoder, &settings, &starts, interrupt)?;
+                self.refuse_scattered(&plan, is_repartitioned)?;
                 let described = self.described(&from, &schema, notation, is_repartitioned);
                 described.store(&settings, &group, starts.len())?;
                 // Another process may have been quicker.
@@ -168,8 +170,11 @@ impl Options {
         let is_repartitioned = self.group.repartition || was_repartitioned;
         let described = self.described(&from, &schema, notation, is_repartitioned);
         described.check(&group, &built_with)?;
+        self.refuse_scattered(&plan, is_repartitioned)?;
         if is_repartitioned {
-            self.refuse_scattered(&plan)?;
+            if !group::has_repartition(&admin, &group)? {
+                group::refuse_lost_state(&settings, &group, &starts)?;
+            }
             context.report.detail(
                 "records are brought together by what they are grouped by: it is not their key",
             );
@@ -234,14 +239,15 @@ impl Options {
     }
 
     /// Refuses what cannot be computed of records that lie in several partitions.
-    fn refuse_scattered(&self, plan: &Plan) -> Result<()> {
+    fn refuse_scattered(&self, plan: &Plan, is_repartitioned: bool) -> Result<()> {
         let by_clock = plan.arrival.is_some() && plan.trigger.periods().next().is_some();
         let refused = [
             (plan.distinct.is_some(), "--distinct"),
             (by_clock, "--arrival"),
             (!plan.is_on_a_grid() && self.late_to.is_some(), "--late-to"),
         ];
-        match refused.into_iter().find(|(is_given, _)| *is_given) {
+        let mut refused = refused.into_iter();
+        match refused.find(|(is_given, _)| *is_given && is_repartitioned) {
             None => Ok(()),
             Some((_, flag)) => Err(Error::refused(format!(
                 "`{flag}` needs the records of a group in one partition, and here their key is \

@@ -62,6 +62,7 @@ use commit::{Commit, Crash, Guarantee, Lease};
 use keys::{another_key, first_of_another_key};
 use metrics::{Metrics, TaskFigures};
 use note::{Note, Role};
+use plan::Described;
 use restore::{Job, LogReader, Restored, Restoring};
 use silence::Silence;
 use task::{Bounds, Task, Work};
@@ -125,6 +126,8 @@ pub struct Node<'n> {
     starts: Starts,
     /// What tasks that were given away have counted.
     account: Account,
+    /// How many partial results of theirs came after their window had left.
+    strays: u64,
     panes: Panes,
     arena: Bump,
     /// When the group last shared the partitions anew; `None` before this process is a member.
@@ -223,6 +226,7 @@ impl<'n> Node<'n> {
             slots: BTreeMap::new(),
             starts,
             account: Account::default(),
+            strays: 0,
             panes: Panes::default(),
             arena: Bump::new(),
             shared: None,
@@ -270,7 +274,21 @@ impl<'n> Node<'n> {
             Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => self.commit(),
             Err(_) => self.commit.give_up(),
         };
+        self.tell_strays();
         ended.and(kept)
+    }
+
+    /// Tells of what was dropped, since upstream it was not late.
+    fn tell_strays(&self) {
+        let strays = self.tasks().map(|task| task.operator.strays());
+        let strays = strays.sum::<u64>() + self.strays;
+        if strays > 0 {
+            self.report.warning(format!(
+                "{} came after their windows had left, and were dropped: their partition had been \
+                 silent for longer than `--idle`, or a crash had them sent twice",
+                format_plural(strays, "partial result"),
+            ));
+        }
     }
 
     fn work(&mut self) -> Result<()> {
@@ -345,6 +363,7 @@ impl<'n> Node<'n> {
                 for place in &places {
                     if let Some(Slot::Working(task)) = self.slots.remove(place) {
                         self.account.absorb(task.operator.account());
+                        self.strays += task.operator.strays();
                     }
                 }
                 self.member.release(&places)?;
@@ -694,6 +713,32 @@ pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
         .flatten()
         .map(|topic| topic.name)
         .collect())
+}
+
+/// Returns whether the topic is there by which a group's records are brought together.
+///
+/// # Errors
+/// `retry` when no broker answers.
+pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
+    let topic = admin.find_topic(&repartition::name_of(group))?;
+    Ok(topic.is_some())
+}
+
+/// Refuses to begin with what an earlier group of the same name has left in the topic by which
+/// records are brought together.
+///
+/// # Errors
+/// `refused`, with the way out.
+pub fn refuse_remains(admin: &Admin, settings: &Settings, group: &str) -> Result<()> {
+    // Where another process has been quicker, the topic is there after the plan.
+    if !has_repartition(admin, group)? || Described::load(settings, group)?.is_some() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "topic `{}` is there, and no state of group `{group}` with it",
+        repartition::name_of(group)
+    ))
+    .hint("begin anew with `--reset`, which deletes it, or as another `--group`"))
 }
 
 /// Forgets a group's state and offsets; no process of it may be running.
