@@ -6,7 +6,7 @@
 //! `--guarantee exactly-once` all three in one transaction.
 //!
 //! Life of a task, one for each partition of the input:
-//! 1. The group gives the partition to this process: `restore` builds its state again from the
+//! 1. The group gives the partition to this process (`share`): `restore` builds its state again from the
 //!    changelog, on a thread of its own, while other tasks go on.
 //! 2. [`task`]: its records are windowed with a watermark of their own.
 //! 3. [`commit`]: every so often the rows, the changes and the offsets become visible.
@@ -29,6 +29,7 @@ pub mod note;
 pub mod plan;
 mod repartition;
 mod restore;
+mod share;
 mod silence;
 mod task;
 mod topics;
@@ -44,10 +45,8 @@ use crate::engine::watermark::BEGINNING;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
-use crate::kafka::admin::Admin;
-use crate::kafka::fetch::Fetcher;
-use crate::kafka::member::{Member, Place, Rebalance};
-use crate::kafka::{Settings, check_topic_name};
+use crate::kafka::Settings;
+use crate::kafka::member::{Member, Place};
 use crate::node::Outputs;
 use crate::node::aside::Aside;
 use crate::node::rows::{Rows, now_ms};
@@ -55,18 +54,18 @@ use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::sink::topic::Shared;
 use crate::source::kafka::Starts;
-use crate::source::{Batch, Committed, Message, Records};
+use crate::source::{Batch, Message, Records};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
 use keys::{another_key, first_of_another_key};
 use metrics::{Metrics, TaskFigures};
-use note::{Note, Role};
-use plan::Described;
-use restore::{Job, LogReader, Restored, Restoring};
+use note::Note;
+use restore::Restoring;
 use silence::Silence;
-use task::{Bounds, Task, Work};
-use topics::Topics;
+use task::{Task, Work};
+use topics::{Topics, committed};
+pub use topics::{has_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
 
 /// The most records that are taken from a partition at once.
 const MOST: usize = 4_096;
@@ -339,150 +338,6 @@ impl<'n> Node<'n> {
         matches!(self.slots.get(place), Some(Slot::Working(task)) if !task.is_done)
     }
 
-    /// Answers what the group has decided.
-    fn rebalance(&mut self, rebalance: Rebalance) -> Result<()> {
-        self.shared = Some(Instant::now());
-        match rebalance {
-            Rebalance::Given(places) => {
-                self.member.accept()?;
-                self.report
-                    .detail(format!("given {}", names(&places, self.starts.topic())));
-                places.into_iter().try_for_each(|place| self.restore(place))
-            }
-            Rebalance::Taken { places, lost } => {
-                self.report
-                    .detail(format!("taken {}", names(&places, self.starts.topic())));
-                // Others begin where this commit ends.
-                let committed = match lost {
-                    false => self.commit(),
-                    true => Err(Error::fenced("the group has gone on without this member")),
-                };
-                if committed.is_err() {
-                    self.commit.give_up()?;
-                }
-                for place in &places {
-                    if let Some(Slot::Working(task)) = self.slots.remove(place) {
-                        self.account.absorb(task.operator.account());
-                        self.strays += task.operator.strays();
-                    }
-                }
-                self.member.release(&places)?;
-                committed
-            }
-        }
-    }
-
-    /// Begins to build the state of a partition from its changelog.
-    fn restore(&mut self, place: Place) -> Result<()> {
-        let had = self.starts.len();
-        if *place.topic == *self.starts.topic() && place.partition as usize >= had {
-            let topic = Admin::new(self.settings)?.topic(&place.topic)?;
-            let has = topic.partitions.len();
-            return Err(topics::has_grown(&self.options.group, has, had));
-        }
-        self.silence.iter_mut().for_each(Silence::forget);
-        let role = self.role(&place);
-        let upstream = match role {
-            Role::Downstream => self.starts.len(),
-            Role::Window | Role::Upstream => 0,
-        };
-        let mut operator = match role {
-            Role::Upstream => self.plan.upstream_operator()?,
-            Role::Window | Role::Downstream => self.plan.operator(upstream.max(1))?,
-        };
-        if role != Role::Upstream {
-            operator.log_changes();
-        }
-        if role != Role::Downstream && self.outputs.late.is_some() {
-            operator.keep_lates();
-        }
-        let restoring = Restoring::begin(Job {
-            operator,
-            role,
-            upstream,
-            place: place.clone(),
-            offsets: self.member.offsets(),
-            log: LogReader {
-                topic: self.topics.changelog.topic().to_owned(),
-                settings: self.settings.clone(),
-            },
-        });
-        self.slots.insert(place, Slot::Restoring(restoring));
-        Ok(())
-    }
-
-    /// Puts tasks to work whose state is there.
-    fn take_restored(&mut self) -> Result<()> {
-        let mut restored = Vec::new();
-        for (place, slot) in &mut self.slots {
-            let Slot::Restoring(restoring) = slot else {
-                continue;
-            };
-            if let Some(answer) = restoring.answer() {
-                restored.push((place.clone(), answer?));
-            } else if let Some(offset) = restoring.is_held() {
-                self.report.status(format!(
-                    "partition {}: waiting for a transaction that is open in topic `{}` at offset {offset}",
-                    place.partition,
-                    self.topics.changelog.topic()
-                ));
-            }
-        }
-        for (place, restored) in restored {
-            self.tell_restored(&place, &restored);
-            let task = Task::new(&place, self.role(&place), restored, self.bounds(&place)?);
-            self.member.begin(&place, task.position)?;
-            self.slots.insert(place, Slot::Working(Box::new(task)));
-        }
-        Ok(())
-    }
-
-    /// Returns what a task does with the records of a partition.
-    fn role(&self, place: &Place) -> Role {
-        match &self.topics.repartition {
-            None => Role::Window,
-            Some(_) if *place.topic == *self.starts.topic() => Role::Upstream,
-            Some(_) => Role::Downstream,
-        }
-    }
-
-    /// Returns where a task begins and ends.
-    fn bounds(&self, place: &Place) -> Result<Bounds> {
-        let exit = self.options.exit;
-        match &self.topics.repartition {
-            Some(repartition) if self.role(place) == Role::Downstream => {
-                let ends = self.starts.iter().map(|(_, start)| start.end);
-                Ok(Bounds::Upstream {
-                    first: repartition.starts().of(place.partition)?.first,
-                    ends: exit.then(|| ends.collect()),
-                })
-            }
-            _ => {
-                let start = self.starts.of(place.partition)?;
-                Ok(Bounds::Offsets {
-                    first: start.first,
-                    end: exit.then_some(start.end),
-                })
-            }
-        }
-    }
-
-    fn tell_restored(&self, place: &Place, restored: &Restored) {
-        if let Some(metrics) = &self.metrics {
-            metrics.restored(restored.took);
-        }
-        let (rows, bytes) = restored.operator.logged();
-        if rows > 0 {
-            self.report.status(format!(
-                "partition {}: restored {} of state, {}, in {:.1} s",
-                place.partition,
-                format_plural(rows, "row"),
-                format_bytes(bytes),
-                restored.took.as_secs_f64(),
-            ));
-        }
-    }
-
     /// Reads some records of a partition and windows them; returns whether there were any.
     fn read(&mut self, place: &Place, timeout: Duration) -> Result<bool> {
         if !self.is_open(place) {
@@ -699,84 +554,6 @@ impl<'n> Node<'n> {
     }
 }
 
-/// Returns the topics that hold a group's state, and what its tasks hand on.
-///
-/// # Errors
-/// `retry` when no broker answers.
-pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
-    let names = [changelog::name_of(group), repartition::name_of(group)];
-    let names = names.iter().filter(|name| check_topic_name(name).is_ok());
-    let found = names.map(|name| admin.find_topic(name));
-    let found: Vec<_> = found.collect::<Result<_>>()?;
-    Ok(found
-        .into_iter()
-        .flatten()
-        .map(|topic| topic.name)
-        .collect())
-}
-
-/// Returns whether the topic is there by which a group's records are brought together.
-///
-/// # Errors
-/// `retry` when no broker answers.
-pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
-    let topic = admin.find_topic(&repartition::name_of(group))?;
-    Ok(topic.is_some())
-}
-
-/// Refuses to begin with what an earlier group of the same name has left in the topic by which
-/// records are brought together.
-///
-/// # Errors
-/// `refused`, with the way out.
-pub fn refuse_remains(admin: &Admin, settings: &Settings, group: &str) -> Result<()> {
-    // Where another process has been quicker, the topic is there after the plan.
-    if !has_repartition(admin, group)? || Described::load(settings, group)?.is_some() {
-        return Ok(());
-    }
-    Err(Error::refused(format!(
-        "topic `{}` is there, and no state of group `{group}` with it",
-        repartition::name_of(group)
-    ))
-    .hint("begin anew with `--reset`, which deletes it, or as another `--group`"))
-}
-
-/// Forgets a group's state and offsets; no process of it may be running.
-///
-/// # Errors
-/// `refused` where one is.
-pub fn reset(admin: &Admin, group: &str) -> Result<()> {
-    admin.delete_group(group)?;
-    let topics = state_topics(admin, group)?;
-    topics
-        .iter()
-        .try_for_each(|topic| admin.delete_topic(topic))
-}
-
-/// Refuses to go on where a group has committed offsets of a topic and its state is gone.
-///
-/// # Errors
-/// `refused`, with the ways out.
-pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> Result<()> {
-    let topic = starts.topic();
-    let commits = committed(settings, group, starts)?;
-    let of_a_task = |commit: &Committed| Note::parse(&commit.metadata).is_some();
-    match commits.iter().flatten().any(of_a_task) {
-        true => Err(Error::refused(format!(
-            "group `{group}` has read topic `{topic}`, and there is no state of it"
-        ))
-        .hint("begin anew with `--reset`, which forgets its offsets, or as another `--group`")),
-        false => Ok(()),
-    }
-}
-
-/// Returns where a group has come to in each partition, asked as a consumer would: librdkafka's
-/// request for administrators crashes on a coordinator that is still loading.
-fn committed(settings: &Settings, group: &str, starts: &Starts) -> Result<Vec<Option<Committed>>> {
-    let numbers: Vec<i32> = starts.iter().map(|(number, _)| number).collect();
-    Fetcher::new(settings, starts.topic(), Some(group))?.committed(&numbers)
-}
-
 /// Hands the records of a partition to its task; the first malformed one ends the run, unless they
 /// are skipped.
 fn process(
@@ -810,19 +587,4 @@ fn process(
     }
     arena.reset();
     processed
-}
-
-/// Returns what a person calls some partitions; `input` is the topic that the group reads.
-fn names(places: &[Place], input: &str) -> String {
-    let numbers = |is_input: bool| {
-        let places = places.iter();
-        let places = places.filter(|place| (*place.topic == *input) == is_input);
-        let mut numbers: Vec<i32> = places.map(|place| place.partition).collect();
-        numbers.sort_unstable();
-        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-        (!numbers.is_empty()).then(|| numbers.join(", "))
-    };
-    let passed_on = numbers(false).map(|numbers| format!("{numbers} of those brought together"));
-    let named: Vec<String> = numbers(true).into_iter().chain(passed_on).collect();
-    format!("partitions {}", named.join("; "))
 }

@@ -1,13 +1,19 @@
-//! The internal topics of a group, which hold what its tasks keep and what they tell each other.
+//! The internal topics of a group, which hold what its tasks keep and what they tell each other, and
+//! whether they and the group's offsets fit together.
 
 use super::changelog::{self, Changelog};
+use super::note::Note;
+use super::plan::Described;
 use super::repartition::{self, Repartition};
 use super::task::{Task, Work};
 use crate::error::{Error, Result};
-use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
+use crate::kafka::fetch::Fetcher;
 use crate::kafka::producer::Producer;
+use crate::kafka::{Settings, check_topic_name};
 use crate::sink::topic::Shared;
+use crate::source::Committed;
+use crate::source::kafka::Starts;
 
 /// Where the tasks of a process write at a commit, beside their rows.
 pub(super) struct Topics {
@@ -77,4 +83,86 @@ pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
         "the topic has {has} partitions, and the state of group `{group}` was built with {had}"
     ))
     .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
+}
+
+/// Returns the topics that hold a group's state, and what its tasks hand on.
+///
+/// # Errors
+/// `retry` when no broker answers.
+pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
+    let names = [changelog::name_of(group), repartition::name_of(group)];
+    let names = names.iter().filter(|name| check_topic_name(name).is_ok());
+    let found = names.map(|name| admin.find_topic(name));
+    let found: Vec<_> = found.collect::<Result<_>>()?;
+    Ok(found
+        .into_iter()
+        .flatten()
+        .map(|topic| topic.name)
+        .collect())
+}
+
+/// Returns whether the topic is there by which a group's records are brought together.
+///
+/// # Errors
+/// `retry` when no broker answers.
+pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
+    let topic = admin.find_topic(&repartition::name_of(group))?;
+    Ok(topic.is_some())
+}
+
+/// Refuses to begin with what an earlier group of the same name has left in the topic by which
+/// records are brought together.
+///
+/// # Errors
+/// `refused`, with the way out.
+pub fn refuse_remains(admin: &Admin, settings: &Settings, group: &str) -> Result<()> {
+    // Where another process has been quicker, the topic is there after the plan.
+    if !has_repartition(admin, group)? || Described::load(settings, group)?.is_some() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "topic `{}` is there, and no state of group `{group}` with it",
+        repartition::name_of(group)
+    ))
+    .hint("begin anew with `--reset`, which deletes it, or as another `--group`"))
+}
+
+/// Forgets a group's state and offsets; no process of it may be running.
+///
+/// # Errors
+/// `refused` where one is.
+pub fn reset(admin: &Admin, group: &str) -> Result<()> {
+    admin.delete_group(group)?;
+    let topics = state_topics(admin, group)?;
+    topics
+        .iter()
+        .try_for_each(|topic| admin.delete_topic(topic))
+}
+
+/// Refuses to go on where a group has committed offsets of a topic and its state is gone.
+///
+/// # Errors
+/// `refused`, with the ways out.
+pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> Result<()> {
+    let topic = starts.topic();
+    let commits = committed(settings, group, starts)?;
+    let of_a_task = |commit: &Committed| Note::parse(&commit.metadata).is_some();
+    match commits.iter().flatten().any(of_a_task) {
+        true => Err(Error::refused(format!(
+            "group `{group}` has read topic `{topic}`, and there is no state of it"
+        ))
+        .hint("begin anew with `--reset`, which forgets its offsets, or as another `--group`")),
+        false => Ok(()),
+    }
+}
+
+/// Returns where a group has come to in each partition, asked as a consumer would: librdkafka's
+/// request for administrators crashes on a coordinator that is still loading.
+pub(super) fn committed(
+    settings: &Settings,
+    group: &str,
+    starts: &Starts,
+) -> Result<Vec<Option<Committed>>> {
+    let numbers: Vec<i32> = starts.iter().map(|(number, _)| number).collect();
+    Fetcher::new(settings, starts.topic(), Some(group))?.committed(&numbers)
 }

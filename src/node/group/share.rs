@@ -1,0 +1,177 @@
+//! The share of a process: the partitions that the group gives to it, and takes away.
+//!
+//! Comes in: what the group has decided. Goes out: tasks whose state was restored; a task that goes to
+//! another process is committed first.
+
+use std::time::Instant;
+
+use super::note::Role;
+use super::restore::{Job, LogReader, Restored, Restoring};
+use super::silence::Silence;
+use super::task::{Bounds, Task};
+use super::{Node, Slot, topics};
+use crate::error::{Error, Result};
+use crate::kafka::admin::Admin;
+use crate::kafka::member::{Place, Rebalance};
+use crate::term::units::{format_bytes, format_plural};
+
+impl Node<'_> {
+    /// Answers what the group has decided.
+    pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<()> {
+        self.shared = Some(Instant::now());
+        match rebalance {
+            Rebalance::Given(places) => {
+                self.member.accept()?;
+                self.report
+                    .detail(format!("given {}", names(&places, self.starts.topic())));
+                places.into_iter().try_for_each(|place| self.restore(place))
+            }
+            Rebalance::Taken { places, lost } => {
+                self.report
+                    .detail(format!("taken {}", names(&places, self.starts.topic())));
+                // Others begin where this commit ends.
+                let committed = match lost {
+                    false => self.commit(),
+                    true => Err(Error::fenced("the group has gone on without this member")),
+                };
+                if committed.is_err() {
+                    self.commit.give_up()?;
+                }
+                for place in &places {
+                    if let Some(Slot::Working(task)) = self.slots.remove(place) {
+                        self.account.absorb(task.operator.account());
+                        self.strays += task.operator.strays();
+                    }
+                }
+                self.member.release(&places)?;
+                committed
+            }
+        }
+    }
+
+    /// Begins to build the state of a partition from its changelog.
+    pub(super) fn restore(&mut self, place: Place) -> Result<()> {
+        let had = self.starts.len();
+        if *place.topic == *self.starts.topic() && place.partition as usize >= had {
+            let topic = Admin::new(self.settings)?.topic(&place.topic)?;
+            let has = topic.partitions.len();
+            return Err(topics::has_grown(&self.options.group, has, had));
+        }
+        self.silence.iter_mut().for_each(Silence::forget);
+        let role = self.role(&place);
+        let upstream = match role {
+            Role::Downstream => self.starts.len(),
+            Role::Window | Role::Upstream => 0,
+        };
+        let mut operator = match role {
+            Role::Upstream => self.plan.upstream_operator()?,
+            Role::Window | Role::Downstream => self.plan.operator(upstream.max(1))?,
+        };
+        if role != Role::Upstream {
+            operator.log_changes();
+        }
+        if role != Role::Downstream && self.outputs.late.is_some() {
+            operator.keep_lates();
+        }
+        let restoring = Restoring::begin(Job {
+            operator,
+            role,
+            upstream,
+            place: place.clone(),
+            offsets: self.member.offsets(),
+            log: LogReader {
+                topic: self.topics.changelog.topic().to_owned(),
+                settings: self.settings.clone(),
+            },
+        });
+        self.slots.insert(place, Slot::Restoring(restoring));
+        Ok(())
+    }
+
+    /// Puts tasks to work whose state is there.
+    pub(super) fn take_restored(&mut self) -> Result<()> {
+        let mut restored = Vec::new();
+        for (place, slot) in &mut self.slots {
+            let Slot::Restoring(restoring) = slot else {
+                continue;
+            };
+            if let Some(answer) = restoring.answer() {
+                restored.push((place.clone(), answer?));
+            } else if let Some(offset) = restoring.is_held() {
+                self.report.status(format!(
+                    "partition {}: waiting for a transaction that is open in topic `{}` at offset {offset}",
+                    place.partition,
+                    self.topics.changelog.topic()
+                ));
+            }
+        }
+        for (place, restored) in restored {
+            self.tell_restored(&place, &restored);
+            let task = Task::new(&place, self.role(&place), restored, self.bounds(&place)?);
+            self.member.begin(&place, task.position)?;
+            self.slots.insert(place, Slot::Working(Box::new(task)));
+        }
+        Ok(())
+    }
+
+    /// Returns what a task does with the records of a partition.
+    fn role(&self, place: &Place) -> Role {
+        match &self.topics.repartition {
+            None => Role::Window,
+            Some(_) if *place.topic == *self.starts.topic() => Role::Upstream,
+            Some(_) => Role::Downstream,
+        }
+    }
+
+    /// Returns where a task begins and ends.
+    fn bounds(&self, place: &Place) -> Result<Bounds> {
+        let exit = self.options.exit;
+        match &self.topics.repartition {
+            Some(repartition) if self.role(place) == Role::Downstream => {
+                let ends = self.starts.iter().map(|(_, start)| start.end);
+                Ok(Bounds::Upstream {
+                    first: repartition.starts().of(place.partition)?.first,
+                    ends: exit.then(|| ends.collect()),
+                })
+            }
+            _ => {
+                let start = self.starts.of(place.partition)?;
+                Ok(Bounds::Offsets {
+                    first: start.first,
+                    end: exit.then_some(start.end),
+                })
+            }
+        }
+    }
+
+    fn tell_restored(&self, place: &Place, restored: &Restored) {
+        if let Some(metrics) = &self.metrics {
+            metrics.restored(restored.took);
+        }
+        let (rows, bytes) = restored.operator.logged();
+        if rows > 0 {
+            self.report.status(format!(
+                "partition {}: restored {} of state, {}, in {:.1} s",
+                place.partition,
+                format_plural(rows, "row"),
+                format_bytes(bytes),
+                restored.took.as_secs_f64(),
+            ));
+        }
+    }
+}
+
+/// Returns what a person calls some partitions; `input` is the topic that the group reads.
+fn names(places: &[Place], input: &str) -> String {
+    let numbers = |is_input: bool| {
+        let places = places.iter();
+        let places = places.filter(|place| (*place.topic == *input) == is_input);
+        let mut numbers: Vec<i32> = places.map(|place| place.partition).collect();
+        numbers.sort_unstable();
+        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+        (!numbers.is_empty()).then(|| numbers.join(", "))
+    };
+    let passed_on = numbers(false).map(|numbers| format!("{numbers} of those brought together"));
+    let named: Vec<String> = numbers(true).into_iter().chain(passed_on).collect();
+    format!("partitions {}", named.join("; "))
+}
