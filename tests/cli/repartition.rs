@@ -102,7 +102,19 @@ fn a_crash_shows_what_each_guarantee_is_worth_across_the_repartition_topic() {
         let shared = crashed("exactly-once", step);
         assert!(shared.rows() == shared.expected(), "{step}");
     }
-    let shared = crashed("at-least-once", "produced");
+    // More comes after the crash: who goes on reads past what the first one has sent.
+    let shared = Shared {
+        window: BY_CALLEE.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    let [before, after] = halves(&shared);
+    shared.produce(before);
+    let run = shared.k("--guarantee at-least-once --commit 20ms --crash-at produced --exit");
+    assert_eq!(run.status, None, "it was to die: {}", run.stderr());
+    shared.produce(after);
+    shared
+        .k("--guarantee at-least-once --exit")
+        .assert_status(0);
     let counted = calls(&shared.last_rows());
     assert!(counted > 9_000, "a crash must double some: {counted}");
     let shared = crashed("at-most-once", "committed");
