@@ -83,7 +83,12 @@ fn figures_for_prometheus_tell_how_the_process_is() {
         let samples = samples(page);
         let committed = samples.get("k_commit_duration_seconds_count");
         let on_time = samples.get("k_records_total{outcome=\"on_time\"}");
-        on_time == Some(&9_000.0) && committed.is_some_and(|&count| count > 0.0)
+        // What is read last is in the state with the next commit.
+        let states = samples.iter();
+        let states =
+            states.filter(|(name, rows)| name.starts_with("k_state_rows{") && **rows > 0.0);
+        let is_committed = committed.is_some_and(|&count| count > 0.0) && states.count() == 4;
+        on_time == Some(&9_000.0) && is_committed
     };
     let page = await_page(url, is_read);
     let found = samples(&page);
