@@ -106,8 +106,10 @@ fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Bl
 
 /// Waits for bytes and reads what is there; 0 at the end.
 fn read_block(mut input: &File, block: &mut [u8]) -> io::Result<usize> {
+    // A read of a named pipe that nobody has opened to write yet would find its end.
+    while !is_ready(input, None) {}
     let mut filled = 0;
-    while filled < block.len() && (filled == 0 || has_more(input)) {
+    while filled < block.len() && (filled == 0 || is_ready(input, Some(&Timespec::default()))) {
         match input.read(&mut block[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
@@ -119,10 +121,13 @@ fn read_block(mut input: &File, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn has_more(input: &File) -> bool {
+/// Returns whether a read would not wait; a signal, too, ends the waiting for that.
+fn is_ready(input: &File, timeout: Option<&Timespec>) -> bool {
     let mut wanted = [PollFd::new(input, PollFlags::IN)];
-    let ready = rustix::event::poll(&mut wanted, Some(&Timespec::default()));
-    ready.is_ok_and(|ready| ready > 0)
+    match rustix::event::poll(&mut wanted, timeout) {
+        Ok(ready) => ready > 0,
+        Err(errno) => errno != rustix::io::Errno::INTR, // the read says what is wrong
+    }
 }
 
 #[cfg(test)]
