@@ -202,6 +202,14 @@ impl Grid {
         index
     }
 
+    /// Returns the place of a window, which is opened if it is not open.
+    fn index_of(&mut self, window: Window, closed: bool) -> usize {
+        match self.by_end.get(&window) {
+            Some(&index) => index,
+            None => self.open_window(window, closed),
+        }
+    }
+
     /// Opens a window that is not open; returns its place.
     fn open_window(&mut self, window: Window, closed: bool) -> usize {
         let index = self.free.pop().unwrap_or(self.all.len());
@@ -238,10 +246,7 @@ impl Grid {
         closed: bool,
         born_late: bool,
     ) -> Slot {
-        let index = match self.by_end.get(&window) {
-            Some(&index) => index,
-            None => self.open_window(window, closed),
-        };
+        let index = self.index_of(window, closed);
         if let Some(slot) = self.all[index].by_key.get(key, store) {
             return slot;
         }
@@ -266,10 +271,7 @@ impl Grid {
     /// Takes up a slot of an earlier run.
     pub fn load(&mut self, slot: Slot, closed: bool, store: &Store) {
         let entry = *store.entry(slot);
-        let index = match self.by_end.get(&entry.window) {
-            Some(&index) => index,
-            None => self.open_window(entry.window, closed),
-        };
+        let index = self.index_of(entry.window, closed);
         self.all[index].add(entry.key, slot, store);
     }
 

@@ -368,38 +368,40 @@ impl Keys {
             }
             for ((&row, &short), &likely) in block.iter().zip(&shorts).zip(&likely) {
                 let is_known = self.heads.get(likely as usize) == Some(&short.head)
-                    && (short.is_head() || self.is_short(likely, short));
+                    && (short.is_head() || !short.is_long() && self.short(likely) == short);
                 ids[first + row] = match is_known {
                     true => likely,
-                    false => self.find(short).unwrap_or_else(|| {
-                        push_row(&mut bytes, columns, row);
-                        self.intern(&bytes)
-                    }),
+                    false => {
+                        // Another key's hash began alike; one that is long is not found by this.
+                        let hash = short.hash(&self.hasher, &[]);
+                        self.find(hash, short, &[]).unwrap_or_else(|| {
+                            push_row(&mut bytes, columns, row);
+                            self.intern(&bytes)
+                        })
+                    }
                 };
             }
         }
         self.key = bytes; // keeps its room
     }
 
-    /// Returns the number of a key that stands in place, if it has one.
-    fn find(&self, short: Short) -> Option<KeyId> {
-        let hash = short.hash(&self.hasher, &[]);
-        let same = |&id: &KeyId| self.is_short(id, short);
-        self.ids.find(hash, same).copied()
-    }
-
     /// Returns the number of a key, a new one if it has none yet.
     pub fn intern(&mut self, bytes: &[u8]) -> KeyId {
         let short = Short::of(bytes);
         let hash = short.hash(&self.hasher, bytes);
+        match self.find(hash, short, bytes) {
+            Some(id) => id,
+            None => self.add(hash, short, bytes),
+        }
+    }
+
+    /// Returns the number of a key, if it has one; its `bytes` matter where it does not stand in place.
+    fn find(&self, hash: u64, short: Short, bytes: &[u8]) -> Option<KeyId> {
         let same = |&id: &KeyId| {
             let is_long = || self.long.get(&id).is_some_and(|known| **known == *bytes);
             self.short(id) == short && (!short.is_long() || is_long())
         };
-        match self.ids.find(hash, same) {
-            Some(&id) => id,
-            None => self.add(hash, short, bytes),
-        }
+        self.ids.find(hash, same).copied()
     }
 
     #[cold]
@@ -439,11 +441,6 @@ impl Keys {
             head: self.heads[id as usize],
             tail: self.tails[id as usize],
         }
-    }
-
-    /// Returns whether a key stands in place and is `short`.
-    fn is_short(&self, id: KeyId, short: Short) -> bool {
-        !short.is_long() && self.short(id) == short
     }
 
     fn hash(&self, id: KeyId) -> u64 {

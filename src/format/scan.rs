@@ -1,7 +1,8 @@
 //! Finds the separators of delimited text, 64 bytes at a time.
 //!
-//! Comes in: bytes. Goes out: where each delimiter and newline stands. Portable: `wide` compiles to SSE2 on x86-64 and to NEON on ARM, which every such machine
-//! has; where the processor has AVX2, `multiversion` calls a copy compiled for it.
+//! Comes in: bytes. Goes out: where each delimiter and newline stands. Portable: `wide` compiles to
+//! SSE2 on x86-64 and to NEON on ARM, which every such machine has; where the processor has AVX2,
+//! `multiversion` calls a copy compiled for it.
 
 use multiversion::multiversion;
 use wide::u8x16;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-/// How many bytes are handed over together, if as many are there.
-const BLOCK: usize = 256 << 10;
+use super::file::CHUNK;
+
 /// How many blocks wait to be taken.
 const BLOCKS: usize = 4;
 
@@ -28,7 +28,7 @@ pub(super) struct Ahead {
     ended: bool,
 }
 
-/// Bytes that were read.
+/// Bytes that were read: [`CHUNK`], if as many were there.
 #[derive(Debug, Default)]
 struct Block {
     room: Vec<u8>,
@@ -38,6 +38,7 @@ struct Block {
 impl Ahead {
     /// Begins to read.
     pub fn begin(input: File) -> Self {
+        widen(&input);
         let (sender, blocks) = sync_channel(BLOCKS);
         let (used, free) = channel();
         std::thread::spawn(move || read(&input, &sender, &free));
@@ -87,11 +88,20 @@ impl Ahead {
     }
 }
 
+/// Gives a pipe room for more than the 64 KiB it comes with, so that its writer and its reader
+/// wait for one another less often. Where the system refuses, or it is no pipe, all stays as it is.
+fn widen(input: &File) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(input, CHUNK);
+    #[cfg(not(target_os = "linux"))]
+    let _ = input;
+}
+
 /// Hands blocks over until the input ends, fails, or nobody takes them any more.
 fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Block>) {
     loop {
         let Block { mut room, .. } = free.try_recv().unwrap_or_default();
-        room.resize(BLOCK, 0);
+        room.resize(CHUNK, 0);
         let read = read_block(input, &mut room);
         let goes_on = read.is_ok();
         let block = match read {

@@ -96,10 +96,7 @@ impl FileSource {
         let is_regular = input.metadata().is_ok_and(|metadata| metadata.is_file());
         let input = match is_regular {
             true => Input::Regular(input),
-            false => {
-                widen(&input);
-                Input::Ahead(Ahead::begin(input))
-            }
+            false => Input::Ahead(Ahead::begin(input)),
         };
         FileSource {
             name,
@@ -187,7 +184,7 @@ impl FileSource {
             };
             let (line, header) = (self.line, self.buffer[..end].to_vec());
             self.consume(end);
-            self.line += count_lines(&header);
+            self.line += Survey::of(&header).newlines as u64;
             if self.filled == 0 && self.ended || !header.trim_ascii().is_empty() {
                 return Ok((line, header.trim_ascii_end().to_vec()));
             }
@@ -398,7 +395,7 @@ impl FileSource {
         Error::data(format!(
             "{}, line {}: the quote that opens here is not closed before the end of {end}",
             self.name,
-            self.line + count_lines(&self.buffer[..opened]),
+            self.line + Survey::of(&self.buffer[..opened]).newlines as u64,
         ))
         .hint("close it; a quote inside a quoted field is written twice")
     }
@@ -422,19 +419,6 @@ impl FileSource {
             survey: Survey::of(&self.buffer[..length]),
         }
     }
-}
-
-fn count_lines(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
-/// Gives a pipe room for more than the 64 KiB it comes with, so that its writer and its reader
-/// wait for one another less often. Where the system refuses, or it is no pipe, all stays as it is.
-fn widen(input: &File) {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(input, CHUNK);
-    #[cfg(not(target_os = "linux"))]
-    let _ = input;
 }
 
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for

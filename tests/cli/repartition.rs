@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::broker::{broker, read_topic};
-use crate::running::Running;
 use crate::window_group::{Shared, calls};
 
 const BY_CALLEE: &str = "--tumbling 10s --by callee --agg count,sum(duration)";
@@ -46,21 +45,7 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn processes_that_group_by_another_column_than_the_key_give_the_rows_of_the_file() {
     let Some(broker) = broker() else { return };
-    let shared = shared(broker, BY_CALLEE);
-    let runs = [shared.start("--exit"), shared.start("--exit")].map(Running::ended);
-    for run in &runs {
-        run.assert_status(0);
-    }
-    assert!(shared.rows() == shared.expected());
-    // Whoever comes later has nothing to add.
-    let again = shared.k("--exit");
-    again.assert_status(0);
-    assert!(
-        again.stderr().contains("0 records in"),
-        "{}",
-        again.stderr()
-    );
-    assert!(shared.rows() == shared.expected());
+    shared(broker, BY_CALLEE).assert_two_give_the_rows_of_the_file();
 }
 
 #[test]

@@ -85,6 +85,22 @@ impl Shared {
         sorted(run.stdout().lines().map(str::to_owned).collect())
     }
 
+    /// Has two processes read the topic to its end, and another one after them.
+    #[track_caller]
+    pub fn assert_two_give_the_rows_of_the_file(&self) {
+        let runs = [self.start("--exit"), self.start("--exit")].map(Running::ended);
+        for run in &runs {
+            run.assert_status(0);
+        }
+        assert!(self.rows() == self.expected());
+        // Whoever comes later has nothing to add.
+        let again = self.k("--exit");
+        again.assert_status(0);
+        let said = again.stderr();
+        assert!(said.contains("0 records in"), "{said}");
+        assert!(self.rows() == self.expected());
+    }
+
     /// Returns every committed row of the result.
     pub fn rows(&self) -> Vec<String> {
         let values = read_topic(&self.broker, &self.to).into_iter();
@@ -120,21 +136,7 @@ pub fn calls(rows: &[String]) -> u64 {
 #[test]
 fn processes_that_share_a_topic_give_the_rows_of_its_file() {
     let Some(broker) = broker() else { return };
-    let shared = Shared::new(broker);
-    let runs = [shared.start("--exit"), shared.start("--exit")].map(Running::ended);
-    for run in &runs {
-        run.assert_status(0);
-    }
-    assert!(shared.rows() == shared.expected());
-    // Whoever comes later has nothing to add.
-    let again = shared.k("--exit");
-    again.assert_status(0);
-    assert!(
-        again.stderr().contains("0 records in"),
-        "{}",
-        again.stderr()
-    );
-    assert!(shared.rows() == shared.expected());
+    Shared::new(broker).assert_two_give_the_rows_of_the_file();
 }
 
 #[test]
