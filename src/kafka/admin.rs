@@ -195,10 +195,16 @@ impl Admin {
     /// # Errors
     /// As [`find_topic`](Self::find_topic), and `refused` when it does not exist.
     pub fn topic(&self, name: &str) -> Result<Topic> {
-        match self.find_topic(name)? {
-            Some(topic) => Ok(topic),
-            None => Err(self.unknown_topic(name)),
+        if let Some(topic) = self.find_topic(name)? {
+            return Ok(topic);
         }
+        // One that was just created is not known to each broker yet.
+        let is_known = |topics: Vec<Topic>| topics.iter().any(|topic| topic.name == name);
+        match self.topics().is_ok_and(is_known) {
+            true => self.wait_for(name, |topic| topic.is_some())?,
+            false => None,
+        }
+        .ok_or_else(|| self.unknown_topic(name))
     }
 
     fn unknown_topic(&self, name: &str) -> Error {
