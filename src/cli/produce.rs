@@ -162,6 +162,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let producer_options = producer::Options {
         acks: options.acks,
         compression: options.compression.clone(),
+        // At a pace it costs nothing.
+        one_at_a_time: options.rate.is_some() || options.pace != Pace::None,
         ..producer::Options::default()
     };
     let mut run = Run {

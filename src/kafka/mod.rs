@@ -80,6 +80,11 @@ impl Settings {
 
     /// Returns the configuration of a client: `own` defaults, then what the person set.
     fn config(&self, own: &[(&str, &str)]) -> ClientConfig {
+        // Without `-v` nobody sees the log, but some reasons stand there alone.
+        let level = match self.property("debug") {
+            Some(_) => RDKafkaLogLevel::Debug,
+            None => RDKafkaLogLevel::Info,
+        };
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -90,8 +95,7 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "1000")
             // Topics are created by `k` with its own settings, never by asking for them.
             .set("allow.auto.create.topics", "false")
-            // Without `-v` nobody sees the log, but some reasons stand there alone.
-            .set_log_level(RDKafkaLogLevel::Info);
+            .set_log_level(level);
         for (name, value) in own {
             config.set(*name, *value);
         }

@@ -58,6 +58,13 @@ pub struct Options {
     pub patient: bool,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
+    /// Whether a broker gets a request only once it has answered the one before.
+    ///
+    /// With [`Acks::All`] a batch that is sent again is known by its number and dropped. But when a
+    /// leader changes, librdkafka begins to number anew if a batch is refused because the one before
+    /// it was, and what another partition had on its way then may be taken twice (its issue 4953).
+    /// One request at a time is never refused for that; many small ones take longer.
+    pub one_at_a_time: bool,
 }
 
 /// One of the topics that a [`Producer`] sends to.
@@ -330,6 +337,9 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
     ];
     if let Some(codec) = &options.compression {
         own.push(("compression.codec", codec));
+    }
+    if options.one_at_a_time {
+        own.push(("max.in.flight.requests.per.connection", "1"));
     }
     match &options.transactional {
         Some(id) => own.extend([
