@@ -156,6 +156,16 @@ impl Admin {
         })
     }
 
+    /// Returns the cluster's name for itself; empty where it has none.
+    ///
+    /// # Errors
+    /// `stopped` on a signal.
+    pub fn cluster_id(&self) -> Result<String> {
+        let client = self.client.clone();
+        let ask = move || client.client().fetch_cluster_id(PATIENCE);
+        Ok(aside(ask, || self.tick())?.unwrap_or_default())
+    }
+
     /// Returns all topics by name, internal ones too.
     ///
     /// # Errors

@@ -790,6 +790,9 @@ pub(super) struct Deliveries {
     pub failed: u64,
     /// The first of these: why, its topic and its partition.
     pub first_failure: Option<(RDKafkaErrorCode, String, i32)>,
+    /// The topic, the partition and the offset of the last record of each batch that was
+    /// acknowledged, where the broker has told it: not of one that it had already.
+    pub reached: Vec<(String, i32, i64)>,
 }
 
 /// A client that sends records whose values stay in their blocks.
@@ -930,22 +933,31 @@ impl Sender {
         // carries its block, and is reported once.
         unsafe {
             match rd::rd_kafka_event_type(event) {
-                rd::RD_KAFKA_EVENT_DR => loop {
-                    let message = rd::rd_kafka_event_message_next(event);
-                    if message.is_null() {
-                        return;
+                rd::RD_KAFKA_EVENT_DR => {
+                    let mut last = None;
+                    loop {
+                        let message = rd::rd_kafka_event_message_next(event);
+                        let Some(message) = message.as_ref() else {
+                            break;
+                        };
+                        drop(Arc::from_raw(message._private.cast::<Block>()));
+                        if message.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                            deliveries.acknowledged += 1;
+                            last = Some(message);
+                        } else {
+                            deliveries.failed += 1;
+                            deliveries.first_failure.get_or_insert_with(|| {
+                                let topic = rust_text(rd::rd_kafka_topic_name(message.rkt));
+                                (message.err.into(), topic, message.partition)
+                            });
+                        }
                     }
-                    drop(Arc::from_raw((*message)._private.cast::<Block>()));
-                    if (*message).err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                        deliveries.acknowledged += 1;
-                    } else {
-                        deliveries.failed += 1;
-                        deliveries.first_failure.get_or_insert_with(|| {
-                            let topic = rust_text(rd::rd_kafka_topic_name((*message).rkt));
-                            ((*message).err.into(), topic, (*message).partition)
-                        });
+                    if let Some(last) = last.filter(|last| last.offset >= 0) {
+                        let topic = rust_text(rd::rd_kafka_topic_name(last.rkt));
+                        let reached = (topic, last.partition, last.offset);
+                        deliveries.reached.push(reached);
                     }
-                },
+                }
                 rd::RD_KAFKA_EVENT_ERROR => {
                     let reason = rust_text(rd::rd_kafka_event_error_string(event));
                     self.client

@@ -4,6 +4,7 @@
 //! topics, and how many of them the broker has acknowledged. A record that cannot be delivered
 //! ends the run with its place; none is dropped silently.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +88,8 @@ pub struct Producer {
     failed: u64,
     /// The first record that was not delivered: why, its topic and its partition.
     failure: Option<(RDKafkaErrorCode, String, i32)>,
+    /// Whose offsets are kept, and those of the last records by partition.
+    watched: Option<(String, BTreeMap<i32, i64>)>,
 }
 
 impl Producer {
@@ -111,7 +114,20 @@ impl Producer {
             acknowledged: 0,
             failed: 0,
             failure: None,
+            watched: None,
         })
+    }
+
+    /// Keeps the offsets of a topic's records from now on, for [`Producer::last_offset`].
+    pub fn watch(&mut self, topic: TopicId) {
+        self.watched = Some((self.topics[topic.0].0.clone(), BTreeMap::new()));
+    }
+
+    /// Returns the offset of the last acknowledged record in a partition of the topic that is
+    /// watched, or of an earlier one; `None` where it is not known.
+    pub fn last_offset(&self, partition: i32) -> Option<i64> {
+        let (_, offsets) = self.watched.as_ref()?;
+        offsets.get(&partition).copied()
     }
 
     /// Lets records be sent until `end`, and none after it.
@@ -263,6 +279,11 @@ impl Producer {
         self.acknowledged += deliveries.acknowledged;
         self.failed += deliveries.failed;
         self.failure = self.failure.take().or(deliveries.first_failure);
+        if let Some((watched, offsets)) = &mut self.watched {
+            let reached = deliveries.reached.into_iter();
+            let reached = reached.filter(|(topic, ..)| topic == watched);
+            offsets.extend(reached.map(|(_, partition, offset)| (partition, offset)));
+        }
     }
 
     /// Returns how many records are not acknowledged yet.

@@ -25,6 +25,7 @@ mod repartition;
 mod running;
 mod secure;
 mod signals;
+mod snapshot;
 mod stack;
 mod streams;
 mod top;

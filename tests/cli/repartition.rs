@@ -20,19 +20,6 @@ fn shared(broker: &str, window: &str) -> Shared {
     }
 }
 
-/// Cuts the calls in two, and windows with them; returns the names of the files.
-fn halves(shared: &Shared) -> [&'static str; 2] {
-    let calls = shared.dir.read("data/mono_signal.csv");
-    let lines: Vec<&str> = calls.lines().collect();
-    let (header, rows) = lines.split_first().expect("a header");
-    let (before, after) = rows.split_at(4_750);
-    for (name, rows) in [("before.csv", before), ("after.csv", after)] {
-        let lines = format!("{header}\n{}\n", rows.join("\n"));
-        shared.dir.write(name, lines);
-    }
-    ["before.csv", "after.csv"]
-}
-
 #[track_caller]
 fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -92,11 +79,11 @@ fn a_crash_shows_what_each_guarantee_is_worth_across_the_repartition_topic() {
         window: BY_CALLEE.to_owned(),
         ..Shared::without_records(broker)
     };
-    let [before, after] = halves(&shared);
-    shared.produce(before);
+    let [before, after] = shared.pieces();
+    shared.produce(&before);
     let run = shared.k("--guarantee at-least-once --commit 20ms --crash-at produced --exit");
     assert_eq!(run.status, None, "it was to die: {}", run.stderr());
-    shared.produce(after);
+    shared.produce(&after);
     shared
         .k("--guarantee at-least-once --exit")
         .assert_status(0);
@@ -126,8 +113,8 @@ fn a_process_that_is_killed_in_the_middle_costs_nothing_and_doubles_nothing() {
         window: BY_CALLEE.to_owned(),
         ..Shared::without_records(broker)
     };
-    let [before, after] = halves(&shared);
-    shared.produce(before);
+    let [before, after] = shared.pieces();
+    shared.produce(&before);
     let first = shared.start("-v --commit 20ms");
     first.await_said("given partitions 0, 1, 2, 3");
     let second = shared.start("-v --commit 20ms");
@@ -138,7 +125,7 @@ fn a_process_that_is_killed_in_the_middle_costs_nothing_and_doubles_nothing() {
     third.await_said("given partitions");
     second.signal(Signal::KILL);
     second.ended();
-    shared.produce(after);
+    shared.produce(&after);
     shared.start("--exit").ended().assert_status(0);
     for running in [first, third] {
         running.ended_by(Signal::TERM).assert_status(143);

@@ -51,6 +51,23 @@ impl Shared {
         self.dir.k(&produce).assert_status(0);
     }
 
+    /// Cuts the calls in some pieces, and windows with them; returns the names of the files.
+    pub fn pieces<const N: usize>(&self) -> [String; N] {
+        let calls = self.dir.read("data/mono_signal.csv");
+        let lines: Vec<&str> = calls.lines().collect();
+        let (header, rows) = lines.split_first().expect("a header");
+        let mut chunks = rows.chunks(rows.len() / N + 50);
+        let names = std::array::from_fn(|nth| {
+            let rows = chunks.next().expect("few pieces");
+            let name = format!("piece-{nth}.csv");
+            let lines = format!("{header}\n{}\n", rows.join("\n"));
+            self.dir.write(&name, lines);
+            name
+        });
+        assert_eq!(chunks.len(), 0, "few pieces");
+        names
+    }
+
     pub fn args(&self, more: &str) -> String {
         let Shared {
             broker,
@@ -215,22 +232,15 @@ fn a_broker_that_goes_away_costs_a_group_nothing() {
         return;
     };
     let shared = Shared::without_records(&own.address);
-    let calls = shared.dir.read("data/mono_signal.csv");
-    let lines: Vec<&str> = calls.lines().collect();
-    let (header, rows) = lines.split_first().expect("a header");
-    let (before, after) = rows.split_at(4_750); // cuts windows in two
-    for (name, rows) in [("before.csv", before), ("after.csv", after)] {
-        let lines = format!("{header}\n{}\n", rows.join("\n"));
-        shared.dir.write(name, lines);
-    }
-    shared.produce("before.csv");
+    let [before, after] = shared.pieces();
+    shared.produce(&before);
     let running = shared.start("-v");
     running.await_said("given partitions 0, 1, 2, 3");
     own.crash();
     running.await_said("waiting for it");
     own.restart();
     running.await_said("answers again");
-    shared.produce("after.csv");
+    shared.produce(&after);
     shared.start("--exit").ended().assert_status(0);
     running.ended_by(Signal::INT).assert_status(130);
     shared.k("--exit").assert_status(0);
@@ -330,6 +340,7 @@ fn flags_of_a_group_that_has_no_topics_are_refused() {
     for (args, part) in [
         ("--from in.csv --guarantee exactly-once", "needs `--group`"),
         ("--from t --group g --commit 1s", "writes to a topic"),
+        ("--from t --to u --state s", "needs `--group`"),
         ("--from t --to u --group g --journal j.jsonl", "`--journal`"),
         ("--from t --to u --group g --until 7", "`--until`"),
         (

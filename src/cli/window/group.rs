@@ -1,6 +1,7 @@
 //! `k window --group G --to TOPIC`: the node of a group, from flags to the account at the end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Options;
@@ -17,6 +18,7 @@ use crate::kafka::producer::{self, Producer};
 use crate::node::group::commit::{Crash, Guarantee, Lease};
 use crate::node::group::metrics::Metrics;
 use crate::node::group::plan::Described;
+use crate::node::group::snapshot::{self, Snapshots};
 use crate::node::group::{self, Node, Parts, keys};
 use crate::plan::{Plan, Query};
 use crate::sink::Sink;
@@ -44,6 +46,11 @@ pub(super) struct GroupOptions {
     /// End before the state of this process outgrows this much: `512MiB`.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_state: Option<u64>,
+
+    /// Keep the state in this folder, too, so that a restart on this machine reads only what came
+    /// after it; processes may share it. What does not fit is told, and read from the topic.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 
     /// Forget the group's state and offsets, and begin anew; no process of it may be running.
     #[arg(long)]
@@ -73,6 +80,7 @@ impl GroupOptions {
             ("--guarantee", self.guarantee.is_some()),
             ("--commit", self.commit.is_some()),
             ("--max-state", self.max_state.is_some()),
+            ("--state", self.state.is_some()),
             ("--reset", self.reset),
             ("--repartition", self.repartition),
             ("--metrics", self.metrics.is_some()),
@@ -134,12 +142,16 @@ impl Options {
                 .report
                 .status(format!("figures at http://{address}/metrics"));
         }
+        let folder = self.group.state.as_ref();
+        let folder = folder.map(|dir| snapshot::Folder::open(dir, &group));
+        let folder = folder.transpose()?;
         let settings = self.broker.settings(context)?;
         let range = self.range.range()?;
         let admin = Admin::new(&settings)?;
         let starts = Starts::find(&admin, &from, range.since)?;
         if self.group.reset {
             group::reset(&admin, &group)?;
+            folder.iter().try_for_each(snapshot::Folder::clear)?;
         }
         let built_with = Described::load(&settings, &group)?;
         let Some((schema, notation)) =
@@ -180,6 +192,8 @@ impl Options {
             );
         }
 
+        let snapshots = folder.map(|folder| Snapshots::open(folder, &group, &built_with, &admin));
+        let snapshots = snapshots.transpose()?;
         let guarantee = self.group.guarantee.unwrap_or_default();
         let lease = Lease::of(Member::session(&settings)?);
         let options = producer::Options {
@@ -208,6 +222,7 @@ impl Options {
             producer,
             outputs,
             metrics,
+            snapshots,
             settings: &settings,
             report: &context.report,
             interrupt: &context.interrupt,

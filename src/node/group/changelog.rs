@@ -38,7 +38,9 @@ pub fn name_of(group: &str) -> String {
 impl Changelog {
     /// Makes use of the changelog of a group, which is there.
     pub fn open(name: String, producer: &Shared) -> Result<Self> {
-        let topic = producer.lock().topic(&name)?;
+        let mut producer = producer.lock();
+        let topic = producer.topic(&name)?;
+        producer.watch(topic); // for snapshots
         Ok(Changelog { name, topic })
     }
 
@@ -75,6 +77,11 @@ impl Changelog {
             save::put(&mut value, &downstream.positions);
         }
         there.push(HEADER, Some(&value));
+        if let Some(snapshot) = &mut task.snapshot {
+            let mut note = |key: &[u8], value: Option<&[u8]>| snapshot.note(key, value);
+            there.each(&mut note);
+            gone.each(&mut note);
+        }
         there.send(self.topic, task.place.partition, producer)?;
         gone.send(self.topic, task.place.partition, producer)
     }
@@ -97,6 +104,16 @@ impl Rows {
         self.values.extend_from_slice(value.unwrap_or_default());
         let range = value.map(|_| start..self.values.len());
         self.rows.push((self.keys.len(), range));
+    }
+
+    /// Hands each over, in their order.
+    pub fn each(&self, mut row: impl FnMut(&[u8], Option<&[u8]>)) {
+        let mut start = 0;
+        for (end, value) in &self.rows {
+            let value = value.clone().map(|range| &self.values[range]);
+            row(&self.keys[start..*end], value);
+            start = *end;
+        }
     }
 
     /// Sends them in their order.

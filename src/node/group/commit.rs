@@ -142,6 +142,11 @@ impl Commit {
         }
     }
 
+    /// Returns what sends.
+    pub fn producer(&self) -> &Shared {
+        &self.producer
+    }
+
     /// Returns how many commits there were.
     pub fn count(&self) -> u32 {
         self.count

@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tiny_http::{Header, Method, Request, Response, Server};
 
+use super::restore::Found;
 use crate::engine::account::Account;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
@@ -62,6 +63,12 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// Where a state was restored from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct From {
+    from: &'static str,
+}
+
 struct Figures {
     records: Family<Outcome, Counter>,
     rows: Counter,
@@ -72,6 +79,7 @@ struct Figures {
     restoring: Gauge,
     commits: Histogram,
     restores: Histogram,
+    restored: Family<From, Counter>,
     rewinds: Counter,
 }
 
@@ -137,9 +145,9 @@ impl Metrics {
         self.figures.commits.observe(took.as_secs_f64());
     }
 
-    /// Notes a state that was restored.
-    pub(super) fn restored(&self, took: Duration) {
-        self.figures.restores.observe(took.as_secs_f64());
+    /// Notes a state that was restored, and where it was found.
+    pub(super) fn restored(&self, took: Duration, found: Found) {
+        self.figures.restored(took, found);
     }
 
     /// Notes that the process went back to its last commit.
@@ -173,6 +181,7 @@ impl Default for Figures {
             // 1 ms to 8 s, and 10 ms to 3 min.
             commits: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             restores: Histogram::new(exponential_buckets(0.01, 4.0, 8)),
+            restored: Family::default(),
             rewinds: Counter::default(),
         }
     }
@@ -228,11 +237,23 @@ impl Figures {
             self.restores.clone(),
         );
         registry.register(
+            "restored_rows",
+            "Rows that states were restored from: of snapshots, and read of the changelog",
+            self.restored.clone(),
+        );
+        registry.register(
             "rewinds",
             "Times that the process went back to its last commit",
             self.rewinds.clone(),
         );
         registry
+    }
+
+    fn restored(&self, took: Duration, found: Found) {
+        self.restores.observe(took.as_secs_f64());
+        for (from, rows) in [("snapshot", found.rows), ("changelog", found.records)] {
+            self.restored.get_or_create(&From { from }).inc_by(rows);
+        }
     }
 
     fn publish<'p>(
@@ -330,6 +351,13 @@ mod tests {
         };
         figures.publish(10_500, &account, [task(9_000)].into_iter(), 1);
         figures.commits.observe(0.003);
+        figures.restored(
+            Duration::from_millis(20),
+            Found {
+                rows: 30,
+                records: 4,
+            },
+        );
         let mut text = String::new();
         encode(&mut text, &registry).expect("text");
         for line in [
@@ -346,6 +374,8 @@ mod tests {
             "k_commit_duration_seconds_bucket{le=\"0.004\"} 1",
             "k_commit_duration_seconds_bucket{le=\"0.002\"} 0",
             "k_commit_duration_seconds_count 1",
+            "k_restored_rows_total{from=\"snapshot\"} 30",
+            "k_restored_rows_total{from=\"changelog\"} 4",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

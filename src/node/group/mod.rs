@@ -17,13 +17,14 @@
 //! the [`repartition`] topic; there is a second task for each of its partitions, which holds the windows.
 //!
 //! Whatever goes wrong with a commit, the remedy is the same: forget what was not committed, and
-//! restore. `changelog` has the rows of a state, [`plan`] refuses one of another plan, [`note`] is what
+//! restore. `changelog` has the rows of a state, [`snapshot`] those of it that this machine keeps, [`plan`] refuses one of another plan, [`note`] is what
 //! a commit says beside its offset, [`keys`] looks whether records have to be brought together,
 //! [`metrics`] is what Prometheus is told.
 
 mod changelog;
 pub mod commit;
 pub mod keys;
+mod log;
 pub mod metrics;
 pub mod note;
 pub mod plan;
@@ -31,6 +32,7 @@ mod repartition;
 mod restore;
 mod share;
 mod silence;
+pub mod snapshot;
 mod task;
 mod topics;
 
@@ -63,6 +65,7 @@ use metrics::{Metrics, TaskFigures};
 use note::Note;
 use restore::Restoring;
 use silence::Silence;
+use snapshot::Snapshots;
 use task::{Task, Work};
 use topics::{Topics, committed};
 pub use topics::{has_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
@@ -120,6 +123,8 @@ pub struct Node<'n> {
     silence: Option<Silence>,
     commit: Commit,
     metrics: Option<Metrics>,
+    /// Where states are kept on this machine, too.
+    snapshots: Option<Snapshots>,
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
     starts: Starts,
@@ -171,6 +176,8 @@ pub struct Parts<'n> {
     pub outputs: Outputs,
     /// Told how the process is.
     pub metrics: Option<Metrics>,
+    /// Where states are kept on this machine, too.
+    pub snapshots: Option<Snapshots>,
     /// Where Kafka is.
     pub settings: &'n Settings,
     /// Who is told.
@@ -222,6 +229,7 @@ impl<'n> Node<'n> {
             topics,
             commit: Commit::new(parts.producer, &options),
             metrics: parts.metrics,
+            snapshots: parts.snapshots,
             slots: BTreeMap::new(),
             starts,
             account: Account::default(),
@@ -448,6 +456,7 @@ impl<'n> Node<'n> {
                 let mut asides = outputs.late.iter_mut().chain(&mut outputs.bad);
                 asides.try_for_each(Aside::flush)
             })?;
+        self.add_to_snapshots();
         if let Some(metrics) = &self.metrics
             && self.commit.count() > count
         {

@@ -16,6 +16,9 @@ use crate::kafka::producer::{Block, Options, Producer, Record};
 /// The key of the row that holds the plan.
 pub(super) const PLAN: &[u8] = b"plan";
 
+/// What tells a state from another that was built with the same plan.
+const ID: &str = "id";
+
 /// How states are written; another number where they cannot be read any more.
 const STATE: &str = "1";
 
@@ -40,6 +43,11 @@ impl Described {
         found.map(|(_, typed)| typed.as_str())
     }
 
+    /// Returns every flag with what was typed for it, in order.
+    pub(super) fn to_vec(&self) -> Vec<(String, String)> {
+        self.0.clone()
+    }
+
     /// Reads the plan that a group's state was built with; `None` for a group without a state.
     ///
     /// # Errors
@@ -55,7 +63,8 @@ impl Described {
         };
         let mut found = None;
         let shared = Shared::new();
-        reader.each(0, &shared, |key, value| {
+        let held = reader.extent(0)?;
+        reader.each(0, held, &shared, |key, value| {
             if key == PLAN && found.is_none() {
                 found = value.and_then(|json| serde_json::from_slice(json).ok());
                 shared.stop();
@@ -64,7 +73,7 @@ impl Described {
         Ok(found.map(Described))
     }
 
-    /// Writes the plan down for a group that has no state yet.
+    /// Writes the plan down for a group that has no state yet, with a mark of this state's own.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
@@ -72,8 +81,10 @@ impl Described {
         let topic = name_of(group);
         Admin::new(settings)?.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
         let mut producer = Producer::new(settings, &Options::default())?;
-        let id = producer.topic(&topic)?;
-        let json = serde_json::to_vec(&self.0)
+        let topic = producer.topic(&topic)?;
+        let id = (ID.to_owned(), format!("{:016x}", rand::random::<u64>()));
+        let row: Vec<_> = self.0.iter().chain([&id]).collect();
+        let json = serde_json::to_vec(&row)
             .map_err(|error| Error::bug(format!("a plan cannot be written: {error}")))?;
         let length = json.len();
         let record = Record {
@@ -81,7 +92,7 @@ impl Described {
             value: Some(0..length),
             ..Record::default()
         };
-        producer.send(id, &Arc::new(Block::from(json)), &record)?;
+        producer.send(topic, &Arc::new(Block::from(json)), &record)?;
         producer.flush(|_| {})
     }
 

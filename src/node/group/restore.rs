@@ -6,17 +6,18 @@
 //! of aborted transactions take offsets, too. A transaction of a process that was killed holds the
 //! reader up until the broker has timed it out; one that the broker has forgotten ends the run.
 
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
-
-use super::changelog::HEADER;
+use super::log::Log;
 use super::note::{Note, Role};
-use super::plan::PLAN;
+use super::snapshot::file::Flaw;
+use super::snapshot::{Draft, Home};
 use crate::engine::operator::Operator;
 use crate::engine::save::{self, Corrupt};
 use crate::error::{Error, Remedy, Result};
@@ -24,6 +25,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Offsets, Place};
+use crate::node::rows::now_ms;
 use crate::source::Committed;
 
 /// How long a wait for rows lasts before a signal is looked for.
@@ -52,6 +54,8 @@ pub(super) struct Job {
     pub offsets: Offsets,
     /// Where its rows are found.
     pub log: LogReader,
+    /// Where the first of them may be found on this machine, too.
+    pub home: Option<Home>,
 }
 
 /// Reads a changelog topic.
@@ -69,8 +73,30 @@ pub(super) struct Restored {
     pub is_shown: bool,
     /// How far each task upstream has read, as this one knows.
     pub positions: Vec<i64>,
+    /// Where it was found.
+    pub found: Found,
+    /// What came of the snapshot, where there may be one.
+    pub local: Option<Local>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// Where a state was found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found {
+    /// How many rows of windows and keys were in a snapshot that was right.
+    pub rows: u64,
+    /// How many records were read of the changelog after it.
+    pub records: u64,
+}
+
+/// What came of a snapshot that there may have been.
+pub(super) struct Local {
+    pub home: Home,
+    /// What was wrong with it.
+    pub flaw: Option<Flaw>,
+    /// The rows as they are now, for the next one.
+    pub draft: io::Result<Draft>,
 }
 
 /// A restoration under way; given up when it is dropped.
@@ -108,9 +134,6 @@ impl Shared {
         self.is_enough.load(Ordering::Relaxed)
     }
 }
-
-/// The last row of each key.
-type Log = HashMap<Box<[u8]>, Box<[u8]>>;
 
 impl Restoring {
     /// Begins to restore.
@@ -167,6 +190,7 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
         place,
         offsets,
         log,
+        home,
     } = job;
     let committed = offsets.committed(&place)?;
     drop(offsets); // a member that is held here could not leave its group
@@ -189,11 +213,13 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
             committed,
             is_shown: false,
             positions: Vec::new(),
+            found: Found::default(),
+            local: None,
             took: began.elapsed(),
         });
     }
-    let (rows, header) = loop {
-        match log.read(place.partition, shared) {
+    let (rows, found, local) = loop {
+        match log.read(place.partition, home.as_ref(), shared) {
             // The node waits for the broker, and says so; an answer that nobody wants is dropped.
             Err(error) if error.remedy() == Remedy::Retry && !shared.is_enough() => {
                 std::thread::sleep(AGAIN);
@@ -201,7 +227,7 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
             read => break read?,
         }
     };
-    let taken_up = take_up(&mut operator, rows, header.as_deref());
+    let taken_up = take_up(&mut operator, rows);
     let (is_shown, mut positions) = taken_up.map_err(unreadable)?;
     positions.resize(upstream, 0);
     Ok(Restored {
@@ -209,42 +235,74 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
         committed,
         is_shown,
         positions,
+        found,
+        local,
         took: began.elapsed(),
     })
 }
 
 impl LogReader {
-    /// Reads a partition to its end; returns the last row of each key, and the header.
-    fn read(&self, partition: i32, shared: &Shared) -> Result<(Log, Option<Box<[u8]>>)> {
-        let (mut log, mut header) = (Log::default(), None);
-        self.each(partition, shared, |key, value| match (key, value) {
-            (HEADER, value) => header = value.map(Into::into),
-            (PLAN, _) => {}
-            (key, Some(value)) => match log.get_mut(key) {
-                Some(known) => *known = value.into(),
-                None => drop(log.insert(key.into(), value.into())),
-            },
-            (key, None) => drop(log.remove(key)),
+    /// Reads a partition to its end, from where its snapshot ends if there is one that is right.
+    fn read(
+        &self,
+        partition: i32,
+        home: Option<&Home>,
+        shared: &Shared,
+    ) -> Result<(Log, Found, Option<Local>)> {
+        let now = now_ms(); // nothing after the end was written before
+        let mut held = self.extent(partition)?;
+        let end = held.end;
+        let (mut log, mut flaw) = (Log::default(), None);
+        match home.map(|home| home.load(&held, now)) {
+            None => {}
+            Some(Ok(loaded)) => {
+                log = loaded.log;
+                held.start = loaded.reaches;
+                flaw = (!loaded.is_whole).then_some(Flaw::CutOff);
+            }
+            Some(Err(found)) => flaw = Some(found),
+        }
+        let mut found = Found {
+            rows: log.len() as u64,
+            records: 0,
+        };
+        self.each(partition, held, shared, |key, value| {
+            found.records += 1;
+            log.take_up(key, value);
         })?;
-        Ok((log, header))
+        let local = home.map(|home| Local {
+            flaw,
+            draft: home.write(&log, end, now),
+            home: home.clone(),
+        });
+        Ok((log, found, local))
     }
 
-    /// Hands over the rows of a partition as far as it goes now, until there are enough.
+    /// Returns the offsets that a partition holds: up to the high watermark, transaction markers
+    /// included.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn extent(&self, partition: i32) -> Result<Range<i64>> {
+        let admin = Admin::new(&self.settings)?;
+        let first = self.offset(&admin, partition, OffsetOf::Earliest)?;
+        let end = self.offset(&admin, partition, OffsetOf::Latest)?;
+        Ok(first..end)
+    }
+
+    /// Hands over the rows of a partition between two offsets, until there are enough.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` where a transaction stays open.
     pub fn each(
         &self,
         partition: i32,
+        Range { start: first, end }: Range<i64>,
         shared: &Shared,
         mut row: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<()> {
         // A client of its own: one that has seen all brokers go is of no more use.
         let admin = Admin::new(&self.settings)?;
-        let (first, end) = (
-            self.offset(&admin, partition, OffsetOf::Earliest)?,
-            self.offset(&admin, partition, OffsetOf::Latest)?,
-        );
         if first >= end {
             return Ok(());
         }
@@ -352,14 +410,10 @@ impl Hold {
 
 /// Makes an operator hold what the log holds; returns whether its open windows were shown, and how
 /// far the tasks upstream had read.
-fn take_up(
-    operator: &mut Operator,
-    log: Log,
-    header: Option<&[u8]>,
-) -> Result<(bool, Vec<i64>), Corrupt> {
+fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>), Corrupt> {
     let (mut is_shown, mut positions) = (false, Vec::new());
     // Without a transaction a first commit may have broken off before its header.
-    if let Some(mut header) = header {
+    if let Some(mut header) = log.take_header().as_deref() {
         let saved: Vec<u8>;
         (saved, is_shown) = save::take(&mut header)?;
         operator.load_header(&saved)?;
@@ -367,7 +421,7 @@ fn take_up(
             positions = save::take(&mut header)?;
         }
     }
-    for (key, value) in log {
+    for (key, value) in log.into_rows() {
         operator.restore_row(&key, &value)?;
     }
     Ok((is_shown, positions))

@@ -3,11 +3,15 @@
 //! Comes in: what the group has decided. Goes out: tasks whose state was restored; a task that goes to
 //! another process is committed first.
 
+use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use super::note::Role;
-use super::restore::{Job, LogReader, Restored, Restoring};
+use super::restore::{Job, Local, LogReader, Restored, Restoring};
 use super::silence::Silence;
+use super::snapshot::file::Flaw;
+use super::snapshot::{Home, Snapshot};
 use super::task::{Bounds, Task};
 use super::{Node, Slot, topics};
 use crate::error::{Error, Result};
@@ -42,6 +46,11 @@ impl Node<'_> {
                         self.account.absorb(task.operator.account());
                         self.strays += task.operator.strays();
                     }
+                    // Only now does nobody add to it any more.
+                    let had_state = has_state(self.role(place));
+                    if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
+                        snapshots.release(place.partition);
+                    }
                 }
                 self.member.release(&places)?;
                 committed
@@ -67,9 +76,13 @@ impl Node<'_> {
             Role::Upstream => self.plan.upstream_operator()?,
             Role::Window | Role::Downstream => self.plan.operator(upstream.max(1))?,
         };
-        if role != Role::Upstream {
-            operator.log_changes();
-        }
+        let home = match has_state(role) {
+            true => {
+                operator.log_changes();
+                self.home(place.partition, role)
+            }
+            false => None,
+        };
         if role != Role::Downstream && self.outputs.late.is_some() {
             operator.keep_lates();
         }
@@ -83,6 +96,7 @@ impl Node<'_> {
                 topic: self.topics.changelog.topic().to_owned(),
                 settings: self.settings.clone(),
             },
+            home,
         });
         self.slots.insert(place, Slot::Restoring(restoring));
         Ok(())
@@ -105,13 +119,71 @@ impl Node<'_> {
                 ));
             }
         }
-        for (place, restored) in restored {
+        for (place, mut restored) in restored {
             self.tell_restored(&place, &restored);
-            let task = Task::new(&place, self.role(&place), restored, self.bounds(&place)?);
+            let snapshot = restored.local.take();
+            let snapshot = snapshot.and_then(|local| self.keep(&place, local));
+            let role = self.role(&place);
+            let mut task = Task::new(&place, role, restored, self.bounds(&place)?);
+            task.snapshot = snapshot;
             self.member.begin(&place, task.position)?;
             self.slots.insert(place, Slot::Working(Box::new(task)));
         }
         Ok(())
+    }
+
+    /// Takes the snapshot of a partition for this process, if there is to be one.
+    fn home(&mut self, partition: i32, role: Role) -> Option<Home> {
+        match self.snapshots.as_mut()?.take(partition, role) {
+            Ok(Some(home)) => return Some(home),
+            Ok(None) => self.report.status(format!(
+                "partition {partition}: another process has its snapshot, and none is kept here"
+            )),
+            Err(source) => {
+                let error = Error::io("take its snapshot", source);
+                self.report
+                    .warning(format!("partition {partition}: {error}; none is kept"));
+            }
+        }
+        None
+    }
+
+    /// Keeps the state of a task that begins as its snapshot, if it can be written.
+    fn keep(&self, place: &Place, local: Local) -> Option<Snapshot> {
+        let Local { home, draft, .. } = local;
+        let path = home.path();
+        let begun = draft.and_then(|draft| Snapshot::begin(home, draft));
+        begun
+            .map_err(|source| self.warn_of_snapshot(place, &path, source))
+            .ok()
+    }
+
+    /// Adds what was committed to the snapshots of the tasks.
+    pub(super) fn add_to_snapshots(&mut self) {
+        let producer = self.commit.producer();
+        let mut failed = Vec::new();
+        for (place, slot) in &mut self.slots {
+            if let Slot::Working(task) = slot
+                && let Some(snapshot) = &mut task.snapshot
+            {
+                let last = producer.lock().last_offset(place.partition);
+                if let Err(source) = snapshot.commit(last.map(|last| last + 1)) {
+                    failed.push((place.clone(), snapshot.path(), source));
+                    task.snapshot = None; // what follows would not fit
+                }
+            }
+        }
+        for (place, path, source) in failed {
+            self.warn_of_snapshot(&place, &path, source);
+        }
+    }
+
+    fn warn_of_snapshot(&self, place: &Place, path: &Path, source: io::Error) {
+        let error = Error::io(format!("write snapshot `{}`", path.display()), source);
+        self.report.warning(format!(
+            "partition {}: {error}; from now on its state is in the changelog alone",
+            place.partition,
+        ));
     }
 
     /// Returns what a task does with the records of a partition.
@@ -145,20 +217,49 @@ impl Node<'_> {
     }
 
     fn tell_restored(&self, place: &Place, restored: &Restored) {
+        let local = restored.local.as_ref();
         if let Some(metrics) = &self.metrics {
-            metrics.restored(restored.took);
+            metrics.restored(restored.took, restored.found);
+        }
+        let partition = place.partition;
+        if let Some(Local { home, flaw, .. }) = local
+            && let Some(flaw) = flaw.as_ref().filter(|flaw| !matches!(flaw, Flaw::Missing))
+        {
+            let path = home.path();
+            let path = path.display();
+            self.report.status(match flaw {
+                Flaw::CutOff => format!(
+                    "partition {partition}: snapshot `{path}` {flaw}; the rest comes from the changelog"
+                ),
+                _ => format!(
+                    "partition {partition}: snapshot `{path}` {flaw}; its state comes from the changelog"
+                ),
+            });
         }
         let (rows, bytes) = restored.operator.logged();
-        if rows > 0 {
-            self.report.status(format!(
-                "partition {}: restored {} of state, {}, in {:.1} s",
-                place.partition,
-                format_plural(rows, "row"),
-                format_bytes(bytes),
-                restored.took.as_secs_f64(),
-            ));
+        if rows == 0 {
+            return;
         }
+        let parts = local.map(|_| {
+            format!(
+                ": {} from the snapshot, then {} of the changelog",
+                format_plural(restored.found.rows, "row"),
+                format_plural(restored.found.records, "record"),
+            )
+        });
+        self.report.status(format!(
+            "partition {partition}: restored {} of state, {}, in {:.1} s{}",
+            format_plural(rows, "row"),
+            format_bytes(bytes),
+            restored.took.as_secs_f64(),
+            parts.unwrap_or_default(),
+        ));
     }
+}
+
+/// Returns whether a task keeps a state in the changelog.
+fn has_state(role: Role) -> bool {
+    role != Role::Upstream
 }
 
 /// Returns what a person calls some partitions; `input` is the topic that the group reads.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::note::{Note, Role};
 use super::repartition::Mark;
 use super::restore::Restored;
+use super::snapshot::Snapshot;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::engine::parts::Parts;
@@ -41,6 +42,8 @@ pub(super) struct Task {
     pub is_shown: bool,
     /// What is logged of the state, because everything is read: what follows changes nothing.
     pub last: Option<Last>,
+    /// Its state in a folder of this machine, if it is kept there.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// What a task does with its windows.
@@ -129,6 +132,7 @@ impl Task {
             is_done: false,
             is_shown: false,
             last: None,
+            snapshot: None,
         };
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
