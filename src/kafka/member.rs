@@ -78,6 +78,8 @@ pub struct Member {
     doubted: Option<Instant>,
     /// The partitions that were begun; their queues are given back before the client is.
     queues: BTreeMap<Place, Queue>,
+    /// Those of them that are to go on from another offset, and have not begun to.
+    sought: BTreeMap<Place, i64>,
     consumer: Arc<BaseConsumer<Joined>>,
     health: Arc<Health>,
     outage: Outage,
@@ -181,6 +183,7 @@ impl Member {
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
             doubted: None,
             queues: BTreeMap::new(),
+            sought: BTreeMap::new(),
             consumer: Arc::new(consumer),
             health,
             outage: Outage::endless(),
@@ -263,6 +266,7 @@ impl Member {
     pub fn release(&mut self, places: &[Place]) -> Result<()> {
         let mut begun = TopicPartitionList::new();
         for place in places {
+            self.sought.remove(place);
             if self.queues.remove(place).is_some() {
                 begun.add_partition(&place.topic, place.partition);
             }
@@ -273,20 +277,48 @@ impl Member {
 
     /// Begins to fetch a partition at an offset, anew if it was being fetched.
     ///
+    /// Anew by a seek. To take it out of what is fetched and put it back would be an answer to what
+    /// the group has decided meanwhile and nobody has looked at: others would be given partitions
+    /// whose last work is not committed.
+    ///
     /// # Errors
     /// `refused` when the client does not take it.
     pub fn begin(&mut self, place: &Place, offset: i64) -> Result<()> {
         if self.queues.contains_key(place) {
-            self.release(std::slice::from_ref(place))?;
+            self.sought.insert(place.clone(), offset);
+            return Ok(());
         }
         // Before the assignment: a queue that is forwarded later may have spilt records.
         let queue = Queue::of_partition(&self.consumer, &place.topic, place.partition)?;
         self.queues.insert(place.clone(), queue);
+        let list = self.list_of(place, offset)?;
+        let assigned = self.consumer.incremental_assign(&list);
+        assigned.map_err(|error| self.told(&error, "begin"))
+    }
+
+    fn list_of(&self, place: &Place, offset: i64) -> Result<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&place.topic, place.partition, Offset::Offset(offset))
             .map_err(|error| self.told(&error, "begin"))?;
-        let assigned = self.consumer.incremental_assign(&list);
-        assigned.map_err(|error| self.told(&error, "begin"))
+        Ok(list)
+    }
+
+    /// Lets a partition go on from where it was begun anew; returns whether it does. The client takes
+    /// no other offset before it has begun with the first, or when the group has taken the partition.
+    fn seek(&mut self, place: &Place) -> Result<bool> {
+        let Some(&offset) = self.sought.get(place) else {
+            return Ok(true);
+        };
+        let list = self.list_of(place, offset)?;
+        let sought = self.consumer.seek_partitions(list, LOOK);
+        let is_there = sought.is_ok_and(|list| {
+            let mut elements = list.elements().into_iter();
+            elements.all(|element| element.error().is_ok())
+        });
+        if is_there {
+            self.sought.remove(place);
+        }
+        Ok(is_there)
     }
 
     /// Reads what there is of a partition that was begun, at most `most` records, waiting no
@@ -294,7 +326,10 @@ impl Member {
     ///
     /// # Errors
     /// `refused` when the partition is gone or its offset is no longer there.
-    pub fn read(&self, place: &Place, timeout: Duration, most: usize) -> Result<Fetched> {
+    pub fn read(&mut self, place: &Place, timeout: Duration, most: usize) -> Result<Fetched> {
+        if !self.seek(place)? {
+            return Ok(Fetched::default());
+        }
         let Some(queue) = self.queues.get(place) else {
             return Ok(Fetched::default());
         };
@@ -362,8 +397,8 @@ impl Member {
     }
 
     /// Returns what proves to a transaction that this member is at work. To be asked for anew for
-    /// each transaction.
-    pub(super) fn proof(&self) -> Result<Proof> {
+    /// each transaction; `None` where it has no place in the group.
+    pub(super) fn proof(&self) -> Result<Option<Proof>> {
         Proof::of(self.consumer.client().native_client())
     }
 

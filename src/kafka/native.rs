@@ -1064,15 +1064,26 @@ pub(super) struct Proof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
 unsafe impl Send for Proof {}
 
 impl Proof {
-    /// Returns the proof of a consumer.
+    /// Returns the proof of a consumer; `None` for one that is no member, or has no place in the
+    /// group's generation: brokers may take that for a client that needs no group.
     ///
     /// # Errors
     /// `bug` for a client without a group.
-    pub fn of(consumer: &NativeClient) -> Result<Self> {
+    pub fn of(consumer: &NativeClient) -> Result<Option<Self>> {
         // SAFETY: the client lives; the metadata is a copy.
         let metadata = unsafe { rd::rd_kafka_consumer_group_metadata(consumer.ptr()) };
         let destroy = rd::rd_kafka_consumer_group_metadata_destroy;
-        Ok(Proof(Owned::new(metadata, destroy)?))
+        let proof = Proof(Owned::new(metadata, destroy)?);
+        // SAFETY: the metadata lives, and the name with it.
+        let (name, generation) = unsafe {
+            (
+                rust_text(rd::rd_kafka_consumer_group_metadata_member_id(
+                    proof.0.ptr(),
+                )),
+                rd::rd_kafka_consumer_group_metadata_generation_id(proof.0.ptr()),
+            )
+        };
+        Ok((!name.is_empty() && generation >= 0).then_some(proof))
     }
 }
 
@@ -1103,11 +1114,9 @@ impl Sender {
         offsets: &TopicPartitionList,
         member: &member::Member,
     ) -> Result<(), StepError> {
-        let Ok(proof) = member.proof() else {
+        let Ok(Some(proof)) = member.proof() else {
             return Err(StepError::gone());
         };
-        // Of a member that was dropped it proves nothing, and brokers take it for that of a client
-        // that needs no group.
         if member.is_lost() {
             return Err(StepError::gone());
         }

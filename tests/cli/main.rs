@@ -15,6 +15,7 @@ mod input;
 mod interop;
 mod join;
 mod join_topic;
+mod member;
 mod notes;
 mod operations;
 mod outage;
