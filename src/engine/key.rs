@@ -354,14 +354,12 @@ impl Keys {
         while next < rows {
             let count = fill(&mut block, &mut next, rows, selected);
             let block = &block[..count];
-            for (&row, short) in block.iter().zip(&mut shorts) {
+            for ((&row, short), likely) in block.iter().zip(&mut shorts).zip(&mut likely) {
                 let text = text.and_then(|texts| texts.get(row));
                 *short = text.and_then(Short::of_text).unwrap_or_else(|| {
                     push_row(&mut bytes, columns, row);
                     Short::of(&bytes)
                 });
-            }
-            for (short, likely) in shorts[..count].iter().zip(&mut likely) {
                 // Any key whose hash begins alike; whether it is the same is seen below.
                 let hash = short.hash(&self.hasher, &[]);
                 *likely = self.ids.find(hash, |_| true).map_or(NONE, |&id| id);

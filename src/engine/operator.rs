@@ -204,19 +204,21 @@ impl Operator {
         self.partials = Some(Vec::new());
     }
 
-    /// Returns whether windows have left as parts since they were last handed over.
-    pub fn has_partials(&self) -> bool {
-        self.partials
-            .as_ref()
-            .is_some_and(|parts| !parts.is_empty())
+    /// Returns how many windows have left as parts since they were last handed over.
+    pub fn partials(&self) -> usize {
+        self.partials.as_ref().map_or(0, Vec::len)
     }
 
     /// Hands over the parts of windows that have left, as those of the operator with the number
     /// `nth`.
     pub fn hand_over(&mut self, nth: usize, merger: &mut Merger) {
-        for part in self.partials.iter_mut().flat_map(|parts| parts.drain(..)) {
+        let parts = self.partials.iter_mut();
+        let mut rows = 0;
+        for part in parts.flat_map(|parts| parts.drain(..)) {
+            rows += part.len();
             merger.add(nth, part, &self.store.keys);
         }
+        self.store.keys.sweep(rows);
     }
 
     /// Returns the late records since the last call.
@@ -244,7 +246,10 @@ impl Operator {
             }
         }
         self.flush(input);
-        self.store.keys.sweep(rows);
+        // Parts that wait for being handed over name their keys by numbers.
+        if self.partials() == 0 {
+            self.store.keys.sweep(rows);
+        }
     }
 
     #[inline]

@@ -61,6 +61,11 @@ impl Partial {
         }
     }
 
+    /// Returns how many keys it has.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Adds another part of the same window.
     fn absorb(&mut self, other: &Partial, places: &mut [Slot], held: &mut Keys) {
         for (place, &key) in self.keys.iter().enumerate() {

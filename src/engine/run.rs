@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use super::operator::{Input, Operator, Placement, YEAR_1980};
-use super::watermark::Bound;
+use super::watermark::{Bound, highest};
 
 impl Operator {
     /// Returns the rows of a batch from `first` on that can be taken in at once; none where the
@@ -29,9 +31,7 @@ impl Operator {
         }
         // The watermark stays below by as much as it stays behind.
         let to = quiet.span.to.min(quiet.below.saturating_add(bound_ms));
-        let times = input.times[first..].iter();
-        let lie_in = |at: &&i64| (quiet.span.from..to).contains(*at);
-        first..first + times.take_while(lie_in).count()
+        first..first + leading(&input.times[first..], quiet.span.from, to)
     }
 
     /// Takes in the rows of a run.
@@ -40,10 +40,12 @@ impl Operator {
         let Placement::Grid(grid) = &mut self.placement else {
             return;
         };
-        if let Some(&high) = times.iter().max() {
+        let early = (grid.quiet().span.from < YEAR_1980).then_some(times);
+        let before_1980 = early.iter().copied().flatten();
+        let before_1980 = before_1980.filter(|&&at| at < YEAR_1980).count();
+        if let Some(high) = highest(times) {
             self.watermarks.observe(input.partition, high);
         }
-        let before_1980 = times.iter().filter(|&&at| at < YEAR_1980).count();
         let selected = input.selected.map(|selected| &selected[rows.clone()]);
         let kept = selected.map_or(times.len(), |selected| {
             selected.iter().filter(|&&selected| selected).count()
@@ -58,5 +60,35 @@ impl Operator {
         self.account.filtered += (times.len() - kept) as u64;
         self.account.on_time += kept as u64;
         self.account.windows.on_time += placed as u64;
+    }
+}
+
+/// Returns how many times there are before the first that is not in `from..to`.
+#[multiversion(targets("x86_64+avx2"))]
+fn leading(times: &[i64], from: i64, to: i64) -> usize {
+    /// So many are looked at together, without a branch.
+    const BLOCK: usize = 64;
+    let lies_in = |at: &i64| (*at >= from) & (*at < to);
+    let (blocks, _) = times.as_chunks::<BLOCK>();
+    let all_lie_in = |block: &&[i64; BLOCK]| block.iter().fold(true, |all, at| all & lies_in(at));
+    let whole = BLOCK * blocks.iter().take_while(all_lie_in).count();
+    whole + times[whole..].iter().take_while(|at| lies_in(at)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_time_outside_is_found_at_every_place() {
+        for length in [0, 1, 63, 64, 65, 200] {
+            for outside in 0..=length {
+                for wrong in [9, 20, i64::MIN, i64::MAX] {
+                    let mut times = vec![10; length];
+                    times[outside..].fill(wrong);
+                    assert_eq!(leading(&times, 10, 20), outside, "of {length}: {wrong}");
+                }
+            }
+        }
     }
 }

@@ -153,8 +153,11 @@ impl Store {
 
     /// Returns the first place from `from` on of a row that was left for `slot`, and the row.
     pub fn find_pending(&self, slot: Slot, from: usize) -> Option<(usize, usize)> {
-        let mut slots = self.pending.slots[from..].iter();
-        let place = from + slots.position(|&pending| pending == slot)?;
+        let slots = &self.pending.slots[from..];
+        if !slots.contains(&slot) {
+            return None; // most often, and known without a branch a row
+        }
+        let place = from + slots.iter().position(|&pending| pending == slot)?;
         Some((place, self.pending.rows[place] as usize))
     }
 

@@ -11,6 +11,7 @@ use super::aggregate::Function;
 use super::operator::{Input, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;
+use super::partial::Merger;
 use super::parts::Combining;
 use super::trigger::Trigger;
 use super::watermark::Bound;
@@ -74,6 +75,11 @@ fn end(operator: &mut Operator, rows: &mut Vec<Row>) {
 }
 
 fn take(panes: &mut Panes, rows: &mut Vec<Row>) {
+    add_rows(panes, rows);
+    panes.clear();
+}
+
+fn add_rows(panes: &Panes, rows: &mut Vec<Row>) {
     for pane in panes.iter() {
         let Some(ValueRef::Text(caller)) = pane.key().next() else {
             panic!("the key is a text");
@@ -89,7 +95,6 @@ fn take(panes: &mut Panes, rows: &mut Vec<Row>) {
             *sum,
         ));
     }
-    panes.clear();
 }
 
 fn run(mut operator: Operator, records: &[Record], batch: usize) -> (Vec<Row>, Account) {
@@ -357,4 +362,46 @@ fn memory_follows_the_open_windows() {
         let windows = operator.awaited().map_or(0, |awaited| awaited.windows);
         assert!(operator.slots_in_use() <= 2 && windows <= 1);
     }
+}
+
+#[test]
+fn parts_that_are_handed_over_late_keep_their_keys() {
+    // Every second has keys of its own; so many that the numbers of earlier ones are given anew.
+    const CALLERS: i64 = 20_000;
+    let name = |nth: i64| -> &'static str { nth.to_string().leak() };
+    let names: Vec<&str> = (0..40 * CALLERS).map(name).collect();
+    let tumbling = || Aligned::tumbling(1_000).expect("a size");
+    let rows_of = |hand_over_each: usize| {
+        let mut operator = operator(tumbling(), 0, Trigger::Final, 1);
+        operator.keep_partials();
+        let (mut merger, mut rows) = (Merger::default(), Vec::new());
+        let mut account = Account::default();
+        let mut hand_over = |operator: &mut Operator| {
+            operator.hand_over(0, &mut merger);
+            let mut fire = || {
+                merger.fire_first(
+                    |_| true,
+                    &mut account,
+                    |panes| {
+                        add_rows(panes, &mut rows);
+                        Ok::<_, ()>(())
+                    },
+                )
+            };
+            while fire() == Ok(true) {}
+        };
+        for (second, names) in names.chunks(CALLERS as usize).enumerate() {
+            let at = 1_000 * second as i64;
+            let records: Vec<Record> = names.iter().map(|&name| (0, at, name, 1)).collect();
+            feed(&mut operator, &records, &mut Vec::new());
+            if second % hand_over_each == 0 {
+                hand_over(&mut operator);
+            }
+        }
+        operator.on_end(&mut Panes::default());
+        hand_over(&mut operator);
+        rows
+    };
+    assert!(rows_of(30) == rows_of(1));
+    assert_eq!(rows_of(30).len(), names.len());
 }

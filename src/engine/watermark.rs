@@ -4,6 +4,7 @@
 //! combined watermark, which says that nothing below it is expected and never goes back
 //! (T. Akidau et al., "The Dataflow Model", VLDB 2015, §2.3; Flink's bounded out-of-orderness).
 
+use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 /// Before any record: below every event time.
@@ -235,6 +236,12 @@ fn longest_of(step: usize) -> i64 {
     let doubling = step / eighths - 1;
     let next = (step % eighths + eighths + 1) << doubling;
     i64::try_from(next - 1).unwrap_or(i64::MAX)
+}
+
+/// Returns the highest of some times.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn highest(times: &[i64]) -> Option<i64> {
+    times.iter().copied().max()
 }
 
 #[cfg(test)]

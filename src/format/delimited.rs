@@ -6,7 +6,7 @@
 
 use bumpalo::Bump;
 
-use super::field::FromField;
+use super::field::{Ending, FromField};
 use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
@@ -182,6 +182,11 @@ impl<'a> Rows<'a> for Table<'a, '_> {
         self.fields[row * wanted.len() + at]
     }
 
+    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
+        let bytes = self.field(row, column);
+        Ending { bytes, last: None }
+    }
+
     fn text(&self, row: usize, column: usize) -> Option<&'a str> {
         std::str::from_utf8(self.field(row, column)).ok()
     }
@@ -198,6 +203,8 @@ pub(super) trait Rows<'a> {
     fn count(&self) -> usize;
     /// Returns the bytes of a row's field.
     fn field(&self, row: usize, column: usize) -> &'a [u8];
+    /// Returns a row's field, and what ends with it.
+    fn ending(&self, row: usize, column: usize) -> Ending<'a>;
     /// Returns a row's field as text; `None` where it is not UTF-8.
     fn text(&self, row: usize, column: usize) -> Option<&'a str>;
     /// Returns where a row stands.
@@ -223,10 +230,11 @@ fn decode_columns<'a>(
             misfits.push((row, format!("column `{name}`: {field} is {expected}")));
         };
         let bytes = |row| rows.field(row, index);
+        let ending = |row| rows.ending(row, index);
         let text = |row| rows.text(row, index);
         columns[index] = match schema.fields[index].data_type {
             DataType::Bigint | DataType::Timestamp => {
-                Column::Bigint(collect(count, bytes, refused))
+                Column::Bigint(collect(count, ending, refused))
             }
             DataType::Double => Column::Double(collect(count, bytes, refused)),
             DataType::Decimal => Column::Decimal(collect(count, bytes, refused)),

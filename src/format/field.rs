@@ -14,12 +14,12 @@ pub(super) trait FromField<F>: Copy + Default {
     fn from_field(field: F) -> Result<Option<Self>, &'static str>;
 }
 
-impl FromField<&[u8]> for i64 {
+impl FromField<Ending<'_>> for i64 {
     #[inline(always)] // as all that is done once a field: the compiler leaves it out of line else
-    fn from_field(field: &[u8]) -> Result<Option<i64>, &'static str> {
-        match field {
+    fn from_field(field: Ending<'_>) -> Result<Option<i64>, &'static str> {
+        match field.bytes {
             [] => Ok(None),
-            _ => parse_bigint(field).map(Some).ok_or("not a bigint"),
+            _ => field.bigint().map(Some).ok_or("not a bigint"),
         }
     }
 }
@@ -85,48 +85,42 @@ pub(crate) fn parse_decimal(bytes: &[u8]) -> Option<Decimal> {
     value.map(unsigned_zero)
 }
 
+/// A field, and where it lies in more bytes the sixteen that end with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending<'a> {
+    pub bytes: &'a [u8],
+    pub last: Option<&'a [u8; 16]>,
+}
+
+impl Ending<'_> {
+    /// Reads a decimal integer of 64 bits: digits, after at most one `-`. A field that is empty is
+    /// none, and not to be asked for.
+    #[inline(always)]
+    fn bigint(self) -> Option<i64> {
+        /// Behind 16 - n zeros the mask of the last n bytes.
+        const MASKS: [u8; 32] = {
+            let mut masks = [0; 32];
+            masks.split_at_mut(16).1.copy_from_slice(&[u8::MAX; 16]);
+            masks
+        };
+        if let Some(last) = self.last
+            && let Some(masks) = MASKS.get(self.bytes.len()..)
+            && let Some(mask) = masks.first_chunk()
+            && let Some(value) = join((u8x16::new(*last) ^ u8x16::splat(b'0')) & u8x16::new(*mask))
+        {
+            return Some(value);
+        }
+        parse_bigint(self.bytes)
+    }
+}
+
 /// Reads a decimal integer of 64 bits: digits, after at most one `-`.
-#[inline(always)]
 pub(super) fn parse_bigint(bytes: &[u8]) -> Option<i64> {
-    let (negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    // Two loads that overlap hold the digits, whatever their number; zeros lead them to sixteen.
-    let (first, last) = match digits.len() {
-        9..=16 => {
-            let shared = 16 - digits.len();
-            let first = digit_values(*digits.first_chunk()?) << (8 * shared);
-            (first, digit_values(*digits.last_chunk()?))
-        }
-        4..=8 => {
-            let leading = 8 - digits.len();
-            let four = |digits: &[u8; 4]| u64::from(u32::from_le_bytes(*digits) ^ 0x3030_3030);
-            let first = four(digits.first_chunk()?) << (8 * leading);
-            (0, first | four(digits.last_chunk()?) << 32)
-        }
-        1..4 => {
-            let add = |last: u64, digit: &u8| last >> 8 | u64::from(digit ^ b'0') << 56;
-            (0, digits.iter().fold(0, add))
-        }
-        _ => {
-            // 19 digits may or may not fit, and `+` is no digit.
-            let text = std::str::from_utf8(bytes).ok()?;
-            return text.parse().ok().filter(|_| !text.starts_with('+'));
-        }
-    };
-    let value = join(bytemuck::cast([first, last]))?;
-    Some(if negative { -value } else { value })
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
-/// Turns eight characters into eight digits, the first in the lowest byte; what is no digit becomes
-/// greater than 9.
-#[inline(always)]
-fn digit_values(characters: [u8; 8]) -> u64 {
-    u64::from_le_bytes(characters) ^ 0x3030_3030_3030_3030
-}
-
-/// Returns the number that sixteen digits make, if each is one: pairs, then fours, then eights,
+/// Returns the number that sixteen digits make, if each is at most nine: pairs, then fours, then eights,
 /// each by one multiplication (W. Muła, "Parsing series of integers with SIMD", 2018).
 #[inline(always)]
 fn join(digits: u8x16) -> Option<i64> {
@@ -146,9 +140,23 @@ fn join(digits: u8x16) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// Reads an integer as the standard library does, which allows a `+`.
-    fn plainly(text: &str) -> Option<i64> {
-        text.parse().ok().filter(|_| !text.starts_with('+'))
+    /// Reads an integer as it stands alone and behind other bytes, and sees that both are the same.
+    fn bigint(field: &[u8]) -> Option<i64> {
+        let alone = parse_bigint(field);
+        for before in [
+            &b""[..],
+            b"2026-01-01 00:00:00,",
+            b"\xFF\xFF\xFF\xFF:::://///99999-",
+        ] {
+            let line = [before, field].concat();
+            let ending = Ending {
+                bytes: &line[before.len()..],
+                last: line.last_chunk(),
+            };
+            let is_same = field.is_empty() || ending.bigint() == alone;
+            assert!(is_same, "\"{}\"", line.escape_ascii());
+        }
+        alone
     }
 
     #[test]
@@ -161,7 +169,11 @@ mod tests {
             for sign in ["", "-", "+", "--"] {
                 for length in 0..=digits.len() {
                     let text = format!("{sign}{}", &digits[..length]);
-                    assert_eq!(parse_bigint(text.as_bytes()), plainly(&text), "{text}");
+                    let fits = (1..=18).contains(&length) && matches!(sign, "" | "-");
+                    let value = bigint(text.as_bytes());
+                    assert!(value.is_some() || !fits, "{text}");
+                    assert!(value.is_none() || !matches!(sign, "+" | "--"), "{text}");
+                    assert_eq!(value, text.parse().ok().filter(|_| sign != "+"), "{text}");
                 }
             }
         }
@@ -170,7 +182,7 @@ mod tests {
             "9223372036854775808",
             "-9223372036854775808",
         ] {
-            assert_eq!(parse_bigint(text.as_bytes()), plainly(text), "{text}");
+            assert_eq!(bigint(text.as_bytes()), text.parse().ok(), "{text}");
         }
     }
 
@@ -211,12 +223,7 @@ mod tests {
                     let mut bytes = vec![b'7'; length];
                     bytes[at] = wrong;
                     let fits = at == 0 && wrong == b'-' && (2..=20).contains(&length);
-                    assert_eq!(
-                        parse_bigint(&bytes).is_some(),
-                        fits,
-                        "{:?}",
-                        bytes.escape_ascii()
-                    );
+                    assert_eq!(bigint(&bytes).is_some(), fits, "{:?}", bytes.escape_ascii());
                 }
             }
         }

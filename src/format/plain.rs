@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::delimited::{Rows, without_return, wrong_width};
+use super::field::Ending;
 use super::scan::{BEFORE_FIRST, Separators};
 use super::{Malformed, Origin, Place};
 use crate::source::Lines;
@@ -145,6 +146,15 @@ impl<'a> Rows<'a> for PlainRows<'a, '_> {
     #[inline(always)]
     fn field(&self, row: usize, column: usize) -> &'a [u8] {
         &self.lines.bytes[self.range(row, column)]
+    }
+
+    #[inline(always)]
+    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
+        let range = self.range(row, column);
+        Ending {
+            bytes: &self.lines.bytes[range.clone()],
+            last: self.lines.bytes[..range.end].last_chunk(),
+        }
     }
 
     #[inline(always)]

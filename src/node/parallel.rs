@@ -17,7 +17,7 @@ use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::engine::partial::Merger;
-use crate::engine::watermark::BEGINNING;
+use crate::engine::watermark::{BEGINNING, highest};
 use crate::engine::window::Window;
 use crate::error::{Error, Result};
 use crate::format::{Decoder, Origins};
@@ -29,7 +29,7 @@ use crate::source::{Batch, Lines, Records, Source};
 
 /// How many bytes a reader takes at a time: enough to be worth the handing over, few enough to
 /// stay near the processor.
-const CHUNK: usize = 768 << 10;
+const CHUNK: usize = 512 << 10;
 
 /// A windowed aggregation of one file by several threads.
 pub struct Parallel<'n> {
@@ -211,7 +211,7 @@ impl Reader<'_, '_> {
         let skip_bad = self.rows.skip_bad;
         self.rows.decode(&batch, arena, |input, _, malformed| {
             let stop = malformed.first().filter(|_| !skip_bad);
-            let high = input.times.iter().copied().max().unwrap_or(BEGINNING);
+            let high = highest(input.times).unwrap_or(BEGINNING);
             let stop = stop.map(|first| first.told(&shared.name));
             let Some(before) = shared.take_turn(number, high, stop) else {
                 return Ok(false);
@@ -224,13 +224,15 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// Hands over the windows that have left; where none has, unless another reader is writing.
+    /// Hands over the windows that have left, and how far this reader has come; unless another one
+    /// is about it, which may be writing: then there is time until the next chunk.
     fn hand_over(&mut self) {
-        if self.operator.has_partials() {
-            self.hand_over_to(lock(&self.shared.results));
-        } else if let Ok(results) = self.shared.results.try_lock() {
-            // How far this one has come could wait for its next window.
-            self.hand_over_to(results);
+        /// As many windows stay with a reader that finds others there each time.
+        const MOST: usize = 4;
+        match self.shared.results.try_lock() {
+            Ok(results) => self.hand_over_to(results),
+            Err(_) if self.operator.partials() <= MOST => {}
+            Err(_) => self.hand_over_to(lock(&self.shared.results)),
         }
     }
 
