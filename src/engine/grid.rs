@@ -153,12 +153,15 @@ impl Grid {
             // Most keys are known to the window: those are found in one short loop.
             let open = self.near.windows[nth].index;
             let known = open.map_or(&[][..], |index| &self.all[index].by_key.many);
-            let slot = |row: usize| known.get(keys[row - first] as usize).copied();
-            let slot = |row: usize| slot(row).unwrap_or(NONE);
+            let slot = |&key: &KeyId| known.get(key as usize).copied().unwrap_or(NONE);
             let rows = first..first + keys.len();
             let mut from = match selected {
-                None => store.push_run(rows, slot),
-                Some(selected) => store.push_run(rows.filter(|row| selected[row - first]), slot),
+                None => store.push_run(rows, keys.iter().map(slot)),
+                Some(selected) => {
+                    let keys = keys.iter().zip(selected).filter(|&(_, selected)| *selected);
+                    let rows = rows.filter(|row| selected[row - first]);
+                    store.push_run(rows, keys.map(|(key, _)| slot(key)))
+                }
             };
             while let Some((place, row)) = store.find_pending(NONE, from) {
                 let slot = self.slot(nth, keys[row - first], store, false);

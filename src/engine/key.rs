@@ -267,25 +267,23 @@ impl Short {
     /// memory first; `None` for a text that is too long for that.
     #[inline]
     fn of_text(text: &str) -> Option<Self> {
+        /// The length of the key, the tag, the length of the text.
+        const MARKS: usize = 3;
         let bytes = text.as_bytes();
-        let length = bytes.len();
-        let text: u128 = if let (Some(first), Some(last)) =
-            (bytes.first_chunk::<8>(), bytes.last_chunk::<8>())
-        {
-            if length > HEAD - 2 {
-                return None;
+        let most = HEAD + 1 - MARKS;
+        let spare = most.checked_sub(bytes.len())?;
+        let marks = [bytes.len() as u8 + 2, SHORT_TEXT, bytes.len() as u8];
+        let marks = packed(&marks) as u64;
+        let head = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                let low = u64::from_le_bytes(*first) << (8 * MARKS) | marks;
+                // The last eight bytes, without those that stand in the lower half.
+                let high = u64::from_le_bytes(*last) >> (8 * spare);
+                u128::from(high) << 64 | u128::from(low)
             }
-            // Where the halves overlap they are the same.
-            let last = u128::from(u64::from_le_bytes(*last));
-            u128::from(u64::from_le_bytes(*first)) | last << (8 * (length - 8))
-        } else {
-            packed(bytes)
+            _ => packed(bytes) << (8 * MARKS) | u128::from(marks),
         };
-        let tag = (length as u128 + 2) | u128::from(SHORT_TEXT) << 8 | (length as u128) << 16;
-        Some(Short {
-            head: text << 24 | tag,
-            tail: 0,
-        })
+        Some(Short { head, tail: 0 })
     }
 
     #[inline]
@@ -494,16 +492,23 @@ impl Keys {
 
     /// Appends a key's bytes to `bytes`.
     pub fn push_bytes(&self, id: KeyId, bytes: &mut Vec<u8>) {
-        let short = self.short(id);
-        if short.is_long() {
+        let head = Short {
+            head: self.heads[id as usize],
+            tail: 0,
+        };
+        if head.is_long() {
             bytes.extend_from_slice(self.long.get(&id).map_or(&[], |bytes| bytes));
             return;
         }
         // All of the place at once: as many bytes as there are would take longer.
-        let end = bytes.len() + usize::from(short.length());
-        let (first, second) = (short.head >> 8 | short.tail << 120, short.tail >> 8);
-        bytes.extend_from_slice(&first.to_le_bytes());
-        bytes.extend_from_slice(&second.to_le_bytes());
+        let end = bytes.len() + usize::from(head.length());
+        if head.is_head() {
+            bytes.extend_from_slice(&(head.head >> 8).to_le_bytes());
+        } else {
+            let tail = self.tails[id as usize];
+            bytes.extend_from_slice(&(head.head >> 8 | tail << 120).to_le_bytes());
+            bytes.extend_from_slice(&(tail >> 8).to_le_bytes());
+        }
         bytes.truncate(end);
     }
 

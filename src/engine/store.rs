@@ -137,17 +137,16 @@ impl Store {
         self.pending.rows.push(row as u32);
     }
 
-    /// Leaves rows to be added to the slots that `slot` returns; returns the place of the first.
+    /// Leaves rows to be added to slots, one a row; returns the place of the first.
     #[inline]
     pub fn push_run(
         &mut self,
         rows: impl Iterator<Item = usize>,
-        slot: impl Fn(usize) -> Slot,
+        slots: impl Iterator<Item = Slot>,
     ) -> usize {
-        let Pending { slots, rows: known } = &mut self.pending;
-        let first = slots.len();
-        known.extend(rows.map(|row| row as u32));
-        slots.extend(known[first..].iter().map(|&row| slot(row as usize)));
+        let first = self.pending.slots.len();
+        self.pending.rows.extend(rows.map(|row| row as u32));
+        self.pending.slots.extend(slots);
         first
     }
 
