@@ -114,6 +114,9 @@ pub struct Node<'n> {
     options: Options,
     report: &'n Report,
     interrupt: &'n Interrupt,
+    /// Where states are kept on this machine, too. Before the member: others may want to add to
+    /// them once it has left the group.
+    snapshots: Option<Snapshots>,
     member: Member,
     rows: Rows<'n>,
     sink: Box<dyn Sink + 'n>,
@@ -123,8 +126,6 @@ pub struct Node<'n> {
     silence: Option<Silence>,
     commit: Commit,
     metrics: Option<Metrics>,
-    /// Where states are kept on this machine, too.
-    snapshots: Option<Snapshots>,
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
     starts: Starts,
