@@ -328,6 +328,7 @@ impl Member {
     /// `refused` when the partition is gone or its offset is no longer there.
     pub fn read(&mut self, place: &Place, timeout: Duration, most: usize) -> Result<Fetched> {
         if !self.seek(place)? {
+            std::thread::sleep(timeout);
             return Ok(Fetched::default());
         }
         let Some(queue) = self.queues.get(place) else {

@@ -17,6 +17,7 @@ pub mod partitioner;
 pub mod producer;
 pub mod transaction;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -140,11 +141,9 @@ impl Settings {
     /// Returns the error of a broker that is out of reach.
     fn unreachable(&self, health: &Health) -> Error {
         let reason = health.reason().unwrap_or_else(|| "no answer".to_owned());
-        Error::retry(format!(
-            "cannot reach Kafka at `{}`: {reason}",
-            self.brokers
-        ))
-        .hint("start the stack with `k start`, or name another broker with `--broker`")
+        let away = health.away(&self.brokers);
+        Error::retry(format!("cannot reach Kafka at `{away}`: {reason}"))
+            .hint("start the stack with `k start`, or name another broker with `--broker`")
     }
 }
 
@@ -226,6 +225,8 @@ struct Trouble {
     said: String,
     /// Why the last connection failed, in few words.
     reason: Option<String>,
+    /// The addresses of the brokers whose connections have failed.
+    away: BTreeSet<String>,
     /// Whether no broker can be reached.
     all_down: bool,
     /// An error after which the client is of no more use.
@@ -241,6 +242,18 @@ impl Health {
 
     fn reason(&self) -> Option<String> {
         self.lock().reason.clone()
+    }
+
+    /// Returns those of some brokers whose connections have failed; all where it is none of them,
+    /// since brokers may be known by other addresses than a person has named.
+    fn away(&self, brokers: &str) -> String {
+        let trouble = self.lock();
+        let named = brokers.split(',').map(str::trim);
+        let away: Vec<&str> = named.filter(|name| trouble.away.contains(*name)).collect();
+        match away.is_empty() {
+            true => brokers.to_owned(),
+            false => away.join(","),
+        }
     }
 
     /// Returns whether no broker can be reached.
@@ -272,7 +285,10 @@ impl Health {
                 let reason = short_reason(reason);
                 trouble.fatal.get_or_insert((code, reason));
             }
-            _ => trouble.reason = Some(short_reason(reason)),
+            _ => {
+                trouble.reason = Some(short_reason(reason));
+                trouble.away.extend(address_in(reason));
+            }
         }
     }
 }
@@ -494,6 +510,18 @@ fn short_reason(reason: &str) -> String {
     lower_first(reason.trim())
 }
 
+/// Returns the address of the broker that a connection error is about.
+fn address_in(reason: &str) -> Option<String> {
+    // `TxnCoordinator: h:9092: …`, `h:9092/bootstrap: …`
+    let mut words = reason.split(": ").take(2);
+    let broker = words.find(|word| word.contains(':'))?;
+    let broker = broker.rsplit("://").next().unwrap_or_default();
+    let address = broker
+        .split_once('/')
+        .map_or(broker, |(address, _)| address);
+    Some(address.to_owned())
+}
+
 /// Returns a sentence as it stands after a colon: first letter small, no full stop.
 fn lower_first(text: &str) -> String {
     let text = text
@@ -537,6 +565,20 @@ mod tests {
         ] {
             assert_eq!(short_reason(said), told);
         }
+    }
+
+    #[test]
+    fn of_several_brokers_those_are_named_whose_connections_have_failed() {
+        let health = Health::default();
+        assert_eq!(health.away("h:1,h:2,h:3"), "h:1,h:2,h:3");
+        for said in [
+            "h:2/bootstrap: Connect to ipv4#127.0.0.1:2 failed: Connection refused (after 0ms in state CONNECT)",
+            "GroupCoordinator: h:3: Disconnected (after 12ms in state UP)",
+        ] {
+            health.note(RDKafkaErrorCode::BrokerTransportFailure, said);
+        }
+        assert_eq!(health.away("h:1, h:2, h:3"), "h:2,h:3");
+        assert_eq!(health.away("elsewhere:9092"), "elsewhere:9092");
     }
 
     #[test]

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a record may be on its way: an outage is told long before.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// How long a transaction may take to be committed or given up, from then on.
+const ENDING: Duration = Duration::from_secs(10);
+
 /// Which acknowledgement a record needs before it counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Acks {
@@ -55,6 +58,8 @@ pub struct Options {
     pub compression: Option<String>,
     /// Who sends in transactions; `None` for records that are visible one by one.
     pub transactional: Option<String>,
+    /// For how long a transaction is sent to before it is committed, at most.
+    pub open_for: Duration,
     /// Whether a broker that is away is waited for as long as it takes.
     pub patient: bool,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
@@ -347,6 +352,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All).to_string();
     let within = options.within.unwrap_or(WITHIN).as_millis().to_string();
+    let open_for = (options.open_for + ENDING).as_millis().to_string();
     let mut own = vec![
         ("acks", acks.as_str()),
         ("enable.idempotence", idempotent.as_str()),
@@ -366,7 +372,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
         Some(id) => own.extend([
             ("transactional.id", id.as_str()),
             // What a process that was killed leaves open holds readers back for no longer.
-            ("transaction.timeout.ms", "10000"),
+            ("transaction.timeout.ms", open_for.as_str()),
             ("message.timeout.ms", "10000"),
         ]),
         None => own.push(("message.timeout.ms", within.as_str())),

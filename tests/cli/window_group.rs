@@ -334,6 +334,18 @@ fn commits_tell_any_process_how_the_tasks_are() {
 }
 
 #[test]
+fn a_commit_may_be_as_far_off_as_a_person_likes() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    // Longer than a transaction is usually let open.
+    let run = shared.k("--commit 11s --exit");
+    run.assert_status(0);
+    let went_back = run.stderr().contains("going back to the last commit");
+    assert!(!went_back, "{}", run.stderr());
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
 fn flags_of_a_group_that_has_no_topics_are_refused() {
     let dir = Workdir::new();
     dir.write("in.csv", "caller,start_timestamp\na,1767225600000\n");
@@ -343,6 +355,7 @@ fn flags_of_a_group_that_has_no_topics_are_refused() {
         ("--from t --to u --state s", "needs `--group`"),
         ("--from t --to u --group g --journal j.jsonl", "`--journal`"),
         ("--from t --to u --group g --until 7", "`--until`"),
+        ("--from t --to u --group g --commit 31s", "30 s at most"),
         (
             "--from t --to u --group g --crash-at never",
             "`produced` or `committed`",

@@ -73,6 +73,10 @@ pub(super) struct GroupOptions {
     crash_at: Option<Crash>,
 }
 
+/// How long a transaction may be open before it is committed. Whoever restores a state gives up on one
+/// that a process has left behind only after twice as long.
+const LONGEST_COMMIT: Duration = Duration::from_secs(30);
+
 impl GroupOptions {
     /// Returns the flag that was given, if one was.
     pub fn given(&self) -> Option<&'static str> {
@@ -88,6 +92,19 @@ impl GroupOptions {
         ];
         let mut flags = flags.into_iter();
         flags.find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
+    /// Returns how often results, state and offsets are to become visible.
+    fn commit_every(&self, guarantee: Guarantee) -> Result<Duration> {
+        let every = Duration::from_millis(self.commit.unwrap_or(100).unsigned_abs());
+        match guarantee == Guarantee::ExactlyOnce && every > LONGEST_COMMIT {
+            true => Err(Error::usage(format!(
+                "`--commit` takes {} s at most where each result is to be seen once",
+                LONGEST_COMMIT.as_secs()
+            ))
+            .hint("readers wait for what a process that was killed had not committed")),
+            false => Ok(every),
+        }
     }
 }
 
@@ -125,6 +142,8 @@ impl Options {
         (group, from, to): (String, String, String),
         context: &Context,
     ) -> Result<()> {
+        let guarantee = self.group.guarantee.unwrap_or_default();
+        let commit_every = self.group.commit_every(guarantee)?;
         if self.journal.is_some() {
             return Err(
                 Error::usage("`--journal` tells of one reader, not of a group")
@@ -194,10 +213,10 @@ impl Options {
 
         let snapshots = folder.map(|folder| Snapshots::open(folder, &group, &built_with, &admin));
         let snapshots = snapshots.transpose()?;
-        let guarantee = self.group.guarantee.unwrap_or_default();
         let lease = Lease::of(Member::session(&settings)?);
         let options = producer::Options {
             transactional: (guarantee == Guarantee::ExactlyOnce).then(|| transactional_id(&group)),
+            open_for: commit_every,
             patient: true,
             within: Some(lease.within),
             ..producer::Options::default()
@@ -234,7 +253,7 @@ impl Options {
             idle: Duration::from_millis(self.when.idle.unsigned_abs()),
             guarantee,
             lease,
-            commit_every: Duration::from_millis(self.group.commit.unwrap_or(100).unsigned_abs()),
+            commit_every,
             max_state: self.group.max_state,
             exit: self.range.exits(),
             skip_bad: self.skip_bad,

@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long a restoration may come no further before the broker is asked for the reason.
 const STILL: Duration = Duration::from_secs(5);
 /// How long an open transaction is waited for: much longer than one that a process has left behind
-/// stays open, which is 10 s and the time until the broker looks.
+/// stays open, which is 10 s and `--commit`, and the time until the broker looks.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most rows that are taken at once.
 const MOST: usize = 10_000;
