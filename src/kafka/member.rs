@@ -170,7 +170,8 @@ impl Member {
             ("topic.metadata.refresh.interval.ms", "10000"),
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "1000000"),
-            ("queued.max.messages.kbytes", "32768"),
+            // For each partition, and three times as much memory: more would only wait for the work.
+            ("queued.max.messages.kbytes", "2048"),
         ]);
         let joined = Joined {
             context,
