@@ -209,17 +209,26 @@ impl Member {
     /// # Errors
     /// `refused` once the client is of no more use.
     pub fn serve(&mut self) -> Result<Option<Rebalance>> {
-        match self.consumer.poll(Duration::ZERO) {
-            Some(Err(KafkaError::MessageConsumption(
-                RDKafkaErrorCode::UnknownTopicOrPartition,
-            ))) => {
-                self.doubted = Some(Instant::now());
-                self.check_topics()?;
+        /// A look takes one event, and with `-X debug=…` most are lines of the log: as many come while
+        /// a node does its work once.
+        const LOOKS: usize = 32;
+        for _ in 0..LOOKS {
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::UnknownTopicOrPartition,
+                ))) => {
+                    self.doubted = Some(Instant::now());
+                    self.check_topics()?;
+                }
+                Some(Err(error)) if !is_passing(&error) => return Err(self.told(&error, "read")),
+                _ => {}
             }
-            Some(Err(error)) if !is_passing(&error) => return Err(self.told(&error, "read")),
-            _ => {}
+            let decided = self.consumer.context().rebalances().pop_front();
+            if decided.is_some() {
+                return Ok(decided);
+            }
         }
-        Ok(self.consumer.context().rebalances().pop_front())
+        Ok(None)
     }
 
     /// Returns the error of a topic that was deleted. One that a broker does not know yet, such as

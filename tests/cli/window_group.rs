@@ -151,6 +151,16 @@ pub fn calls(rows: &[String]) -> u64 {
 }
 
 #[test]
+fn a_process_that_logs_every_step_of_its_client_comes_to_its_end() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let run = shared.k("--exit -v -X debug=cgrp");
+    run.assert_status(0);
+    assert!(run.stderr().contains("librdkafka: "), "{}", run.stderr());
+    assert!(shared.rows() == shared.expected());
+}
+
+#[test]
 fn processes_that_share_a_topic_give_the_rows_of_its_file() {
     let Some(broker) = broker() else { return };
     Shared::new(broker).assert_two_give_the_rows_of_the_file();
