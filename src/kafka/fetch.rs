@@ -376,16 +376,27 @@ impl Queue {
 
     /// Returns the next records, at most `most`, waiting no longer than `timeout` for the first.
     pub fn read(&self, timeout: Duration, most: usize) -> Fetched {
+        let mut fetched = self.take(most);
+        if fetched.is_empty() && !timeout.is_zero() {
+            // The call for many would wait until there are as many.
+            // SAFETY: the queue lives; a message that is returned belongs to the caller.
+            let first =
+                unsafe { rd::rd_kafka_consume_queue(self.own, timeout.as_millis() as c_int) };
+            if !first.is_null() {
+                let mut rest = self.take(most - 1);
+                fetched.messages.push(first);
+                fetched.messages.append(&mut rest.messages);
+            }
+        }
+        fetched
+    }
+
+    /// Returns the next records that are there, at most `most`.
+    fn take(&self, most: usize) -> Fetched {
         let mut messages = vec![ptr::null_mut(); most];
         // SAFETY: the queue lives, and librdkafka writes at most `most` pointers.
-        let count = unsafe {
-            rd::rd_kafka_consume_batch_queue(
-                self.own,
-                timeout.as_millis() as c_int,
-                messages.as_mut_ptr(),
-                most,
-            )
-        };
+        let count =
+            unsafe { rd::rd_kafka_consume_batch_queue(self.own, 0, messages.as_mut_ptr(), most) };
         messages.truncate(usize::try_from(count).unwrap_or(0));
         Fetched { messages }
     }

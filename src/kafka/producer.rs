@@ -64,6 +64,9 @@ pub struct Options {
     pub patient: bool,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
+    /// Whether a record may be written twice where an answer is lost. Sending then begins at once, and
+    /// not only when a broker has given the producer a number, which librdkafka asks for every 500 ms.
+    pub may_double: bool,
     /// Whether a broker gets a request only once it has answered the one before.
     ///
     /// With [`Acks::All`] a batch that is sent again is known by its number and dropped. But when a
@@ -350,7 +353,7 @@ impl Producer {
 fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health>)> {
     let (context, health) = settings.context();
     let acks = options.acks.to_string();
-    let idempotent = (options.acks == Acks::All).to_string();
+    let idempotent = (options.acks == Acks::All && !options.may_double).to_string();
     let within = options.within.unwrap_or(WITHIN).as_millis().to_string();
     let open_for = (options.open_for + ENDING).as_millis().to_string();
     let mut own = vec![

@@ -257,17 +257,38 @@ fn the_topic_is_shown_purged_and_cleared_with_the_group() {
     running.ended_by(Signal::TERM).assert_status(143);
 }
 
+fn has_repartition(shared: &Shared) -> bool {
+    let Shared {
+        dir, broker, group, ..
+    } = shared;
+    let listed = dir.k(&format!("topic list -b {broker}"));
+    listed
+        .stdout()
+        .contains(&format!("{group}-window-repartition"))
+}
+
+#[test]
+fn the_first_records_of_a_topic_that_was_empty_say_whether_they_take_another_one() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::without_records(broker);
+    let Shared { dir, topic, .. } = &shared;
+    let create = format!("topic create {topic} --partitions 4 -b {broker}");
+    dir.k(&create).assert_status(0);
+    let running = shared.start("-v");
+    running.await_said("reading topic");
+    shared.produce("data/mono_signal.csv");
+    await_that("no row came", || !shared.rows().is_empty());
+    running.ended_by(Signal::TERM).assert_status(143);
+    assert!(!has_repartition(&shared));
+    shared.k("--exit").assert_status(0);
+    assert!(shared.rows() == shared.expected());
+}
+
 #[test]
 fn records_that_lie_where_they_are_grouped_take_no_other_topic_unless_told_to() {
     let Some(broker) = broker() else { return };
     let shared = Shared::new(broker);
-    let Shared { dir, group, .. } = &shared;
-    let has_topic = || {
-        let listed = dir.k(&format!("topic list -b {broker}"));
-        listed
-            .stdout()
-            .contains(&format!("{group}-window-repartition"))
-    };
+    let has_topic = || has_repartition(&shared);
     shared.k("--exit").assert_status(0);
     assert!(!has_topic());
     shared

@@ -188,8 +188,10 @@ impl Options {
                 group::refuse_remains(&admin, &settings, &group)?;
                 let interrupt = &context.interrupt;
                 let decoder = decoder.clone();
+                // A topic that was empty holds records now: its columns were waited for.
+                let now = Starts::find(&admin, &from, range.since)?;
                 let is_repartitioned = self.group.repartition
-                    || keys::need_repartition(&plan, decoder, &settings, &starts, interrupt)?;
+                    || keys::need_repartition(&plan, decoder, &settings, &now, interrupt)?;
                 self.refuse_scattered(&plan, is_repartitioned)?;
                 let described = self.described(&from, &schema, notation, is_repartitioned);
                 described.store(&settings, &group, starts.len())?;

@@ -80,7 +80,11 @@ impl Described {
     pub fn store(&self, settings: &Settings, group: &str, partitions: usize) -> Result<()> {
         let topic = name_of(group);
         Admin::new(settings)?.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
-        let mut producer = Producer::new(settings, &Options::default())?;
+        let options = Options {
+            may_double: true, // the topic is compacted
+            ..Options::default()
+        };
+        let mut producer = Producer::new(settings, &options)?;
         let topic = producer.topic(&topic)?;
         let id = (ID.to_owned(), format!("{:016x}", rand::random::<u64>()));
         let row: Vec<_> = self.0.iter().chain([&id]).collect();
