@@ -182,11 +182,6 @@ impl<'a> Rows<'a> for Table<'a, '_> {
         self.fields[row * wanted.len() + at]
     }
 
-    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
-        let bytes = self.field(row, column);
-        Ending { bytes, last: None }
-    }
-
     fn text(&self, row: usize, column: usize) -> Option<&'a str> {
         std::str::from_utf8(self.field(row, column)).ok()
     }
@@ -204,7 +199,10 @@ pub(super) trait Rows<'a> {
     /// Returns the bytes of a row's field.
     fn field(&self, row: usize, column: usize) -> &'a [u8];
     /// Returns a row's field, and what ends with it.
-    fn ending(&self, row: usize, column: usize) -> Ending<'a>;
+    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
+        let bytes = self.field(row, column);
+        Ending { bytes, last: None }
+    }
     /// Returns a row's field as text; `None` where it is not UTF-8.
     fn text(&self, row: usize, column: usize) -> Option<&'a str>;
     /// Returns where a row stands.

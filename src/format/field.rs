@@ -120,8 +120,8 @@ pub(super) fn parse_bigint(bytes: &[u8]) -> Option<i64> {
     text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
-/// Returns the number that sixteen digits make, if each is at most nine: pairs, then fours, then eights,
-/// each by one multiplication (W. Muła, "Parsing series of integers with SIMD", 2018).
+/// Returns the number that sixteen digits make, if each is at most nine: pairs, then fours, then
+/// eights, each by one multiplication (W. Muła, "Parsing series of integers with SIMD", 2018).
 #[inline(always)]
 fn join(digits: u8x16) -> Option<i64> {
     if digits.max(u8x16::splat(9)) != u8x16::splat(9) {
