@@ -34,7 +34,11 @@ use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
 use group::GroupOptions;
+use model::questions::{WHAT, WHERE};
 use model::{Alignment, When, Where};
+
+/// The heading of where records come from and where rows go.
+const STREAMS: &str = "From where to where";
 
 /// Aggregate records over event-time windows, from a file, a pipe or a topic.
 ///
@@ -53,96 +57,96 @@ use model::{Alignment, When, Where};
   k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
+    /// Group by these columns or expressions; none: one group.
+    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
+    by: Option<String>,
+
+    /// Compute these, each with `as NAME` if wished: count, sum, min, max, avg, stddev,
+    /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
+    /// last, collect(x, n).
+    #[arg(long, value_name = "AGGREGATE,…", default_value = "count", help_heading = WHAT)]
+    agg: String,
+
+    /// Count only records for which this holds: `disposition = 'connected' and duration > 60000`.
+    #[arg(long = "where", value_name = "CONDITION", help_heading = WHAT)]
+    filter: Option<String>,
+
+    /// Let each window and key take one record of a value of this column, or expression, and count
+    /// the others as duplicates.
+    #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
+    distinct: Option<String>,
+
+    /// Write these columns of the result, or expressions over them: `window_start, count * 2 as n`.
+    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
+    select: Option<String>,
+
+    /// Take earlier records back where this column says `-` and not `+`, or `none` [default: a
+    /// column `change` with nothing else in it]
+    #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
+    change: Option<String>,
+
     #[command(flatten)]
     windows: Where,
 
     #[command(flatten)]
     alignment: Alignment,
 
-    /// Read from a file, a topic, or `-` for stdin. What `k consume` prints as JSON counts as the
-    /// records in it [default: a pipe on stdin, else topic mono_signal]
-    #[arg(long, value_name = "SOURCE")]
-    from: Option<Endpoint>,
-
-    /// Write to a file, a topic, or `-` for stdout.
-    #[arg(long, value_name = "SINK", default_value = "-")]
-    to: Endpoint,
-
-    /// Group by these columns or expressions; none: one group.
-    #[arg(long, value_name = "COLUMN,…")]
-    by: Option<String>,
-
-    /// Compute these, each with `as NAME` if wished: count, sum, min, max, avg, stddev,
-    /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
-    /// last, collect(x, n).
-    #[arg(long, value_name = "AGGREGATE,…", default_value = "count")]
-    agg: String,
-
-    /// Count only records for which this holds: `disposition = 'connected' and duration > 60000`.
-    #[arg(long = "where", value_name = "CONDITION")]
-    filter: Option<String>,
-
-    /// Let each window and key take one record of a value of this column, or expression, and count
-    /// the others as duplicates.
-    #[arg(long, value_name = "COLUMN")]
-    distinct: Option<String>,
-
-    /// Write these columns of the result, or expressions over them: `window_start, count * 2 as n`.
-    #[arg(long, value_name = "COLUMN,…")]
-    select: Option<String>,
-
-    /// Take earlier records back where this column says `-` and not `+`, or `none` [default: a
-    /// column `change` with nothing else in it]
-    #[arg(long, value_name = "COLUMN")]
-    change: Option<String>,
-
     /// Take the event time from this column, or from `@record`, a topic's own timestamp, or from
     /// `@arrival`: processing time. Default: `event_time` or `start_timestamp` if there, else
     /// `@record`.
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
     time: Option<String>,
 
     /// Take processing time from this column, as in a replay, and not from the clock.
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
     arrival: Option<String>,
 
     /// The unit of a time column of integers.
-    #[arg(long, value_enum, default_value = "ms", value_name = "UNIT")]
+    #[arg(long, value_enum, default_value = "ms", value_name = "UNIT", help_heading = WHERE)]
     time_unit: TimeUnit,
-
-    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
-    #[arg(long, value_name = "COLUMNS")]
-    schema: Option<String>,
 
     #[command(flatten)]
     when: When,
 
+    /// Read from a file, a topic, or `-` for stdin. What `k consume` prints as JSON counts as the
+    /// records in it [default: a pipe on stdin, else topic mono_signal]
+    #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
+    from: Option<Endpoint>,
+
+    /// Write to a file, a topic, or `-` for stdout.
+    #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
+    to: Endpoint,
+
+    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
+    #[arg(long, value_name = "COLUMNS", help_heading = STREAMS)]
+    schema: Option<String>,
+
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     format: Option<Format>,
 
     /// Count malformed records instead of ending at the first.
-    #[arg(long)]
+    #[arg(long, help_heading = STREAMS)]
     skip_bad: bool,
 
     /// Keep malformed records, with the reason, in a file or topic, instead of ending at the first.
-    #[arg(long, value_name = "SINK")]
+    #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     bad_to: Option<Endpoint>,
 
     /// Keep late and expired records, with the reason, in a file or topic.
-    #[arg(long, value_name = "SINK")]
+    #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     late_to: Option<Endpoint>,
 
     /// Write what the engine does, event by event, to a file of JSON lines.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = STREAMS)]
     journal: Option<PathBuf>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = STREAMS)]
     stats: StatsOptions,
 
     /// Window a file by this many threads, with the same result; where rows leave once, from
     /// windows that all keys share [default: one a processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = STREAMS)]
     threads: Option<u16>,
 
     #[command(flatten)]

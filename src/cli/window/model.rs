@@ -8,8 +8,18 @@ use crate::engine::window::{Aligned, Windows};
 use crate::error::{Error, Result};
 use crate::term::units::{DAY, format_duration, parse_duration, parse_positive_duration};
 
+/// The four questions of the Dataflow model, as `--help` asks them.
+pub(super) mod questions {
+    pub const WHAT: &str = "What is computed";
+    pub const WHERE: &str = "Where in event time (one window, and what time is)";
+    pub const WHEN: &str = "When rows leave";
+    pub const HOW: &str = "How later rows of a window relate to earlier ones";
+}
+use questions::{HOW, WHEN, WHERE};
+
 /// Where in event time: exactly one window.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = WHERE)]
 #[group(id = "window", required = true, multiple = false,
     args = ["tumbling", "hopping", "session", "sliding", "global"])]
 pub(super) struct Where {
@@ -36,6 +46,7 @@ pub(super) struct Where {
 
 /// What shifts the windows of a grid.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = WHERE)]
 pub(super) struct Alignment {
     /// Shift the windows' starts by this much.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -48,6 +59,7 @@ pub(super) struct Alignment {
 
 /// When in processing time rows leave, and how later ones relate to earlier ones.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = WHEN)]
 pub(super) struct When {
     /// Rows when a window is final, or at every update [default: final]
     #[arg(long, value_enum, value_name = "WHEN", conflicts_with = "trigger")]
@@ -59,11 +71,11 @@ pub(super) struct When {
     trigger: Option<String>,
 
     /// How a later row of a window relates to an earlier one.
-    #[arg(long, value_enum, value_name = "HOW", default_value = "accumulating")]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "accumulating", help_heading = HOW)]
     pub refine: Refinement,
 
     /// Add the columns `timing`, `pane`, `is_last`.
-    #[arg(long)]
+    #[arg(long, help_heading = HOW)]
     pub panes: bool,
 
     /// Let the watermark stay this far behind the highest event time [default: 0s]
