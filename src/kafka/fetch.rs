@@ -340,6 +340,20 @@ pub(super) fn gone(topic: &str) -> Error {
 impl Drop for Fetcher {
     fn drop(&mut self) {
         self.queues.clear();
+        close(&mut self.consumer);
+    }
+}
+
+/// Closes a client that nobody else uses any more. The crate does it, too, but looks only every
+/// 100 ms whether it has.
+pub(super) fn close<C: ConsumerContext>(consumer: &mut Arc<BaseConsumer<C>>) {
+    let Some(consumer) = Arc::get_mut(consumer) else {
+        return;
+    };
+    if consumer.close_queue().is_ok() {
+        while !consumer.closed() {
+            consumer.poll(Duration::from_millis(1));
+        }
     }
 }
 

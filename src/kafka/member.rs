@@ -19,7 +19,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
-use super::fetch::{Fetched, LOOK_UP, Queue, gone, high_watermark, is_passing, not_read};
+use super::fetch::{Fetched, LOOK_UP, Queue, close, gone, high_watermark, is_passing, not_read};
 use super::native::Proof;
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
@@ -171,7 +171,11 @@ impl Member {
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "1000000"),
             // For each partition, and three times as much memory: more would only wait for the work.
-            ("queued.max.messages.kbytes", "2048"),
+            ("queued.max.messages.kbytes", "512"),
+            ("fetch.message.max.bytes", "524288"),
+            // A partition whose records were not worked off yet is left out of a request, and waits
+            // for its answer: for this long, if those in it are at their end.
+            ("fetch.wait.max.ms", "10"),
         ]);
         let joined = Joined {
             context,
@@ -447,6 +451,8 @@ impl Drop for Member {
             let none = TopicPartitionList::new();
             self.consumer.incremental_unassign(&none).unwrap_or(());
         }
+        self.queues.clear();
+        close(&mut self.consumer);
     }
 }
 
