@@ -4,6 +4,7 @@
 //! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,8 @@ pub struct Admin {
     /// 2.12 follows a null pointer where a client without a group hears that the coordinator of
     /// the one it asks about is elsewhere or not ready yet.
     grouped: OnceLock<BaseConsumer<Context>>,
+    /// Whether a broker has answered.
+    is_connected: AtomicBool,
     health: Arc<Health>,
 }
 
@@ -104,6 +107,7 @@ impl Admin {
             settings: settings.clone(),
             client: Arc::new(client.map_err(not_created)?),
             grouped: OnceLock::new(),
+            is_connected: AtomicBool::new(false),
             health,
         })
     }
@@ -150,10 +154,21 @@ impl Admin {
             let metadata = client.client().fetch_metadata(topic.as_deref(), PATIENCE)?;
             Ok(metadata.topics().iter().map(read_topic).collect())
         };
-        aside(ask, || self.tick())?.map_err(|error| match error {
+        let topics = aside(ask, || self.tick())?.map_err(|error| match error {
             KafkaError::MetadataFetch(_) => self.settings.unreachable(&self.health),
             error => Error::refused(format!("cannot ask for topics: {error}")),
-        })
+        })?;
+        self.is_connected.store(true, Ordering::Relaxed);
+        Ok(topics)
+    }
+
+    /// Connects the client, unless it is. librdkafka looks for the leaders of partitions by itself,
+    /// but where it is not connected yet it may ask again only after 3 s.
+    fn connect(&self, topic: &str) -> Result<()> {
+        match self.is_connected.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.metadata(Some(topic)).map(drop),
+        }
     }
 
     /// Returns the cluster's name for itself; empty where it has none.
@@ -347,6 +362,7 @@ impl Admin {
             .iter()
             .map(|&(partition, offset)| ((topic.to_owned(), partition), offset));
         let list = offset_list(before)?;
+        self.connect(topic)?;
         self.ask(|requests| requests.delete_records(&list))
             .map_err(|failure| failure.told(format!("delete records of topic `{topic}`")))
     }
@@ -399,6 +415,10 @@ impl Admin {
         partitions: &[(&str, i32)],
         wanted: OffsetOf,
     ) -> Result<Vec<OffsetInfo>> {
+        let Some(&(topic, _)) = partitions.first() else {
+            return Ok(Vec::new());
+        };
+        self.connect(topic)?;
         let began = Instant::now();
         let is_awaited = |code: &RDKafkaErrorCode| match code {
             // A topic that was deleted does not come back.

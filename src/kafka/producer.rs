@@ -21,6 +21,9 @@ const SERVE_EVERY: u64 = 4_096;
 /// How long a wait for room or for acknowledgements lasts before a signal is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How many records may be on their way at once: more would leave the processor's cache before they
+/// are acknowledged.
+const AT_ONCE: usize = 40_000;
 /// How long a record may be on its way: an outage is told long before.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -62,6 +65,8 @@ pub struct Options {
     pub open_for: Duration,
     /// Whether a broker that is away is waited for as long as it takes.
     pub patient: bool,
+    /// How many records may be on their way at once; [`AT_ONCE`] if it is not said.
+    pub at_once: Option<usize>,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
     /// Whether a record may be written twice where an answer is lost. Sending then begins at once, and
@@ -221,10 +226,11 @@ impl Producer {
                     )));
                 }
                 Err(code) => {
-                    return Err(Error::refused(format!(
+                    let error = Error::refused(format!(
                         "cannot write to topic `{name}`: {}",
                         words_of(code)
-                    )));
+                    ));
+                    return Err(self.cause_of(error));
                 }
             }
             // Filling every gap at once would send ever smaller batches to a slow broker.
@@ -280,6 +286,20 @@ impl Producer {
     pub(super) fn watch_outage(&mut self) -> Result<()> {
         self.take_in(Duration::ZERO);
         self.outage.ride_out(&self.settings, &self.health)
+    }
+
+    /// Returns why a record was not delivered, if one was not: nothing that follows in its transaction
+    /// can be done. Else the error itself.
+    pub(super) fn cause_of(&mut self, error: Error) -> Error {
+        // The report of it may be some moments behind.
+        let deadline = Instant::now() + LOOK;
+        while self.failure.is_none() && Instant::now() < deadline {
+            self.take_in(Duration::from_millis(1));
+        }
+        match &self.failure {
+            Some(failure) => self.told(failure),
+            None => error,
+        }
     }
 
     fn take_in(&mut self, timeout: Duration) {
@@ -355,14 +375,14 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All && !options.may_double).to_string();
     let within = options.within.unwrap_or(WITHIN).as_millis().to_string();
+    let at_once = options.at_once.unwrap_or(AT_ONCE).to_string();
     let open_for = (options.open_for + ENDING).as_millis().to_string();
     let mut own = vec![
         ("acks", acks.as_str()),
         ("enable.idempotence", idempotent.as_str()),
         // Topics are there before records are sent: one that is gone was deleted.
         ("topic.metadata.propagation.max.ms", "10000"),
-        // More would leave the processor's cache before it is acknowledged.
-        ("queue.buffering.max.messages", "40000"),
+        ("queue.buffering.max.messages", at_once.as_str()),
         ("queue.buffering.max.kbytes", "262144"),
     ];
     if let Some(codec) = &options.compression {

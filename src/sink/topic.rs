@@ -61,7 +61,7 @@ impl TopicSink {
     /// `retry` when no broker answers, `refused` when the topic may not be created.
     pub fn open(settings: &Settings, name: &str, header: Header, tombstones: bool) -> Result<Self> {
         let producer = Shared::new(Producer::new(settings, &Options::default())?);
-        Self::open_shared(settings, name, header, tombstones, producer)
+        Self::open_shared(&Admin::new(settings)?, name, header, tombstones, producer)
     }
 
     /// Opens a topic as [`TopicSink::open`] does, and sends through a producer that others send
@@ -70,13 +70,12 @@ impl TopicSink {
     /// # Errors
     /// As [`TopicSink::open`].
     pub fn open_shared(
-        settings: &Settings,
+        admin: &Admin,
         name: &str,
         header: Header,
         tombstones: bool,
         producer: Shared,
     ) -> Result<Self> {
-        let admin = Admin::new(settings)?;
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
             None => admin.create_data_topic(name, PARTITIONS)?,

@@ -77,6 +77,10 @@ pub(super) struct GroupOptions {
 /// that a process has left behind only after twice as long.
 const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 
+/// How many results and changes may be on their way at once: more take memory and are no faster,
+/// since the node works as fast as the broker takes them.
+const AT_ONCE: usize = 20_000;
+
 impl GroupOptions {
     /// Returns the flag that was given, if one was.
     pub fn given(&self) -> Option<&'static str> {
@@ -172,7 +176,7 @@ impl Options {
             group::reset(&admin, &group)?;
             folder.iter().try_for_each(snapshot::Folder::clear)?;
         }
-        let built_with = Described::load(&settings, &group)?;
+        let built_with = Described::load(&admin, &settings, &group)?;
         let Some((schema, notation)) =
             self.columns(built_with.as_ref(), &from, &settings, context)?
         else {
@@ -194,9 +198,9 @@ impl Options {
                     || keys::need_repartition(&plan, decoder, &settings, &now, interrupt)?;
                 self.refuse_scattered(&plan, is_repartitioned)?;
                 let described = self.described(&from, &schema, notation, is_repartitioned);
-                described.store(&settings, &group, starts.len())?;
+                described.store(&admin, &settings, &group, starts.len())?;
                 // Another process may have been quicker.
-                Described::load(&settings, &group)?.unwrap_or(described)
+                Described::load(&admin, &settings, &group)?.unwrap_or(described)
             }
         };
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
@@ -220,12 +224,13 @@ impl Options {
             transactional: (guarantee == Guarantee::ExactlyOnce).then(|| transactional_id(&group)),
             open_for: commit_every,
             patient: true,
+            at_once: Some(AT_ONCE),
             within: Some(lease.within),
             ..producer::Options::default()
         };
         let producer = Shared::new(Producer::new(&settings, &options)?);
         let sink = TopicSink::open_shared(
-            &settings,
+            &admin,
             &to,
             plan.header(),
             self.tombstones(&plan),
@@ -244,6 +249,7 @@ impl Options {
             outputs,
             metrics,
             snapshots,
+            admin: &admin,
             settings: &settings,
             report: &context.report,
             interrupt: &context.interrupt,

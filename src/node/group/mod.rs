@@ -48,6 +48,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
+use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
 use crate::node::Outputs;
 use crate::node::aside::Aside;
@@ -55,12 +56,11 @@ use crate::node::rows::{Rows, now_ms};
 use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::sink::topic::Shared;
+use crate::source::Message;
 use crate::source::kafka::Starts;
-use crate::source::{Batch, Message, Records};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
-use keys::{another_key, first_of_another_key};
 use metrics::{Metrics, TaskFigures};
 use note::Note;
 use restore::Restoring;
@@ -179,6 +179,8 @@ pub struct Parts<'n> {
     pub metrics: Option<Metrics>,
     /// Where states are kept on this machine, too.
     pub snapshots: Option<Snapshots>,
+    /// Asks the cluster while the node joins.
+    pub admin: &'n Admin,
     /// Where Kafka is.
     pub settings: &'n Settings,
     /// Who is told.
@@ -194,6 +196,7 @@ impl<'n> Node<'n> {
     /// `refused` where a topic is missing, `retry` when no broker answers.
     pub fn join(parts: Parts<'n>, options: Options, starts: Starts) -> Result<Self> {
         let topics = Topics::open(
+            parts.admin,
             parts.settings,
             &options.group,
             starts.len(),
@@ -370,7 +373,7 @@ impl<'n> Node<'n> {
         let last = messages.last().map(|message| message.offset);
         let processed = match task.work {
             Work::Downstream(_) => repartition::take_in(task, &messages, &mut self.panes),
-            Work::Window | Work::Upstream(_) => process(
+            Work::Window | Work::Upstream(_) => task::take_in(
                 task,
                 messages,
                 self.starts.len() > 1,
@@ -562,39 +565,4 @@ impl<'n> Node<'n> {
         ))
         .hint("nothing is lost: start more processes of the group, or give this one more"))
     }
-}
-
-/// Hands the records of a partition to its task; the first malformed one ends the run, unless they
-/// are skipped.
-fn process(
-    task: &mut Task,
-    messages: Vec<Message<'_>>,
-    check_keys: bool,
-    rows: &mut Rows<'_>,
-    outputs: &mut Outputs,
-    panes: &mut Panes,
-    arena: &mut Bump,
-) -> Result<()> {
-    let batch = Batch {
-        partition: 0,
-        records: Records::Messages(messages),
-    };
-    let skip_bad = rows.skip_bad;
-    let check_keys = check_keys && matches!(task.work, Work::Window);
-    let operator = &mut task.operator;
-    let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
-        if check_keys && let Some(message) = first_of_another_key(&batch, input) {
-            return Err(another_key(&task.name, message));
-        }
-        outputs.take_in(operator, input, decoded, malformed, panes)?;
-        match malformed.first() {
-            Some(first) if !skip_bad => Err(first.told(&task.name)),
-            _ => Ok(()),
-        }
-    });
-    if operator.trigger().periods().next().is_some() && rows.plan.arrival.is_none() {
-        operator.on_tick(now_ms(), panes);
-    }
-    arena.reset();
-    processed
 }

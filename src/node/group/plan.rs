@@ -52,9 +52,9 @@ impl Described {
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be read.
-    pub fn load(settings: &Settings, group: &str) -> Result<Option<Self>> {
+    pub fn load(admin: &Admin, settings: &Settings, group: &str) -> Result<Option<Self>> {
         let topic = name_of(group);
-        if Admin::new(settings)?.find_topic(&topic)?.is_none() {
+        if admin.find_topic(&topic)?.is_none() {
             return Ok(None);
         }
         let reader = LogReader {
@@ -63,8 +63,8 @@ impl Described {
         };
         let mut found = None;
         let shared = Shared::new();
-        let held = reader.extent(0)?;
-        reader.each(0, held, &shared, |key, value| {
+        let held = reader.extent(admin, 0)?;
+        reader.each(admin, 0, held, &shared, |key, value| {
             if key == PLAN && found.is_none() {
                 found = value.and_then(|json| serde_json::from_slice(json).ok());
                 shared.stop();
@@ -77,9 +77,15 @@ impl Described {
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
-    pub fn store(&self, settings: &Settings, group: &str, partitions: usize) -> Result<()> {
+    pub fn store(
+        &self,
+        admin: &Admin,
+        settings: &Settings,
+        group: &str,
+        partitions: usize,
+    ) -> Result<()> {
         let topic = name_of(group);
-        Admin::new(settings)?.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
+        admin.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
         let options = Options {
             may_double: true, // the topic is compacted
             ..Options::default()

@@ -250,7 +250,9 @@ impl LogReader {
         shared: &Shared,
     ) -> Result<(Log, Found, Option<Local>)> {
         let now = now_ms(); // nothing after the end was written before
-        let mut held = self.extent(partition)?;
+        // A client of its own: one that has seen all brokers go is of no more use.
+        let admin = Admin::new(&self.settings)?;
+        let mut held = self.extent(&admin, partition)?;
         let end = held.end;
         let (mut log, mut flaw) = (Log::default(), None);
         match home.map(|home| home.load(&held, now)) {
@@ -266,7 +268,7 @@ impl LogReader {
             rows: log.len() as u64,
             records: 0,
         };
-        self.each(partition, held, shared, |key, value| {
+        self.each(&admin, partition, held, shared, |key, value| {
             found.records += 1;
             log.take_up(key, value);
         })?;
@@ -283,10 +285,9 @@ impl LogReader {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn extent(&self, partition: i32) -> Result<Range<i64>> {
-        let admin = Admin::new(&self.settings)?;
-        let first = self.offset(&admin, partition, OffsetOf::Earliest)?;
-        let end = self.offset(&admin, partition, OffsetOf::Latest)?;
+    pub fn extent(&self, admin: &Admin, partition: i32) -> Result<Range<i64>> {
+        let first = self.offset(admin, partition, OffsetOf::Earliest)?;
+        let end = self.offset(admin, partition, OffsetOf::Latest)?;
         Ok(first..end)
     }
 
@@ -296,13 +297,12 @@ impl LogReader {
     /// `retry` when no broker answers, `refused` where a transaction stays open.
     pub fn each(
         &self,
+        admin: &Admin,
         partition: i32,
         Range { start: first, end }: Range<i64>,
         shared: &Shared,
         mut row: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<()> {
-        // A client of its own: one that has seen all brokers go is of no more use.
-        let admin = Admin::new(&self.settings)?;
         if first >= end {
             return Ok(());
         }
@@ -324,7 +324,7 @@ impl LogReader {
             }
             let now = Instant::now();
             if hold.is_long_at(position, now) {
-                let stable = self.offset(&admin, partition, OffsetOf::LastStable)?;
+                let stable = self.offset(admin, partition, OffsetOf::LastStable)?;
                 hold.at = (stable < end).then_some(stable);
                 shared
                     .held_at

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use bumpalo::Bump;
+
+use super::keys::{another_key, first_of_another_key};
 use super::note::{Note, Role};
 use super::repartition::Mark;
 use super::restore::Restored;
@@ -10,7 +13,11 @@ use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::engine::parts::Parts;
 use crate::engine::save;
+use crate::error::Result;
 use crate::kafka::member::Place;
+use crate::node::Outputs;
+use crate::node::rows::{Rows, now_ms};
+use crate::source::{Batch, Message, Records};
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
 /// partition away or a commit fails.
@@ -250,4 +257,39 @@ impl Task {
         self.operator.on_end(panes);
         self.is_shown = true;
     }
+}
+
+/// Hands the records of a partition to its task; the first malformed one ends the run, unless they
+/// are skipped.
+pub(super) fn take_in(
+    task: &mut Task,
+    messages: Vec<Message<'_>>,
+    check_keys: bool,
+    rows: &mut Rows<'_>,
+    outputs: &mut Outputs,
+    panes: &mut Panes,
+    arena: &mut Bump,
+) -> Result<()> {
+    let batch = Batch {
+        partition: 0,
+        records: Records::Messages(messages),
+    };
+    let skip_bad = rows.skip_bad;
+    let check_keys = check_keys && matches!(task.work, Work::Window);
+    let operator = &mut task.operator;
+    let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
+        if check_keys && let Some(message) = first_of_another_key(&batch, input) {
+            return Err(another_key(&task.name, message));
+        }
+        outputs.take_in(operator, input, decoded, malformed, panes)?;
+        match malformed.first() {
+            Some(first) if !skip_bad => Err(first.told(&task.name)),
+            _ => Ok(()),
+        }
+    });
+    if operator.trigger().periods().next().is_some() && rows.plan.arrival.is_none() {
+        operator.on_tick(now_ms(), panes);
+    }
+    arena.reset();
+    processed
 }

@@ -26,15 +26,15 @@ impl Topics {
     /// Opens the topics of a group, which are created where they are missing, with as many
     /// partitions as the input.
     pub fn open(
+        admin: &Admin,
         settings: &Settings,
         group: &str,
         partitions: usize,
         is_repartitioned: bool,
         producer: &Shared,
     ) -> Result<Self> {
-        let admin = Admin::new(settings)?;
         let changelog = changelog::name_of(group);
-        open(&admin, &changelog, group, partitions, &changelog::SETTINGS)?;
+        open(admin, &changelog, group, partitions, &changelog::SETTINGS)?;
         let repartition = repartition::name_of(group);
         Ok(Topics {
             changelog: Changelog::open(changelog, producer)?,
@@ -42,8 +42,8 @@ impl Topics {
                 false => None,
                 true => {
                     let kept = &repartition::SETTINGS;
-                    open(&admin, &repartition, group, partitions, kept)?;
-                    let opened = Repartition::open(&admin, settings, &repartition, producer);
+                    open(admin, &repartition, group, partitions, kept)?;
+                    let opened = Repartition::open(admin, settings, &repartition, producer);
                     Some(opened?)
                 }
             },
@@ -117,7 +117,7 @@ pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
 /// `refused`, with the way out.
 pub fn refuse_remains(admin: &Admin, settings: &Settings, group: &str) -> Result<()> {
     // Where another process has been quicker, the topic is there after the plan.
-    if !has_repartition(admin, group)? || Described::load(settings, group)?.is_some() {
+    if !has_repartition(admin, group)? || Described::load(admin, settings, group)?.is_some() {
         return Ok(());
     }
     Err(Error::refused(format!(
