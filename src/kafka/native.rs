@@ -906,6 +906,14 @@ impl Sender {
         }
     }
 
+    /// Sends what waits for more to be sent with it.
+    pub fn hurry(&self) {
+        /// librdkafka is in a hurry only while the call lasts; its threads wake up within this.
+        const LASTS_MS: c_int = 1;
+        // SAFETY: the client lives. That something is left to be acknowledged is no failure.
+        unsafe { rd::rd_kafka_flush(self.client.native_ptr(), LASTS_MS) };
+    }
+
     /// Takes in the delivery reports, log lines and errors that are there, waiting at most
     /// `timeout` for the first, and lets go of the blocks of delivered records.
     pub fn serve(&self, timeout: Duration) -> Deliveries {

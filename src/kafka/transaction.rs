@@ -46,9 +46,12 @@ impl Producer {
         member: &Member,
         offsets: &TopicPartitionList,
     ) -> Result<()> {
-        // Without it each step would wait for the records' linger.
+        // The offsets are on their way while the last records are. Without the hurry each step would
+        // wait for the records' linger.
+        self.sender.hurry();
+        let sent = self.step(Step::Offsets(offsets, member), "commit the group's offsets");
+        sent.map_err(|error| self.cause_of(error))?;
         self.deliver()?;
-        self.step(Step::Offsets(offsets, member), "commit the group's offsets")?;
         self.step(Step::Commit, "commit a transaction")
     }
 
@@ -75,6 +78,10 @@ impl Producer {
     pub fn deliver(&mut self) -> Result<()> {
         const LOOK: Duration = Duration::from_millis(20);
         let mut deadline = None;
+        self.serve(Duration::ZERO)?;
+        if self.in_flight() > 0 {
+            self.sender.hurry();
+        }
         while self.in_flight() > 0 {
             self.serve(LOOK)?;
             self.check_deadline(&mut deadline)?;

@@ -1,31 +1,19 @@
 //! `k window --group` where records are grouped by something else than their key, and so are brought
 //! together by a topic of the group's own.
 
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
 
 use crate::broker::{broker, read_topic};
+use crate::running::await_that;
 use crate::window_group::{Shared, calls};
 
 const BY_CALLEE: &str = "--tumbling 10s --by callee --agg count,sum(duration)";
-/// How long something is waited for that comes at once on a machine at rest.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls by caller in four partitions, and a window that groups them by something else.
 fn shared(broker: &str, window: &str) -> Shared {
     Shared {
         window: window.to_owned(),
         ..Shared::new(broker)
-    }
-}
-
-#[track_caller]
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -70,6 +58,7 @@ fn a_crash_shows_what_each_guarantee_is_worth_across_the_repartition_topic() {
             .assert_status(0);
         shared
     };
+    // What is handed on is committed before it is read: there are two commits.
     for step in ["produced", "committed", "produced,2"] {
         let shared = crashed("exactly-once", step);
         assert!(shared.rows() == shared.expected(), "{step}");

@@ -12,6 +12,16 @@ use crate::workdir::{Run, Workdir};
 /// How long anything is waited for that comes at once on a machine at rest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until something is so.
+#[track_caller]
+pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A `k` that was started and not waited for.
 pub struct Running {
     child: Child,
