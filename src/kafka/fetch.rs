@@ -1,11 +1,8 @@
-//! Batches of fetched records, read from one queue a partition, behind a safe face.
+//! Records of partitions that are chosen here, each read from a queue of its own.
 //!
-//! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches that
-//! borrow from librdkafka's buffers. The unsafe code that reads records is in this file.
+//! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches.
 
-use std::ffi::{CStr, CString, c_int, c_void};
-use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ffi::CString;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -15,11 +12,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::queue::{Fetched, Queue};
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
 };
 use crate::error::{Error, Result};
-use crate::source::{Committed, Header, Message};
+use crate::source::Committed;
 
 /// How often a topic that brings nothing is looked up: librdkafka tells nobody who reads in batches
 /// that it was deleted.
@@ -353,203 +351,6 @@ pub(super) fn close<C: ConsumerContext>(consumer: &mut Arc<BaseConsumer<C>>) {
     if consumer.close_queue().is_ok() {
         while !consumer.closed() {
             consumer.poll(Duration::from_millis(1));
-        }
-    }
-}
-
-/// A queue that the records of one partition go to, and nothing else.
-pub(super) struct Queue {
-    own: *mut rd::rd_kafka_queue_t,
-    partition: *mut rd::rd_kafka_queue_t,
-}
-
-// SAFETY: librdkafka's queues may be used from any thread, and a `Queue` has one owner.
-unsafe impl Send for Queue {}
-
-impl Queue {
-    /// Makes the queue of a partition; to be made before the partition is assigned.
-    pub fn of_partition<C: ConsumerContext>(
-        consumer: &BaseConsumer<C>,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Self> {
-        let topic =
-            CString::new(topic).map_err(|_| Error::usage("a topic's name holds a zero byte"))?;
-        let client = consumer.client().native_ptr();
-        // SAFETY: the client lives; both queues are given back once, in `drop`.
-        unsafe {
-            let partition = rd::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
-            if partition.is_null() {
-                return Err(Error::bug("librdkafka has no queue for a partition"));
-            }
-            let own = rd::rd_kafka_queue_new(client);
-            rd::rd_kafka_queue_forward(partition, own);
-            Ok(Queue { own, partition })
-        }
-    }
-
-    /// Returns the next records, at most `most`, waiting no longer than `timeout` for the first.
-    pub fn read(&self, timeout: Duration, most: usize) -> Fetched {
-        let mut fetched = self.take(most);
-        if fetched.is_empty() && !timeout.is_zero() {
-            // The call for many would wait until there are as many.
-            // SAFETY: the queue lives; a message that is returned belongs to the caller.
-            let first =
-                unsafe { rd::rd_kafka_consume_queue(self.own, timeout.as_millis() as c_int) };
-            if !first.is_null() {
-                let mut rest = self.take(most - 1);
-                fetched.messages.push(first);
-                fetched.messages.append(&mut rest.messages);
-            }
-        }
-        fetched
-    }
-
-    /// Returns the next records that are there, at most `most`.
-    fn take(&self, most: usize) -> Fetched {
-        let mut messages = vec![ptr::null_mut(); most];
-        // SAFETY: the queue lives, and librdkafka writes at most `most` pointers.
-        let count =
-            unsafe { rd::rd_kafka_consume_batch_queue(self.own, 0, messages.as_mut_ptr(), most) };
-        messages.truncate(usize::try_from(count).unwrap_or(0));
-        Fetched { messages }
-    }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // SAFETY: both came from librdkafka and are given back once.
-        unsafe {
-            rd::rd_kafka_queue_forward(self.partition, ptr::null_mut());
-            rd::rd_kafka_queue_destroy(self.partition);
-            rd::rd_kafka_queue_destroy(self.own);
-        }
-    }
-}
-
-/// Records of one partition in their order, in librdkafka's memory until they are dropped.
-#[derive(Debug, Default)]
-pub struct Fetched {
-    messages: Vec<*mut rd::rd_kafka_message_t>,
-}
-
-// SAFETY: the messages belong to this value alone.
-unsafe impl Send for Fetched {}
-
-impl Fetched {
-    /// Returns how many records there are.
-    pub fn len(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// Returns whether there is no record.
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    /// Returns the `nth` record.
-    ///
-    /// # Panics
-    /// Where there are not so many.
-    #[inline]
-    pub fn get(&self, nth: usize) -> Message<'_> {
-        // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.
-        unsafe { view(self.messages[nth]) }
-    }
-
-    /// Returns the first error among the records.
-    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
-        let none = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        // SAFETY: as in `get`.
-        let mut codes = self
-            .messages
-            .iter()
-            .map(|&message| unsafe { (*message).err });
-        codes.find(|&code| code != none).map(RDKafkaErrorCode::from)
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        for &message in &self.messages {
-            // SAFETY: each message is given back once.
-            unsafe { rd::rd_kafka_message_destroy(message) }
-        }
-    }
-}
-
-/// The headers of a record, found only when they are asked for.
-///
-/// Belongs to one thread: librdkafka decodes them at the first look and keeps them.
-#[derive(Debug, Clone, Copy)]
-pub struct Headers<'a> {
-    /// None for a record that was not fetched.
-    message: Option<NonNull<rd::rd_kafka_message_t>>,
-    fetched: PhantomData<&'a Fetched>,
-}
-
-impl<'a> Headers<'a> {
-    /// The headers of a record that has none.
-    pub const NONE: Headers<'a> = Headers {
-        message: None,
-        fetched: PhantomData,
-    };
-
-    /// Returns the headers in their order.
-    pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
-        let mut headers = ptr::null_mut();
-        if let Some(message) = self.message {
-            // SAFETY: the message lives as long as `'a`; without headers, null stays null.
-            unsafe { rd::rd_kafka_message_headers(message.as_ptr(), &mut headers) };
-        }
-        // SAFETY: headers live as long as their message.
-        (0..).map_while(move |nth| unsafe { header(headers, nth) })
-    }
-}
-
-/// # Safety
-/// `headers` is null or lives as long as `'a`.
-unsafe fn header<'a>(headers: *const rd::rd_kafka_headers_t, nth: usize) -> Option<Header<'a>> {
-    if headers.is_null() {
-        return None;
-    }
-    let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
-    // SAFETY: as promised by the caller; past the last header nothing is written.
-    unsafe {
-        let code = rd::rd_kafka_header_get_all(headers, nth, &mut name, &mut value, &mut length);
-        let found = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        found.then(|| Header {
-            name: CStr::from_ptr(name).to_bytes(),
-            value: bytes(value, length),
-        })
-    }
-}
-
-/// Returns librdkafka's bytes; a null pointer is a null.
-///
-/// # Safety
-/// Pointer and length belong together, and what they name lives as long as `'a`.
-unsafe fn bytes<'a>(data: *const c_void, length: usize) -> Option<&'a [u8]> {
-    // SAFETY: as promised by the caller.
-    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
-}
-
-/// # Safety
-/// `message` is a message without an error that lives as long as `'a`.
-unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
-        Message {
-            partition: (*message).partition,
-            offset: (*message).offset,
-            timestamp: (timestamp >= 0).then_some(timestamp),
-            key: bytes((*message).key, (*message).key_len),
-            value: bytes((*message).payload, (*message).len),
-            headers: Headers {
-                message: NonNull::new(message.cast_mut()),
-                fetched: PhantomData,
-            },
         }
     }
 }

@@ -19,8 +19,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
-use super::fetch::{Fetched, LOOK_UP, Queue, close, gone, high_watermark, is_passing, not_read};
+use super::fetch::{LOOK_UP, close, gone, high_watermark, is_passing, not_read};
 use super::native::Proof;
+use super::queue::{Bell, Fetched, Queue};
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
 };
@@ -78,6 +79,8 @@ pub struct Member {
     doubted: Option<Instant>,
     /// The partitions that were begun; their queues are given back before the client is.
     queues: BTreeMap<Place, Queue>,
+    /// Rings when something comes into one of them.
+    bell: Arc<Bell>,
     /// Those of them that are to go on from another offset, and have not begun to.
     sought: BTreeMap<Place, i64>,
     consumer: Arc<BaseConsumer<Joined>>,
@@ -188,6 +191,7 @@ impl Member {
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
             doubted: None,
             queues: BTreeMap::new(),
+            bell: Arc::default(),
             sought: BTreeMap::new(),
             consumer: Arc::new(consumer),
             health,
@@ -304,6 +308,7 @@ impl Member {
         }
         // Before the assignment: a queue that is forwarded later may have spilt records.
         let queue = Queue::of_partition(&self.consumer, &place.topic, place.partition)?;
+        let queue = queue.with_bell(&self.bell);
         self.queues.insert(place.clone(), queue);
         let list = self.list_of(place, offset)?;
         let assigned = self.consumer.incremental_assign(&list);
@@ -335,20 +340,24 @@ impl Member {
         Ok(is_there)
     }
 
-    /// Reads what there is of a partition that was begun, at most `most` records, waiting no
-    /// longer than `timeout` for the first.
+    /// Waits for records of the partitions that were begun, no longer than `timeout`; not at all where
+    /// some have come since the last wait.
+    pub fn wait(&self, timeout: Duration) {
+        self.bell.wait(timeout);
+    }
+
+    /// Reads what there is of a partition that was begun, at most `most` records.
     ///
     /// # Errors
     /// `refused` when the partition is gone or its offset is no longer there.
-    pub fn read(&mut self, place: &Place, timeout: Duration, most: usize) -> Result<Fetched> {
+    pub fn read(&mut self, place: &Place, most: usize) -> Result<Fetched> {
         if !self.seek(place)? {
-            std::thread::sleep(timeout);
             return Ok(Fetched::default());
         }
         let Some(queue) = self.queues.get(place) else {
             return Ok(Fetched::default());
         };
-        let fetched = queue.read(timeout, most);
+        let fetched = queue.read(Duration::ZERO, most);
         match fetched.error() {
             Some(code) => Err(not_read(&place.topic, place.partition, code)),
             None => Ok(fetched),

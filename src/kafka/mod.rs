@@ -5,6 +5,7 @@
 //!
 //! - [`admin`]: topics, configurations, groups and offsets
 //! - [`fetch`], [`member`]: records of partitions that are chosen here, or by a group
+//! - [`queue`]: where they wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one or all or none
 //! - [`partitioner`]: which partition a key belongs to
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
@@ -15,6 +16,7 @@ pub mod member;
 mod native;
 pub mod partitioner;
 pub mod producer;
+pub mod queue;
 pub mod transaction;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
-use crate::kafka::fetch::{Fetched, Fetcher};
+use crate::kafka::fetch::Fetcher;
+use crate::kafka::queue::Fetched;
 use crate::term::units::now_ms;
 
 /// The most records that are handed over at once.

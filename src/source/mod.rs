@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-pub use crate::kafka::fetch::Headers;
+pub use crate::kafka::queue::Headers;
 pub use survey::Survey;
 
 /// Something that records are read from.

@@ -71,7 +71,7 @@ fn a_partition_that_is_begun_anew_stays_a_members_until_it_lets_go_of_it() {
     assert_eq!(given(&mut second), []);
     for place in &places {
         first.begin(place, 2).expect("begun anew");
-        first.read(place, Duration::ZERO, 9).expect("read");
+        first.read(place, 9).expect("read");
     }
     assert_eq!(decided(&mut second, LONG), None);
     let decided = decided(&mut first, PATIENCE);
@@ -92,9 +92,8 @@ fn a_partition_that_is_begun_anew_stays_a_members_until_it_lets_go_of_it() {
     let kept = kept.expect("one of two");
     let until = Instant::now() + PATIENCE;
     let fetched = loop {
-        let fetched = first
-            .read(kept, Duration::from_millis(10), 9)
-            .expect("read");
+        first.wait(Duration::from_millis(10));
+        let fetched = first.read(kept, 9).expect("read");
         if !fetched.is_empty() {
             break fetched;
         }

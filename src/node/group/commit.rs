@@ -154,7 +154,12 @@ impl Commit {
 
     /// Returns whether it is time for the next commit.
     pub fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.every
+        self.due_in().is_zero()
+    }
+
+    /// Returns how long it is until the next commit.
+    pub fn due_in(&self) -> Duration {
+        self.every.saturating_sub(self.last.elapsed())
     }
 
     /// Begins a transaction, if the guarantee asks for one and none has begun, or renews the lease:

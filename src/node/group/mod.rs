@@ -326,16 +326,13 @@ impl<'n> Node<'n> {
         let mut read = false;
         let places: Vec<Place> = self.slots.keys().cloned().collect();
         for place in &places {
-            read |= self.read(place, Duration::ZERO)?;
+            read |= self.read(place)?;
         }
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
             self.look_for_silence()?;
-            match places.iter().find(|place| self.is_open(place)) {
-                Some(place) => drop(self.read(place, TURN)?),
-                None => std::thread::sleep(TURN),
-            }
+            self.member.wait(TURN.min(self.commit.due_in()));
         }
         self.end_tasks()?;
         if self.commit.is_due() {
@@ -351,11 +348,11 @@ impl<'n> Node<'n> {
     }
 
     /// Reads some records of a partition and windows them; returns whether there were any.
-    fn read(&mut self, place: &Place, timeout: Duration) -> Result<bool> {
+    fn read(&mut self, place: &Place) -> Result<bool> {
         if !self.is_open(place) {
             return Ok(false);
         }
-        let fetched = self.member.read(place, timeout, MOST)?;
+        let fetched = self.member.read(place, MOST)?;
         if fetched.is_empty() {
             return Ok(false);
         }
