@@ -90,8 +90,8 @@ pub struct Admin {
     /// 2.12 follows a null pointer where a client without a group hears that the coordinator of
     /// the one it asks about is elsewhere or not ready yet.
     grouped: OnceLock<BaseConsumer<Context>>,
-    /// Whether a broker has answered.
-    is_connected: AtomicBool,
+    /// Whether a broker has answered yet.
+    has_answered: AtomicBool,
     health: Arc<Health>,
 }
 
@@ -107,7 +107,7 @@ impl Admin {
             settings: settings.clone(),
             client: Arc::new(client.map_err(not_created)?),
             grouped: OnceLock::new(),
-            is_connected: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             health,
         })
     }
@@ -158,14 +158,14 @@ impl Admin {
             KafkaError::MetadataFetch(_) => self.settings.unreachable(&self.health),
             error => Error::refused(format!("cannot ask for topics: {error}")),
         })?;
-        self.is_connected.store(true, Ordering::Relaxed);
+        self.has_answered.store(true, Ordering::Relaxed);
         Ok(topics)
     }
 
     /// Connects the client, unless it is. librdkafka looks for the leaders of partitions by itself,
     /// but where it is not connected yet it may ask again only after 3 s.
     fn connect(&self, topic: &str) -> Result<()> {
-        match self.is_connected.load(Ordering::Relaxed) {
+        match self.has_answered.load(Ordering::Relaxed) {
             true => Ok(()),
             false => self.metadata(Some(topic)).map(drop),
         }

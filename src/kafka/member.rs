@@ -6,7 +6,7 @@
 //! read; one that is taken is let go of by [`Member::release`], once its last work is committed.
 //! Until then the group waits.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,8 +73,13 @@ pub enum Answer {
 /// A member of a group.
 pub struct Member {
     settings: Settings,
+    group: String,
     /// The topics that the group shares.
     topics: Vec<String>,
+    /// The partitions whose records to go on with were gone when they were last read.
+    gone: BTreeSet<Place>,
+    /// Whether one of them was read since this member joined: its client takes no other offset for it.
+    is_astray: bool,
     /// When a broker last knew nothing of one of them.
     doubted: Option<Instant>,
     /// The partitions that were begun; their queues are given back before the client is.
@@ -188,7 +193,10 @@ impl Member {
         let consumer = config.create_with_context(joined).map_err(not_created)?;
         let member = Member {
             settings: settings.clone(),
+            group: group.to_owned(),
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
+            gone: BTreeSet::new(),
+            is_astray: false,
             doubted: None,
             queues: BTreeMap::new(),
             bell: Arc::default(),
@@ -200,6 +208,24 @@ impl Member {
         let subscribed = member.consumer.subscribe(topics);
         subscribed.map_err(|error| member.told(&error, "join the group"))?;
         Ok(member)
+    }
+
+    /// Leaves the group, if it still counts this member, and joins it anew; nothing is its own before it
+    /// is given anew.
+    ///
+    /// # Errors
+    /// As [`Member::join`].
+    pub fn rejoin(&mut self) -> Result<()> {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        let mut anew = Member::join(&self.settings, &self.group, &topics)?;
+        anew.gone = std::mem::take(&mut self.gone);
+        *self = anew;
+        Ok(())
+    }
+
+    /// Returns whether it can only go on by [`Member::rejoin`].
+    pub fn is_astray(&self) -> bool {
+        self.is_astray
     }
 
     /// Returns how long a member may be silent before the group goes on without it.
@@ -285,6 +311,7 @@ impl Member {
         let mut begun = TopicPartitionList::new();
         for place in places {
             self.sought.remove(place);
+            self.gone.remove(place);
             if self.queues.remove(place).is_some() {
                 begun.add_partition(&place.topic, place.partition);
             }
@@ -349,7 +376,9 @@ impl Member {
     /// Reads what there is of a partition that was begun, at most `most` records.
     ///
     /// # Errors
-    /// `refused` when the partition is gone or its offset is no longer there.
+    /// `fenced` when the next record is no longer there, and the member [is astray](Member::is_astray):
+    /// others may have the partition by now, and have purged what they have read. `refused` if that is
+    /// so again, or the partition is gone.
     pub fn read(&mut self, place: &Place, most: usize) -> Result<Fetched> {
         if !self.seek(place)? {
             return Ok(Fetched::default());
@@ -358,10 +387,22 @@ impl Member {
             return Ok(Fetched::default());
         };
         let fetched = queue.read(Duration::ZERO, most);
-        match fetched.error() {
-            Some(code) => Err(not_read(&place.topic, place.partition, code)),
-            None => Ok(fetched),
+        if let Some(code) = fetched.error() {
+            let error = not_read(&place.topic, place.partition, code);
+            let is_gone = matches!(
+                code,
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+            );
+            if !is_gone || !self.gone.insert(place.clone()) {
+                return Err(error);
+            }
+            self.is_astray = true;
+            return Err(Error::fenced(error.to_string()));
         }
+        if !fetched.is_empty() {
+            self.gone.remove(place);
+        }
+        Ok(fetched)
     }
 
     /// Returns the next offset that would be handed over, for each partition that was begun and

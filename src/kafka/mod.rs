@@ -35,6 +35,17 @@ use crate::kafka::admin::Admin;
 use crate::stack::state;
 use crate::term::report::Report;
 
+/// Names of librdkafka's that mean one property, of those that are set here.
+const SAME: [[&str; 2]; 7] = [
+    ["bootstrap.servers", "metadata.broker.list"],
+    ["acks", "request.required.acks"],
+    ["compression.codec", "compression.type"],
+    ["message.timeout.ms", "delivery.timeout.ms"],
+    ["max.in.flight.requests.per.connection", "max.in.flight"],
+    ["queue.buffering.max.ms", "linger.ms"],
+    ["fetch.message.max.bytes", "max.partition.fetch.bytes"],
+];
+
 /// How long a broker may take to answer before it is called out of reach.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -103,6 +114,11 @@ impl Settings {
             config.set(*name, *value);
         }
         for (name, value) in &self.properties {
+            // Of two names of one property librdkafka would take whichever it meets last.
+            let is_meant = |names: &&[&str; 2]| names.contains(&name.as_str());
+            for same in SAME.iter().filter(is_meant).flatten() {
+                config.remove(same);
+            }
             config.set(name, value);
         }
         config
@@ -567,6 +583,35 @@ mod tests {
         ] {
             assert_eq!(short_reason(said), told);
         }
+    }
+
+    #[test]
+    fn what_a_person_sets_counts_by_whatever_name() {
+        let set = [("max.partition.fetch.bytes", "2"), ("acks", "1")];
+        let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let report = Report::new(
+            crate::term::report::Verbosity::Quiet,
+            crate::term::report::ColorChoice::Never,
+        );
+        let settings = Settings::new("h:1".into(), set.into(), report, Interrupt::default());
+        let settings = settings.expect("settings");
+        let config = settings.config(&[
+            ("fetch.message.max.bytes", "1"),
+            ("request.required.acks", "0"),
+            ("linger.ms", "3"),
+        ]);
+        let names = SAME
+            .iter()
+            .flatten()
+            .filter(|name| config.get(name).is_some());
+        let names: Vec<&str> = names.copied().collect();
+        let counted = [
+            "bootstrap.servers",
+            "acks",
+            "linger.ms",
+            "max.partition.fetch.bytes",
+        ];
+        assert_eq!(names, counted);
     }
 
     #[test]

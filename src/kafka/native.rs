@@ -906,9 +906,9 @@ impl Sender {
         }
     }
 
-    /// Sends what waits for more to be sent with it.
+    /// Sends what waits for more to be sent with it; what cannot be sent yet waits on.
     pub fn hurry(&self) {
-        /// librdkafka is in a hurry only while the call lasts; its threads wake up within this.
+        /// librdkafka is in a hurry only while the call lasts; mostly its threads wake up within this.
         const LASTS_MS: c_int = 1;
         // SAFETY: the client lives. That something is left to be acknowledged is no failure.
         unsafe { rd::rd_kafka_flush(self.client.native_ptr(), LASTS_MS) };

@@ -14,7 +14,7 @@ use rdkafka::error::RDKafkaErrorCode;
 pub use super::native::{Block, Record};
 use super::native::{Sender, TopicHandle};
 use super::{Health, Outage, Settings, words_of};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// How often delivery reports are looked at while records are being handed over.
 const SERVE_EVERY: u64 = 4_096;
@@ -99,6 +99,8 @@ pub struct Producer {
     sent: u64,
     acknowledged: u64,
     failed: u64,
+    /// How many were acknowledged when the last transaction began.
+    pub(super) begun_at: u64,
     /// The first record that was not delivered: why, its topic and its partition.
     failure: Option<(RDKafkaErrorCode, String, i32)>,
     /// Whose offsets are kept, and those of the last records by partition.
@@ -126,6 +128,7 @@ impl Producer {
             sent: 0,
             acknowledged: 0,
             failed: 0,
+            begun_at: 0,
             failure: None,
             watched: None,
         })
@@ -289,8 +292,11 @@ impl Producer {
     }
 
     /// Returns why a record was not delivered, if one was not: nothing that follows in its transaction
-    /// can be done. Else the error itself.
+    /// can be done. Else the error itself, and that of a signal always.
     pub(super) fn cause_of(&mut self, error: Error) -> Error {
+        if matches!(error.remedy(), Remedy::Stopped(_)) {
+            return error;
+        }
         // The report of it may be some moments behind.
         let deadline = Instant::now() + LOOK;
         while self.failure.is_none() && Instant::now() < deadline {

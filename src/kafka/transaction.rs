@@ -33,6 +33,7 @@ impl Producer {
     /// # Errors
     /// `fenced` when the client is of no more use.
     pub fn begin_transaction(&mut self) -> Result<()> {
+        self.begun_at = self.acknowledged();
         self.step(Step::Begin, "begin a transaction")
     }
 
@@ -46,9 +47,13 @@ impl Producer {
         member: &Member,
         offsets: &TopicPartitionList,
     ) -> Result<()> {
-        // The offsets are on their way while the last records are. Without the hurry each step would
-        // wait for the records' linger.
-        self.sender.hurry();
+        // The offsets are on their way while the last records are. But a coordinator that may not know of
+        // the transaction yet would refuse them until it has ended the one before, and librdkafka asks
+        // again only after 100 ms.
+        match self.acknowledged() > self.begun_at {
+            true => self.sender.hurry(),
+            false => self.deliver()?,
+        }
         let sent = self.step(Step::Offsets(offsets, member), "commit the group's offsets");
         sent.map_err(|error| self.cause_of(error))?;
         self.deliver()?;
@@ -78,10 +83,7 @@ impl Producer {
     pub fn deliver(&mut self) -> Result<()> {
         const LOOK: Duration = Duration::from_millis(20);
         let mut deadline = None;
-        self.serve(Duration::ZERO)?;
-        if self.in_flight() > 0 {
-            self.sender.hurry();
-        }
+        self.sender.hurry();
         while self.in_flight() > 0 {
             self.serve(LOOK)?;
             self.check_deadline(&mut deadline)?;

@@ -234,16 +234,51 @@ fn the_topic_is_shown_purged_and_cleared_with_the_group() {
     assert!(!reset.stdout().contains(&topic), "{}", reset.stdout());
     shared.k("--exit").assert_status(0);
     assert!(shared.last_rows() == shared.expected());
-    let held = || {
-        let listed = k("topic list --format json");
+    let running = shared.start("");
+    await_purged(&shared);
+    running.ended_by(Signal::TERM).assert_status(143);
+}
+
+/// Waits until what was read of the topic is deleted, but for the last transactions' markers.
+#[track_caller]
+fn await_purged(shared: &Shared) {
+    let Shared {
+        dir, broker, group, ..
+    } = shared;
+    let topic = format!("{group}-window-repartition");
+    await_that("nothing was purged", || {
+        let listed = dir.k(&format!("topic list --format json -b {broker}"));
         let line = listed.stdout().lines().find(|line| line.contains(&topic));
         let line: serde_json::Value = serde_json::from_str(line.expect("it")).expect("JSON");
-        line["records"].as_u64().expect("a number")
+        line["records"].as_u64().expect("a number") < 100
+    });
+}
+
+#[test]
+fn who_wakes_up_where_others_have_purged_what_they_have_read_goes_on() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared {
+        window: BY_CALLEE.to_owned(),
+        ..Shared::without_records(broker)
     };
-    // What was read is deleted while a process runs, but for the last transactions' markers.
-    let running = shared.start("");
-    await_that("nothing was purged", || held() < 100);
-    running.ended_by(Signal::TERM).assert_status(143);
+    let [before, after] = shared.pieces();
+    shared.produce(&before);
+    let first = shared.start("-v");
+    await_that("no row came", || !shared.rows().is_empty());
+    first.signal(Signal::STOP);
+    let second = shared.start("-v");
+    second.await_said("restored");
+    shared.produce(&after);
+    await_purged(&shared);
+    first.signal(Signal::CONT);
+    let is_back = || first.said().matches("given partitions").count() > 1;
+    await_that("it did not come back", is_back);
+    shared.start("--exit").ended().assert_status(0);
+    for running in [first, second] {
+        running.ended_by(Signal::TERM).assert_status(143);
+    }
+    shared.k("--exit").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
 }
 
 fn has_repartition(shared: &Shared) -> bool {

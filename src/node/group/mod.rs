@@ -502,6 +502,9 @@ impl<'n> Node<'n> {
             .warning(format!("{error}; going back to the last commit"));
         self.commit.give_up()?;
         self.panes.clear();
+        if self.member.is_astray() {
+            return self.rejoin();
+        }
         let places: Vec<Place> = self.slots.keys().cloned().collect();
         places.into_iter().try_for_each(|place| self.restore(place))
     }

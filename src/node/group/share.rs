@@ -41,20 +41,31 @@ impl Node<'_> {
                 if committed.is_err() {
                     self.commit.give_up()?;
                 }
-                for place in &places {
-                    if let Some(Slot::Working(task)) = self.slots.remove(place) {
-                        self.account.absorb(task.operator.account());
-                        self.strays += task.operator.strays();
-                    }
-                    // Only now does nobody add to it any more.
-                    let had_state = has_state(self.role(place));
-                    if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
-                        snapshots.release(place.partition);
-                    }
-                }
+                places.iter().for_each(|place| self.let_go(place));
                 self.member.release(&places)?;
                 committed
             }
+        }
+    }
+
+    /// Joins the group anew; what was this process's own may be others' by now.
+    pub(super) fn rejoin(&mut self) -> Result<()> {
+        let places: Vec<Place> = self.slots.keys().cloned().collect();
+        places.iter().for_each(|place| self.let_go(place));
+        self.shared = None;
+        self.member.rejoin()
+    }
+
+    /// Forgets a partition that goes to others.
+    fn let_go(&mut self, place: &Place) {
+        if let Some(Slot::Working(task)) = self.slots.remove(place) {
+            self.account.absorb(task.operator.account());
+            self.strays += task.operator.strays();
+        }
+        // Only now does nobody add to it any more.
+        let had_state = has_state(self.role(place));
+        if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
+            snapshots.release(place.partition);
         }
     }
 
