@@ -10,7 +10,7 @@ use super::{Batch, Committed, Message, Polled, Records, Source};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
-use crate::kafka::admin::{Admin, OffsetOf};
+use crate::kafka::admin::{Admin, OffsetOf, Topic};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::queue::Fetched;
 use crate::term::units::now_ms;
@@ -382,10 +382,22 @@ impl Starts {
     /// # Errors
     /// `refused` when the topic does not exist, `retry` when no broker answers.
     pub fn find(admin: &Admin, topic: &str, since: Since) -> Result<Self> {
-        let partitions = admin.topic(topic)?.partitions;
+        Self::find_of(admin, &admin.topic(topic)?, since)
+    }
+
+    /// As [`Starts::find`], of a topic that was looked up: after it was created not every broker may
+    /// know of it.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn find_of(admin: &Admin, topic: &Topic, since: Since) -> Result<Self> {
+        let Topic {
+            name: topic,
+            partitions,
+        } = topic;
         let named: Vec<(&str, i32)> = partitions
             .iter()
-            .map(|partition| (topic, partition.number))
+            .map(|partition| (topic.as_str(), partition.number))
             .collect();
         let offsets = |wanted: OffsetOf| -> Result<Vec<i64>> {
             let found = admin.offsets(&named, wanted)?;

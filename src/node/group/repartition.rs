@@ -20,7 +20,7 @@ use crate::engine::pane::Panes;
 use crate::engine::save;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, Topic};
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Producer, TopicId};
 use crate::node::rows::now_ms;
@@ -72,11 +72,16 @@ pub fn name_of(group: &str) -> String {
 
 impl Repartition {
     /// Makes use of the topic of a group, which is there.
-    pub fn open(admin: &Admin, settings: &Settings, name: &str, producer: &Shared) -> Result<Self> {
+    pub fn open(
+        admin: &Admin,
+        settings: &Settings,
+        topic: &Topic,
+        producer: &Shared,
+    ) -> Result<Self> {
         Ok(Repartition {
-            topic: producer.lock().topic(name)?,
-            starts: Starts::find(admin, name, Since::Beginning)?,
-            purge: Purge::begin(name, settings),
+            topic: producer.lock().topic(&topic.name)?,
+            starts: Starts::find_of(admin, topic, Since::Beginning)?,
+            purge: Purge::begin(&topic.name, settings),
         })
     }
 

@@ -7,7 +7,7 @@ use super::plan::Described;
 use super::repartition::{self, Repartition};
 use super::task::{Task, Work};
 use crate::error::{Error, Result};
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, Topic};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::producer::Producer;
 use crate::kafka::{Settings, check_topic_name};
@@ -42,9 +42,8 @@ impl Topics {
                 false => None,
                 true => {
                     let kept = &repartition::SETTINGS;
-                    open(admin, &repartition, group, partitions, kept)?;
-                    let opened = Repartition::open(admin, settings, &repartition, producer);
-                    Some(opened?)
+                    let topic = open(admin, &repartition, group, partitions, kept)?;
+                    Some(Repartition::open(admin, settings, &topic, producer)?)
                 }
             },
         })
@@ -66,13 +65,13 @@ fn open(
     group: &str,
     partitions: usize,
     settings: &[(&str, &str)],
-) -> Result<()> {
+) -> Result<Topic> {
     let topic = match admin.find_topic(name)? {
         Some(topic) => topic,
         None => admin.create_if_missing(name, partitions as i32, settings)?,
     };
     match topic.partitions.len() {
-        found if found == partitions => Ok(()),
+        found if found == partitions => Ok(topic),
         found => Err(has_grown(group, partitions, found)),
     }
 }
