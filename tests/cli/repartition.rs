@@ -17,6 +17,18 @@ fn shared(broker: &str, window: &str) -> Shared {
     }
 }
 
+/// As [`shared`], by callee, but for the second half of the calls, which are in the file that is
+/// returned.
+fn half(broker: &str) -> (Shared, String) {
+    let shared = Shared {
+        window: BY_CALLEE.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    let [before, after] = shared.pieces();
+    shared.produce(&before);
+    (shared, after)
+}
+
 #[test]
 fn processes_that_group_by_another_column_than_the_key_give_the_rows_of_the_file() {
     let Some(broker) = broker() else { return };
@@ -64,12 +76,7 @@ fn a_crash_shows_what_each_guarantee_is_worth_across_the_repartition_topic() {
         assert!(shared.rows() == shared.expected(), "{step}");
     }
     // More comes after the crash: who goes on reads past what the first one has sent.
-    let shared = Shared {
-        window: BY_CALLEE.to_owned(),
-        ..Shared::without_records(broker)
-    };
-    let [before, after] = shared.pieces();
-    shared.produce(&before);
+    let (shared, after) = half(broker);
     let run = shared.k("--guarantee at-least-once --commit 20ms --crash-at produced --exit");
     assert_eq!(run.status, None, "it was to die: {}", run.stderr());
     shared.produce(&after);
@@ -98,12 +105,7 @@ fn without_a_crash_every_guarantee_gives_the_rows_of_the_file_by_another_column(
 #[test]
 fn a_process_that_is_killed_in_the_middle_costs_nothing_and_doubles_nothing() {
     let Some(broker) = broker() else { return };
-    let shared = Shared {
-        window: BY_CALLEE.to_owned(),
-        ..Shared::without_records(broker)
-    };
-    let [before, after] = shared.pieces();
-    shared.produce(&before);
+    let (shared, after) = half(broker);
     let first = shared.start("-v --commit 20ms");
     first.await_said("given partitions 0, 1, 2, 3");
     let second = shared.start("-v --commit 20ms");
@@ -257,12 +259,7 @@ fn await_purged(shared: &Shared) {
 #[test]
 fn who_wakes_up_where_others_have_purged_what_they_have_read_goes_on() {
     let Some(broker) = broker() else { return };
-    let shared = Shared {
-        window: BY_CALLEE.to_owned(),
-        ..Shared::without_records(broker)
-    };
-    let [before, after] = shared.pieces();
-    shared.produce(&before);
+    let (shared, after) = half(broker);
     let first = shared.start("-v");
     await_that("no row came", || !shared.rows().is_empty());
     first.signal(Signal::STOP);
