@@ -77,12 +77,6 @@ impl Header {
         self.columns().map(|(name, _)| name)
     }
 
-    /// Returns the names of what a row is found by: the grouping columns and the window's bounds.
-    pub fn key_names(&self) -> impl Iterator<Item = &str> {
-        let window = ["window_start", "window_end"];
-        self.keys.iter().map(String::as_str).chain(window)
-    }
-
     /// Returns a pane's values in the order of the names; the ends of all time are null.
     pub fn row<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
         self.front(pane.window()).chain(self.rest(pane))

@@ -10,12 +10,16 @@ use super::{Header, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::engine::watermark::END;
+use crate::engine::window::Window;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
 use crate::term::units::format_time;
+
+/// The members that a window's bounds are in.
+const BOUNDS: [&str; 2] = ["window_start", "window_end"];
 
 /// How many partitions a topic gets that is not there yet.
 const PARTITIONS: i32 = 3;
@@ -31,8 +35,11 @@ pub struct TopicSink {
     tombstones: bool,
     /// `"caller":`, … escaped once, in the order of the columns.
     members: Vec<Vec<u8>>,
-    /// Those of the key: the grouping columns, `window_start`, `window_end`.
+    /// Those of the key's grouping columns.
     key_members: Vec<Vec<u8>>,
+    /// The window of the last row, and its bounds as members.
+    window: Option<Window>,
+    bounds: Vec<u8>,
     key: Vec<u8>,
 }
 
@@ -81,13 +88,16 @@ impl TopicSink {
             None => admin.create_data_topic(name, PARTITIONS)?,
         };
         let id = producer.lock().topic(name)?;
+        let keys = header.keys.iter().map(String::as_str);
         Ok(TopicSink {
             topic: id,
             name: name.to_owned(),
             producer,
             partitions: topic.partitions.len() as i32,
             members: header.names().map(super::text::member).collect(),
-            key_members: header.key_names().map(super::text::member).collect(),
+            key_members: keys.map(super::text::member).collect(),
+            window: None,
+            bounds: Vec::new(),
             header,
             tombstones,
             key: Vec::new(),
@@ -97,33 +107,62 @@ impl TopicSink {
     /// Builds the record's key; the partition depends on the grouping values alone, and a single
     /// text is hashed as it is, so that a caller's windows lie where the caller's calls do.
     fn build_key(&mut self, pane: Pane<'_>) -> i32 {
-        let keys = pane.key().zip(&self.key_members);
-        let values: Vec<ValueRef<'_>> = pane.key().collect();
         self.key.clear();
-        push_object(&mut self.key, keys);
-        let partition = match values.as_slice() {
-            [ValueRef::Text(only)] => partition_of(only.as_bytes(), self.partitions),
+        self.key.push(b'{');
+        push_members(&mut self.key, &self.key_members, pane.key());
+        self.key.push(b'}');
+        let mut values = pane.key();
+        let partition = match (values.next(), values.next()) {
+            (Some(ValueRef::Text(only)), None) => partition_of(only.as_bytes(), self.partitions),
             _ => partition_of(&self.key, self.partitions),
         };
-        let window = super::bounds(pane.window());
-        self.key.clear();
-        let values = pane.key().chain(window);
-        push_object(&mut self.key, values.zip(&self.key_members));
+        self.key.pop(); // the brace: the window stands behind the columns
+        if !self.key_members.is_empty() {
+            self.key.push(b',');
+        }
+        self.key.extend_from_slice(&self.bounds);
+        self.key.push(b'}');
         partition
+    }
+
+    /// Appends the record's value.
+    fn push_value(&self, json: &mut Vec<u8>, pane: Pane<'_>) {
+        json.push(b'{');
+        let mut members = self.members.as_slice();
+        if self.header.selected.is_none() {
+            json.extend_from_slice(&self.bounds);
+            members = members.get(BOUNDS.len()..).unwrap_or_default();
+        }
+        push_members(json, members, self.header.rest(pane));
+        json.push(b'}');
+    }
+
+    /// Keeps a window's bounds as members of JSON objects; those of its other rows are the same.
+    fn keep_bounds(&mut self, window: Window) {
+        if self.window != Some(window) {
+            self.window = Some(window);
+            self.bounds.clear();
+            let names = BOUNDS.map(super::text::member);
+            push_members(&mut self.bounds, &names, super::bounds(window).into_iter());
+        }
     }
 }
 
-/// Appends members as a JSON object.
-fn push_object<'a>(json: &mut Vec<u8>, members: impl Iterator<Item = (ValueRef<'a>, &'a Vec<u8>)>) {
-    json.push(b'{');
-    for (nth, (value, member)) in members.enumerate() {
-        if nth > 0 {
+/// Appends members to a JSON object that is open, or to such members.
+fn push_members<'a>(
+    json: &mut Vec<u8>,
+    names: &[Vec<u8>],
+    values: impl Iterator<Item = ValueRef<'a>>,
+) {
+    let mut names = names.iter();
+    // Not a loop: the values come from chains, which are faster from within.
+    values.for_each(|value| {
+        if !matches!(json.last(), None | Some(b'{')) {
             json.push(b',');
         }
-        json.extend_from_slice(member);
+        json.extend_from_slice(names.next().map_or(&[], Vec::as_slice));
         push_json(json, value);
-    }
-    json.push(b'}');
+    });
 }
 
 impl Sink for TopicSink {
@@ -136,7 +175,8 @@ impl Sink for TopicSink {
                 continue;
             }
             let start = bytes.len();
-            push_object(&mut bytes, self.header.row(pane).zip(&self.members));
+            self.keep_bounds(pane.window());
+            self.push_value(&mut bytes, pane);
             values.push(Some(start..bytes.len()));
         }
         let block = Arc::new(Block::from(bytes));
@@ -152,6 +192,7 @@ impl Sink for TopicSink {
                 ))
                 .hint("write to a file, or see `--time-unit s|ms|us`"));
             }
+            self.keep_bounds(pane.window());
             let partition = self.build_key(pane);
             let record = Record {
                 partition,
