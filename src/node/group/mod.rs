@@ -335,12 +335,19 @@ impl<'n> Node<'n> {
             self.member.wait(TURN.min(self.commit.due_in()));
         }
         self.end_tasks()?;
-        if self.commit.is_due() {
+        if self.commit.is_due() || self.has_ended() {
             self.commit()?;
             self.check_state()?;
         }
         self.publish();
         Ok(self.options.exit && self.is_all_read()?)
+    }
+
+    /// Returns whether everything is read, and not all of it is committed.
+    fn has_ended(&self) -> bool {
+        let mut tasks = self.slots.values().map(Slot::task);
+        let all_done = tasks.all(|task| task.is_some_and(|task| task.is_done));
+        all_done && self.tasks().any(Task::is_changed)
     }
 
     fn is_open(&self, place: &Place) -> bool {
