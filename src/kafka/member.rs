@@ -293,6 +293,12 @@ impl Member {
         Ok(())
     }
 
+    /// Has the topics looked up again when there is nothing to read: a commit that fails because one was
+    /// deleted may be all that tells of it.
+    pub fn doubt_topics(&mut self) {
+        self.doubted = Some(Instant::now());
+    }
+
     /// Takes partitions that were given, and reads none of them yet.
     ///
     /// # Errors

@@ -509,6 +509,7 @@ impl<'n> Node<'n> {
             .warning(format!("{error}; going back to the last commit"));
         self.commit.give_up()?;
         self.panes.clear();
+        self.member.doubt_topics();
         if self.member.is_astray() {
             return self.rejoin();
         }
