@@ -80,7 +80,7 @@ pub struct Member {
     gone: BTreeSet<Place>,
     /// Whether one of them was read since this member joined: its client takes no other offset for it.
     is_astray: bool,
-    /// When a broker last knew nothing of one of them.
+    /// When one of them last seemed to be gone: by what a broker said, or by a commit that failed.
     doubted: Option<Instant>,
     /// The partitions that were begun; their queues are given back before the client is.
     queues: BTreeMap<Place, Queue>,
