@@ -67,9 +67,6 @@ pub struct Options {
     pub patient: bool,
     /// How many records may be on their way at once; [`AT_ONCE`] if it is not said.
     pub at_once: Option<usize>,
-    /// How long a record waits for others to be sent with it, at most; librdkafka's 5 ms if it is not
-    /// said.
-    pub linger: Option<Duration>,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
     /// Whether a record may be written twice where an answer is lost. Sending then begins at once, and
@@ -241,8 +238,12 @@ impl Producer {
             }
             // Filling every gap at once would send ever smaller batches to a slow broker.
             let enough = self.in_flight() / 2;
+            let mut deadline = None;
             while self.in_flight() > enough {
-                self.settings.interrupt.check()?;
+                match self.options.patient {
+                    true => self.check_deadline(&mut deadline)?,
+                    false => self.settings.interrupt.check()?,
+                }
                 self.serve(LOOK)?;
             }
         }
@@ -394,10 +395,6 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
         ("queue.buffering.max.messages", at_once.as_str()),
         ("queue.buffering.max.kbytes", "262144"),
     ];
-    let linger = options.linger.map(|linger| linger.as_millis().to_string());
-    if let Some(linger) = &linger {
-        own.push(("linger.ms", linger));
-    }
     if let Some(codec) = &options.compression {
         own.push(("compression.codec", codec));
     }

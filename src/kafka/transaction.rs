@@ -111,7 +111,7 @@ impl Producer {
     }
 
     /// Returns `stopped` some seconds after a signal was seen.
-    fn check_deadline(&self, deadline: &mut Option<Instant>) -> Result<()> {
+    pub(super) fn check_deadline(&self, deadline: &mut Option<Instant>) -> Result<()> {
         if let Err(stopped) = self.settings.interrupt.check()
             && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + LAST)
         {

@@ -187,10 +187,12 @@ impl<'n> Node<'n> {
             self.operator.on_end(&mut self.panes);
             self.write()?;
         }
-        // The rows of windows that have closed are out in any case.
+        // The rows of windows that have closed are out in any case, unless a signal came while they
+        // were being written.
         let flushed = self.flush();
+        let is_written = flushed.is_ok() && self.panes.is_empty();
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
-        if flushed.is_ok() && ended.as_ref().err().is_none_or(stopped) {
+        if is_written && ended.as_ref().err().is_none_or(stopped) {
             self.commit(source, reached, true)?;
         }
         ended.and(flushed)

@@ -224,6 +224,29 @@ fn a_crash_in_a_commit_shows_what_each_guarantee_is_worth() {
 }
 
 #[test]
+fn a_signal_while_rows_wait_for_room_loses_none_of_them() {
+    let Some(broker) = broker() else { return };
+    for guarantee in ["exactly-once", "at-least-once"] {
+        let mut shared = Shared::new(broker);
+        shared.window += " --emit changes";
+        let few_at_once = "-X queue.buffering.max.messages=100 -X linger.ms=20";
+        let running = shared.start(&format!("--guarantee {guarantee} {few_at_once}"));
+        let Shared { broker, to, .. } = &shared;
+        let uncommitted = "-X isolation.level=read_uncommitted";
+        let sent = format!("consume {to} --exit -q -b {broker} {uncommitted}");
+        await_that("no row was sent", || {
+            !shared.dir.k(&sent).stdout().is_empty()
+        });
+        running.ended_by(Signal::TERM).assert_status(143);
+        shared
+            .k(&format!("--guarantee {guarantee} --exit"))
+            .assert_status(0);
+        let (rows, expected) = (shared.rows(), shared.expected());
+        assert!(rows == expected, "{guarantee}: {} rows", rows.len());
+    }
+}
+
+#[test]
 fn the_work_of_a_process_that_is_killed_or_paused_is_done_by_another() {
     let Some(broker) = broker() else { return };
     let shared = Shared::new(broker);

@@ -81,10 +81,6 @@ const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 /// since the node works as fast as the broker takes them.
 const AT_ONCE: usize = 20_000;
 
-/// How long a result waits for others, at most: in fewer batches a broker takes more of them, and a
-/// commit waits for none.
-const LINGER: Duration = Duration::from_millis(10);
-
 impl GroupOptions {
     /// Returns the flag that was given, if one was.
     pub fn given(&self) -> Option<&'static str> {
@@ -229,7 +225,6 @@ impl Options {
             open_for: commit_every,
             patient: true,
             at_once: Some(AT_ONCE),
-            linger: Some(LINGER),
             within: Some(lease.within),
             ..producer::Options::default()
         };

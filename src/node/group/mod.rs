@@ -278,15 +278,13 @@ impl<'n> Node<'n> {
     /// `stopped` after a signal, when everything was committed; `data` at a malformed record,
     /// unless they are skipped; `refused` where the world does not let it go on.
     pub fn run(&mut self) -> Result<()> {
-        let ended = self.work();
+        let worked = self.work();
         // What was done up to a signal is kept; after an error nothing is since the last commit.
-        let kept = match &ended {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => self.commit(),
-            Err(_) => self.commit.give_up(),
-        };
+        if worked.is_err() || self.commit().is_err() {
+            self.commit.give_up().unwrap_or(()); // brokers do it after some time
+        }
         self.tell_strays();
-        ended.and(kept)
+        worked.and_then(|()| self.interrupt.check())
     }
 
     /// Tells of what was dropped, since upstream it was not late.
@@ -302,9 +300,10 @@ impl<'n> Node<'n> {
         }
     }
 
+    /// Works until everything is read, or a signal comes between two turns: amid one, not all rows of
+    /// what was read may have been sent.
     fn work(&mut self) -> Result<()> {
-        loop {
-            self.interrupt.check()?;
+        while !self.interrupt.is_set() {
             let worked = self.turn();
             match worked {
                 Ok(true) => return Ok(()),
@@ -315,6 +314,7 @@ impl<'n> Node<'n> {
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// Does what there is to do; returns whether the run is over.
