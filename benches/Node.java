@@ -24,20 +24,25 @@ import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.kstream.TimeWindows;
+import org.apache.kafka.streams.kstream.Windowed;
+import org.apache.kafka.streams.kstream.WindowedSerdes;
 import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers;
 
 /**
  * The node as a program of Kafka Streams: count, sum of durations and last start by key in tumbling
- * windows of 10 s, every update to a topic. Values are rows of {@code mono_signal.csv}.
+ * windows of 10 s, updates to a topic. Values are rows of {@code mono_signal.csv}.
  *
  * <p>Ends at the end that the topic has at the start, and prints the seconds from the start of
  * {@code main} until all was committed and closed, and the processor seconds of that time. With
  * {@code live} it goes on until it is ended.
  *
  * <p>Arguments: broker, topic, topic of results, guarantee ({@code at_least_once} or {@code
- * exactly_once_v2}), commit interval in ms, application id, {@code exit} or {@code live}.
+ * exactly_once_v2}), commit interval in ms, application id, {@code exit} or {@code live}, bytes of the
+ * cache that gathers updates until a commit (0: every update is written).
  */
 class Node {
+    private static final Duration WINDOW = Duration.ofSeconds(10);
+
     public static void main(String[] arguments) throws Exception {
         long began = System.nanoTime();
         var system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
@@ -52,12 +57,13 @@ class Node {
         var builder = new StreamsBuilder();
         var source = builder.stream(topic, Consumed.with(Serdes.ByteArray(), Serdes.ByteArray()));
         source.groupByKey(Grouped.with(Serdes.ByteArray(), Serdes.ByteArray()))
-            .windowedBy(TimeWindows.ofSizeWithNoGrace(Duration.ofSeconds(10)))
+            .windowedBy(TimeWindows.ofSizeWithNoGrace(WINDOW))
             .aggregate(() -> new byte[24], (key, call, state) -> add(state, call),
                 Materialized.with(Serdes.ByteArray(), Serdes.ByteArray()))
-            .toStream((window, state) -> window.key())
+            .toStream()
             .mapValues(Node::row)
-            .to(arguments[2], Produced.with(Serdes.ByteArray(), Serdes.ByteArray()));
+            .to(arguments[2], Produced.with(
+                new WindowedSerdes.TimeWindowedSerde<>(Serdes.ByteArray(), WINDOW.toMillis()), Serdes.ByteArray()));
         source.foreach((key, value) -> {
             if (processed.incrementAndGet() == records) {
                 done.countDown();
@@ -74,7 +80,7 @@ class Node {
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
         properties.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG,
             BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
-        properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
+        properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, arguments[7]);
         properties.put("auto.offset.reset", "earliest");
         var streams = new KafkaStreams(builder.build(), properties);
         streams.setUncaughtExceptionHandler(exception -> {
@@ -106,9 +112,12 @@ class Node {
             .array();
     }
 
-    private static byte[] row(byte[] state) {
+    /** Writes the columns that {@code k} writes. */
+    private static byte[] row(Windowed<byte[]> window, byte[] state) {
         var values = ByteBuffer.wrap(state);
-        String row = "{\"count\":" + values.getLong(0) + ",\"sum_duration\":" + values.getLong(8)
+        String row = "{\"window_start\":" + window.window().start() + ",\"window_end\":" + window.window().end()
+            + ",\"caller\":\"" + new String(window.key(), StandardCharsets.US_ASCII)
+            + "\",\"count\":" + values.getLong(0) + ",\"sum_duration\":" + values.getLong(8)
             + ",\"last_start\":" + values.getLong(16) + "}";
         return row.getBytes(StandardCharsets.US_ASCII);
     }
