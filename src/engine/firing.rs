@@ -381,20 +381,13 @@ impl Operator {
             is_last: true,
             is_retraction: false,
         };
-        if self.journal.is_some() {
-            let values: Vec<Value> = self.store.values(slot).collect();
-            self.note_pane(slot, firing, Why::Grace, &values);
-        }
-        self.account.rows += 1;
-        let (keys, values) = (&self.store.keys, self.store.values(slot));
-        panes.push(firing, |bytes| keys.push_bytes(entry.key, bytes), values);
+        self.push_pane(slot, firing, Why::Grace, panes);
     }
 
     /// Fires a pane of a slot, after what it takes back.
     fn fire(&mut self, slot: Slot, why: Why, panes: &mut Panes) {
         let (window, closed) = (self.store.entry(slot).window, self.is_closed(slot));
         let is_last = self.watermarks.combined() >= self.expires_at(window);
-        let values: Vec<Value> = self.store.values(slot).collect();
         let Some(firings) = &mut self.firings else {
             return;
         };
@@ -416,51 +409,54 @@ impl Operator {
         history.closed |= closed;
         history.waits = false;
         let mut shown = std::mem::take(&mut history.shown);
-        match self.refinement {
-            Refinement::Discarding => self.store.empty(slot),
+        let in_sessions = matches!(self.windows, Windows::Session { .. });
+        if self.refinement == Refinement::Accumulating && in_sessions {
             // The same window's next pane replaces this one; another session's does not.
-            Refinement::Accumulating if matches!(self.windows, Windows::Session { .. }) => {
-                history.shown = vec![Shown {
-                    firing,
-                    values: values.clone(),
-                }];
-                shown.retain(|shown| shown.firing.window != window);
-            }
-            Refinement::Accumulating => {}
-            Refinement::Retracting => {
-                history.shown = vec![Shown {
-                    firing,
-                    values: values.clone(),
-                }];
-            }
+            shown.retain(|shown| shown.firing.window != window);
+        }
+        let is_taken_back = match self.refinement {
+            Refinement::Discarding => false,
+            Refinement::Accumulating => in_sessions,
+            Refinement::Retracting => true,
+        };
+        if is_taken_back {
+            let values = self.store.values(slot).collect();
+            history.shown = vec![Shown { firing, values }];
         }
         shown.sort_by_key(|shown| shown.firing.window);
-        for Shown { firing, values } in shown {
-            let firing = Firing {
-                is_retraction: true,
-                ..firing
-            };
-            self.push_pane(slot, firing, why, values, panes);
+        shown
+            .into_iter()
+            .for_each(|shown| self.take_back(slot, shown, why, panes));
+        self.push_pane(slot, firing, why, panes);
+        if self.refinement == Refinement::Discarding {
+            self.store.empty(slot);
         }
-        self.push_pane(slot, firing, why, values, panes);
     }
 
-    fn push_pane(
-        &mut self,
-        slot: Slot,
-        firing: Firing,
-        why: Why,
-        values: Vec<Value>,
-        panes: &mut Panes,
-    ) {
+    /// Adds a pane of what a slot holds.
+    fn push_pane(&mut self, slot: Slot, firing: Firing, why: Why, panes: &mut Panes) {
+        if self.journal.is_some() {
+            let values: Vec<Value> = self.store.values(slot).collect();
+            self.note_pane(slot, firing, why, &values);
+        }
+        self.account.rows += 1;
+        let (keys, key) = (&self.store.keys, self.store.entry(slot).key);
+        let values = self.store.values(slot);
+        panes.push(firing, |bytes| keys.push_bytes(key, bytes), values);
+    }
+
+    /// Adds a pane that takes an earlier one back.
+    fn take_back(&mut self, slot: Slot, shown: Shown, why: Why, panes: &mut Panes) {
+        let Shown { firing, values } = shown;
+        let firing = Firing {
+            is_retraction: true,
+            ..firing
+        };
         self.note_pane(slot, firing, why, &values);
         self.account.rows += 1;
         let (keys, key) = (&self.store.keys, self.store.entry(slot).key);
-        panes.push(
-            firing,
-            |bytes| keys.push_bytes(key, bytes),
-            values.into_iter(),
-        );
+        let values = values.into_iter();
+        panes.push(firing, |bytes| keys.push_bytes(key, bytes), values);
     }
 
     fn note_pane(&mut self, slot: Slot, firing: Firing, why: Why, values: &[Value]) {

@@ -91,6 +91,14 @@ impl Header {
 
     /// Returns the values of a row behind those.
     fn rest<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
+        let whole = self.selected.is_none();
+        let keys = whole.then(|| pane.key()).into_iter().flatten();
+        keys.chain(self.behind_key(pane))
+    }
+
+    /// Returns the values of a row behind window and grouping values; all of it where columns were
+    /// chosen.
+    fn behind_key<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
         let firing = pane.firing;
         let change = ValueRef::Text(if firing.is_retraction { "-" } else { "+" });
         let panes = [
@@ -100,8 +108,8 @@ impl Header {
         ];
         let whole = self.selected.is_none();
         let shown = if whole && self.panes { panes.len() } else { 0 };
-        let keys = whole.then(|| pane.key()).into_iter().flatten();
-        keys.chain(pane.values.iter().map(Value::as_ref))
+        let values = pane.values.iter().map(Value::as_ref);
+        values
             .chain((whole && self.change).then_some(change))
             .chain(panes.into_iter().take(shown))
     }

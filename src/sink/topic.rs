@@ -3,6 +3,7 @@
 //! The key is JSON of the grouping columns and the window, the value JSON of all columns, the
 //! timestamp the window's end.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::text::push_json;
@@ -40,7 +41,6 @@ pub struct TopicSink {
     /// The window of the last row, and its bounds as members.
     window: Option<Window>,
     bounds: Vec<u8>,
-    key: Vec<u8>,
 }
 
 /// A producer that a sink sends through together with others, who may end a transaction of all
@@ -100,41 +100,87 @@ impl TopicSink {
             bounds: Vec::new(),
             header,
             tombstones,
-            key: Vec::new(),
         })
     }
 
-    /// Builds the record's key; the partition depends on the grouping values alone, and a single
-    /// text is hashed as it is, so that a caller's windows lie where the caller's calls do.
-    fn build_key(&mut self, pane: Pane<'_>) -> i32 {
-        self.key.clear();
-        self.key.push(b'{');
-        push_members(&mut self.key, &self.key_members, pane.key());
-        self.key.push(b'}');
-        let mut values = pane.key();
-        let partition = match (values.next(), values.next()) {
-            (Some(ValueRef::Text(only)), None) => partition_of(only.as_bytes(), self.partitions),
-            _ => partition_of(&self.key, self.partitions),
-        };
-        self.key.pop(); // the brace: the window stands behind the columns
-        if !self.key_members.is_empty() {
-            self.key.push(b',');
+    /// Appends a row to a block as a record.
+    fn push(&mut self, block: &mut Vec<u8>, pane: Pane<'_>) -> Result<Row> {
+        self.keep_bounds(pane.window());
+        let time = pane.window().end;
+        if time <= 0 {
+            return Err(Error::refused(format!(
+                "cannot write the window that ends at {} to topic `{}`: Kafka takes no time before 1970",
+                format_time(time),
+                self.name
+            ))
+            .hint("write to a file, or see `--time-unit s|ms|us`"));
         }
-        self.key.extend_from_slice(&self.bounds);
-        self.key.push(b'}');
-        partition
+        let start = block.len();
+        let (partition, columns) = self.push_key(block, pane);
+        let key = start..block.len();
+        let value = match pane.firing.is_retraction && self.tombstones {
+            true => None,
+            false => {
+                self.push_value(block, pane, columns);
+                Some(key.end..block.len())
+            }
+        };
+        Ok(Row {
+            partition,
+            // The one window of all time ends never: the record has the time of writing.
+            timestamp: (time < END).then_some(time),
+            key,
+            value,
+        })
     }
 
-    /// Appends the record's value.
-    fn push_value(&self, json: &mut Vec<u8>, pane: Pane<'_>) {
-        json.push(b'{');
+    /// Appends the record's key; the partition depends on the grouping values alone, and a single
+    /// text is hashed as it is, so that a caller's windows lie where the caller's calls do. Returns
+    /// the partition, and where the members of the grouping columns stand.
+    fn push_key(&self, block: &mut Vec<u8>, pane: Pane<'_>) -> (i32, Range<usize>) {
+        let start = block.len();
+        block.push(b'{');
+        let (mut values, mut last) = (0, None);
+        let key = pane.key().inspect(|value| {
+            values += 1;
+            last = Some(*value);
+        });
+        push_members(block, &self.key_members, key);
+        let columns = start + 1..block.len();
+        let partition = match last {
+            Some(ValueRef::Text(only)) if values == 1 => {
+                partition_of(only.as_bytes(), self.partitions)
+            }
+            _ => {
+                block.push(b'}');
+                let partition = partition_of(&block[start..], self.partitions);
+                block.pop(); // the window stands behind the columns
+                partition
+            }
+        };
+        if !columns.is_empty() {
+            block.push(b',');
+        }
+        block.extend_from_slice(&self.bounds);
+        block.push(b'}');
+        (partition, columns)
+    }
+
+    /// Appends the record's value; the members of the grouping columns stand in the block already.
+    fn push_value(&self, block: &mut Vec<u8>, pane: Pane<'_>, columns: Range<usize>) {
+        block.push(b'{');
         let mut members = self.members.as_slice();
         if self.header.selected.is_none() {
-            json.extend_from_slice(&self.bounds);
-            members = members.get(BOUNDS.len()..).unwrap_or_default();
+            block.extend_from_slice(&self.bounds);
+            if !columns.is_empty() {
+                block.push(b',');
+                block.extend_from_within(columns);
+            }
+            let written = BOUNDS.len() + self.key_members.len();
+            members = members.get(written..).unwrap_or_default();
         }
-        push_members(json, members, self.header.rest(pane));
-        json.push(b'}');
+        push_members(block, members, self.header.behind_key(pane));
+        block.push(b'}');
     }
 
     /// Keeps a window's bounds as members of JSON objects; those of its other rows are the same.
@@ -146,6 +192,14 @@ impl TopicSink {
             push_members(&mut self.bounds, &names, super::bounds(window).into_iter());
         }
     }
+}
+
+/// A row as a record; key and value stand in a block.
+struct Row {
+    partition: i32,
+    timestamp: Option<i64>,
+    key: Range<usize>,
+    value: Option<Range<usize>>,
 }
 
 /// Appends members to a JSON object that is open, or to such members.
@@ -167,39 +221,17 @@ fn push_members<'a>(
 
 impl Sink for TopicSink {
     fn write(&mut self, panes: &Panes) -> Result<()> {
-        let mut bytes = Vec::new();
-        let mut values = Vec::with_capacity(panes.len());
-        for pane in panes.iter() {
-            if pane.firing.is_retraction && self.tombstones {
-                values.push(None);
-                continue;
-            }
-            let start = bytes.len();
-            self.keep_bounds(pane.window());
-            self.push_value(&mut bytes, pane);
-            values.push(Some(start..bytes.len()));
-        }
-        let block = Arc::new(Block::from(bytes));
-        let shared = self.producer.clone();
-        let mut producer = shared.lock();
-        for (pane, value) in panes.iter().zip(values) {
-            let end = pane.window().end;
-            if end <= 0 {
-                return Err(Error::refused(format!(
-                    "cannot write the window that ends at {} to topic `{}`: Kafka takes no time before 1970",
-                    format_time(end),
-                    self.name
-                ))
-                .hint("write to a file, or see `--time-unit s|ms|us`"));
-            }
-            self.keep_bounds(pane.window());
-            let partition = self.build_key(pane);
+        let mut block = Vec::new();
+        let rows = panes.iter().map(|pane| self.push(&mut block, pane));
+        let rows: Vec<Row> = rows.collect::<Result<_>>()?;
+        let block = Arc::new(Block::from(block));
+        let mut producer = self.producer.lock();
+        for row in rows {
             let record = Record {
-                partition,
-                // The one window of all time ends never: the record has the time of writing.
-                timestamp: (end < END).then_some(end),
-                key: Some(&self.key),
-                value,
+                partition: row.partition,
+                timestamp: row.timestamp,
+                key: Some(&block.bytes()[row.key]),
+                value: row.value,
                 headers: &[],
             };
             producer.send(self.topic, &block, &record)?;
