@@ -419,15 +419,23 @@ impl Operator {
             Refinement::Accumulating => in_sessions,
             Refinement::Retracting => true,
         };
-        if is_taken_back {
-            let values = self.store.values(slot).collect();
-            history.shown = vec![Shown { firing, values }];
-        }
+        let values: Option<Vec<Value>> = is_taken_back.then(|| self.store.values(slot).collect());
+        let remembered = values.iter().cloned();
+        history
+            .shown
+            .extend(remembered.map(|values| Shown { firing, values }));
         shown.sort_by_key(|shown| shown.firing.window);
-        shown
-            .into_iter()
-            .for_each(|shown| self.take_back(slot, shown, why, panes));
-        self.push_pane(slot, firing, why, panes);
+        for Shown { firing, values } in shown {
+            let firing = Firing {
+                is_retraction: true,
+                ..firing
+            };
+            self.push_values(slot, firing, why, values, panes);
+        }
+        match values {
+            Some(values) => self.push_values(slot, firing, why, values, panes),
+            None => self.push_pane(slot, firing, why, panes),
+        }
         if self.refinement == Refinement::Discarding {
             self.store.empty(slot);
         }
@@ -445,13 +453,15 @@ impl Operator {
         panes.push(firing, |bytes| keys.push_bytes(key, bytes), values);
     }
 
-    /// Adds a pane that takes an earlier one back.
-    fn take_back(&mut self, slot: Slot, shown: Shown, why: Why, panes: &mut Panes) {
-        let Shown { firing, values } = shown;
-        let firing = Firing {
-            is_retraction: true,
-            ..firing
-        };
+    /// Adds a pane of some values.
+    fn push_values(
+        &mut self,
+        slot: Slot,
+        firing: Firing,
+        why: Why,
+        values: Vec<Value>,
+        panes: &mut Panes,
+    ) {
         self.note_pane(slot, firing, why, &values);
         self.account.rows += 1;
         let (keys, key) = (&self.store.keys, self.store.entry(slot).key);

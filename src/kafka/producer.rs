@@ -96,6 +96,8 @@ pub struct Producer {
     outage: Outage,
     /// Until when records may be sent, where somebody else may have taken over later.
     lease: Option<Instant>,
+    /// Until when room is waited for, once a signal was seen.
+    stop: Option<Instant>,
     sent: u64,
     acknowledged: u64,
     failed: u64,
@@ -125,6 +127,7 @@ impl Producer {
                 false => Outage::default(),
             },
             lease: None,
+            stop: None,
             sent: 0,
             acknowledged: 0,
             failed: 0,
@@ -206,14 +209,15 @@ impl Producer {
     /// # Errors
     /// `data` for a record that is too large, `refused` when an earlier one was not delivered,
     /// `retry` when no broker can be reached for long, `fenced` after the end of its lease, `stopped`
-    /// on a signal.
+    /// on a signal, or some seconds after it for a [patient](Options::patient) one.
     pub fn send(&mut self, topic: TopicId, block: &Arc<Block>, record: &Record<'_>) -> Result<()> {
-        if self.lease.is_some_and(|end| Instant::now() > end) {
-            return Err(Error::fenced(
-                "the group may have gone on without this member",
-            ));
-        }
         loop {
+            // Also after a wait for room.
+            if self.lease.is_some_and(|end| Instant::now() > end) {
+                return Err(Error::fenced(
+                    "the group may have gone on without this member",
+                ));
+            }
             let (name, handle) = &self.topics[topic.0];
             match self.sender.send(handle, block, record) {
                 Ok(()) => break,
@@ -238,12 +242,8 @@ impl Producer {
             }
             // Filling every gap at once would send ever smaller batches to a slow broker.
             let enough = self.in_flight() / 2;
-            let mut deadline = None;
             while self.in_flight() > enough {
-                match self.options.patient {
-                    true => self.check_deadline(&mut deadline)?,
-                    false => self.settings.interrupt.check()?,
-                }
+                self.check_stop()?;
                 self.serve(LOOK)?;
             }
         }
@@ -252,6 +252,17 @@ impl Producer {
             self.serve(Duration::ZERO)?;
         }
         Ok(())
+    }
+
+    /// Returns `stopped` after a signal: some seconds after it where others depend on all that is sent.
+    fn check_stop(&mut self) -> Result<()> {
+        let mut stop = self.stop;
+        let checked = match self.options.patient {
+            true => self.check_deadline(&mut stop),
+            false => self.settings.interrupt.check(),
+        };
+        self.stop = stop;
+        checked
     }
 
     /// Takes delivery reports in, waiting at most `timeout` for one.

@@ -16,7 +16,8 @@ use super::producer::Producer;
 use super::{Failure, words_of};
 use crate::error::{Error, Result};
 
-/// How long a last commit may take once a person has stopped the run.
+/// How long each step of a last commit may take once a person has stopped the run, and how long room is
+/// waited for before it.
 const LAST: Duration = Duration::from_secs(5);
 
 impl Producer {

@@ -20,7 +20,7 @@ use bumpalo::Bump;
 use crate::engine::account::Account;
 use crate::engine::operator::{Input, Operator};
 use crate::engine::pane::Panes;
-use crate::error::{Error, Remedy, Result};
+use crate::error::{Remedy, Result};
 use crate::format::{Decoded, Decoder, Malformed, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
@@ -110,6 +110,12 @@ pub struct Node<'n> {
     watch: Option<Watch>,
 }
 
+/// What has ended the reading of a source.
+enum Until {
+    End,
+    Signal,
+}
+
 impl<'n> Node<'n> {
     /// Returns a node that has read nothing yet.
     ///
@@ -181,29 +187,33 @@ impl<'n> Node<'n> {
             self.operator.restore_watermark(watermark);
             self.progress = Some(progress);
         }
-        let ended = self.read(source);
+        let read = self.read(source);
         let reached = self.watermark();
-        if ended.is_ok() {
+        if matches!(read, Ok(Until::End)) {
             self.operator.on_end(&mut self.panes);
             self.write()?;
         }
-        // The rows of windows that have closed are out in any case, unless a signal came while they
-        // were being written.
+        // The rows of windows that have closed are out in any case.
         let flushed = self.flush();
-        let is_written = flushed.is_ok() && self.panes.is_empty();
-        let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
-        if is_written && ended.as_ref().err().is_none_or(stopped) {
+        if flushed.is_ok() && read.is_ok() {
             self.commit(source, reached, true)?;
         }
-        ended.and(flushed)
+        match read? {
+            Until::End => flushed,
+            Until::Signal => flushed.and(self.interrupt.check()),
+        }
     }
 
-    fn read(&mut self, source: &mut dyn Source) -> Result<()> {
+    /// Reads until the end, or a signal between two batches: amid one, not all that comes of it may have
+    /// been written.
+    fn read(&mut self, source: &mut dyn Source) -> Result<Until> {
         let mut heard = vec![Instant::now(); source.partitions()];
         let (mut drawn, mut committed) = (Instant::now(), Instant::now());
         let name = source.name();
         loop {
-            self.interrupt.check()?;
+            if self.interrupt.is_set() {
+                return Ok(Until::Signal);
+            }
             match source.poll(POLL)? {
                 Polled::Batch(batch) => {
                     heard[batch.partition] = Instant::now();
@@ -212,7 +222,7 @@ impl<'n> Node<'n> {
                     processed?;
                 }
                 Polled::Pending => {}
-                Polled::End => return Ok(()),
+                Polled::End => return Ok(Until::End),
             }
             self.mark_idle(source, &heard);
             if self.plan.arrival.is_none() && self.plan.trigger.periods().next().is_some() {

@@ -278,13 +278,22 @@ impl<'n> Node<'n> {
     /// `stopped` after a signal, when everything was committed; `data` at a malformed record,
     /// unless they are skipped; `refused` where the world does not let it go on.
     pub fn run(&mut self) -> Result<()> {
-        let worked = self.work();
         // What was done up to a signal is kept; after an error nothing is since the last commit.
-        if worked.is_err() || self.commit().is_err() {
+        let ended = self.work().and_then(|()| self.commit());
+        if ended.is_err() {
             self.commit.give_up().unwrap_or(()); // brokers do it after some time
         }
         self.tell_strays();
-        worked.and_then(|()| self.interrupt.check())
+        let stopped = self.interrupt.check();
+        match ended {
+            Err(error) if stopped.is_err() && is_passing(&error) => {
+                self.report.warning(format!(
+                    "what was done since the last commit is given up: {error}"
+                ));
+                stopped
+            }
+            ended => ended.and(stopped),
+        }
     }
 
     /// Tells of what was dropped, since upstream it was not late.
@@ -573,4 +582,12 @@ impl<'n> Node<'n> {
         ))
         .hint("nothing is lost: start more processes of the group, or give this one more"))
     }
+}
+
+/// Returns whether a person has nothing to mend: whoever goes on begins at the last commit.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.remedy(),
+        Remedy::Retry | Remedy::Rejoin | Remedy::Stopped(_)
+    )
 }

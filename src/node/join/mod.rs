@@ -109,7 +109,7 @@ impl<'n> Node<'n> {
     /// after a signal. Rows of records that may still meet another are then not written.
     pub fn run(&mut self) -> Result<()> {
         let ended = self.read();
-        // The rows that were certain are out in any case.
+        // The rows that were certain are out, unless a signal came while they were being written.
         let flushed = self.sink.flush();
         ended.and(flushed)
     }
