@@ -277,6 +277,28 @@ fn the_work_of_a_process_that_is_killed_or_paused_is_done_by_another() {
 }
 
 #[test]
+fn a_process_does_not_count_what_it_has_given_up() {
+    let Some(broker) = broker() else { return };
+    let mut shared = Shared::new(broker);
+    shared.window += " --emit changes";
+    let first = shared.start("-v --commit 25s");
+    let Shared { broker, to, .. } = &shared;
+    let sent = format!("consume {to} --exit -q -b {broker} -X isolation.level=read_uncommitted");
+    await_that("not all rows were sent", || {
+        shared.dir.k(&sent).stdout().lines().count() == 9_000
+    });
+    // Before its first commit; others do its work.
+    first.signal(Signal::STOP);
+    shared.k("--exit").assert_status(0);
+    first.signal(Signal::CONT);
+    first.await_said("going back to the last commit");
+    let run = first.ended_by(Signal::TERM);
+    run.assert_status(143);
+    assert!(run.stderr().contains("0 records in"), "{}", run.stderr());
+    assert!(!run.stderr().contains("9,000"), "{}", run.stderr());
+}
+
+#[test]
 fn a_broker_that_goes_away_costs_a_group_nothing() {
     let Some(own) = OwnBroker::start() else {
         return;

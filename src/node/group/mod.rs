@@ -66,7 +66,7 @@ use note::Note;
 use restore::Restoring;
 use silence::Silence;
 use snapshot::Snapshots;
-use task::{Task, Work};
+use task::{Counts, Task, Work};
 use topics::{Topics, committed};
 pub use topics::{has_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
 
@@ -129,10 +129,8 @@ pub struct Node<'n> {
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
     starts: Starts,
-    /// What tasks that were given away have counted.
-    account: Account,
-    /// How many partial results of theirs came after their window had left.
-    strays: u64,
+    /// What tasks that go on no more have counted.
+    counted: Counts,
     panes: Panes,
     arena: Bump,
     /// When the group last shared the partitions anew; `None` before this process is a member.
@@ -236,8 +234,7 @@ impl<'n> Node<'n> {
             snapshots: parts.snapshots,
             slots: BTreeMap::new(),
             starts,
-            account: Account::default(),
-            strays: 0,
+            counted: Counts::default(),
             panes: Panes::default(),
             arena: Bump::new(),
             shared: None,
@@ -246,12 +243,15 @@ impl<'n> Node<'n> {
         })
     }
 
-    /// Returns where every record went that this process has read.
+    /// Returns where every record went that this process has read, without what it has given up.
     pub fn account(&self) -> Account {
-        let mut account = self.account;
-        self.tasks()
-            .for_each(|task| account.absorb(task.operator.account()));
-        account
+        self.counts().account
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = self.counted;
+        self.tasks().for_each(|task| counts.absorb(&task.counts()));
+        counts
     }
 
     /// Returns how far event time has come in the partition furthest behind.
@@ -275,8 +275,9 @@ impl<'n> Node<'n> {
     /// Works for the group until a signal, or with [`Options::exit`] until everything is read.
     ///
     /// # Errors
-    /// `stopped` after a signal, when everything was committed; `data` at a malformed record,
-    /// unless they are skipped; `refused` where the world does not let it go on.
+    /// `stopped` after a signal, when everything was committed or a warning has said that it was not;
+    /// `data` at a malformed record, unless they are skipped; `refused` where the world does not let it
+    /// go on.
     pub fn run(&mut self) -> Result<()> {
         // What was done up to a signal is kept; after an error nothing is since the last commit.
         let ended = self.work().and_then(|()| self.commit());
@@ -298,8 +299,7 @@ impl<'n> Node<'n> {
 
     /// Tells of what was dropped, since upstream it was not late.
     fn tell_strays(&self) {
-        let strays = self.tasks().map(|task| task.operator.strays());
-        let strays = strays.sum::<u64>() + self.strays;
+        let strays = self.counts().strays;
         if strays > 0 {
             self.report.warning(format!(
                 "{} came after their windows had left, and were dropped: their partition had been \

@@ -56,12 +56,16 @@ impl Node<'_> {
         self.member.rejoin()
     }
 
+    /// Forgets the work on a partition; what was committed of it counts.
+    fn forget(&mut self, place: &Place) {
+        if let Some(Slot::Working(task)) = self.slots.remove(place) {
+            self.counted.absorb(task.counted());
+        }
+    }
+
     /// Forgets a partition that goes to others.
     fn let_go(&mut self, place: &Place) {
-        if let Some(Slot::Working(task)) = self.slots.remove(place) {
-            self.account.absorb(task.operator.account());
-            self.strays += task.operator.strays();
-        }
+        self.forget(place);
         // Only now does nobody add to it any more.
         let had_state = has_state(self.role(place));
         if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
@@ -71,6 +75,7 @@ impl Node<'_> {
 
     /// Begins to build the state of a partition from its changelog.
     pub(super) fn restore(&mut self, place: Place) -> Result<()> {
+        self.forget(&place);
         let had = self.starts.len();
         if *place.topic == *self.starts.topic() && place.partition as usize >= had {
             let topic = Admin::new(self.settings)?.topic(&place.topic)?;

@@ -9,6 +9,7 @@ use super::note::{Note, Role};
 use super::repartition::Mark;
 use super::restore::Restored;
 use super::snapshot::Snapshot;
+use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::engine::parts::Parts;
@@ -41,6 +42,8 @@ pub(super) struct Task {
     base_note: String,
     /// The watermark then: one downstream may move without a record.
     base_watermark: i64,
+    /// What it had counted then.
+    counted: Counts,
     /// Where it ends; `None` for a topic that is followed.
     pub end: Option<i64>,
     /// Whether it has read everything.
@@ -51,6 +54,23 @@ pub(super) struct Task {
     pub last: Option<Last>,
     /// Its state in a folder of this machine, if it is kept there.
     pub snapshot: Option<Snapshot>,
+}
+
+/// What tasks have counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// Where every record went.
+    pub account: Account,
+    /// How many partial results came after their window had left.
+    pub strays: u64,
+}
+
+impl Counts {
+    /// Adds the counts of another task.
+    pub fn absorb(&mut self, other: &Counts) {
+        self.account.absorb(&other.account);
+        self.strays += other.strays;
+    }
 }
 
 /// What a task does with its windows.
@@ -129,6 +149,7 @@ impl Task {
             name: format!("topic `{}`", place.topic),
             place: place.clone(),
             base_watermark: operator.watermarks().combined(),
+            counted: Counts::default(),
             operator,
             work,
             position,
@@ -199,7 +220,22 @@ impl Task {
         self.base = self.position;
         self.base_note = note;
         self.base_watermark = self.operator.watermarks().combined();
+        self.counted = self.counts();
         self.last = None;
+    }
+
+    /// Returns what it has counted.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            account: *self.operator.account(),
+            strays: self.operator.strays(),
+        }
+    }
+
+    /// Returns what it had counted at the last commit: others count what came after, if it goes on
+    /// no more.
+    pub fn counted(&self) -> &Counts {
+        &self.counted
     }
 
     /// Returns the position that was committed last, or where the task began.
