@@ -320,6 +320,28 @@ fn a_broker_that_goes_away_costs_a_group_nothing() {
 }
 
 #[test]
+fn who_is_stopped_while_the_broker_is_away_says_what_is_given_up() {
+    let Some(own) = OwnBroker::start() else {
+        return;
+    };
+    let mut shared = Shared::new(&own.address);
+    shared.window += " --emit changes";
+    let running = shared.start("-v --commit 25s");
+    let Shared { broker, to, .. } = &shared;
+    let sent = format!("consume {to} --exit -q -b {broker} -X isolation.level=read_uncommitted");
+    await_that("no row was sent", || {
+        !shared.dir.k(&sent).stdout().is_empty()
+    });
+    own.crash();
+    running.await_said("waiting for it");
+    let run = running.ended_by(Signal::TERM);
+    run.assert_status(143);
+    let said = run.stderr();
+    assert!(said.contains("since the last commit is given up"), "{said}");
+    assert!(said.contains("0 records in"), "{said}");
+}
+
+#[test]
 fn a_state_of_another_plan_is_refused_until_the_group_begins_anew() {
     let Some(broker) = broker() else { return };
     let shared = Shared::new(broker);

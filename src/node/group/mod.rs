@@ -131,6 +131,8 @@ pub struct Node<'n> {
     starts: Starts,
     /// What tasks that go on no more have counted.
     counted: Counts,
+    /// Whether the run has ended without what was done since the last commit.
+    has_given_up: bool,
     panes: Panes,
     arena: Bump,
     /// When the group last shared the partitions anew; `None` before this process is a member.
@@ -235,6 +237,7 @@ impl<'n> Node<'n> {
             slots: BTreeMap::new(),
             starts,
             counted: Counts::default(),
+            has_given_up: false,
             panes: Panes::default(),
             arena: Bump::new(),
             shared: None,
@@ -250,7 +253,10 @@ impl<'n> Node<'n> {
 
     fn counts(&self) -> Counts {
         let mut counts = self.counted;
-        self.tasks().for_each(|task| counts.absorb(&task.counts()));
+        self.tasks().for_each(|task| match self.has_given_up {
+            true => counts.absorb(task.counted()),
+            false => counts.absorb(&task.counts()),
+        });
         counts
     }
 
@@ -282,6 +288,7 @@ impl<'n> Node<'n> {
         // What was done up to a signal is kept; after an error nothing is since the last commit.
         let ended = self.work().and_then(|()| self.commit());
         if ended.is_err() {
+            self.has_given_up = true;
             self.commit.give_up().unwrap_or(()); // brokers do it after some time
         }
         self.tell_strays();
