@@ -409,21 +409,17 @@ impl Operator {
         history.closed |= closed;
         history.waits = false;
         let mut shown = std::mem::take(&mut history.shown);
-        let in_sessions = matches!(self.windows, Windows::Session { .. });
-        if self.refinement == Refinement::Accumulating && in_sessions {
-            // The same window's next pane replaces this one; another session's does not.
+        // The same window's next pane replaces this one; another session's does not.
+        let is_replaced = self.refinement == Refinement::Accumulating
+            && matches!(self.windows, Windows::Session { .. });
+        if is_replaced {
             shown.retain(|shown| shown.firing.window != window);
         }
-        let is_taken_back = match self.refinement {
-            Refinement::Discarding => false,
-            Refinement::Accumulating => in_sessions,
-            Refinement::Retracting => true,
-        };
-        let values: Option<Vec<Value>> = is_taken_back.then(|| self.store.values(slot).collect());
-        let remembered = values.iter().cloned();
-        history
-            .shown
-            .extend(remembered.map(|values| Shown { firing, values }));
+        let is_kept = is_replaced || self.refinement == Refinement::Retracting;
+        let kept: Option<Vec<Value>> = is_kept.then(|| self.store.values(slot).collect());
+        if let Some(values) = kept.clone() {
+            history.shown.push(Shown { firing, values });
+        }
         shown.sort_by_key(|shown| shown.firing.window);
         for Shown { firing, values } in shown {
             let firing = Firing {
@@ -432,7 +428,7 @@ impl Operator {
             };
             self.push_values(slot, firing, why, values, panes);
         }
-        match values {
+        match kept {
             Some(values) => self.push_values(slot, firing, why, values, panes),
             None => self.push_pane(slot, firing, why, panes),
         }
@@ -444,8 +440,8 @@ impl Operator {
     /// Adds a pane of what a slot holds.
     fn push_pane(&mut self, slot: Slot, firing: Firing, why: Why, panes: &mut Panes) {
         if self.journal.is_some() {
-            let values: Vec<Value> = self.store.values(slot).collect();
-            self.note_pane(slot, firing, why, &values);
+            let values = self.store.values(slot).collect();
+            return self.push_values(slot, firing, why, values, panes);
         }
         self.account.rows += 1;
         let (keys, key) = (&self.store.keys, self.store.entry(slot).key);

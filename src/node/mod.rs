@@ -193,7 +193,7 @@ impl<'n> Node<'n> {
             self.operator.on_end(&mut self.panes);
             self.write()?;
         }
-        // The rows of windows that have closed are out in any case.
+        // The rows of windows that have closed are out, unless a signal came while they were written.
         let flushed = self.flush();
         if flushed.is_ok() && read.is_ok() {
             self.commit(source, reached, true)?;

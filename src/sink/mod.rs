@@ -16,6 +16,9 @@ use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
 use crate::error::Result;
 
+/// The names of the columns that hold a window's bounds.
+const BOUNDS: [&str; 2] = ["window_start", "window_end"];
+
 /// The columns of a result: `window_start`, `window_end`, the grouping columns, the aggregates,
 /// and where they are wanted `change` and those that say which pane a row is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub enum Role {
 impl Header {
     /// Returns all names in order, and what they are of.
     pub fn columns(&self) -> impl Iterator<Item = (&str, Role)> {
-        let window = [("window_start", Role::Start), ("window_end", Role::End)];
+        let window = BOUNDS.into_iter().zip([Role::Start, Role::End]);
         let role_of = |name: &String, role| match self.times.contains(name) {
             true => Role::Time,
             false => role,
@@ -65,7 +68,7 @@ impl Header {
         let change = self.change.then_some(("change", Role::Value));
         let panes = ["timing", "pane", "is_last"].map(|name| (name, Role::Value));
         let panes = panes.into_iter().filter(|_| self.panes);
-        let whole = window.into_iter().chain(keys).chain(values);
+        let whole = window.chain(keys).chain(values);
         let whole = whole.chain(change).chain(panes);
         let selected = self.selected.iter().flatten();
         let selected = selected.map(|(name, role)| (name.as_str(), *role));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::text::push_json;
-use super::{Header, Sink};
+use super::{BOUNDS, Header, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::engine::watermark::END;
@@ -18,9 +18,6 @@ use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
 use crate::term::units::format_time;
-
-/// The members that a window's bounds are in.
-const BOUNDS: [&str; 2] = ["window_start", "window_end"];
 
 /// How many partitions a topic gets that is not there yet.
 const PARTITIONS: i32 = 3;
@@ -38,6 +35,8 @@ pub struct TopicSink {
     members: Vec<Vec<u8>>,
     /// Those of the key's grouping columns.
     key_members: Vec<Vec<u8>>,
+    /// Those of a window's bounds.
+    bound_members: [Vec<u8>; 2],
     /// The window of the last row, and its bounds as members.
     window: Option<Window>,
     bounds: Vec<u8>,
@@ -96,6 +95,7 @@ impl TopicSink {
             partitions: topic.partitions.len() as i32,
             members: header.names().map(super::text::member).collect(),
             key_members: keys.map(super::text::member).collect(),
+            bound_members: BOUNDS.map(super::text::member),
             window: None,
             bounds: Vec::new(),
             header,
@@ -188,8 +188,8 @@ impl TopicSink {
         if self.window != Some(window) {
             self.window = Some(window);
             self.bounds.clear();
-            let names = BOUNDS.map(super::text::member);
-            push_members(&mut self.bounds, &names, super::bounds(window).into_iter());
+            let values = super::bounds(window).into_iter();
+            push_members(&mut self.bounds, &self.bound_members, values);
         }
     }
 }
