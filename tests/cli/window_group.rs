@@ -137,6 +137,16 @@ impl Shared {
         sorted(values.map(|record| text(record.value)).collect())
     }
 
+    /// Returns how many rows were sent, committed or not.
+    fn sent(&self) -> usize {
+        let Shared { broker, to, .. } = self;
+        let uncommitted = "-X isolation.level=read_uncommitted";
+        let run = self
+            .dir
+            .k(&format!("consume {to} --exit -q -b {broker} {uncommitted}"));
+        run.stdout().lines().count()
+    }
+
     /// Returns the last row of each window and caller.
     pub fn last_rows(&self) -> Vec<String> {
         let records = read_topic(&self.broker, &self.to).into_iter();
@@ -231,12 +241,7 @@ fn a_signal_while_rows_wait_for_room_loses_none_of_them() {
         shared.window += " --emit changes";
         let few_at_once = "-X queue.buffering.max.messages=100 -X linger.ms=20";
         let running = shared.start(&format!("--guarantee {guarantee} {few_at_once}"));
-        let Shared { broker, to, .. } = &shared;
-        let uncommitted = "-X isolation.level=read_uncommitted";
-        let sent = format!("consume {to} --exit -q -b {broker} {uncommitted}");
-        await_that("no row was sent", || {
-            !shared.dir.k(&sent).stdout().is_empty()
-        });
+        await_that("no row was sent", || shared.sent() > 0);
         running.ended_by(Signal::TERM).assert_status(143);
         shared
             .k(&format!("--guarantee {guarantee} --exit"))
@@ -282,11 +287,7 @@ fn a_process_does_not_count_what_it_has_given_up() {
     let mut shared = Shared::new(broker);
     shared.window += " --emit changes";
     let first = shared.start("-v --commit 25s");
-    let Shared { broker, to, .. } = &shared;
-    let sent = format!("consume {to} --exit -q -b {broker} -X isolation.level=read_uncommitted");
-    await_that("not all rows were sent", || {
-        shared.dir.k(&sent).stdout().lines().count() == 9_000
-    });
+    await_that("not all rows were sent", || shared.sent() == 9_000);
     // Before its first commit; others do its work.
     first.signal(Signal::STOP);
     shared.k("--exit").assert_status(0);
@@ -327,11 +328,7 @@ fn who_is_stopped_while_the_broker_is_away_says_what_is_given_up() {
     let mut shared = Shared::new(&own.address);
     shared.window += " --emit changes";
     let running = shared.start("-v --commit 25s");
-    let Shared { broker, to, .. } = &shared;
-    let sent = format!("consume {to} --exit -q -b {broker} -X isolation.level=read_uncommitted");
-    await_that("no row was sent", || {
-        !shared.dir.k(&sent).stdout().is_empty()
-    });
+    await_that("no row was sent", || shared.sent() > 0);
     own.crash();
     running.await_said("waiting for it");
     let run = running.ended_by(Signal::TERM);
