@@ -179,6 +179,10 @@ impl Operator {
                 }
                 continue;
             }
+            // The window after the record comes last: one that is not kept makes none.
+            if !holds && !kept {
+                continue;
+            }
             let slot = match slot {
                 Some(slot) => slot,
                 None => self.make_sliding(key, window, late, input),

@@ -48,13 +48,14 @@ impl Calendar {
         })
     }
 
-    /// Adds the windows that contain `at`, the one that closes last first; returns when the last
-    /// starts and when the next one would.
+    /// Adds the windows that contain `at`, the one that closes last first, and those among them
+    /// that end after the last of them starts but not after `at`; returns when the last starts
+    /// and when the next one would.
     pub(super) fn push_containing(&self, at: i64, windows: &mut Vec<Window>) -> (i64, i64) {
         let day = self.day_of(at);
         let last = day - day.rem_euclid(self.advance_days);
         let mut first_day = last;
-        while day - first_day < self.days {
+        while last - first_day < self.days {
             windows.push(Window {
                 start: self.start_of(first_day),
                 end: self.start_of(first_day + self.days),
@@ -96,6 +97,7 @@ impl Calendar {
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::Windows;
     use super::*;
 
     fn window(calendar: &Calendar, at: &str) -> (String, i64) {
@@ -120,6 +122,51 @@ mod tests {
         ];
         for (at, start, hours) in cases {
             assert_eq!(window(&paris, at), (start.to_owned(), hours), "{at}");
+        }
+    }
+
+    #[test]
+    fn every_window_that_is_returned_contains_the_time_and_none_is_missed() {
+        let cases = [
+            (7, 3, "UTC", 0),
+            (5, 2, "Europe/Paris", 0),
+            (3, 2, "America/New_York", 2 * 3_600_000 + 1_800_000),
+            (4, 3, "Pacific/Apia", 0),
+            (1, 1, "Pacific/Apia", 0),
+        ];
+        for (days, advance_days, zone, offset_ms) in cases {
+            let calendar = Calendar::new(days, advance_days, zone, offset_ms).expect("a zone");
+            // The first has a day that Apia left out, the others the nights of changed clocks.
+            for from in [
+                "2011-12-20T00:00:00Z",
+                "2026-03-01T00:00:00Z",
+                "2026-10-20T00:00:00Z",
+            ] {
+                let from: Timestamp = from.parse().expect("a time");
+                for hour in 0..24 * 20 {
+                    let at = from.as_millisecond() + hour * 3_600_000 + 1;
+                    let today = at.div_euclid(DAY);
+                    let mut naive: Vec<Window> = (today - 20..today + 20)
+                        .filter(|day| day.rem_euclid(advance_days) == 0)
+                        .map(|day| Window {
+                            start: calendar.start_of(day),
+                            end: calendar.start_of(day + days),
+                        })
+                        .filter(|window| window.start <= at && at < window.end)
+                        .collect();
+                    naive.reverse();
+                    let windows = Windows::Calendar(calendar.clone());
+                    let mut found = Vec::new();
+                    let span = windows.span(at, &mut found);
+                    assert_eq!(found, naive, "{days} {advance_days} {zone} at {at}");
+                    assert!(span.from <= at && at < span.to, "{span:?} at {at}");
+                    for same in [span.from, span.to - 1] {
+                        let mut others = Vec::new();
+                        windows.span(same, &mut others);
+                        assert_eq!(others, found, "{zone} at {same} as at {at}");
+                    }
+                }
+            }
         }
     }
 
