@@ -33,9 +33,9 @@ use crate::term::units::parse_duration;
 /// beginning on; in a topic, a null value deletes its key.
 ///
 /// The watermark is the highest event time seen less `--out-of-order`, of the side further behind,
-/// which is read first. What it has passed by more than D is dropped; a record that comes later
-/// than that is late: dropped, too, and counted. Rows leave as soon as they are certain: for files
-/// always in the same order.
+/// which is read first. What it has passed by more than D is dropped. A record below it is late:
+/// dropped, too, and counted, since a partner of it may be gone. 0 late means that every pair is
+/// there. Rows leave as soon as they are certain: for files always in the same order.
 ///
 /// Columns: the `--on` column, the left's others, the right's others, as they were written, and
 /// `event_time`, the later of the two, which `k window` takes by default. A name that both sides

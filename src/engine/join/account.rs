@@ -26,12 +26,15 @@ pub struct SideAccount {
     pub joined: u64,
     /// Met nobody until the bound had passed, or the table had another value; null keys, too.
     pub unmatched: u64,
-    /// Came when the watermark had passed what they could have met.
+    /// Came when the watermark had passed them: a record that they should have met may be gone.
     pub late: u64,
     /// Did not fit their format or their columns.
     pub malformed: u64,
-    /// The `--out-of-order`, in ms beyond the given one, that would have kept every late record.
+    /// The `--out-of-order`, in ms beyond the given one, that would have kept every late record
+    /// but those `late_for_idle`.
     pub late_by_ms: i64,
+    /// Those of the late ones that came to a table that was not waited for, since it was idle.
+    pub late_for_idle: u64,
     /// Have an event time before 1980, which a wrong unit makes likely.
     pub before_1980: u64,
 }
@@ -67,5 +70,10 @@ impl SideAccount {
     pub(super) fn late(&mut self, by_ms: i64) {
         self.late += 1;
         self.late_by_ms = self.late_by_ms.max(by_ms);
+    }
+
+    pub(super) fn late_for_idle(&mut self) {
+        self.late += 1;
+        self.late_for_idle += 1;
     }
 }

@@ -7,8 +7,8 @@
 //! Life of a record:
 //! 1. [`clock`]: its event time moves its side's watermark, and perhaps the combined one; what is
 //!    due by that leaves first.
-//! 2. [`streams`]: it is late when the combined watermark has passed its time by more than the
-//!    bound; else it meets the held records of the other side, oldest first, and is held itself.
+//! 2. [`streams`]: it is late when it is below the combined watermark; else it meets the held
+//!    records of the other side, oldest first, and is held itself.
 //!    [`table`]: a stream's record waits for the table's watermark, then takes the latest value of
 //!    its key as of its time.
 //! 3. [`held`]: held records leave once the watermark has passed them by more than the bound, those
@@ -21,8 +21,9 @@
 //! the later read of their records, its partners in order of their event times; rows without a
 //! partner when the bound has passed, in order of their event times, the left side first.
 //!
-//! References: Kafka Streams' `KStreamKStreamJoin` with KIP-633 (no default grace) and KIP-914
-//! (versioned tables); Flink's `IntervalJoinOperator` and `TemporalRowTimeJoinOperator`.
+//! References: Flink's `IntervalJoinOperator` (what is late, what is held) and
+//! `TemporalRowTimeJoinOperator`; Kafka Streams' `KStreamKStreamJoin` (rows without a partner) and
+//! KIP-914 (versioned tables).
 
 pub mod account;
 mod clock;

@@ -26,7 +26,9 @@ pub(super) struct Streams {
     sides: [Held; 2],
     keys: Keys,
     hasher: DefaultHashBuilder,
-    /// Records with a time below this one have passed: combined watermark less the bound.
+    /// The combined watermark: a record with a time below it is late.
+    watermark: i64,
+    /// Held records with a time below this one have passed: the watermark less the bound.
     passed: i64,
     /// The partners of the record at hand.
     partners: Vec<Id>,
@@ -40,6 +42,7 @@ impl Streams {
             sides: Side::BOTH.map(|side| Held::new(within_ms, kind.keeps(side))),
             keys: Keys::default(),
             hasher,
+            watermark: BEGINNING,
             passed: BEGINNING,
             partners: Vec::new(),
         }
@@ -57,6 +60,7 @@ impl Streams {
         account: &mut Account,
         out: &mut impl Emit,
     ) -> Result<()> {
+        self.watermark = combined;
         self.passed = match combined {
             END => END,
             combined => combined.saturating_sub(self.within_ms),
@@ -133,8 +137,8 @@ impl Streams {
         account: &mut Account,
         out: &mut impl Emit,
     ) -> Result<()> {
-        if record.time < self.passed {
-            account.of(side).late(self.passed - record.time);
+        if record.time < self.watermark {
+            account.of(side).late(self.watermark - record.time);
             return Ok(());
         }
         if record.content != Content::Keyed {
@@ -159,8 +163,8 @@ impl Streams {
             Side::Left => (left, right),
             Side::Right => (right, left),
         };
-        // What has passed is not met, though it may not have been dropped yet.
-        let earliest = record.time.saturating_sub(self.within_ms).max(self.passed);
+        // It is not below the watermark, so nothing that it meets has passed.
+        let earliest = record.time.saturating_sub(self.within_ms);
         let latest = record.time.saturating_add(self.within_ms);
         let met = newest[side.other().index()];
         others.find(met, earliest..=latest, &mut self.partners);

@@ -6,7 +6,9 @@
 //!
 //! A record of the stream that is out of order is still answered as of its time, unless a newer
 //! value of its key has been certain by then: it is late. A record of the table is late when the
-//! combined watermark has passed its time; where it is the newest of its key it counts from then on.
+//! watermark, combined or the table's own, has passed its time, or when a record of the stream that
+//! should have taken it has been answered, for an idle table is not waited for. Where it is the
+//! newest of its key it counts from then on.
 
 use std::hash::BuildHasher;
 
@@ -18,7 +20,7 @@ use super::held::{Held, NONE};
 use super::streams::alone;
 use super::versions::{Asked, Found, Versions};
 use super::{Content, Emit, Joined, Kind, Record, Side};
-use crate::engine::watermark::BEGINNING;
+use crate::engine::watermark::{BEGINNING, END};
 use crate::error::Result;
 
 /// A join with a table.
@@ -28,6 +30,10 @@ pub(super) struct Table {
     versions: Versions,
     /// Records of the stream that wait for the table.
     waiting: Held,
+    /// The combined watermark: up to it only the latest value of each key is kept.
+    known: i64,
+    /// The highest time of a record of the stream that was answered without waiting for the table.
+    unawaited: i64,
     hasher: DefaultHashBuilder,
 }
 
@@ -37,6 +43,8 @@ impl Table {
             kind,
             versions: Versions::default(),
             waiting: Held::new(0, true),
+            known: BEGINNING,
+            unawaited: BEGINNING,
             hasher,
         }
     }
@@ -60,17 +68,20 @@ impl Table {
             while let Some((_, id)) = self.waiting.first_due(reached) {
                 self.waiting.settle(id);
                 let record = self.waiting.record(id);
-                // It came in time, and what it needs was kept: it is never late.
                 let asked = Asked {
                     record: &record,
                     hash: self.hasher.hash_one(record.key()),
-                    known: BEGINNING,
+                    known: self.known,
                 };
+                if reached == END {
+                    self.unawaited = self.unawaited.max(record.time);
+                }
                 answer(&mut self.versions, self.kind, &asked, account, out)?;
             }
             self.waiting.drop_passed(reached, |_, _, _| {});
         }
-        account.of(Side::Right).unmatched += self.versions.drop_superseded(clock.combined());
+        self.known = clock.combined();
+        account.of(Side::Right).unmatched += self.versions.drop_superseded(self.known);
         if clock.has_ended() {
             account.of(Side::Right).unmatched += self.versions.clear();
         }
@@ -90,19 +101,26 @@ impl Table {
         let asked = Asked {
             record,
             hash,
-            known: clock.combined(),
+            known: self.known,
         };
+        let reached = clock.reach(Side::Right);
         match side {
-            Side::Left if record.time < clock.reach(Side::Right) => {
+            Side::Left if record.time < reached => {
+                if reached == END {
+                    self.unawaited = self.unawaited.max(record.time);
+                }
                 answer(&mut self.versions, self.kind, &asked, account, out)?;
             }
             Side::Left => {
                 self.waiting.insert(record, NONE, false);
             }
             Side::Right => {
-                let late = record.time < asked.known;
-                if late {
-                    account.of(side).late(asked.known - record.time);
+                let expected = asked.known.max(reached);
+                let late = record.time < expected || record.time <= self.unawaited;
+                if record.time <= self.unawaited {
+                    account.of(side).late_for_idle();
+                } else if late {
+                    account.of(side).late(expected - record.time);
                 }
                 if record.content == Content::NullKey {
                     account.of(side).unmatched += u64::from(!late);

@@ -225,10 +225,14 @@ impl Oracle {
         oracle
     }
 
+    fn combined(&self, settings: &Settings) -> i64 {
+        let combined = Side::BOTH.map(|side| self.watermark(side, settings.out_of_order_ms[0]));
+        combined[0].min(combined[1])
+    }
+
     /// Returns whether the combined watermark has passed a time by more than the bound.
     fn has_passed(&self, settings: &Settings, within: i64, time: i64) -> bool {
-        let combined = Side::BOTH.map(|side| self.watermark(side, settings.out_of_order_ms[0]));
-        let combined = combined[0].min(combined[1]);
+        let combined = self.combined(settings);
         combined == END || combined > time + within
     }
 
@@ -253,7 +257,7 @@ impl Oracle {
 
     fn meet(&mut self, settings: &Settings, within: i64, side: Side, record: Plain) {
         let (time, key, number) = record;
-        if self.has_passed(settings, within, time) {
+        if time < self.combined(settings) {
             self.late[side.index()] += 1;
             return;
         }
@@ -334,15 +338,15 @@ fn a_record_that_met_nobody_leaves_when_the_bound_has_passed_and_not_before() {
         "at 110 a partner may come yet"
     );
     assert_eq!(read(Side::Right, 111, 3), [(Some(7), None, 100)]);
-    // It has left: a late partner finds nobody, but is not late itself.
+    // It has left, so a partner that comes now is late: its row would lack the pair.
     assert_eq!(read(Side::Right, 105, 0), []);
     assert_eq!(
         read(Side::Right, 400, 4),
-        [105, 110, 111].map(|time| (None, Some(7), time))
+        [110, 111].map(|time| (None, Some(7), time))
     );
-    assert_eq!(read(Side::Right, 389, 0), [], "late");
-    assert_eq!(join.account().side(Side::Right).late, 1);
-    assert_eq!(join.account().side(Side::Right).late_by_ms, 1);
+    assert_eq!(read(Side::Right, 399, 0), [], "late");
+    assert_eq!(join.account().side(Side::Right).late, 2);
+    assert_eq!(join.account().side(Side::Right).late_by_ms, 6);
     join.on_end(Side::Left, &mut rows).expect("rows are taken");
     assert_eq!(
         rows.0,
@@ -431,6 +435,147 @@ fn rows_of_several_partitions_are_the_product_when_nothing_is_late() {
         let expected = product(&inputs[0], &inputs[1], 400, Kind::Outer);
         assert_eq!(sorted(rows.0), sorted(expected));
     }
+}
+
+#[test]
+fn a_late_record_whose_partner_is_gone_is_counted_and_the_hint_brings_the_pair_back() {
+    let (left, right) = (
+        [(111, Some(0), 0), (105, Some(0), 1)],
+        [(100, Some(0), 0), (111, Some(0), 1)],
+    );
+    let run = |out_of_order| {
+        let settings = settings(Method::Within(10), Kind::Inner, out_of_order);
+        run(&settings, [&left, &right], 1, |_| {})
+    };
+    let (rows, account) = run(0);
+    assert_eq!(rows, [(Some(0), Some(1), 111)]);
+    let counts = account.side(Side::Left);
+    assert_eq!((counts.late, counts.late_by_ms), (1, 6));
+    let (rows, account) = run(6);
+    assert_eq!(account.side(Side::Left).late, 0);
+    assert_eq!(
+        sorted(rows),
+        sorted(product(&left, &right, 10, Kind::Inner))
+    );
+}
+
+/// Runs a join, and again with the `--out-of-order` that the first account asks for; returns the
+/// rows of the run without a late record, and whether the first one had any.
+fn followed(mut settings: Settings, inputs: [&[Plain]; 2]) -> (Vec<Row>, bool) {
+    let (rows, account) = run(&settings, inputs, 5, |_| {});
+    let counts = Side::BOTH.map(|side| *account.side(side));
+    let by = counts[0].late_by_ms.max(counts[1].late_by_ms);
+    let had_late = counts.iter().any(|side| side.late > 0);
+    assert_eq!(had_late, by > 0, "every late record has its hint");
+    if !had_late {
+        return (rows, false);
+    }
+    settings.out_of_order_ms = settings.out_of_order_ms.map(|ms| ms + by);
+    let (rows, account) = run(&settings, inputs, 5, |_| {});
+    assert_eq!(
+        Side::BOTH.map(|side| account.side(side).late),
+        [0, 0],
+        "the hint of {by} ms is enough"
+    );
+    (rows, true)
+}
+
+#[test]
+fn no_late_record_means_every_row_however_far_beyond_the_bound_records_come() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let (mut late, mut complete) = (0, 0);
+    for round in 0..400 {
+        let within = [0, 1, 30, 400, 3_000][round % 5];
+        let disorder = [20, 300, 2_000][round % 3];
+        let inputs = [0, 1].map(|_| {
+            let count = rng.random_range(0..120);
+            random(&mut rng, count, disorder)
+        });
+        // Less than the disorder by any amount, and another one a side.
+        let out_of_order_ms = [0, 1].map(|_| rng.random_range(0..=disorder));
+        let inputs = inputs.each_ref().map(Vec::as_slice);
+        for kind in KINDS {
+            let mut settings = settings(Method::Within(within), kind, 0);
+            settings.out_of_order_ms = out_of_order_ms;
+            let (rows, had_late) = followed(settings, inputs);
+            let expected = product(inputs[0], inputs[1], within, kind);
+            assert_eq!(
+                sorted(rows),
+                sorted(expected),
+                "{kind:?} within {within}, round {round}"
+            );
+            *if had_late { &mut late } else { &mut complete } += 1;
+        }
+        for kind in [Kind::Inner, Kind::Left] {
+            let mut settings = settings(Method::Table, kind, 0);
+            settings.out_of_order_ms = out_of_order_ms;
+            let (rows, _) = followed(settings, inputs);
+            let expected = sorted(as_of(inputs[0], inputs[1], kind));
+            assert_eq!(sorted(rows), expected, "{kind:?}, round {round}");
+        }
+    }
+    assert!(late > 100 && complete > 100, "{late} late, {complete} not");
+}
+
+#[test]
+fn no_late_record_means_every_row_of_topics_that_fall_silent_and_speak_again() {
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    let mut complete = [0, 0];
+    for round in 0..6_000 {
+        let is_table = round % 2 == 1;
+        let within = [0, 30, 400][round % 3];
+        let method = if is_table {
+            Method::Table
+        } else {
+            Method::Within(within)
+        };
+        let kind = [Kind::Inner, Kind::Left][round / 2 % 2];
+        let disorder = [0, 20, 200][round / 4 % 3];
+        let inputs = [0, 1].map(|_| {
+            let count = rng.random_range(1..12);
+            random(&mut rng, count, disorder)
+        });
+        let settings = Settings {
+            partitions: [2, 2],
+            ..settings(method, kind, rng.random_range(0..=disorder))
+        };
+        let mut join = Join::new(&settings);
+        let mut rows = Rows::default();
+        let mut next = [0, 0];
+        // Whatever is read next, and whichever partition is held idle meanwhile.
+        while next != inputs.each_ref().map(Vec::len) {
+            let side = Side::BOTH[rng.random_range(0..2)];
+            let (at, partition) = (side.index(), rng.random_range(0..2));
+            let idle = rng.random_bool(0.4);
+            join.on_idle(side, partition, idle, &mut rows)
+                .expect("rows are taken");
+            if let Some(record) = inputs[at].get(next[at])
+                && !idle
+            {
+                take(&mut join, side, partition, &[*record], &mut rows);
+                next[at] += 1;
+            }
+        }
+        for side in Side::BOTH {
+            join.on_end(side, &mut rows).expect("rows are taken");
+        }
+        let late = Side::BOTH.map(|side| join.account().side(side).late);
+        if late != [0, 0] {
+            continue;
+        }
+        complete[usize::from(is_table)] += 1;
+        let [left, right] = &inputs;
+        let expected = match method {
+            Method::Table => as_of(left, right, kind),
+            Method::Within(ms) => product(left, right, ms, kind),
+        };
+        assert_eq!(
+            sorted(rows.0),
+            sorted(expected),
+            "{method:?}, round {round}"
+        );
+    }
+    assert!(complete.iter().all(|&rounds| rounds > 100), "{complete:?}");
 }
 
 /// Each record of the stream with the last read of the latest values as of its time.

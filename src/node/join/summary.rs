@@ -35,11 +35,19 @@ pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
         format_plural(account.rows(), "row"),
         shown_watermark(watermark),
     ));
+    let late_for_idle = account.side(Side::Right).late_for_idle;
+    if late_for_idle > 0 {
+        lines.push(format!(
+            "a longer `--idle` waits for the {} of a table that had fallen silent",
+            format_plural(late_for_idle, "late record")
+        ));
+    }
     let late_by_ms = Side::BOTH.map(|side| account.side(side).late_by_ms);
     if let Some(by @ 1..) = late_by_ms.into_iter().max() {
         lines.push(format!(
-            "an `--out-of-order` longer by {} would have kept every late record",
-            format_duration(rounded_up(by))
+            "an `--out-of-order` longer by {} would have kept every {}late record",
+            format_duration(rounded_up(by)),
+            if late_for_idle > 0 { "other " } else { "" }
         ));
     }
     lines
