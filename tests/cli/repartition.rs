@@ -320,6 +320,88 @@ fn records_that_lie_where_they_are_grouped_take_no_other_topic_unless_told_to() 
     assert!(shared.last_rows() == shared.expected());
 }
 
+/// Lines of calls: the caller and the time, by number, and a callee of its own in each.
+fn lines(of: impl Fn(u64) -> (&'static str, String)) -> String {
+    let line = |n| {
+        let (caller, time) = of(n);
+        format!("{n},{caller},{},{time}\n", n % 7)
+    };
+    let lines: String = (0..2_000).map(line).collect();
+    format!("call_id,caller,callee,at\n{lines}")
+}
+
+/// A topic of some lines, by caller, in four partitions.
+fn shared_lines(broker: &str, window: &str, lines: &str) -> Shared {
+    let shared = Shared {
+        window: window.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    shared.dir.write("data/mono_signal.csv", lines);
+    shared.produce("data/mono_signal.csv");
+    shared
+}
+
+fn caller(n: u64) -> &'static str {
+    ["a", "b", "c", "d", "e"][n as usize % 5]
+}
+
+fn time(n: u64) -> String {
+    format!("2026-01-01T00:{:02}:{:02}Z", n / 60, n % 60)
+}
+
+#[test]
+fn a_null_is_another_key_than_every_key() {
+    let Some(broker) = broker() else { return };
+    let nulls = lines(|n| (if n % 2 == 0 { "" } else { caller(n) }, time(n)));
+    for (window, needs_topic) in [
+        ("--tumbling 10m --time at --by caller --agg count", true),
+        (
+            "--tumbling 10m --time at --by caller --where caller<>''",
+            false,
+        ),
+    ] {
+        let shared = shared_lines(broker, window, &nulls);
+        shared.k("--exit").assert_status(0);
+        assert!(shared.last_rows() == shared.expected(), "{window}");
+        assert_eq!(shared.rows().len(), shared.expected().len(), "{window}");
+        assert_eq!(has_repartition(&shared), needs_topic, "{window}");
+    }
+    // The first ones had a key.
+    let shared = shared_lines(
+        broker,
+        "--tumbling 10m --time at --by caller",
+        &lines(|n| (caller(n), time(n))),
+    );
+    shared.k("--exit").assert_status(0);
+    shared.dir.write("nulls.csv", &nulls);
+    shared.produce("nulls.csv");
+    let run = shared.k("--exit");
+    run.assert_refused(
+        1,
+        &["a record has no key", "offset", "`--reset --repartition`"],
+    );
+}
+
+#[test]
+fn keys_are_looked_at_where_some_records_are_malformed_too() {
+    let Some(broker) = broker() else { return };
+    let window = "--tumbling 10m --time at --by callee --skip-bad";
+    let some_bad = lines(|n| {
+        let time = if n % 10 == 3 {
+            "soon".to_owned()
+        } else {
+            time(n)
+        };
+        (caller(n * 3 % 11), time)
+    });
+    let shared = shared_lines(broker, window, &some_bad);
+    let run = shared.k("--exit");
+    run.assert_status(0);
+    assert!(run.stderr().contains("200 malformed"), "{}", run.stderr());
+    assert!(has_repartition(&shared));
+    assert!(shared.last_rows() == shared.expected());
+}
+
 #[test]
 fn what_needs_the_records_of_a_group_in_one_partition_is_refused() {
     let Some(broker) = broker() else { return };

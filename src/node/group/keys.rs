@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use crate::column::ValueRef;
 use crate::engine::operator::Input;
 use crate::error::{Error, Result};
-use crate::format::{Decoder, Origins};
+use crate::format::{Decoder, Malformed, Origins, Place};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::fetch::Fetcher;
@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Returns whether records have to be brought together by the key that they are grouped by: where
-/// `--by` is not one column, or the first records of the topic have other keys, or there is none
-/// to look at.
+/// `--by` is not one column, or the first records of the topic have other keys or none, or there is
+/// no record to look at.
 ///
 /// # Errors
 /// `retry` when no broker answers, `stopped` on a signal.
@@ -72,9 +72,12 @@ pub fn need_repartition(
                 partition: 0,
                 records: Records::Messages(messages.collect()),
             };
-            let is_other = rows.decode(&batch, &arena, |input, _, _| {
-                looked_at |= !input.times.is_empty();
-                Ok(first_of_another_key(&batch, input).is_some())
+            let is_other = rows.decode(&batch, &arena, |input, _, malformed| {
+                looked_at |= match input.selected {
+                    Some(selected) => selected.contains(&true),
+                    None => !input.times.is_empty(),
+                };
+                Ok(first_of_another_key(&batch, input, malformed).is_some())
             })?;
             arena.reset();
             if is_other {
@@ -86,38 +89,46 @@ pub fn need_repartition(
 }
 
 /// Returns the first record whose key is not the one value that records are grouped by: others of
-/// its group may lie in other partitions. Where a record was malformed nobody looks.
+/// its group may lie in other partitions, as those without a key may in any. What `--where` leaves
+/// out is in no group.
 pub(super) fn first_of_another_key<'b, 'a>(
     batch: &'b Batch<'a>,
     input: &Input<'_, 'a>,
+    malformed: &[Malformed<'a>],
 ) -> Option<&'b Message<'a>> {
     let (Records::Messages(messages), [grouped]) = (&batch.records, input.keys) else {
         return None;
     };
-    if messages.len() != input.times.len() {
-        return None;
-    }
     let mut number = itoa::Buffer::new();
-    let mut is_key = |row: usize, key: Option<&[u8]>| match (grouped.value_ref(row), key) {
-        (ValueRef::Text(text), Some(key)) => text.as_bytes() == key,
-        (ValueRef::Integer(value), Some(key)) => number.format(value).as_bytes() == key,
-        (ValueRef::Null, key) => key.is_none(),
+    let mut is_key = |row: usize, key: &[u8]| match grouped.value_ref(row) {
+        ValueRef::Text(text) => text.as_bytes() == key,
+        ValueRef::Integer(value) => number.format(value).as_bytes() == key,
         _ => false,
     };
-    let mut messages = messages.iter().enumerate();
-    let found = messages.find(|&(row, message)| !is_key(row, message.key));
-    found.map(|(_, message)| message)
+    let mut misfits = malformed.iter().peekable();
+    let fitting = messages.iter().filter(|message| {
+        let place = Place::Offset(message.partition, message.offset);
+        misfits.next_if(|misfit| misfit.place == place).is_none()
+    });
+    let mut rows = fitting.zip(0..input.times.len());
+    let found = rows.find(|&(message, row)| {
+        let is_selected = input.selected.is_none_or(|selected| selected[row]);
+        is_selected && !message.key.is_some_and(|key| is_key(row, key))
+    });
+    found.map(|(message, _)| message)
 }
 
 /// Returns the error about a record whose key is another one, though those before it had theirs.
 pub(super) fn another_key(topic: &str, message: &Message<'_>) -> Error {
-    let key = match message.key {
-        Some(key) => format!("`{}`", printable(key)),
-        None => "null".to_owned(),
+    let what = match message.key {
+        Some(key) => format!(
+            "a record's key, `{}`, is not what `--by` groups it by",
+            printable(key)
+        ),
+        None => "a record has no key".to_owned(),
     };
     Error::refused(format!(
-        "a record's key, {key}, is not what `--by` groups it by, though that of the first records \
-         was: others of its group may lie in other partitions"
+        "{what}, though the first records had theirs: others of its group may lie in other partitions"
     ))
     .during(format!(
         "reading {topic}, partition {}, offset {}",

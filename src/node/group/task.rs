@@ -314,7 +314,7 @@ pub(super) fn take_in(
     let check_keys = check_keys && matches!(task.work, Work::Window);
     let operator = &mut task.operator;
     let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
-        if check_keys && let Some(message) = first_of_another_key(&batch, input) {
+        if check_keys && let Some(message) = first_of_another_key(&batch, input, malformed) {
             return Err(another_key(&task.name, message));
         }
         outputs.take_in(operator, input, decoded, malformed, panes)?;
