@@ -1,6 +1,7 @@
 //! Chunks made by several threads, taken in order by one.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -45,8 +46,10 @@ pub fn in_order<T: Send>(
             let (plan, make) = (&plan, &make);
             scope.spawn(move || {
                 while let Some(mut work) = next(plan) {
-                    make(&work.chunk, &mut work.product);
-                    if done_sender.send(work).is_err() {
+                    // A chunk that never comes would be waited for.
+                    let make = AssertUnwindSafe(|| make(&work.chunk, &mut work.product));
+                    let made = catch_unwind(make).map(|()| work);
+                    if made.is_err() | done_sender.send(made).is_err() {
                         break;
                     }
                 }
@@ -66,15 +69,16 @@ fn next<T>(plan: &Mutex<(Arrivals, Receiver<Work<T>>)>) -> Option<Work<T>> {
     arrivals.next_into(&mut work.chunk).then_some(work)
 }
 
-/// Hands the products over in order. Owns both ends, so that the threads end when it returns.
+/// Hands the products over in order; a panic of a thread goes on here. Owns both ends, so that the threads end when it returns.
 fn take_in_order<T>(
-    done: Receiver<Work<T>>,
+    done: Receiver<thread::Result<Work<T>>>,
     free: Sender<Work<T>>,
     mut take: impl FnMut(&mut T) -> Result<()>,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     let mut expected = 0;
-    for work in done {
+    for made in done {
+        let work = made.unwrap_or_else(|panic| resume_unwind(panic));
         early.insert(work.chunk.number, work);
         while let Some(mut work) = early.remove(&expected) {
             take(&mut work.product)?;
@@ -83,4 +87,27 @@ fn take_in_order<T>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::recipe::tests::recipe;
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_ends_the_run() {
+        let recipe = Recipe {
+            rate: 10_000.0,
+            ..recipe()
+        };
+        let mut chunk = Chunk::default();
+        let mut arrivals = Arrivals::new(&recipe);
+        let chunks = std::iter::from_fn(|| arrivals.next_into(&mut chunk).then_some(()));
+        assert!(chunks.count() > 20, "more than there are places for");
+        let run = || {
+            let make = |chunk: &Chunk, _: &mut ()| assert_ne!(chunk.number, 1, "broken");
+            in_order(&recipe, 2, || (), make, |()| Ok(()))
+        };
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    }
 }

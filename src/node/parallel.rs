@@ -8,6 +8,7 @@
 //!
 //! For windows on a grid that fire once: their parts are as good as the whole.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bumpalo::Bump;
@@ -67,6 +68,8 @@ struct Shared<'n> {
 struct Chunks<'n> {
     source: &'n mut FileSource,
     next: u64,
+    /// Whether reading has failed: there is no chunk behind that.
+    failed: bool,
 }
 
 /// How far the chunks before some chunk have come.
@@ -109,36 +112,21 @@ impl<'n> Parallel<'n> {
         source: &'n mut FileSource,
         sink: Box<dyn Sink + 'n>,
     ) -> (Outcome, Result<()>) {
-        let shared = Shared {
-            name: source.name(),
-            file: Mutex::new(Chunks { source, next: 0 }),
-            turn: Mutex::new(Turn {
-                next: 0,
-                high: BEGINNING,
-                stopped: None,
-            }),
-            turned: Condvar::new(),
-            results: Mutex::new(Results {
-                merger: Merger::default(),
-                reached: vec![BEGINNING; self.threads],
-                account: Account::default(),
-                sink,
-            }),
-        };
-        let ended = std::thread::scope(|scope| {
+        let shared = Shared::new(source, sink, self.threads);
+        std::thread::scope(|scope| {
+            let read = |nth| shared.run(|| self.reader(nth, &shared).map(Reader::run));
             let threads = (1..self.threads).map(|nth| {
-                let (shared, part) = (&shared, &self);
-                scope.spawn(move || part.reader(nth, shared)?.run())
+                let thread = std::thread::Builder::new().name("reader".to_owned());
+                let started = thread.spawn_scoped(scope, move || read(nth));
+                started.map_err(|source| shared.stop(Error::io("start a thread", source)))
             });
             let threads: Vec<_> = threads.collect();
-            let mut ended = self.reader(0, &shared).and_then(Reader::run);
-            for thread in threads {
-                let other = thread
+            read(0);
+            for thread in threads.into_iter().flatten() {
+                thread
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                ended = ended.and(other);
             }
-            ended
         });
         let turn = shared
             .turn
@@ -155,7 +143,7 @@ impl<'n> Parallel<'n> {
         };
         let flushed = results.sink.flush();
         let stopped = turn.stopped.flatten().map_or(Ok(()), Err);
-        (outcome, ended.and(stopped).and(flushed))
+        (outcome, stopped.and(flushed))
     }
 
     fn reader<'s>(&self, nth: usize, shared: &'s Shared<'n>) -> Result<Reader<'s, 'n>> {
@@ -178,7 +166,7 @@ impl<'n> Parallel<'n> {
 
 impl Reader<'_, '_> {
     /// Reads chunks until none is left, or the run is stopped.
-    fn run(mut self) -> Result<()> {
+    fn run(mut self) {
         let (mut chunk, mut arena) = (Vec::new(), Bump::new());
         loop {
             let went_on = self.read_chunk(&mut chunk, &arena);
@@ -194,14 +182,21 @@ impl Reader<'_, '_> {
             }
         }
         self.end();
-        Ok(())
     }
 
     /// Takes the next chunk into windows; returns whether there was one and the run goes on.
     fn read_chunk(&mut self, chunk: &mut Vec<u8>, arena: &Bump) -> Result<bool> {
         self.interrupt.check()?;
-        let Some((number, lines)) = self.shared.take_chunk(chunk)? else {
+        let Some((number, taken)) = self.shared.take_chunk(chunk) else {
             return Ok(false);
+        };
+        let lines = match taken {
+            Ok(lines) => lines,
+            // Chunks before this one may have an error of their own, which is told instead.
+            Err(error) => {
+                self.shared.take_turn(number, BEGINNING, Some(error));
+                return Ok(false);
+            }
         };
         let batch = Batch {
             partition: 0,
@@ -263,15 +258,53 @@ impl Reader<'_, '_> {
     }
 }
 
-impl Shared<'_> {
-    /// Returns the next chunk with its number; `None` after the last.
-    fn take_chunk<'c>(&self, chunk: &'c mut Vec<u8>) -> Result<Option<(u64, Lines<'c>)>> {
+impl<'n> Shared<'n> {
+    fn new(source: &'n mut FileSource, sink: Box<dyn Sink + 'n>, threads: usize) -> Self {
+        Shared {
+            name: source.name(),
+            file: Mutex::new(Chunks {
+                source,
+                next: 0,
+                failed: false,
+            }),
+            turn: Mutex::new(Turn {
+                next: 0,
+                high: BEGINNING,
+                stopped: None,
+            }),
+            turned: Condvar::new(),
+            results: Mutex::new(Results {
+                merger: Merger::default(),
+                reached: vec![BEGINNING; threads],
+                account: Account::default(),
+                sink,
+            }),
+        }
+    }
+
+    /// Runs a reader. Whatever ends it before its time, a panic as well, ends the others.
+    fn run(&self, reader: impl FnOnce() -> Result<()>) {
+        match std::panic::catch_unwind(AssertUnwindSafe(reader)) {
+            Ok(ended) => ended.unwrap_or_else(|error| self.stop(error)),
+            Err(panic) => {
+                lock(&self.turn).stopped.get_or_insert(None);
+                self.turned.notify_all();
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+
+    /// Returns the next chunk with its number, or the error that stands in its place; `None` after
+    /// the last.
+    fn take_chunk<'c>(&self, chunk: &'c mut Vec<u8>) -> Option<(u64, Result<Lines<'c>>)> {
         let mut chunks = lock_soon(&self.file);
-        let taken = chunks.source.take_chunk(CHUNK, chunk)?;
-        Ok(taken.map(|lines| {
-            chunks.next += 1;
-            (chunks.next - 1, lines)
-        }))
+        if chunks.failed {
+            return None;
+        }
+        let taken = chunks.source.take_chunk(CHUNK, chunk).transpose()?;
+        chunks.failed = taken.is_err();
+        chunks.next += 1;
+        Some((chunks.next - 1, taken))
     }
 
     /// Waits for the chunks before this one, says how far event time has come in it, and whether
@@ -331,4 +364,34 @@ fn lock_soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A reader that panics ends the run; what it has left is not looked at.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn write(&mut self, _: &Panes) -> Result<()> {
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_panics_ends_those_that_wait_for_it() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let mut source = FileSource::open(file.path()).expect("opened");
+        let shared = Shared::new(&mut source, Box::new(Nowhere), 2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| shared.take_turn(1, 0, None));
+            let broken = scope.spawn(|| shared.run(|| panic!("broken")));
+            assert!(broken.join().is_err());
+            assert_eq!(waiting.join().expect("no panic"), None);
+        });
+    }
 }

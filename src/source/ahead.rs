@@ -28,7 +28,7 @@ pub(super) struct Ahead {
     ended: bool,
 }
 
-/// Bytes that were read: [`CHUNK`], if as many were there.
+/// Bytes that were read: [`CHUNK`], if as many were there; none at the end.
 #[derive(Debug, Default)]
 struct Block {
     room: Vec<u8>,
@@ -37,18 +37,23 @@ struct Block {
 
 impl Ahead {
     /// Begins to read.
-    pub fn begin(input: File) -> Self {
+    ///
+    /// # Errors
+    /// Where the system has no thread left.
+    pub fn begin(input: File) -> io::Result<Self> {
         widen(&input);
         let (sender, blocks) = sync_channel(BLOCKS);
         let (used, free) = channel();
-        std::thread::spawn(move || read(&input, &sender, &free));
-        Ahead {
+        std::thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || read(&input, &sender, &free))?;
+        Ok(Ahead {
             blocks,
             used,
             block: Ok(Block::default()),
             taken: 0,
             ended: false,
-        }
+        })
     }
 
     /// Returns whether a read would not wait; waits at most `timeout` for that.
@@ -60,11 +65,12 @@ impl Ahead {
         let next = match self.blocks.recv_timeout(timeout) {
             Ok(block) => block,
             Err(RecvTimeoutError::Timeout) => return false,
+            // The end is said: a thread that is gone without it has failed.
             Err(RecvTimeoutError::Disconnected) => {
-                self.ended = true;
-                return true;
+                Err(io::Error::other("its reader ended without a word"))
             }
         };
+        self.ended = next.as_ref().is_ok_and(|block| block.filled == 0);
         self.taken = 0;
         if let Ok(block) = std::mem::replace(&mut self.block, next) {
             self.used.send(block).unwrap_or(()); // without a reader nobody needs the room
@@ -103,11 +109,8 @@ fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Bl
         let Block { mut room, .. } = free.try_recv().unwrap_or_default();
         room.resize(CHUNK, 0);
         let read = read_block(input, &mut room);
-        let goes_on = read.is_ok();
-        let block = match read {
-            Ok(0) => return,
-            read => read.map(|filled| Block { room, filled }),
-        };
+        let goes_on = read.as_ref().is_ok_and(|&filled| filled > 0);
+        let block = read.map(|filled| Block { room, filled });
         if blocks.send(block).is_err() || !goes_on {
             return;
         }
@@ -150,7 +153,8 @@ mod tests {
 
     fn pipe() -> (Ahead, File) {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
-        (Ahead::begin(File::from(reader)), File::from(writer))
+        let ahead = Ahead::begin(File::from(reader)).expect("a thread");
+        (ahead, File::from(writer))
     }
 
     #[test]
@@ -186,9 +190,32 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_fails_is_not_taken_for_the_end() {
+        let (blocks, receiver) = sync_channel(BLOCKS);
+        let (used, _) = channel();
+        let block = Block {
+            room: b"a\n".to_vec(),
+            filled: 2,
+        };
+        blocks.send(Ok(block)).expect("room");
+        drop(blocks); // as a panic of the thread would
+        let mut ahead = Ahead {
+            blocks: receiver,
+            used,
+            block: Ok(Block::default()),
+            taken: 0,
+            ended: false,
+        };
+        assert!(ahead.is_ready(LONG));
+        assert_eq!(ahead.read(&mut [0; 8]).expect("read"), 2);
+        assert!(ahead.is_ready(LONG));
+        assert!(ahead.read(&mut [0; 8]).is_err());
+    }
+
+    #[test]
     fn an_input_that_cannot_be_read_says_so() {
         let folder = File::open("/").expect("opened");
-        let mut ahead = Ahead::begin(folder);
+        let mut ahead = Ahead::begin(folder).expect("a thread");
         assert!(ahead.is_ready(LONG));
         assert!(ahead.read(&mut [0; 8]).is_err());
     }

@@ -79,7 +79,7 @@ impl FileSource {
                 "cannot read `{name}`: it is a folder"
             )));
         }
-        Ok(Self::new(name, input))
+        Self::new(name, input)
     }
 
     /// Takes stdin.
@@ -89,16 +89,18 @@ impl FileSource {
     pub fn stdin() -> Result<Self> {
         let owned: io::Result<OwnedFd> = io::stdin().as_fd().try_clone_to_owned();
         let input = owned.map_err(|source| Error::io("read stdin", source))?;
-        Ok(Self::new("stdin".to_owned(), File::from(input)))
+        Self::new("stdin".to_owned(), File::from(input))
     }
 
-    fn new(name: String, input: File) -> Self {
+    fn new(name: String, input: File) -> Result<Self> {
         let is_regular = input.metadata().is_ok_and(|metadata| metadata.is_file());
         let input = match is_regular {
             true => Input::Regular(input),
-            false => Input::Ahead(Ahead::begin(input)),
+            false => Input::Ahead(
+                Ahead::begin(input).map_err(|source| Error::io("start a thread", source))?,
+            ),
         };
-        FileSource {
+        Ok(FileSource {
             name,
             input,
             framing: Framing::Lines,
@@ -107,7 +109,7 @@ impl FileSource {
             handed: Whole::default(),
             line: 1,
             ended: false,
-        }
+        })
     }
 
     /// Says what ends a record; a newline until it is told.
@@ -276,9 +278,9 @@ impl FileSource {
         }
         chunk[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
         std::mem::swap(&mut self.buffer, chunk);
-        let whole = self.fill(bytes, PATIENCE);
+        // After an error what was read stays here, with its room.
+        let Whole { length, survey } = self.fill(bytes, PATIENCE)?;
         std::mem::swap(&mut self.buffer, chunk);
-        let Whole { length, survey } = whole?;
         let rest = self.filled - length;
         if self.buffer.len() < rest {
             self.buffer.resize(rest, 0);

@@ -59,3 +59,45 @@ fn the_rows_before_a_malformed_record_are_those_of_one_thread() {
         assert!(run(&workdir, &flags, 3) == one, "{more}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_on_ends_as_with_one_thread() {
+    let workdir = Workdir::new();
+    calls(&workdir);
+    let calls = workdir.read("mono_signal.csv");
+    let lines: Vec<&str> = calls.lines().collect();
+    let long = "x".repeat(17 << 20);
+    let broken = |after: &[&str], broken: &str, behind: &[&str]| {
+        let mut text = after.join("\n");
+        text.extend(["\n", broken, "\n"]);
+        text + &behind.join("\n")
+    };
+    let (before, behind) = lines.split_at(40_000);
+    workdir.write("quote.csv", broken(before, "\"1,a", behind));
+    workdir.write("far.csv", broken(before, "\"1,a", &[&long]));
+    workdir.write("line.csv", broken(before, &long, behind));
+    // The malformed record in front of it is what is told.
+    let mut malformed = before.to_vec();
+    malformed.insert(30_000, "not,a,call");
+    workdir.write("both.csv", broken(&malformed, "\"1,a", behind));
+    for (file, told) in [
+        (
+            "quote.csv",
+            "line 40001: the quote that opens here is not closed before the end of the input",
+        ),
+        (
+            "far.csv",
+            "line 40001: the quote that opens here is not closed before the end of 16 MiB",
+        ),
+        ("line.csv", "line 40001: no end of the record within 16 MiB"),
+        ("both.csv", "line 30001: "),
+    ] {
+        let flags = format!("--tumbling 10s --from {file}");
+        let one = run(&workdir, &flags, 1);
+        assert!(one[1].contains(told), "{file}: {}", one[1]);
+        for threads in [2, 5] {
+            let several = run(&workdir, &flags, threads);
+            assert!(several == one, "{file}, {threads} threads: {}", several[1]);
+        }
+    }
+}
