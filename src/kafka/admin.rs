@@ -486,6 +486,25 @@ impl Admin {
         Ok(extents)
     }
 
+    /// Returns where transactions are open: topic, partition, and the offset of the oldest one's first
+    /// record, for those of some partitions that have one.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn open_transactions(&self, partitions: &[(&str, i32)]) -> Result<Vec<(String, i32, i64)>> {
+        // In this order: without an open transaction the last stable offset is the end or more.
+        let ends = self.offsets_within(SETTLING, partitions, OffsetOf::Latest)?;
+        let stable = self.offsets_within(SETTLING, partitions, OffsetOf::LastStable)?;
+        let open = stable.into_iter().filter_map(|stable| {
+            let at = stable.offset.ok()?;
+            let mut ends = ends.iter();
+            let end =
+                ends.find(|end| (&end.topic, end.partition) == (&stable.topic, stable.partition))?;
+            (at < *end.offset.as_ref().ok()?).then_some((stable.topic, stable.partition, at))
+        });
+        Ok(open.collect())
+    }
+
     /// Returns all consumer groups by name.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::open;
 use super::queue::{Fetched, Queue};
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
@@ -31,6 +32,8 @@ pub struct Fetcher {
     settings: Settings,
     topic: String,
     partitions: Vec<i32>,
+    /// Where each was begun.
+    starts: Vec<i64>,
     // The queues are given back before the client is.
     queues: Vec<Queue>,
     consumer: Arc<BaseConsumer<Context>>,
@@ -39,6 +42,7 @@ pub struct Fetcher {
     looked_up: Instant,
     /// Whether the topic is gone, once the broker has answered.
     lookup: Option<mpsc::Receiver<bool>>,
+    open: open::Watch,
     /// Whether a person knows that the last commit came to nothing.
     told_uncommitted: bool,
 }
@@ -68,11 +72,13 @@ impl Fetcher {
             settings: settings.clone(),
             topic: topic.to_owned(),
             partitions: Vec::new(),
+            starts: Vec::new(),
             queues: Vec::new(),
             health,
             outage: Outage::default(),
             looked_up: Instant::now(),
             lookup: None,
+            open: open::Watch::new(settings),
             told_uncommitted: false,
         })
     }
@@ -171,6 +177,7 @@ impl Fetcher {
             self.queues
                 .push(Queue::of_partition(&self.consumer, &self.topic, partition)?);
             self.partitions.push(partition);
+            self.starts.push(offset);
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
                 .map_err(|error| self.told(&error, "assign"))?;
         }
@@ -196,14 +203,19 @@ impl Fetcher {
         }
     }
 
-    /// Waits for a broker that has gone, for a while, and looks the topic up now and then: to be
-    /// called when there is nothing to read.
+    /// Waits for a broker that has gone, for a while, looks the topic up now and then, and says which
+    /// open transaction is waited for: to be called when there is nothing to read. `is_read` says which
+    /// of the partitions are still read, by their place among those that were assigned.
     ///
     /// # Errors
     /// `retry` when no broker comes back, `refused` once the client is of no more use or the topic
     /// is gone.
-    pub fn watch_silence(&mut self) -> Result<()> {
+    pub fn watch_silence(&mut self, is_read: impl Fn(usize) -> bool) -> Result<()> {
         self.outage.ride_out(&self.settings, &self.health)?;
+        let behind = self.open.is_due().then(|| self.behind(is_read));
+        for open in self.open.look(behind) {
+            self.settings.report.status(open.waited_for());
+        }
         match self.lookup.as_ref().map(mpsc::Receiver::try_recv) {
             Some(Err(mpsc::TryRecvError::Empty)) => return Ok(()),
             Some(Ok(true)) => return Err(gone(&self.topic)),
@@ -214,6 +226,25 @@ impl Fetcher {
             self.lookup = Some(self.look_up());
         }
         Ok(())
+    }
+
+    /// Returns the partitions that are not read to their end.
+    fn behind(&self, is_read: impl Fn(usize) -> bool) -> Vec<(String, i32)> {
+        let positions = self.positions();
+        let numbers = self.partitions.iter().enumerate();
+        let behind = numbers.filter(|&(nth, _)| {
+            let position = positions[nth].unwrap_or(self.starts[nth]);
+            let end = self.high_watermark(nth);
+            is_read(nth) && end.is_some_and(|end| position < end)
+        });
+        behind
+            .map(|(_, &number)| (self.topic.clone(), number))
+            .collect()
+    }
+
+    /// Returns the open transaction that was waited for long enough.
+    pub fn hopeless(&self) -> Option<&open::Open> {
+        self.open.hopeless()
     }
 
     /// Asks whether the topic is gone, on a thread of its own; without an answer it is not.

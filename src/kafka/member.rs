@@ -411,8 +411,8 @@ impl Member {
         Ok(fetched)
     }
 
-    /// Returns the next offset that would be handed over, for each partition that was begun and
-    /// has been read. Transaction markers count as read.
+    /// Returns the next offset that would be handed over, for each partition of which something was
+    /// read since it was begun. Transaction markers count as read.
     pub fn positions(&self) -> BTreeMap<Place, i64> {
         let positions = self.consumer.position().unwrap_or_default();
         let elements = positions.elements();
@@ -426,7 +426,9 @@ impl Member {
                 }
                 _ => None,
             });
-        positions.collect()
+        // A client forgets its position when it takes another offset, and not before.
+        let begun = positions.filter(|(place, _)| !self.sought.contains_key(place));
+        begun.collect()
     }
 
     /// Returns the high watermark that the last fetch of a partition has seen.

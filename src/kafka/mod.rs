@@ -7,6 +7,7 @@
 //! - [`fetch`], [`member`]: records of partitions that are chosen here, or by a group
 //! - [`queue`]: where they wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one or all or none
+//! - [`open`]: transactions that keep readers waiting
 //! - [`partitioner`]: which partition a key belongs to
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
 
@@ -14,6 +15,7 @@ pub mod admin;
 pub mod fetch;
 pub mod member;
 mod native;
+pub mod open;
 pub mod partitioner;
 pub mod producer;
 pub mod queue;

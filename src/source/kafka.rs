@@ -226,7 +226,8 @@ impl KafkaSource {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            self.fetcher.watch_silence()?;
+            let partitions = &self.partitions;
+            self.fetcher.watch_silence(|nth| !partitions[nth].done)?;
             let waited_for = self.first_open();
             if self.read(waited_for, TURN)? && !self.merged {
                 return Ok(true);

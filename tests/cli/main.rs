@@ -31,6 +31,7 @@ mod stack;
 mod streams;
 mod top;
 mod topic;
+mod transactions;
 mod window;
 mod window_aggregate;
 mod window_group;

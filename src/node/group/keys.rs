@@ -52,18 +52,22 @@ pub fn need_repartition(
     };
     let mut fetcher = Fetcher::new(settings, starts.topic(), None)?;
     let held = starts.iter().filter(|(_, start)| start.first < start.end);
-    let held: Vec<(i32, i64)> = held.map(|(number, start)| (number, start.first)).collect();
+    let (ends, held): (Vec<i64>, Vec<(i32, i64)>) = held
+        .map(|(number, start)| (start.end, (number, start.first)))
+        .unzip();
     fetcher.assign(&held)?;
     let (mut arena, deadline) = (Bump::new(), Instant::now() + PATIENCE);
     let mut looked_at = false;
-    for nth in 0..held.len() {
+    for (nth, &end) in ends.iter().enumerate() {
         let mut is_read = false;
         while !is_read && Instant::now() < deadline {
             interrupt.check()?;
             fetcher.serve()?;
             let fetched = fetcher.read(nth, LOOK, SAMPLE)?;
             if fetched.is_empty() {
-                fetcher.watch_silence()?;
+                fetcher.watch_silence(|other| other == nth)?;
+                // It may hold markers alone, and records of transactions that were given up.
+                is_read = fetcher.positions()[nth].is_some_and(|position| position >= end);
                 continue;
             }
             is_read = true;

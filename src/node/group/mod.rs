@@ -50,6 +50,7 @@ use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
+use crate::kafka::open;
 use crate::node::Outputs;
 use crate::node::aside::Aside;
 use crate::node::rows::{Rows, now_ms};
@@ -124,6 +125,8 @@ pub struct Node<'n> {
     topics: Topics,
     /// There where tasks wait for what others read.
     silence: Option<Silence>,
+    /// The transactions that tasks wait for.
+    open: open::Watch,
     commit: Commit,
     metrics: Option<Metrics>,
     slots: BTreeMap<Place, Slot>,
@@ -230,6 +233,7 @@ impl<'n> Node<'n> {
             sink: parts.sink,
             outputs: parts.outputs,
             silence,
+            open: open::Watch::new(parts.settings),
             topics,
             commit: Commit::new(parts.producer, &options),
             metrics: parts.metrics,
@@ -347,6 +351,7 @@ impl<'n> Node<'n> {
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
+            self.watch_transactions();
             self.look_for_silence()?;
             self.member.wait(TURN.min(self.commit.due_in()));
         }
@@ -403,7 +408,6 @@ impl<'n> Node<'n> {
                 &mut self.arena,
             ),
         };
-        task.has_read = true;
         task.position = match last {
             // What follows is after the end, and is not read.
             Some(last) if last + 1 < end => last + 1,
@@ -431,11 +435,26 @@ impl<'n> Node<'n> {
         let positions = self.member.positions();
         for (place, slot) in &mut self.slots {
             if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
-                && task.has_read
                 && !task.is_done
             {
                 task.position = task.position.max(position);
             }
+        }
+    }
+
+    /// Says which open transaction a partition waits for that is not read to its end.
+    fn watch_transactions(&mut self) {
+        let behind = self.open.is_due().then(|| {
+            let tasks = self.slots.values().filter_map(Slot::task);
+            let behind = tasks.filter(|task| {
+                let end = self.member.high_watermark(&task.place);
+                !task.is_done && end.is_some_and(|end| task.position < end)
+            });
+            let places = behind.map(|task| (task.place.topic.to_string(), task.place.partition));
+            places.collect()
+        });
+        for open in self.open.look(behind) {
+            self.report.status(open.waited_for());
         }
     }
 

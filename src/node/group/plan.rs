@@ -5,9 +5,10 @@
 //! process also learns the columns' types, which are then the same in all of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changelog::{SETTINGS, name_of};
-use super::restore::{LogReader, Shared};
+use super::restore::LogReader;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -62,12 +63,12 @@ impl Described {
             settings: settings.clone(),
         };
         let mut found = None;
-        let shared = Shared::new();
+        let is_enough = AtomicBool::new(false);
         let held = reader.extent(admin, 0)?;
-        reader.each(admin, 0, held, &shared, |key, value| {
+        reader.each(0, held, &is_enough, |key, value| {
             if key == PLAN && found.is_none() {
                 found = value.and_then(|json| serde_json::from_slice(json).ok());
-                shared.stop();
+                is_enough.store(true, Ordering::Relaxed);
             }
         })?;
         Ok(found.map(Described))

@@ -9,7 +9,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Offsets, Place};
+use crate::kafka::open::Open;
 use crate::node::rows::now_ms;
 use crate::source::Committed;
 
@@ -32,11 +33,6 @@ use crate::source::Committed;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long it is before a broker that has not answered is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long a restoration may come no further before the broker is asked for the reason.
-const STILL: Duration = Duration::from_secs(5);
-/// How long an open transaction is waited for: much longer than one that a process has left behind
-/// stays open, which is 10 s and `--commit`, and the time until the broker looks.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The most rows that are taken at once.
 const MOST: usize = 10_000;
 
@@ -102,61 +98,24 @@ pub(super) struct Local {
 /// A restoration under way; given up when it is dropped.
 pub(super) struct Restoring {
     answer: mpsc::Receiver<Result<Restored>>,
-    shared: Arc<Shared>,
+    is_enough: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// The offset of the open transaction that a person was told of.
-    told: Option<i64>,
-}
-
-/// What the reader of a changelog and whoever waits for it tell each other.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// Whether nobody needs more rows.
-    is_enough: AtomicBool,
-    /// The first offset of an open transaction that holds the reader up; below zero without one.
-    held_at: AtomicI64,
-}
-
-impl Shared {
-    pub fn new() -> Self {
-        Shared {
-            is_enough: AtomicBool::new(false),
-            held_at: AtomicI64::new(-1),
-        }
-    }
-
-    /// Tells the reader that no more rows are needed.
-    pub fn stop(&self) {
-        self.is_enough.store(true, Ordering::Relaxed);
-    }
-
-    fn is_enough(&self) -> bool {
-        self.is_enough.load(Ordering::Relaxed)
-    }
 }
 
 impl Restoring {
     /// Begins to restore.
     pub fn begin(job: Job) -> Self {
         let (sender, answer) = mpsc::channel();
-        let shared = Arc::new(Shared::new());
-        let with = shared.clone();
+        let is_enough = Arc::<AtomicBool>::default();
+        let with = is_enough.clone();
         let thread = std::thread::spawn(move || {
             sender.send(restore(job, &with)).unwrap_or(()); // nobody may wait any more
         });
         Restoring {
             answer,
-            shared,
+            is_enough,
             thread: Some(thread),
-            told: None,
         }
-    }
-
-    /// Returns the offset of an open transaction that is waited for, once for each.
-    pub fn is_held(&mut self) -> Option<i64> {
-        let at = self.shared.held_at.load(Ordering::Relaxed);
-        let is_news = at >= 0 && self.told != Some(at);
-        is_news.then(|| *self.told.insert(at))
     }
 
     /// Returns the state, once it is there.
@@ -177,11 +136,11 @@ impl Restoring {
 
 impl Drop for Restoring {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.is_enough.store(true, Ordering::Relaxed);
     }
 }
 
-fn restore(job: Job, shared: &Shared) -> Result<Restored> {
+fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     let began = Instant::now();
     let Job {
         mut operator,
@@ -219,9 +178,9 @@ fn restore(job: Job, shared: &Shared) -> Result<Restored> {
         });
     }
     let (rows, found, local) = loop {
-        match log.read(place.partition, home.as_ref(), shared) {
+        match log.read(place.partition, home.as_ref(), is_enough) {
             // The node waits for the broker, and says so; an answer that nobody wants is dropped.
-            Err(error) if error.remedy() == Remedy::Retry && !shared.is_enough() => {
+            Err(error) if error.remedy() == Remedy::Retry && !is_enough.load(Ordering::Relaxed) => {
                 std::thread::sleep(AGAIN);
             }
             read => break read?,
@@ -247,7 +206,7 @@ impl LogReader {
         &self,
         partition: i32,
         home: Option<&Home>,
-        shared: &Shared,
+        is_enough: &AtomicBool,
     ) -> Result<(Log, Found, Option<Local>)> {
         let now = now_ms(); // nothing after the end was written before
         // A client of its own: one that has seen all brokers go is of no more use.
@@ -268,7 +227,7 @@ impl LogReader {
             rows: log.len() as u64,
             records: 0,
         };
-        self.each(&admin, partition, held, shared, |key, value| {
+        self.each(partition, held, is_enough, |key, value| {
             found.records += 1;
             log.take_up(key, value);
         })?;
@@ -297,10 +256,9 @@ impl LogReader {
     /// `retry` when no broker answers, `refused` where a transaction stays open.
     pub fn each(
         &self,
-        admin: &Admin,
         partition: i32,
         Range { start: first, end }: Range<i64>,
-        shared: &Shared,
+        is_enough: &AtomicBool,
         mut row: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<()> {
         if first >= end {
@@ -309,8 +267,7 @@ impl LogReader {
         let mut fetcher = Fetcher::new(&self.settings, &self.topic, None)?;
         fetcher.assign(&[(partition, first)])?;
         let mut position = first;
-        let mut hold = Hold::new(Instant::now());
-        while position < end && !shared.is_enough() {
+        while position < end && !is_enough.load(Ordering::Relaxed) {
             fetcher.serve()?;
             let fetched = fetcher.read(0, LOOK, MOST)?;
             for nth in 0..fetched.len() {
@@ -320,37 +277,13 @@ impl LogReader {
             }
             if fetched.is_empty() {
                 position = fetcher.positions()[0].unwrap_or(position);
-                fetcher.watch_silence()?;
-            }
-            let now = Instant::now();
-            if hold.is_long_at(position, now) {
-                let stable = self.offset(admin, partition, OffsetOf::LastStable)?;
-                hold.at = (stable < end).then_some(stable);
-                shared
-                    .held_at
-                    .store(hold.at.unwrap_or(-1), Ordering::Relaxed);
-            }
-            if hold.is_hopeless(now) {
-                return Err(self.hanging(partition, hold.at.unwrap_or(position)));
+                fetcher.watch_silence(|_| position < end)?;
+                if let Some(open) = fetcher.hopeless() {
+                    return Err(hanging(open));
+                }
             }
         }
         Ok(())
-    }
-
-    /// Returns the error of a transaction that nobody ends any more.
-    fn hanging(&self, partition: i32, at: i64) -> Error {
-        let topic = &self.topic;
-        Error::refused(format!(
-            "in topic `{topic}`, partition {partition}, a transaction has been open at offset {at} \
-             for {} s: the broker has forgotten it (KAFKA-20734)",
-            PATIENCE.as_secs(),
-        ))
-        .during("restoring state")
-        .hint("begin anew with `--reset`, or as another group: all is computed again")
-        .hint(format!(
-            "or `kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` \
-             ends it; what it held is dropped"
-        ))
     }
 
     fn offset(&self, admin: &Admin, partition: i32, wanted: OffsetOf) -> Result<i64> {
@@ -365,47 +298,12 @@ impl LogReader {
     }
 }
 
-/// How long a reader has been held up.
-struct Hold {
-    position: i64,
-    /// Since when it is at this position.
-    since: Instant,
-    /// When the broker was last asked for the reason.
-    asked: Instant,
-    /// Where the transaction begins that is the reason.
-    at: Option<i64>,
-}
-
-impl Hold {
-    fn new(now: Instant) -> Self {
-        Hold {
-            position: -1,
-            since: now,
-            asked: now,
-            at: None,
-        }
-    }
-
-    /// Returns whether the reader has been at a position for so long that the broker should be
-    /// asked for the reason.
-    fn is_long_at(&mut self, position: i64, now: Instant) -> bool {
-        if position != self.position {
-            *self = Hold {
-                position,
-                ..Hold::new(now)
-            };
-        }
-        let is_long = now.duration_since(self.asked) >= STILL;
-        if is_long {
-            self.asked = now;
-        }
-        is_long
-    }
-
-    /// Returns whether an open transaction was waited for long enough.
-    fn is_hopeless(&self, now: Instant) -> bool {
-        self.at.is_some() && now.duration_since(self.since) >= PATIENCE
-    }
+/// Returns the error of a transaction that nobody ends any more.
+fn hanging(open: &Open) -> Error {
+    Error::refused(open.story())
+        .during("restoring state")
+        .hint(open.way_out())
+        .hint("or begin anew with `--reset`, or as another group: all is computed again")
 }
 
 /// Makes an operator hold what the log holds; returns whether its open windows were shown, and how
@@ -425,29 +323,4 @@ fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>), Co
         operator.restore_row(&key, &value)?;
     }
     Ok((is_shown, positions))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_reader_that_an_open_transaction_holds_up_for_long_gives_up() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut hold = Hold::new(start);
-        assert!(!hold.is_long_at(7, at(0)));
-        assert!(!hold.is_long_at(7, at(4)));
-        assert!(hold.is_long_at(7, at(5)));
-        assert!(!hold.is_long_at(7, at(6)), "the broker was just asked");
-        hold.at = Some(7);
-        assert!(!hold.is_hopeless(at(59)));
-        assert!(hold.is_hopeless(at(60)));
-        // It goes on.
-        assert!(!hold.is_long_at(8, at(61)));
-        assert!(!hold.is_hopeless(at(121)));
-        // A broker that is slow for another reason is waited for.
-        assert!(hold.is_long_at(8, at(200)));
-        assert!(!hold.is_hopeless(at(200)));
-    }
 }

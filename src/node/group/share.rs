@@ -127,12 +127,6 @@ impl Node<'_> {
             };
             if let Some(answer) = restoring.answer() {
                 restored.push((place.clone(), answer?));
-            } else if let Some(offset) = restoring.is_held() {
-                self.report.status(format!(
-                    "partition {}: waiting for a transaction that is open in topic `{}` at offset {offset}",
-                    place.partition,
-                    self.topics.changelog.topic()
-                ));
             }
         }
         for (place, mut restored) in restored {

@@ -33,9 +33,6 @@ pub(super) struct Task {
     pub work: Work,
     /// The next offset to read.
     pub position: i64,
-    /// Whether anything was read since the task began: before that the client's position may be that
-    /// of an earlier task, which was rewound.
-    pub has_read: bool,
     /// The position that was committed last, or where the task began.
     base: i64,
     /// What that commit said beside it, or would have.
@@ -153,7 +150,6 @@ impl Task {
             operator,
             work,
             position,
-            has_read: false,
             base: position,
             base_note: String::new(),
             end,

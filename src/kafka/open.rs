@@ -1,0 +1,226 @@
+//! Transactions that are open, and keep what lies behind them from readers of committed records.
+//!
+//! Comes in: partitions that bring nothing though they hold more. Goes out: which transaction is waited
+//! for, and since when. The broker is asked on a thread of its own.
+
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::Settings;
+use super::admin::Admin;
+
+/// How often the broker is asked, and how long a transaction is open before anybody is told of it.
+const STILL: Duration = Duration::from_secs(3);
+/// How long an open transaction is taken for one that somebody will end: much longer than one that a
+/// process of a group has left behind stays open, which is 10 s and `--commit`, and the time until the
+/// broker looks.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An open transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The offset of its first record, which is the last stable one of the partition.
+    pub at: i64,
+    /// When it was first seen.
+    since: Instant,
+    /// For how long it had been open when somebody was last told of it.
+    told: Duration,
+}
+
+impl Open {
+    fn new((topic, partition, at): (String, i32, i64), since: Instant) -> Self {
+        Open {
+            topic,
+            partition,
+            at,
+            since,
+            told: Duration::ZERO,
+        }
+    }
+
+    fn is_same(&self, other: &Open) -> bool {
+        (&self.topic, self.partition, self.at) == (&other.topic, other.partition, other.at)
+    }
+
+    /// Returns whether it has been open for so long that nobody may end it any more.
+    pub fn is_hopeless(&self) -> bool {
+        self.is_hopeless_at(Instant::now())
+    }
+
+    fn is_hopeless_at(&self, now: Instant) -> bool {
+        now.duration_since(self.since) >= PATIENCE
+    }
+
+    /// Returns what a reader waits for; where it is hopeless, with the way out.
+    pub fn waited_for(&self) -> String {
+        match self.is_hopeless() {
+            true => format!("{}; {}", self.story(), self.way_out()),
+            false => format!("waiting for a transaction that is open {}", self.place()),
+        }
+    }
+
+    /// Returns what has happened where nobody may end it any more.
+    pub fn story(&self) -> String {
+        format!(
+            "a transaction has been open {} for {} s: its program still runs, or the broker has \
+             forgotten it (KAFKA-20734)",
+            self.place(),
+            PATIENCE.as_secs()
+        )
+    }
+
+    fn place(&self) -> String {
+        let Open {
+            topic,
+            partition,
+            at,
+            ..
+        } = self;
+        format!("in topic `{topic}`, partition {partition}, at offset {at}")
+    }
+
+    /// Returns the way out that keeps what other transactions hold.
+    pub fn way_out(&self) -> String {
+        let Open {
+            topic,
+            partition,
+            at,
+            ..
+        } = self;
+        format!(
+            "`kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` \
+             ends it; what it held is dropped"
+        )
+    }
+}
+
+/// Looks for open transactions, now and then.
+#[derive(Debug)]
+pub struct Watch {
+    settings: Settings,
+    asked: Instant,
+    /// What the broker says, once it does.
+    answer: Option<mpsc::Receiver<Option<Found>>>,
+    seen: Seen,
+}
+
+/// Topic, partition and first offset of each.
+type Found = Vec<(String, i32, i64)>;
+
+impl Watch {
+    /// Begins to look.
+    pub fn new(settings: &Settings) -> Self {
+        Watch {
+            settings: settings.clone(),
+            asked: Instant::now(),
+            answer: None,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Returns whether it is time to ask about partitions.
+    pub fn is_due(&self) -> bool {
+        self.answer.is_none() && self.asked.elapsed() >= STILL
+    }
+
+    /// Asks about partitions that bring nothing though they hold more, if there are any to ask about.
+    /// Returns the transactions that have been open for a while, each once, and again when it is
+    /// hopeless.
+    pub fn look(&mut self, partitions: Option<Vec<(String, i32)>>) -> Vec<Open> {
+        match self.answer.as_ref().map(mpsc::Receiver::try_recv) {
+            Some(Err(TryRecvError::Empty)) => return Vec::new(),
+            Some(Ok(Some(found))) => self.seen.take_in(found, self.asked),
+            // Without an answer what was open still is.
+            Some(_) | None => {}
+        }
+        self.answer = None;
+        if let Some(partitions) = partitions {
+            self.asked = Instant::now();
+            match partitions.is_empty() {
+                true => self.seen.0.clear(),
+                false => self.answer = Some(ask(&self.settings, partitions)),
+            }
+        }
+        self.seen.news(Instant::now())
+    }
+
+    /// Returns one that has been open for so long that nobody may end it any more.
+    pub fn hopeless(&self) -> Option<&Open> {
+        self.seen.0.iter().find(|open| open.is_hopeless())
+    }
+}
+
+/// The transactions that were open when the broker was last asked.
+#[derive(Debug, Default)]
+struct Seen(Vec<Open>);
+
+impl Seen {
+    fn take_in(&mut self, found: Found, now: Instant) {
+        let found = found.into_iter().map(|found| {
+            let open = Open::new(found, now);
+            let known = self.0.iter().find(|known| known.is_same(&open));
+            known.cloned().unwrap_or(open)
+        });
+        self.0 = found.collect();
+    }
+
+    fn news(&mut self, now: Instant) -> Vec<Open> {
+        let mut news = Vec::new();
+        for open in &mut self.0 {
+            let lasts = now.duration_since(open.since);
+            let mut steps = [STILL, PATIENCE].into_iter();
+            if steps.any(|step| open.told < step && step <= lasts) {
+                open.told = lasts;
+                news.push(open.clone());
+            }
+        }
+        news
+    }
+}
+
+fn ask(settings: &Settings, partitions: Vec<(String, i32)>) -> mpsc::Receiver<Option<Found>> {
+    let (sender, answer) = mpsc::channel();
+    let settings = settings.clone();
+    std::thread::spawn(move || {
+        let named = partitions.iter();
+        let named: Vec<_> = named
+            .map(|(topic, number)| (topic.as_str(), *number))
+            .collect();
+        let found = Admin::new(&settings).and_then(|admin| admin.open_transactions(&named));
+        sender.send(found.ok()).unwrap_or(()); // nobody may wait any more
+    });
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_transaction_is_told_of_after_a_while_and_again_when_it_is_hopeless() {
+        let mut seen = Seen::default();
+        let start = Instant::now();
+        let mut told = |seconds, offset| {
+            let now = start + Duration::from_secs(seconds);
+            seen.take_in(vec![("t".to_owned(), 2, offset)], now);
+            let news = seen.news(now);
+            let hopeless = news.iter().map(|open| (open.at, open.is_hopeless_at(now)));
+            hopeless.collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, 7), []);
+        assert_eq!(told(5, 7), [(7, false)]);
+        assert_eq!(told(10, 7), []);
+        // It has ended, and another one begun.
+        assert_eq!(told(15, 9), []);
+        assert_eq!(told(20, 9), [(9, false)]);
+        assert_eq!(told(74, 9), []);
+        assert_eq!(told(75, 9), [(9, true)]);
+        assert_eq!(told(80, 9), []);
+        seen.take_in(Vec::new(), start + Duration::from_secs(85));
+        assert_eq!(seen.0, []);
+    }
+}
