@@ -4,23 +4,31 @@
 //! which file refused them. A file that is cut short still ends with a whole line.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FlockOperation;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
 /// Opens a file for writing without waiting, which a signal would not end, for the reader of a
 /// named pipe: without one it is an error.
-fn create_at_once(path: &Path) -> io::Result<File> {
+fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
     let mut options = File::options();
     options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let file = options.write(true).create(true).truncate(true).open(path)?;
+    // To read how a file begins that is added to; of a pipe nobody but its reader may read.
+    let is_read = is_added_to && path.metadata().map_or(true, |metadata| metadata.is_file());
+    options.read(is_read).create(true).write(true);
+    match is_added_to {
+        true => options.append(true),
+        false => options.truncate(true),
+    };
+    let file = options.open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)
 }
@@ -32,6 +40,9 @@ pub struct Outlet {
     file: File,
     interrupt: Interrupt,
     written: u64,
+    /// Whether it is a file that others may add to, too.
+    is_added_to: bool,
+    has_begun: bool,
 }
 
 impl Outlet {
@@ -40,11 +51,24 @@ impl Outlet {
     /// # Errors
     /// `refused` when that is not allowed, `stopped` on a signal.
     pub fn create(path: &Path, interrupt: Interrupt) -> Result<Self> {
+        Self::open(path, false, interrupt)
+    }
+
+    /// Opens a file to add lines behind those that it holds. Several processes may: lines are written
+    /// whole, each behind all that is there.
+    ///
+    /// # Errors
+    /// As [`Outlet::create`].
+    pub fn append(path: &Path, interrupt: Interrupt) -> Result<Self> {
+        Self::open(path, true, interrupt)
+    }
+
+    fn open(path: &Path, is_added_to: bool, interrupt: Interrupt) -> Result<Self> {
         const LOOK: Duration = Duration::from_millis(50);
         let name = format!("`{}`", path.display());
         let nobody_reads = Some(rustix::io::Errno::NXIO.raw_os_error());
         let file = loop {
-            match create_at_once(path) {
+            match open_at_once(path, is_added_to) {
                 Ok(file) => break file,
                 Err(error) if error.raw_os_error() == nobody_reads => {
                     interrupt.sleep_until(Instant::now() + LOOK);
@@ -54,10 +78,12 @@ impl Outlet {
             }
         };
         Ok(Outlet {
+            is_added_to: is_added_to && is_regular(&file),
             name,
             file,
             interrupt,
             written: 0,
+            has_begun: false,
         })
     }
 
@@ -76,12 +102,74 @@ impl Outlet {
             file,
             interrupt,
             written: 0,
+            is_added_to: false,
+            has_begun: false,
         })
     }
 
     /// Returns how many bytes were written.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Writes the line that everything begins with, if that was not done: none where it is empty. A
+    /// file that is added to has it already, unless it is empty.
+    ///
+    /// # Errors
+    /// As [`Outlet::write`]; `refused` for a file that begins with another line.
+    pub fn begin(&mut self, head: impl FnOnce() -> Vec<u8>) -> Result<()> {
+        if self.has_begun {
+            return Ok(());
+        }
+        self.has_begun = true;
+        let head = head();
+        match (self.is_added_to, head.is_empty()) {
+            (true, _) => {}
+            (false, false) => return self.write(&head),
+            (false, true) => return Ok(()),
+        }
+        self.await_lock(); // of several that begin one writes the head
+        let begun = self.begin_behind(&head);
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock); // as the end of the process does
+        begun
+    }
+
+    /// Waits for others that begin, but not for long: one of them may have been stopped.
+    fn await_lock(&self) {
+        const LOOK: Duration = Duration::from_millis(10);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let lock = || rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+        while lock() == Err(rustix::io::Errno::WOULDBLOCK) && Instant::now() < deadline {
+            self.interrupt.sleep_until(Instant::now() + LOOK);
+        }
+    }
+
+    /// Adds the head to a file that is empty; ends a line that a process which was killed has left open.
+    fn begin_behind(&mut self, head: &[u8]) -> Result<()> {
+        let failed = |source| Error::io(format!("read {}", self.name), source);
+        let length = self.file.metadata().map_err(failed)?.len();
+        if length == 0 {
+            return self.write(head);
+        }
+        let mut first = vec![0; head.len()];
+        let mut last = [0];
+        let read = self.file.read_exact_at(&mut first, 0);
+        self.file
+            .read_exact_at(&mut last, length - 1)
+            .map_err(failed)?;
+        if read.is_err() || first != head {
+            let head = String::from_utf8_lossy(head);
+            return Err(Error::refused(format!(
+                "{} has another first line than `{}`, and lines are to be added to it",
+                self.name,
+                head.trim_end()
+            ))
+            .hint("name another file, or move this one away"));
+        }
+        match last {
+            [b'\n'] => Ok(()),
+            _ => self.write(b"\n"),
+        }
     }
 
     /// Writes whole lines.
@@ -145,16 +233,17 @@ impl Outlet {
     fn cut_to_whole_lines(&mut self, partly: &[u8]) {
         let whole = memchr::memrchr(b'\n', partly).map_or(0, |at| at + 1) as u64;
         self.written += whole;
-        let regular = self
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.is_file());
-        if regular && whole < partly.len() as u64 {
+        if is_regular(&self.file) && whole < partly.len() as u64 {
             let length = self.file.metadata().map_or(0, |metadata| metadata.len());
             let surplus = partly.len() as u64 - whole;
-            self.file
-                .set_len(length.saturating_sub(surplus))
-                .unwrap_or(()); // the error at hand counts
+            // Unless others have added something behind it.
+            if (&self.file).stream_position().is_ok_and(|at| at == length) {
+                let _ = self.file.set_len(length.saturating_sub(surplus)); // the error at hand counts
+            }
         }
     }
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
 }

@@ -306,7 +306,8 @@ impl Options {
             }
         }
         let stats = summary::json(account, watermark);
-        self.stats.write(&stats, |path| self.refuse_input(path))?;
+        self.stats
+            .write(&stats, false, |path| self.refuse_input(path))?;
         self.stats.tell(&stats, context);
         Ok(())
     }

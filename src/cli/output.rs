@@ -1,5 +1,7 @@
 //! How the commands that compute write their rows, and their account.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Context;
@@ -24,19 +26,29 @@ pub(super) struct StatsOptions {
     #[arg(long, value_enum, value_name = "FORMAT")]
     stats: Option<Stats>,
 
-    /// Write the account as one line of JSON to a file.
+    /// Write the account as one line of JSON to a file; with `--group` behind those that it holds.
     #[arg(long, value_name = "FILE")]
     stats_to: Option<PathBuf>,
 }
 
 impl StatsOptions {
-    /// Writes the account to the file that was named, unless `refuse_input` refuses it.
-    pub fn write(&self, stats: &str, refuse_input: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    /// Writes the account to the file that was named, unless `refuse_input` refuses it; of a group
+    /// behind those of other processes and runs.
+    pub fn write(
+        &self,
+        stats: &str,
+        of_group: bool,
+        refuse_input: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         let Some(path) = &self.stats_to else {
             return Ok(());
         };
         refuse_input(path)?;
-        std::fs::write(path, format!("{stats}\n"))
+        let mut options = File::options();
+        let options = options.create(true).write(true);
+        let options = options.append(of_group).truncate(!of_group);
+        let file = options.open(path);
+        file.and_then(|mut file| file.write_all(format!("{stats}\n").as_bytes()))
             .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
     }
 

@@ -42,8 +42,6 @@ pub enum Aside {
         output: Outlet,
         /// CSV with a header, or JSON lines.
         notation: Notation,
-        /// Whether the header was written.
-        begun: bool,
     },
     /// Records of a topic.
     Topic(Box<AsideTopic>),
@@ -66,12 +64,7 @@ struct Case<'c> {
 impl Aside {
     /// Returns an output of lines.
     pub fn text(output: Outlet, notation: Notation) -> Self {
-        let begun = false;
-        Aside::Text {
-            output,
-            notation,
-            begun,
-        }
+        Aside::Text { output, notation }
     }
 
     /// Opens a topic, which is created with endless retention where it does not exist, to be
@@ -147,23 +140,15 @@ impl Aside {
     /// Those of the output.
     pub fn flush(&mut self) -> Result<()> {
         match self {
-            Aside::Text {
-                output,
-                notation,
-                begun,
-            } => write_header(output, *notation, begun),
+            Aside::Text { output, notation } => begin(output, *notation),
             Aside::Topic(topic) => topic.producer.lock().deliver(),
         }
     }
 
     fn write(&mut self, case: &Case<'_>) -> Result<()> {
         match self {
-            Aside::Text {
-                output,
-                notation,
-                begun,
-            } => {
-                write_header(output, *notation, begun)?;
+            Aside::Text { output, notation } => {
+                begin(output, *notation)?;
                 output.write(&case.line(*notation))
             }
             Aside::Topic(topic) => topic.send(case),
@@ -171,12 +156,11 @@ impl Aside {
     }
 }
 
-fn write_header(output: &mut Outlet, notation: Notation, begun: &mut bool) -> Result<()> {
-    if *begun || notation == Notation::Json {
-        return Ok(());
-    }
-    *begun = true;
-    output.write(format!("{},record\n", NAMES.join(",")).as_bytes())
+fn begin(output: &mut Outlet, notation: Notation) -> Result<()> {
+    output.begin(|| match notation {
+        Notation::Csv => format!("{},record\n", NAMES.join(",")).into_bytes(),
+        Notation::Json => Vec::new(),
+    })
 }
 
 fn time(at: i64) -> ValueRef<'static> {

@@ -25,7 +25,6 @@ pub struct TextSink {
     header: Header,
     /// `"window_start":`, … escaped once.
     members: Vec<Vec<u8>>,
-    header_written: bool,
     front: Front,
     lines: Vec<u8>,
 }
@@ -46,7 +45,6 @@ impl TextSink {
             notation,
             members: header.names().map(member).collect(),
             header,
-            header_written: false,
             front: Front::default(),
             lines: Vec::new(),
         }
@@ -81,18 +79,19 @@ impl TextSink {
         self.front.fields
     }
 
-    fn push_header(&mut self) {
-        if self.header_written || self.notation == Notation::Json {
-            return;
-        }
-        self.header_written = true;
-        for (nth, name) in self.header.names().enumerate() {
-            if nth > 0 {
-                self.lines.push(b',');
+    fn begin(&mut self) -> Result<()> {
+        let (notation, header) = (self.notation, &self.header);
+        self.output.begin(|| {
+            let mut head = Vec::new();
+            if notation == Notation::Csv {
+                for (nth, name) in header.names().enumerate() {
+                    head.extend_from_slice(if nth > 0 { b"," } else { b"" });
+                    push_csv(&mut head, ValueRef::Text(name));
+                }
+                head.push(b'\n');
             }
-            push_csv(&mut self.lines, ValueRef::Text(name));
-        }
-        self.lines.push(b'\n');
+            head
+        })
     }
 
     fn write_lines(&mut self) -> Result<()> {
@@ -109,7 +108,7 @@ impl Sink for TextSink {
     fn write(&mut self, panes: &Panes) -> Result<()> {
         /// Rows are handed on before they fill more than this.
         const MOST: usize = 256 << 10;
-        self.push_header();
+        self.begin()?;
         for pane in panes.iter() {
             self.push_row(pane);
             if self.lines.len() >= MOST {
@@ -120,7 +119,7 @@ impl Sink for TextSink {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.push_header();
+        self.begin()?;
         self.write_lines()
     }
 }

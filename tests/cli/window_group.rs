@@ -436,6 +436,126 @@ fn a_commit_may_be_as_far_off_as_a_person_likes() {
     assert!(shared.last_rows() == shared.expected());
 }
 
+/// Writes four calls that are in order, eight that are late, and one that is malformed; returns the
+/// name of the file.
+fn late_and_bad(shared: &Shared, first: u32) -> String {
+    let on_time = (first..first + 4).map(|n| format!("{n},a,2026-01-01T00:{n:02}:00Z\n"));
+    let late = (first..first + 8).map(|n| format!("{n},a,2025-12-31T23:59:00Z\n"));
+    let calls: String = on_time.chain(late).collect();
+    let name = format!("late-{first}.csv");
+    let calls = format!("call_id,caller,start\n{calls}{first},a,soon\n");
+    shared.dir.write(&name, calls);
+    name
+}
+
+#[test]
+fn what_is_set_aside_of_a_group_is_added_to_a_file() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared {
+        window: "--tumbling 10s --time start --by caller".to_owned(),
+        ..Shared::without_records(broker)
+    };
+    let produce = |first| {
+        let Shared { topic, .. } = &shared;
+        let file = late_and_bad(&shared, first);
+        let command = format!("produce {file} -t {topic} --partitions 1 -b {broker}");
+        shared.dir.k(&command).assert_status(0);
+    };
+    let aside = "--late-to late.csv --bad-to bad.jsonl --stats-to stats.jsonl";
+    for first in [0, 10] {
+        produce(first);
+        shared.k(&format!("{aside} --exit")).assert_status(0);
+    }
+    let late = shared.dir.read("late.csv");
+    let (header, lines) = late.split_once('\n').expect("a header");
+    assert!(header.starts_with("outcome,reason,"), "{late}");
+    assert_eq!(
+        lines
+            .lines()
+            .filter(|line| line.starts_with("expired,"))
+            .count(),
+        16
+    );
+    assert_eq!(lines.lines().count(), 16, "{late}");
+    assert_eq!(shared.dir.read("bad.jsonl").lines().count(), 2);
+    assert_eq!(shared.dir.read("stats.jsonl").lines().count(), 2);
+    // A line that a process which was killed has left open is not gone on with.
+    shared.dir.write("late.csv", late.trim_end());
+    produce(20);
+    shared.k(&format!("{aside} --exit")).assert_status(0);
+    assert_eq!(shared.dir.read("late.csv").lines().count(), 25);
+    // Lines of another kind are not mixed with them.
+    shared.dir.write("late.csv", "a,b\n1,2\n");
+    produce(30);
+    let run = shared.k(&format!("{aside} --exit"));
+    run.assert_refused(1, &["another first line", "another file"]);
+    assert_eq!(shared.dir.read("late.csv"), "a,b\n1,2\n");
+}
+
+#[test]
+fn processes_of_a_group_may_set_aside_in_one_file() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared {
+        window: "--tumbling 1s --by caller --late-to late.csv".to_owned(),
+        ..Shared::without_records(broker)
+    };
+    let Shared { dir, topic, .. } = &shared;
+    let create = format!("topic create {topic} --partitions 4 -b {broker}");
+    dir.k(&create).assert_status(0);
+    let generate = "gen --rate 50 --seconds 180 --seed 7 --start 2026-01-01 --callers 40";
+    let late = "--out late --delay 20%:20s";
+    dir.k(&format!("{generate} {late}")).assert_status(0);
+    shared.produce("late/mono_signal.csv");
+    let stats = |nth| format!("--exit -v --stats-to stats-{nth}.json");
+    let processes = [0, 1].map(|nth| shared.start(&stats(nth)));
+    for process in processes {
+        process.ended().assert_status(0);
+    }
+    let set_aside: u64 = (0..2)
+        .map(|nth| {
+            let stats = dir.read(&format!("stats-{nth}.json"));
+            let stats: serde_json::Value = serde_json::from_str(&stats).expect("an account");
+            ["late", "expired"]
+                .map(|name| stats[name].as_u64().expect("a count"))
+                .iter()
+                .sum::<u64>()
+        })
+        .sum();
+    let lines = dir.read("late.csv");
+    let (headers, lines): (Vec<&str>, Vec<&str>) =
+        lines.lines().partition(|line| line.starts_with("outcome,"));
+    assert_eq!(headers.len(), 1);
+    assert!(set_aside > 0);
+    assert_eq!(lines.len() as u64, set_aside);
+}
+
+#[test]
+fn rows_of_a_group_that_reads_alone_are_added_to_a_file() {
+    let Some(broker) = broker() else { return };
+    let dir = Workdir::new();
+    let (topic, group) = (unique("alone"), unique("group"));
+    for (nth, lines) in ["a,1000\na,11000\n", "a,21000\na,31000\n"]
+        .iter()
+        .enumerate()
+    {
+        dir.write("in.csv", format!("caller,start_timestamp\n{lines}"));
+        let produce = format!("produce in.csv -t {topic} --partitions 1 -b {broker}");
+        dir.k(&produce).assert_status(0);
+        let window = "window --tumbling 10s --by caller --to rows.csv --exit";
+        let run = dir.k(&format!(
+            "{window} --from {topic} --group {group} -b {broker}"
+        ));
+        run.assert_status(0);
+        let rows = dir.read("rows.csv");
+        assert!(
+            rows.starts_with("window_start,window_end,caller,count\n0,"),
+            "{rows}"
+        );
+        assert_eq!(rows.matches("window_start").count(), 1, "{rows}");
+        assert_eq!(rows.lines().count(), [3, 6][nth], "{rows}");
+    }
+}
+
 #[test]
 fn flags_of_a_group_that_has_no_topics_are_refused() {
     let dir = Workdir::new();

@@ -113,7 +113,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
     from: Option<Endpoint>,
 
-    /// Write to a file, a topic, or `-` for stdout.
+    /// Write to a file, a topic, or `-` for stdout. With `--group` lines are added to what a file
+    /// holds, and after a crash some may be there twice.
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
 
@@ -129,11 +130,14 @@ pub(super) struct Options {
     #[arg(long, help_heading = STREAMS)]
     skip_bad: bool,
 
-    /// Keep malformed records, with the reason, in a file or topic, instead of ending at the first.
+    /// Keep malformed records, with the reason, in a file or topic, instead of ending at the first;
+    /// with `--group` as `--late-to`.
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     bad_to: Option<Endpoint>,
 
-    /// Keep late and expired records, with the reason, in a file or topic.
+    /// Keep late and expired records, with the reason, in a file or topic. With `--group` processes
+    /// may share a file: lines are added to it, and after a crash some may be there twice; in a topic
+    /// they are not, unless the guarantee says so.
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     late_to: Option<Endpoint>,
 
@@ -248,10 +252,7 @@ impl Options {
                 )?));
             }
             Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
-            Endpoint::File(path) => {
-                self.refuse_input(path)?;
-                Outlet::create(path, context.interrupt.clone())?
-            }
+            Endpoint::File(path) => self.outlet(path, context)?,
         };
         let terminal = self.to == Endpoint::Pipe && io::stdout().is_terminal();
         let format = self.format.unwrap_or(match &self.to {
@@ -282,10 +283,8 @@ impl Options {
             let to = to.as_ref();
             to.map(|to| self.aside(to, context, shared)).transpose()
         };
-        let journal = self.journal.as_ref().map(|path| {
-            self.refuse_input(path)?;
-            Outlet::create(path, context.interrupt.clone()).map(JournalFile::new)
-        });
+        let journal = self.journal.as_ref();
+        let journal = journal.map(|path| self.outlet(path, context).map(JournalFile::new));
         Ok(Outputs {
             late: aside(&self.late_to)?,
             bad: aside(&self.bad_to)?,
@@ -312,15 +311,24 @@ impl Options {
                 Aside::text(Outlet::stdout(context.interrupt.clone())?, Notation::Csv)
             }
             Endpoint::File(path) => {
-                self.refuse_input(path)?;
                 let notation = if is_json(path) {
                     Notation::Json
                 } else {
                     Notation::Csv
                 };
-                Aside::text(Outlet::create(path, context.interrupt.clone())?, notation)
+                Aside::text(self.outlet(path, context)?, notation)
             }
         })
+    }
+
+    /// Opens a file that is written, never one that is read. What earlier runs of a group have written is
+    /// not read again, and other processes write, too: to that lines are added.
+    fn outlet(&self, path: &Path, context: &Context) -> Result<Outlet> {
+        self.refuse_input(path)?;
+        match self.range.group() {
+            Some(_) => Outlet::append(path, context.interrupt.clone()),
+            None => Outlet::create(path, context.interrupt.clone()),
+        }
     }
 
     /// Refuses to write to the file that is read, however it is named.
@@ -386,7 +394,7 @@ impl Options {
         match ended {
             Err(error) if !stopped(&error) => {
                 let stats = summary::json(&account, watermark);
-                self.stats.write(&stats, |path| self.refuse_input(path))?;
+                self.write_stats(&stats)?;
                 Err(error)
             }
             ended => {
@@ -396,10 +404,16 @@ impl Options {
         }
     }
 
+    fn write_stats(&self, stats: &str) -> Result<()> {
+        let of_group = self.range.group().is_some();
+        self.stats
+            .write(stats, of_group, |path| self.refuse_input(path))
+    }
+
     /// Tells where every record went.
     fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
         let stats = summary::json(account, watermark);
-        self.stats.write(&stats, |path| self.refuse_input(path))?;
+        self.write_stats(&stats)?;
         for line in summary::lines(account, watermark) {
             context.report.status(line);
         }
