@@ -9,7 +9,7 @@
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`verify`] holds results side by side and grades
-//! them; [`top`] shows a broker live.
+//! them; [`top`] shows a broker live, and [`web`] serves pages.
 
 pub mod cdr;
 pub mod cli;
@@ -30,3 +30,4 @@ pub mod stack;
 pub mod term;
 pub mod top;
 pub mod verify;
+pub mod web;

@@ -4,12 +4,13 @@
 //! the format of OpenMetrics, which Prometheus reads, at `http://HOST:PORT/metrics`. Names follow
 //! Prometheus's conventions: a prefix, base units, `_total` for what only grows.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -17,13 +18,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use tiny_http::{Header, Method, Request, Response, Server};
 
 use super::restore::Found;
 use crate::engine::account::Account;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
 use crate::kafka::member::Place;
+use crate::web::{Bytes, Request, Response, Server};
 
 /// How often figures are published.
 const EVERY: Duration = Duration::from_millis(250);
@@ -32,9 +33,7 @@ const EVERY: Duration = Duration::from_millis(250);
 pub struct Metrics {
     figures: Figures,
     registry: Arc<Mutex<Registry>>,
-    server: Arc<Server>,
-    address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
+    server: Server,
     published: Option<Instant>,
 }
 
@@ -95,31 +94,22 @@ impl Metrics {
                 address.ip()
             ))
         };
-        let listener = TcpListener::bind(address).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let server = Server::from_listener(listener, None)
-            .map_err(|error| Error::refused(format!("cannot serve metrics: {error}")))?;
-        let (server, figures) = (Arc::new(server), Figures::default());
+        let figures = Figures::default();
         let registry = Arc::new(Mutex::new(figures.register()));
-        let (to, of) = (server.clone(), registry.clone());
-        let thread = std::thread::spawn(move || {
-            for request in to.incoming_requests() {
-                answer(request, &lock(&of));
-            }
-        });
+        let page = Mutex::new(Page::default());
+        let of = registry.clone();
+        let answer = move |request: &Request| answer(request, &page, &of);
         Ok(Metrics {
             figures,
             registry,
-            server,
-            address,
-            thread: Some(thread),
+            server: Server::start(address, answer).map_err(refused)?,
             published: None,
         })
     }
 
     /// Returns where they are served.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Returns whether it is time to publish.
@@ -153,18 +143,6 @@ impl Metrics {
     /// Notes that the process went back to its last commit.
     pub(super) fn rewound(&self) {
         self.figures.rewinds.inc();
-    }
-}
-
-impl Drop for Metrics {
-    fn drop(&mut self) {
-        self.server.unblock();
-        let ended = self.thread.take().map(JoinHandle::join);
-        if let Some(Err(panic)) = ended
-            && !std::thread::panicking()
-        {
-            std::panic::resume_unwind(panic);
-        }
     }
 }
 
@@ -299,31 +277,43 @@ impl Figures {
     }
 }
 
-fn lock(registry: &Mutex<Registry>) -> MutexGuard<'_, Registry> {
-    registry.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers one question; whoever hangs up before the answer has no need of it.
-fn answer(request: Request, registry: &Registry) {
-    let path = request.url().split('?').next().unwrap_or_default();
-    let is_asked = matches!(request.method(), Method::Get | Method::Head) && path == "/metrics";
-    let mut text = String::new();
-    let answered = match is_asked {
-        true if encode(&mut text, registry).is_ok() => {
-            let response = Response::from_string(text);
-            const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            match Header::from_bytes("Content-Type", FORMAT) {
-                Ok(header) => request.respond(response.with_header(header)),
-                Err(()) => request.respond(response),
+/// The text of the figures. However many ask, it is put together four times a second at most, and
+/// their answers share it.
+#[derive(Default)]
+struct Page {
+    text: Bytes,
+    made: Option<Instant>,
+}
+
+impl Page {
+    fn text(&mut self, registry: &Mutex<Registry>) -> Bytes {
+        if self.made.is_none_or(|at| at.elapsed() >= EVERY) {
+            let mut text = String::new();
+            // A string takes all that is written to it.
+            if encode(&mut text, &lock(registry)).is_ok() {
+                (self.text, self.made) = (Bytes::from(text), Some(Instant::now()));
             }
         }
-        true => request.respond(Response::empty(500)),
-        false => {
-            let response = Response::from_string("the figures are at /metrics\n");
-            request.respond(response.with_status_code(404))
-        }
-    };
-    answered.unwrap_or(());
+        self.text.clone()
+    }
+}
+
+fn answer(request: &Request, page: &Mutex<Page>, registry: &Mutex<Registry>) -> Response {
+    const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_read || request.uri().path() != "/metrics" {
+        let mut response = Response::new(Bytes::from("the figures are at /metrics\n").into());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    }
+    let mut response = Response::new(lock(page).text(registry).into());
+    let format = HeaderValue::from_static(FORMAT);
+    response.headers_mut().insert(CONTENT_TYPE, format);
+    response
 }
 
 #[cfg(test)]
