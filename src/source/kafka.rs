@@ -139,6 +139,9 @@ impl KafkaSource {
         let mut committed = vec![None; numbers.len()];
         if range.group.is_some() {
             committed = fetcher.committed(&numbers)?;
+            if range.since != Since::Beginning {
+                keep_first(&mut fetcher, found.iter(), &committed)?;
+            }
             for (start, committed) in starts.iter_mut().zip(&committed) {
                 *start = committed
                     .as_ref()
@@ -472,6 +475,25 @@ impl Starts {
             ))
             .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
         })
+    }
+}
+
+/// Commits where a group begins in the partitions in which it has committed nothing: later that place
+/// would be another one.
+fn keep_first(
+    fetcher: &mut Fetcher,
+    starts: impl Iterator<Item = (i32, Start)>,
+    committed: &[Option<Committed>],
+) -> Result<()> {
+    let new = starts.zip(committed).filter(|(_, known)| known.is_none());
+    let first = |((number, start), _): ((i32, Start), _)| {
+        let (offset, metadata) = (start.first, String::new());
+        (number, Committed { offset, metadata })
+    };
+    let first: Vec<(i32, Committed)> = new.map(first).collect();
+    match first.is_empty() {
+        true => Ok(()),
+        false => fetcher.commit(&first),
     }
 }
 

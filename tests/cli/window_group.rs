@@ -436,6 +436,54 @@ fn a_commit_may_be_as_far_off_as_a_person_likes() {
     assert!(shared.last_rows() == shared.expected());
 }
 
+#[test]
+fn a_group_that_begins_at_the_end_misses_nothing_that_comes_between_two_runs() {
+    let Some(broker) = broker() else { return };
+    for window in [
+        WINDOW,
+        "--tumbling 10s --by callee --agg count,sum(duration)",
+    ] {
+        let shared = Shared {
+            window: window.to_owned(),
+            ..Shared::without_records(broker)
+        };
+        let [before, after] = shared.pieces();
+        shared.produce(&before);
+        shared.k("--since end --exit").assert_status(0);
+        assert_eq!(shared.sent(), 0);
+        shared.produce(&after);
+        shared.k("--since end --exit").assert_status(0);
+        let run = shared
+            .dir
+            .k(&format!("window {window} --from {after} --format json"));
+        let expected = sorted(run.stdout().lines().map(str::to_owned).collect());
+        assert!(!expected.is_empty());
+        assert!(shared.last_rows() == expected, "{window}");
+    }
+    // Of one reader, too, which may be stopped before anything came.
+    let shared = Shared::new(broker);
+    let Shared { dir, topic, .. } = &shared;
+    for reader in [
+        "consume TOPIC",
+        "window --tumbling 10s --from TOPIC --stats json",
+    ] {
+        let reader = reader.replace("TOPIC", topic);
+        let group = unique("end");
+        let command = format!("{reader} --since end --group {group} -b {broker}");
+        let running = Running::start(dir, &command);
+        let described = || dir.k(&format!("group describe {group} -b {broker}"));
+        await_that("nothing is committed", || {
+            described().stdout().contains(topic)
+        });
+        running.ended_by(Signal::TERM).assert_status(143);
+        shared.produce("data/mono_signal.csv");
+        let run = dir.k(&format!("{command} --exit"));
+        run.assert_status(0);
+        let said = format!("{}{}", run.stdout(), run.stderr());
+        assert!(said.contains("9,000 records"), "{said}");
+    }
+}
+
 /// Writes four calls that are in order, eight that are late, and one that is malformed; returns the
 /// name of the file.
 fn late_and_bad(shared: &Shared, first: u32) -> String {

@@ -257,6 +257,7 @@ impl Options {
         let options = group::Options {
             group,
             topic: from,
+            since: range.since,
             is_repartitioned,
             idle: Duration::from_millis(self.when.idle.unsigned_abs()),
             guarantee,

@@ -58,7 +58,7 @@ use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::sink::topic::Shared;
 use crate::source::Message;
-use crate::source::kafka::Starts;
+use crate::source::kafka::{Since, Starts};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
@@ -87,6 +87,8 @@ pub struct Options {
     pub group: String,
     /// The topic that is shared.
     pub topic: String,
+    /// Where it is read from before the group has committed.
+    pub since: Since,
     /// Whether records are brought together by what they are grouped by.
     pub is_repartitioned: bool,
     /// How long a partition that is at its end holds the others back, where they are brought

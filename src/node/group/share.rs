@@ -17,6 +17,7 @@ use super::{Node, Slot, topics};
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Place, Rebalance};
+use crate::source::kafka::Since;
 use crate::term::units::{format_bytes, format_plural};
 
 impl Node<'_> {
@@ -221,6 +222,7 @@ impl Node<'_> {
                 Ok(Bounds::Offsets {
                     first: start.first,
                     end: exit.then_some(start.end),
+                    is_fixed: self.options.since == Since::Beginning,
                 })
             }
         }

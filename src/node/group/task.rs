@@ -35,6 +35,8 @@ pub(super) struct Task {
     pub position: i64,
     /// The position that was committed last, or where the task began.
     base: i64,
+    /// Whether whoever goes on without another commit begins there, too.
+    is_base_kept: bool,
     /// What that commit said beside it, or would have.
     base_note: String,
     /// The watermark then: one downstream may move without a record.
@@ -100,8 +102,12 @@ pub(super) struct Downstream {
 
 /// Where a task begins without a commit, and where it ends.
 pub(super) enum Bounds {
-    /// Of a partition of the input.
-    Offsets { first: i64, end: Option<i64> },
+    /// Of a partition of the input; whether a later start would begin at `first`, too.
+    Offsets {
+        first: i64,
+        end: Option<i64>,
+        is_fixed: bool,
+    },
     /// Of a partition of the repartition topic: it ends where those upstream do.
     Upstream { first: i64, ends: Option<Vec<i64>> },
 }
@@ -127,9 +133,13 @@ impl Task {
             Some(committed) => (Some(committed.offset), Some(committed.metadata)),
             None => (None, None),
         };
-        let (first, end, ends) = match bounds {
-            Bounds::Offsets { first, end } => (first, end, None),
-            Bounds::Upstream { first, ends } => (first, None, ends),
+        let (first, end, ends, is_fixed) = match bounds {
+            Bounds::Offsets {
+                first,
+                end,
+                is_fixed,
+            } => (first, end, None, is_fixed),
+            Bounds::Upstream { first, ends } => (first, None, ends, true),
         };
         let position = committed.unwrap_or(first);
         let work = match role {
@@ -151,6 +161,7 @@ impl Task {
             work,
             position,
             base: position,
+            is_base_kept: is_fixed || committed.is_some(),
             base_note: String::new(),
             end,
             is_done: false,
@@ -204,7 +215,8 @@ impl Task {
             Work::Window | Work::Downstream(_) => false,
         };
         let moved = self.operator.watermarks().combined() != self.base_watermark;
-        self.last.is_some() || self.position != self.base || moved || untold
+        let goes_on = self.position != self.base || !self.is_base_kept;
+        self.last.is_some() || goes_on || moved || untold
     }
 
     /// Takes note that everything so far was committed, and what was said beside it.
@@ -214,6 +226,7 @@ impl Task {
             upstream.told = Some(mark);
         }
         self.base = self.position;
+        self.is_base_kept = true;
         self.base_note = note;
         self.base_watermark = self.operator.watermarks().combined();
         self.counted = self.counts();
