@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::aggregate::Slot;
 use super::key::Keys;
-use super::operator::Operator;
+use super::operator::{Operator, Placement};
 use super::save::{self, Corrupt};
 use super::store::Entry;
+use super::trigger::Trigger;
 use super::window::Window;
 
 /// Which slots have changed.
@@ -171,6 +172,39 @@ impl Operator {
         match value.is_empty() {
             true => Ok(()),
             false => Err(Corrupt),
+        }
+    }
+
+    /// Takes a slot of an earlier run into its place, with what it has fired.
+    fn take_up(&mut self, slot: Slot, closed: bool, bytes: &mut &[u8]) -> Result<(), Corrupt> {
+        if let Some(firings) = &mut self.firings {
+            firings.load(slot, bytes, &self.store)?;
+            // Moments fire nothing.
+            if !self.windows.is_moment(self.store.entry(slot).window) {
+                firings.list(slot, &self.store);
+            }
+        }
+        self.place(slot, closed);
+        Ok(())
+    }
+
+    fn place(&mut self, slot: Slot, closed: bool) {
+        let window = self.store.entry(slot).window;
+        let due = match self.trigger {
+            // Whether it has fired at its close is looked at when it is due.
+            Trigger::Panes { .. } => self.windows.closes_at(window),
+            Trigger::Final => self.windows.closes_at(window).saturating_add(self.grace_ms),
+        };
+        match &mut self.placement {
+            Placement::Grid(grid) => grid.load(slot, closed, &self.store),
+            Placement::Sessions(sessions, timers) => {
+                sessions.add(slot, &self.store);
+                timers.set(due, slot, &self.store);
+            }
+            Placement::Sliding(sliding, timers) => {
+                sliding.add(slot, &self.store);
+                timers.set(due, slot, &self.store);
+            }
         }
     }
 

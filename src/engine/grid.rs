@@ -278,12 +278,6 @@ impl Grid {
         self.all[index].add(entry.key, slot, store);
     }
 
-    /// Returns whether a window that is open has done what is to be done at its close.
-    pub fn is_closed(&self, window: Window) -> bool {
-        let index = self.by_end.get(&window);
-        index.is_some_and(|&index| self.all[index].closed)
-    }
-
     /// Returns the watermark at which some window has something to do.
     #[inline]
     pub fn due(&self) -> i64 {

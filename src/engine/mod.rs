@@ -13,8 +13,8 @@
 //!
 //! Records between which nothing is due take steps 2 to 5 together, as a `run`.
 //!
-//! Beside that way: [`journal`] tells what happened, `saved` keeps the whole state as bytes,
-//! `changes` what of it has changed, and [`partial`] puts together what was computed in parts.
+//! Beside that way: [`journal`] tells what happened, `changes` what of the state has changed, as rows
+//! that it is built from again, and [`partial`] puts together what was computed in parts.
 //!
 //! References: T. Akidau et al., "The Dataflow Model", VLDB 2015; Kafka Streams'
 //! `KStreamWindowAggregate`; Apache Beam's `ReduceFnRunner`.
@@ -35,7 +35,6 @@ pub mod partial;
 pub mod parts;
 mod run;
 pub mod save;
-mod saved;
 mod session;
 mod sliding;
 mod store;

@@ -123,13 +123,6 @@ impl Sliding {
             .iter()
             .flat_map(|slots| slots.windows.iter().copied())
     }
-
-    /// Returns the slots of all moments.
-    pub fn moments_of_all(&self) -> impl Iterator<Item = Slot> {
-        self.by_key
-            .iter()
-            .flat_map(|slots| slots.moments.iter().copied())
-    }
 }
 
 impl Slots {

@@ -180,6 +180,24 @@ impl Store {
 
     /// Adds the rows that were left, `arguments` of each aggregate being those of the batch.
     pub fn flush<'b, 'a: 'b>(&mut self, arguments: impl Iterator<Item = Arguments<'b, 'a>>) {
+        self.add_pending(arguments, |aggregate, slots, rows, arguments| {
+            aggregate.add(slots, rows, &arguments);
+        });
+    }
+
+    /// Adds the states that were left, `states` of each aggregate being those of some parts.
+    pub fn absorb(&mut self, states: &[Box<dyn Accumulator>]) {
+        self.add_pending(states.iter(), |aggregate, slots, rows, states| {
+            aggregate.absorb(slots, states.as_ref(), rows);
+        });
+    }
+
+    /// Adds the rows that were left, by what each aggregate has of them.
+    fn add_pending<T>(
+        &mut self,
+        of_each: impl Iterator<Item = T>,
+        mut add: impl FnMut(&mut dyn Accumulator, &[Slot], &[u32], T),
+    ) {
         if self.pending.slots.is_empty() {
             return;
         }
@@ -187,18 +205,8 @@ impl Store {
         if let Some(changes) = &mut self.changes {
             slots.iter().for_each(|&slot| changes.touch(slot));
         }
-        for (aggregate, arguments) in self.aggregates.iter_mut().zip(arguments) {
-            aggregate.add(slots, rows, &arguments);
-        }
-        slots.clear();
-        rows.clear();
-    }
-
-    /// Adds the states that were left, `states` of each aggregate being those of some parts.
-    pub fn absorb(&mut self, states: &[Box<dyn Accumulator>]) {
-        let Pending { slots, rows } = &mut self.pending;
-        for (aggregate, states) in self.aggregates.iter_mut().zip(states) {
-            aggregate.absorb(slots, states.as_ref(), rows);
+        for (aggregate, of_it) in self.aggregates.iter_mut().zip(of_each) {
+            add(aggregate.as_mut(), slots, rows, of_it);
         }
         slots.clear();
         rows.clear();
@@ -242,14 +250,6 @@ impl Store {
             .collect()
     }
 
-    /// Appends a slot's key, window and states to `bytes`.
-    pub fn save(&self, slot: Slot, bytes: &mut Vec<u8>) {
-        let mut key = Vec::new();
-        self.keys.push_bytes(self.entry(slot).key, &mut key);
-        save::put(bytes, &(key, self.entry(slot).window));
-        self.save_states(slot, bytes);
-    }
-
     /// Appends a slot's states to `bytes`.
     pub fn save_states(&self, slot: Slot, bytes: &mut Vec<u8>) {
         save::put(bytes, &self.entry(slot).born_late);
@@ -257,12 +257,6 @@ impl Store {
             aggregate.save(slot, bytes);
         }
         self.seen.iter().for_each(|seen| seen.save(slot, bytes));
-    }
-
-    /// Returns a new slot with the key, window and states that were saved.
-    pub fn load(&mut self, bytes: &mut &[u8]) -> Result<Slot, Corrupt> {
-        let (key, window): (Vec<u8>, Window) = save::take(bytes)?;
-        self.load_states(&key, window, bytes)
     }
 
     /// Returns a new slot with the states that were saved, for a key in a window.

@@ -1,20 +1,39 @@
 //! Random plans and inputs, and an operator that is fed with them.
 
 use k::column::DataType;
-use k::engine::aggregate::Function;
+use k::engine::account::Account;
+use k::engine::aggregate::{Function, Share, seen};
 use k::engine::operator::{Operator, Settings};
 use k::engine::pane::{Panes, Refinement};
+use k::engine::parts::Combining;
 use k::engine::trigger::{Repeat, Trigger};
 use k::engine::watermark::Bound;
 use k::engine::window::{Aligned, Windows};
 use proptest::prelude::*;
 
-use crate::feed::{Pane, Row, feed, taken};
+use crate::feed::{Log, Pane, Row, feed, taken};
+use crate::group::Event;
 
 /// How many partitions an input has at most.
 const PARTITIONS: usize = 3;
-/// Whether `count` and `sum` are computed over the values.
-const OF_VALUE: [bool; 2] = [false, true];
+/// Returns what may be computed beside `count` and `sum`, over the values.
+fn functions() -> Vec<Function> {
+    let median = Share::new(0.5).expect("a share");
+    vec![
+        Function::Count,
+        Function::CountDistinct,
+        Function::ApproxDistinct,
+        Function::Min,
+        Function::Max,
+        Function::Avg,
+        Function::Stddev,
+        Function::Quantile(median),
+        Function::Top(2),
+        Function::First,
+        Function::Last,
+        Function::Collect(3),
+    ]
+}
 
 /// Something that goes in.
 #[derive(Debug, Clone)]
@@ -70,7 +89,7 @@ impl Shape {
     }
 }
 
-/// What is computed: count and sum.
+/// What is computed: count and sum, and perhaps more.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub shape: Shape,
@@ -79,6 +98,9 @@ pub struct Plan {
     pub grace_ms: i64,
     pub bound: Bound,
     pub partitions: usize,
+    /// Whether each window and key takes one record of each value.
+    pub distinct: bool,
+    pub more: Vec<Function>,
 }
 
 impl Plan {
@@ -90,6 +112,8 @@ impl Plan {
             grace_ms: 0,
             bound,
             partitions,
+            distinct: false,
+            more: Vec::new(),
         }
     }
 
@@ -133,18 +157,52 @@ impl Plan {
     }
 
     pub fn operator(&self) -> Operator {
-        let count = Function::Count.accumulator(None).expect("a function");
-        let sum = Function::Sum.accumulator(Some(DataType::Bigint));
+        let mut operator = Operator::new(self.settings(), self.partitions);
+        operator.log_changes();
+        operator
+    }
+
+    /// Returns an operator that hands on what it reads of one partition.
+    pub fn upstream(&self) -> Operator {
         let settings = Settings {
+            trigger: Trigger::Final,
+            ..self.settings()
+        };
+        let mut operator = Operator::new(settings, 1);
+        let apart = match self.shape {
+            Shape::Session { max, .. } => max.is_some(),
+            Shape::Sliding { .. } => true,
+            _ => false,
+        };
+        operator.hand_on(match apart || self.trigger.counts() {
+            true => Combining::ByRecord,
+            false => Combining::ByWindow,
+        });
+        operator
+    }
+
+    fn settings(&self) -> Settings {
+        let count = Function::Count.accumulator(None);
+        let of_value = |function: Function| function.accumulator(Some(DataType::Bigint));
+        let rest = [Function::Sum].into_iter().chain(self.more.iter().copied());
+        let aggregates = [count].into_iter().chain(rest.map(of_value));
+        let aggregates = aggregates.collect::<k::error::Result<_>>();
+        Settings {
             windows: self.shape.windows(),
             grace_ms: self.grace_ms,
             bound: self.bound,
             trigger: self.trigger,
             refinement: self.refinement,
-            aggregates: vec![count, sum.expect("a function")],
-            distinct: None,
-        };
-        Operator::new(settings, self.partitions)
+            aggregates: aggregates.expect("functions"),
+            distinct: self.distinct.then(|| seen(DataType::Bigint)),
+        }
+    }
+
+    /// Feeds records of one partition as one batch; `first` is the number of the first.
+    pub fn feed(&self, operator: &mut Operator, rows: &[&Row], first: u64) -> Vec<Pane> {
+        let mut of_value = vec![true; 2 + self.more.len()];
+        of_value[0] = false;
+        feed(operator, rows, first, &of_value)
     }
 }
 
@@ -152,12 +210,29 @@ impl Plan {
 pub struct Run<'p> {
     plan: &'p Plan,
     pub operator: Operator,
+    pub log: Log,
+    /// What operators before this one have counted.
+    counted: Account,
+    /// How many records went in.
+    records: u64,
 }
 
 impl<'p> Run<'p> {
     pub fn new(plan: &'p Plan) -> Self {
-        let operator = plan.operator();
-        Run { plan, operator }
+        Run {
+            plan,
+            operator: plan.operator(),
+            log: Log::default(),
+            counted: Account::default(),
+            records: 0,
+        }
+    }
+
+    /// Returns where every record went.
+    pub fn account(&self) -> Account {
+        let mut account = self.counted;
+        account.absorb(self.operator.account());
+        account
     }
 
     pub fn act(&mut self, op: &Op) -> Vec<Pane> {
@@ -173,7 +248,9 @@ impl<'p> Run<'p> {
 
     /// Feeds records of one partition as one batch.
     pub fn feed(&mut self, rows: &[&Row]) -> Vec<Pane> {
-        feed(&mut self.operator, rows, 0, &OF_VALUE)
+        let first = self.records;
+        self.records += rows.len() as u64;
+        self.plan.feed(&mut self.operator, rows, first)
     }
 
     pub fn end(&mut self) -> Vec<Pane> {
@@ -182,11 +259,12 @@ impl<'p> Run<'p> {
         taken(&panes)
     }
 
-    /// Goes on with an operator that was restored from what this one saves.
+    /// Goes on with an operator that was restored from the log of what has changed.
     pub fn restart(&mut self) {
-        let saved = self.operator.save();
-        self.operator = self.plan.operator();
-        self.operator.load(&saved).expect("what was saved");
+        self.log.take(&mut self.operator);
+        self.counted = self.account();
+        let restored = self.log.restore(self.plan.operator());
+        self.operator = restored.expect("what was logged");
     }
 }
 
@@ -355,6 +433,21 @@ pub fn plan_and_rows() -> impl Strategy<Value = (Plan, Vec<Row>)> {
     })
 }
 
+/// As [`plan_and_ops`], with more aggregates, and where windows are shared by all keys perhaps one
+/// record of each value.
+pub fn wide_plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
+    let more = prop::sample::subsequence(functions(), 0..4);
+    (plan_and_ops(), more, any::<bool>()).prop_map(|((plan, ops), more, distinct)| {
+        let distinct = distinct && plan.shape.is_grid();
+        let plan = Plan {
+            more,
+            distinct,
+            ..plan
+        };
+        (plan, ops)
+    })
+}
+
 /// A plan with records, moves of processing time and of watermarks, partitions that fall silent
 /// and speak again.
 pub fn plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
@@ -381,4 +474,14 @@ pub fn plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
         }
         (plan, ops)
     })
+}
+
+/// What happens to a group beside what goes in, over and over.
+pub fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        3 => (0..PARTITIONS, any::<bool>()).prop_map(|(nth, stops)| Event::Upstream { nth, stops }),
+        3 => (0_usize..20).prop_map(Event::Read),
+        2 => Just(Event::Downstream),
+    ];
+    prop::collection::vec(event, 0..30)
 }

@@ -2,10 +2,12 @@
 //! feeds one by hand.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use k::column::{Column, Value, ValueRef, Values};
 use k::engine::operator::{Input, Operator};
 use k::engine::pane::{Panes, Timing};
+use k::engine::save::Corrupt;
 use k::engine::window::Window;
 
 /// One record.
@@ -51,6 +53,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         .iter()
         .map(|of_value| of_value.then(|| Cow::Owned(Column::Bigint(values.clone()))))
         .collect();
+    let distinct = Column::Bigint(values);
     let times: Vec<i64> = rows.iter().map(|row| row.at).collect();
     let arrivals: Option<Vec<i64>> = rows.iter().map(|row| row.arrival).collect();
     let selected: Vec<bool> = rows.iter().map(|row| !row.filtered).collect();
@@ -64,12 +67,41 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         keys: &keys,
         arguments: &arguments,
         taken_back: None,
-        distinct: None,
+        distinct: Some(&distinct),
         parts: None,
     };
     let mut panes = Panes::default();
     operator.on_batch(&input, &mut panes);
     taken(&panes)
+}
+
+/// What stands in the log of an operator's changes: the last row of each key, and the header.
+#[derive(Debug, Default)]
+pub struct Log {
+    pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    header: Vec<u8>,
+}
+
+impl Log {
+    /// Adds what has changed.
+    pub fn take(&mut self, operator: &mut Operator) {
+        operator.take_changes(|key, value| {
+            match value {
+                Some(value) => self.rows.insert(key.to_owned(), value.to_owned()),
+                None => self.rows.remove(key),
+            };
+        });
+        self.header = operator.save_header();
+    }
+
+    /// Makes an operator that is empty hold what the log holds.
+    pub fn restore(&self, mut operator: Operator) -> Result<Operator, Corrupt> {
+        operator.load_header(&self.header)?;
+        for (key, value) in &self.rows {
+            operator.restore_row(key, value)?;
+        }
+        Ok(operator)
+    }
 }
 
 /// Returns panes as values of their own.

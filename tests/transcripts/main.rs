@@ -103,11 +103,6 @@ fn every_case_gives_the_same_panes_in_batches_of_one_two_and_all() {
 }
 
 #[test]
-fn every_case_gives_the_same_panes_saved_and_restored_after_each_step() {
-    check_all(ways::restored);
-}
-
-#[test]
 fn every_case_gives_the_same_panes_replayed_from_its_changes_before_each_step() {
     check_all(ways::replayed);
 }

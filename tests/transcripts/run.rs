@@ -1,12 +1,10 @@
 //! An operator that is fed with a case.
 
-use std::collections::BTreeMap;
-
 use k::engine::operator::{Late, Operator};
 use k::engine::pane::Panes;
 
 use crate::case::{Action, Case, Record};
-use crate::feed::{Pane, Row, feed, taken};
+use crate::feed::{Log, Pane, Row, feed, taken};
 
 /// A run of a case.
 pub struct Run<'c> {
@@ -53,42 +51,20 @@ impl<'c> Run<'c> {
         feed(&mut self.operator, &rows, first, &of_value)
     }
 
-    /// Goes on with an operator that was restored from what this one saves.
-    pub fn restore(&mut self) -> Result<(), String> {
-        let saved = self.operator.save();
-        let mut restored = self.case.plan.operator();
-        restored.keep_lates();
-        restored
-            .load(&saved)
-            .map_err(|_| "what was saved cannot be loaded".to_owned())?;
-        if restored.save() != saved {
-            return Err("what was restored is not saved as it was".to_owned());
-        }
-        self.operator = restored;
-        Ok(())
-    }
-
     /// Adds what has changed to a log, whose last rows are kept, and goes on with an operator that
     /// was restored from it.
-    pub fn replay(&mut self, log: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), String> {
-        self.operator.take_changes(|key, value| {
-            match value {
-                Some(value) => log.insert(key.to_owned(), value.to_owned()),
-                None => log.remove(key),
-            };
-        });
-        let bytes = log
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum::<usize>();
-        let mut restored = self.case.plan.operator();
-        restored.log_changes();
-        let taken_up = restored.load_header(&self.operator.save_header());
-        let mut rows = log.iter();
-        taken_up
-            .and_then(|()| rows.try_for_each(|(key, value)| restored.restore_row(key, value)))
+    pub fn replay(&mut self, log: &mut Log) -> Result<(), String> {
+        log.take(&mut self.operator);
+        let mut empty = self.case.plan.operator();
+        empty.log_changes();
+        let mut restored = log
+            .restore(empty)
             .map_err(|_| "what was logged cannot be restored".to_owned())?;
-        if [self.operator.logged(), restored.logged()] != [(log.len() as u64, bytes as u64); 2] {
+        restored.keep_lates();
+        let rows = log.rows.iter();
+        let bytes: usize = rows.map(|(key, value)| key.len() + value.len()).sum();
+        if [self.operator.logged(), restored.logged()] != [(log.rows.len() as u64, bytes as u64); 2]
+        {
             return Err("the log is not of the size that it is said to be".to_owned());
         }
         if restored.slots_in_use() != self.operator.slots_in_use() {

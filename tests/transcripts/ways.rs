@@ -12,7 +12,7 @@ use k::outlet::Outlet;
 use serde_json::json;
 
 use crate::case::{Action, Case, Fact, Lateness, Outcome, Record, Step};
-use crate::feed::{Pane, integer};
+use crate::feed::{Log, Pane, integer};
 use crate::rebuild;
 use crate::run::Run;
 
@@ -228,7 +228,7 @@ pub fn in_batches(case: &Case, records: usize) -> Result<(), Failure> {
 pub fn replayed(case: &Case) -> Result<(), Failure> {
     let mut run = Run::new(case);
     run.operator.log_changes();
-    let mut log = BTreeMap::new();
+    let mut log = Log::default();
     for step in &case.steps {
         let replayed = run.replay(&mut log);
         replayed.map_err(|told| case.failure(step.line, format!("before it: {told}")))?;
@@ -238,20 +238,6 @@ pub fn replayed(case: &Case) -> Result<(), Failure> {
         })?;
     }
     Ok(())
-}
-
-/// Saves and restores before the first step and after each.
-pub fn restored(case: &Case) -> Result<(), Failure> {
-    let mut run = Run::new(case);
-    for step in &case.steps {
-        let restored = run.restore();
-        restored.map_err(|told| case.failure(step.line, format!("before it: {told}")))?;
-        let panes = run.act(&step.action);
-        compare(case, step, &panes).map_err(|told| {
-            case.failure(step.line, format!("restored before each step, {told}"))
-        })?;
-    }
-    check_account(case, &run)
 }
 
 /// Fails unless all panes together are those of the case.
