@@ -7,7 +7,6 @@ use super::aggregate::Slot;
 use super::journal::Event;
 use super::key::KeyId;
 use super::operator::{Input, Late, Operator, Placement};
-use super::trigger::Trigger;
 use super::window::Window;
 
 impl Operator {
@@ -121,13 +120,9 @@ impl Operator {
             self.flush(input);
             self.merge(slot, bridged);
         }
+        let first_due = self.first_due(window);
         let Placement::Sessions(_, timers) = &mut self.placement else {
             return;
-        };
-        let first_due = match self.trigger {
-            Trigger::Final => expires_at,
-            Trigger::Panes { .. } if late => expires_at,
-            Trigger::Panes { .. } => closes_at,
         };
         let reopened = match &mut self.firings {
             Some(firings) => firings.reopen(slot, late, &self.store),
@@ -148,9 +143,7 @@ impl Operator {
     /// Makes one session of two.
     pub(super) fn merge(&mut self, into: Slot, bridged: Slot) {
         self.store.merge(into, bridged);
-        if let Some(firings) = &mut self.firings {
-            firings.merge(into, bridged, &self.store);
-        }
+        self.merge_fired(into, bridged);
         if let Placement::Sessions(sessions, _) = &mut self.placement {
             sessions.remove(bridged, &self.store);
         }
@@ -208,6 +201,7 @@ impl Operator {
     ) -> Slot {
         self.flush(input);
         let slot = self.store.take(key, window, late);
+        let first_due = self.first_due(window);
         let Placement::Sliding(sliding, timers) = &mut self.placement else {
             return slot;
         };
@@ -216,12 +210,7 @@ impl Operator {
             self.store.merge(slot, moment);
         }
         sliding.add(slot, &self.store);
-        let closes_at = self.windows.closes_at(window);
-        let due = match self.trigger {
-            Trigger::Panes { .. } if !late => closes_at,
-            _ => closes_at.saturating_add(self.grace_ms),
-        };
-        timers.set(due, slot, &self.store);
+        timers.set(first_due, slot, &self.store);
         if let Some(firings) = &mut self.firings {
             firings.begin(slot, &moments, &self.store);
         }

@@ -12,7 +12,6 @@ use super::key::Keys;
 use super::operator::{Operator, Placement};
 use super::save::{self, Corrupt};
 use super::store::Entry;
-use super::trigger::Trigger;
 use super::window::Window;
 
 /// Which slots have changed.
@@ -137,14 +136,12 @@ impl Operator {
         }
         changes.dropped.clear();
         for slot in changed.drain(..) {
-            let entry = self.store.entry(slot);
+            let entry = *self.store.entry(slot);
             key.clear();
-            push_row_key(&mut key, entry.window, entry, &self.store.keys);
+            push_row_key(&mut key, entry.window, &entry, &self.store.keys);
             value.clear();
             self.store.save_states(slot, &mut value);
-            if let Some(firings) = &mut self.firings {
-                firings.save(slot, &self.store, &mut value);
-            }
+            self.save_fired(slot, &mut value);
             changes.log(slot, entry.window, key.len() + value.len());
             row(&key, Some(&value));
         }
@@ -165,7 +162,8 @@ impl Operator {
         let slot = self.store.load_states(key, window, &mut value)?;
         // What was to be done at a close was done before the state was saved.
         let closed = self.watermarks.combined() >= self.windows.closes_at(window);
-        self.take_up(slot, closed, &mut value)?;
+        self.load_fired(slot, &mut value)?;
+        self.place(slot, closed);
         if let Some(changes) = &mut self.store.changes {
             changes.log(slot, window, length);
         }
@@ -175,26 +173,10 @@ impl Operator {
         }
     }
 
-    /// Takes a slot of an earlier run into its place, with what it has fired.
-    fn take_up(&mut self, slot: Slot, closed: bool, bytes: &mut &[u8]) -> Result<(), Corrupt> {
-        if let Some(firings) = &mut self.firings {
-            firings.load(slot, bytes, &self.store)?;
-            // Moments fire nothing.
-            if !self.windows.is_moment(self.store.entry(slot).window) {
-                firings.list(slot, &self.store);
-            }
-        }
-        self.place(slot, closed);
-        Ok(())
-    }
-
+    /// Takes a slot of an earlier run into its place.
     fn place(&mut self, slot: Slot, closed: bool) {
         let window = self.store.entry(slot).window;
-        let due = match self.trigger {
-            // Whether it has fired at its close is looked at when it is due.
-            Trigger::Panes { .. } => self.windows.closes_at(window),
-            Trigger::Final => self.windows.closes_at(window).saturating_add(self.grace_ms),
-        };
+        let due = self.first_due(window);
         match &mut self.placement {
             Placement::Grid(grid) => grid.load(slot, closed, &self.store),
             Placement::Sessions(sessions, timers) => {

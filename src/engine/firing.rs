@@ -50,6 +50,15 @@ struct History {
     shown: Vec<Shown>,
 }
 
+/// What of a window that fires once was shown before, while it was open.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// How many panes were fired.
+    fired: u32,
+    /// What is to be taken back before the next pane.
+    shown: Vec<Shown>,
+}
+
 /// A pane that was fired.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Shown {
@@ -371,22 +380,72 @@ impl Operator {
     /// Fires the one pane of a slot that fires once.
     fn fire_once(&mut self, slot: Slot, panes: &mut Panes) {
         let entry = *self.store.entry(slot);
+        let before = match self.before.is_empty() {
+            true => Before::default(),
+            false => self.before.remove(&slot).unwrap_or_default(),
+        };
         let firing = Firing {
             window: entry.window,
             timing: match entry.born_late {
                 true => Timing::Late,
                 false => Timing::OnTime,
             },
-            index: 0,
+            index: before.fired,
             is_last: true,
             is_retraction: false,
         };
+        self.take_back(slot, before.shown, Why::Grace, panes);
         self.push_pane(slot, firing, Why::Grace, panes);
+    }
+
+    /// Shows the open windows as they are, for there may be nobody who goes on. They stay open: what
+    /// is shown of them is a pane like any other, which the next one replaces, or takes back.
+    pub fn show_open(&mut self, panes: &mut Panes) {
+        let mut slots: Vec<Slot> = self.open_slots().collect();
+        self.store.sort(&mut slots);
+        for slot in slots {
+            match &self.firings {
+                None => self.show_once(slot, panes),
+                Some(firings) if firings.since(slot) > 0 => self.fire(slot, Why::Stop, panes),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Shows an open window that fires once.
+    fn show_once(&mut self, slot: Slot, panes: &mut Panes) {
+        let entry = *self.store.entry(slot);
+        let before = self.before.remove(&slot).unwrap_or_default();
+        let firing = Firing {
+            window: entry.window,
+            timing: match (self.is_closed(slot), entry.born_late) {
+                (false, _) => Timing::Early,
+                (true, false) => Timing::OnTime,
+                (true, true) => Timing::Late,
+            },
+            index: before.fired,
+            is_last: false,
+            is_retraction: false,
+        };
+        let values: Vec<Value> = self.store.values(slot).collect();
+        let mut now = Before {
+            fired: before.fired + 1,
+            shown: Vec::new(),
+        };
+        if self.is_taken_back() {
+            let values = values.clone();
+            now.shown.push(Shown { firing, values });
+        }
+        self.before.insert(slot, now);
+        self.store.touch(slot);
+        self.take_back(slot, before.shown, Why::Stop, panes);
+        self.push_values(slot, firing, Why::Stop, values, panes);
     }
 
     /// Fires a pane of a slot, after what it takes back.
     fn fire(&mut self, slot: Slot, why: Why, panes: &mut Panes) {
         let (window, closed) = (self.store.entry(slot).window, self.is_closed(slot));
+        let is_kept = self.is_taken_back();
         let is_last = self.watermarks.combined() >= self.expires_at(window);
         let Some(firings) = &mut self.firings else {
             return;
@@ -408,17 +467,36 @@ impl Operator {
         history.fired += 1;
         history.closed |= closed;
         history.waits = false;
-        let mut shown = std::mem::take(&mut history.shown);
-        // The same window's next pane replaces this one; another session's does not.
-        let is_replaced = self.refinement == Refinement::Accumulating
-            && matches!(self.windows, Windows::Session { .. });
-        if is_replaced {
-            shown.retain(|shown| shown.firing.window != window);
-        }
-        let is_kept = is_replaced || self.refinement == Refinement::Retracting;
+        let shown = std::mem::take(&mut history.shown);
         let kept: Option<Vec<Value>> = is_kept.then(|| self.store.values(slot).collect());
         if let Some(values) = kept.clone() {
             history.shown.push(Shown { firing, values });
+        }
+        self.take_back(slot, shown, why, panes);
+        match kept {
+            Some(values) => self.push_values(slot, firing, why, values, panes),
+            None => self.push_pane(slot, firing, why, panes),
+        }
+        if self.refinement == Refinement::Discarding {
+            self.store.empty(slot);
+        }
+    }
+
+    /// Returns whether what is shown may have to be taken back. The same window's next pane replaces
+    /// the one before; another session's does not.
+    fn is_taken_back(&self) -> bool {
+        match self.refinement {
+            Refinement::Retracting => true,
+            Refinement::Accumulating => matches!(self.windows, Windows::Session { .. }),
+            Refinement::Discarding => false,
+        }
+    }
+
+    /// Takes back what was shown of a slot, before its next pane.
+    fn take_back(&mut self, slot: Slot, mut shown: Vec<Shown>, why: Why, panes: &mut Panes) {
+        if self.refinement != Refinement::Retracting {
+            let window = self.store.entry(slot).window;
+            shown.retain(|shown| shown.firing.window != window);
         }
         shown.sort_by_key(|shown| shown.firing.window);
         for Shown { firing, values } in shown {
@@ -428,13 +506,42 @@ impl Operator {
             };
             self.push_values(slot, firing, why, values, panes);
         }
-        match kept {
-            Some(values) => self.push_values(slot, firing, why, values, panes),
-            None => self.push_pane(slot, firing, why, panes),
+    }
+
+    /// Makes one of what two slots have fired.
+    pub(super) fn merge_fired(&mut self, into: Slot, from: Slot) {
+        if let Some(firings) = &mut self.firings {
+            firings.merge(into, from, &self.store);
+        } else if !self.before.is_empty()
+            && let Some(from) = self.before.remove(&from)
+        {
+            let into = self.before.entry(into).or_default();
+            into.fired = into.fired.max(from.fired);
+            into.shown.extend(from.shown);
         }
-        if self.refinement == Refinement::Discarding {
-            self.store.empty(slot);
+    }
+
+    /// Appends what a slot has fired to `bytes`; nothing for one that fires once, and has not.
+    pub(super) fn save_fired(&mut self, slot: Slot, bytes: &mut Vec<u8>) {
+        if let Some(firings) = &mut self.firings {
+            firings.save(slot, &self.store, bytes);
+        } else if let Some(before) = self.before.get(&slot) {
+            save::put(bytes, before);
         }
+    }
+
+    /// Takes up what was saved of a slot.
+    pub(super) fn load_fired(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<(), Corrupt> {
+        if let Some(firings) = &mut self.firings {
+            firings.load(slot, bytes, &self.store)?;
+            // Moments fire nothing.
+            if !self.windows.is_moment(self.store.entry(slot).window) {
+                firings.list(slot, &self.store);
+            }
+        } else if !bytes.is_empty() {
+            self.before.insert(slot, save::take(bytes)?);
+        }
+        Ok(())
     }
 
     /// Adds a pane of what a slot holds.
@@ -493,6 +600,15 @@ impl Operator {
             watermark,
             windows: windows.len(),
         })
+    }
+
+    /// Returns the watermark at which a slot may have something to do first; whether it has fired at
+    /// its close already is looked at then.
+    pub(super) fn first_due(&self, window: Window) -> i64 {
+        match self.trigger {
+            Trigger::Final => self.expires_at(window),
+            Trigger::Panes { .. } => self.windows.closes_at(window),
+        }
     }
 
     /// Returns the watermark at which an open window has something to do next.

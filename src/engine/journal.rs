@@ -117,6 +117,8 @@ pub enum Why {
     Count,
     /// Processing time has come to a multiple of the period.
     Every,
+    /// Nobody may go on.
+    Stop,
 }
 
 impl Why {
@@ -127,6 +129,7 @@ impl Why {
             Why::Grace => "grace",
             Why::Count => "count",
             Why::Every => "every",
+            Why::Stop => "stop",
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use hashbrown::HashMap;
+
 use super::account::Account;
-use super::aggregate::{Accumulator, Arguments, Seen};
-use super::firing::Firings;
+use super::aggregate::{Accumulator, Arguments, Seen, Slot};
+use super::firing::{Before, Firings};
 use super::grid::Grid;
 use super::journal::{Event, Journal};
 use super::key::KeyId;
@@ -125,6 +127,8 @@ pub struct Operator {
     pub(super) placement: Placement,
     /// What each window and key has fired; kept unless each fires once.
     pub(super) firings: Option<Firings>,
+    /// What was shown of open windows that each fire once.
+    pub(super) before: HashMap<Slot, Before>,
     /// How far processing time has come.
     pub(super) processing_time: Option<i64>,
     /// How many records were read.
@@ -169,13 +173,18 @@ impl Operator {
             windows: settings.windows,
             grace_ms: settings.grace_ms,
             trigger: settings.trigger,
-            refinement: settings.refinement,
+            refinement: match settings.refinement {
+                // Of the one pane there is nothing to discard.
+                Refinement::Discarding if fires_once => Refinement::Accumulating,
+                other => other,
+            },
             watermarks: Watermarks::new(partitions, settings.bound),
             account: Account::default(),
             uncounted: None,
             store: Store::new(settings.aggregates, settings.distinct),
             placement,
             firings: (!fires_once).then(|| Firings::new(&settings.trigger)),
+            before: HashMap::new(),
             processing_time: None,
             records: 0,
             key_ids: Vec::new(),

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::broker::{broker, read_topic};
 use crate::running::await_that;
-use crate::window_group::{Shared, calls};
+use crate::window_group::{Shared, assert_runs_over_pieces_give_the_rows_of_the_file, calls};
 
 const BY_CALLEE: &str = "--tumbling 10s --by callee --agg count,sum(duration)";
 
@@ -55,6 +55,21 @@ fn every_kind_of_window_is_that_of_the_file() {
     shared.k("--exit").assert_status(0);
     assert!(shared.last_rows() == shared.expected_of(BY_CALLEE));
     assert_eq!(shared.rows().len(), 9_000);
+}
+
+#[test]
+fn windows_whose_state_is_restored_are_those_of_the_file() {
+    let Some(broker) = broker() else { return };
+    for (window, how) in [
+        ("--sliding 2s --by callee --agg count,sum(duration)", ""),
+        ("--session 3s --by callee --agg count,sum(duration)", ""),
+        (
+            "--session 3s --by callee --agg count,sum(duration)",
+            "--refine retracting --emit changes",
+        ),
+    ] {
+        assert_runs_over_pieces_give_the_rows_of_the_file(broker, window, how);
+    }
 }
 
 #[test]

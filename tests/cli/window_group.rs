@@ -155,6 +155,30 @@ impl Shared {
     }
 }
 
+/// Produces some calls piece by piece, and windows each with runs that end; whoever applies what has
+/// left in its order has the rows of the file.
+#[track_caller]
+pub fn assert_runs_over_pieces_give_the_rows_of_the_file(broker: &str, window: &str, how: &str) {
+    let shared = Shared {
+        window: window.to_owned(),
+        ..Shared::without_records(broker)
+    };
+    for piece in shared.pieces::<3>() {
+        shared.produce(&piece);
+        shared.k(&format!("{how} --exit")).assert_status(0);
+    }
+    let mut table = BTreeMap::new();
+    for record in read_topic(broker, &shared.to) {
+        let row = record.value.map(|value| text(Some(value)));
+        match row.filter(|row| !row.contains("\"change\":\"-\"")) {
+            Some(row) => table.insert(record.key, row.replace(",\"change\":\"+\"", "")),
+            None => Some(table.remove(&record.key).expect("it was shown")),
+        };
+    }
+    let rows = sorted(table.into_values().collect());
+    assert!(rows == shared.expected(), "{window} {how}");
+}
+
 fn text(bytes: Option<Vec<u8>>) -> String {
     String::from_utf8(bytes.expect("a value")).expect("UTF-8")
 }
@@ -422,6 +446,37 @@ fn commits_tell_any_process_how_the_tasks_are() {
     assert!(reset.stderr().contains(&deleted), "{}", reset.stderr());
     shared.k("--exit").assert_status(0);
     assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
+fn a_process_that_has_caught_up_tells_of_every_window_that_it_holds() {
+    let Some(broker) = broker() else { return };
+    let shared = Shared::new(broker);
+    let Shared { dir, group, .. } = &shared;
+    let running = shared.start("--commit 1s");
+    let sums = || {
+        let described = dir.k(&format!("node describe {group} --format json -b {broker}"));
+        let tasks = described.stdout().lines();
+        let tasks = tasks.map(serde_json::from_str::<serde_json::Value>);
+        let tasks: Vec<_> = tasks.collect::<Result<_, _>>().expect("JSON");
+        ["position", "state_rows"].map(|name| {
+            let numbers = tasks.iter().map(|task| task[name].as_u64());
+            numbers.map(|number| number.expect("a number")).sum::<u64>()
+        })
+    };
+    await_that("it did not read all", || sums()[0] >= 9_000);
+    // The last of each caller.
+    assert_eq!(sums(), [9_000, 40]);
+    running.ended_by(Signal::TERM).assert_status(143);
+}
+
+#[test]
+fn sessions_that_a_run_has_shown_open_are_taken_back_when_they_grow() {
+    let Some(broker) = broker() else { return };
+    let window = "--session 3s --by caller --agg count,sum(duration)";
+    for how in ["", "--refine retracting", "--trigger watermark"] {
+        assert_runs_over_pieces_give_the_rows_of_the_file(broker, window, how);
+    }
 }
 
 #[test]

@@ -13,8 +13,18 @@ pub enum Event {
     Upstream { nth: usize, stops: bool },
     /// The task downstream reads so many records.
     Read(usize),
-    /// The task downstream commits, and begins again.
-    Downstream,
+    /// The task downstream commits, perhaps once it has shown its open windows, and begins again.
+    Downstream { shows: bool },
+}
+
+/// Whether tasks stop when they are to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stops {
+    Never,
+    /// They are killed, and show nothing.
+    Killed,
+    /// At the end of what is there: open windows are shown.
+    Shown,
 }
 
 /// Records are read in several places, and windows are held in one.
@@ -27,8 +37,7 @@ pub struct Group<'p> {
     topic: Vec<Message>,
     position: usize,
     records: u64,
-    /// Whether tasks stop when they are to.
-    stops: bool,
+    stops: Stops,
 }
 
 struct Upstream {
@@ -43,7 +52,7 @@ enum Message {
 }
 
 impl<'p> Group<'p> {
-    pub fn new(plan: &'p Plan, stops: bool) -> Self {
+    pub fn new(plan: &'p Plan, stops: Stops) -> Self {
         let upstream = (0..plan.partitions).map(|_| Upstream::new(plan.upstream()));
         Group {
             plan,
@@ -83,12 +92,17 @@ impl<'p> Group<'p> {
         match event {
             Event::Upstream { nth, stops } => self.commit_upstream(nth, stops),
             Event::Read(records) => return self.read(records),
-            Event::Downstream if self.stops => {
+            Event::Downstream { shows } if self.stops != Stops::Never => {
+                let mut panes = Panes::default();
+                if shows && self.stops == Stops::Shown {
+                    self.downstream.show_open(&mut panes);
+                }
                 self.log.take(&mut self.downstream);
                 let restored = self.log.restore(self.plan.operator());
                 self.downstream = restored.expect("what was logged");
+                return taken(&panes);
             }
-            Event::Downstream => {}
+            Event::Downstream { .. } => {}
         }
         Vec::new()
     }
@@ -103,7 +117,7 @@ impl<'p> Group<'p> {
         let watermark = upstream.operator.watermarks().combined();
         topic.push(Message::Mark(nth, watermark));
         upstream.header = upstream.operator.save_header();
-        if stops && self.stops {
+        if stops && self.stops != Stops::Never {
             upstream.operator = self.plan.upstream();
             let loaded = upstream.operator.load_header(&upstream.header);
             loaded.expect("what was saved");

@@ -259,6 +259,13 @@ impl<'p> Run<'p> {
         taken(&panes)
     }
 
+    /// Shows the open windows as they are, as a run of a group does at its end.
+    pub fn show_open(&mut self) -> Vec<Pane> {
+        let mut panes = Panes::default();
+        self.operator.show_open(&mut panes);
+        taken(&panes)
+    }
+
     /// Goes on with an operator that was restored from the log of what has changed.
     pub fn restart(&mut self) {
         self.log.take(&mut self.operator);
@@ -481,7 +488,7 @@ pub fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         3 => (0..PARTITIONS, any::<bool>()).prop_map(|(nth, stops)| Event::Upstream { nth, stops }),
         3 => (0_usize..20).prop_map(Event::Read),
-        2 => Just(Event::Downstream),
+        2 => any::<bool>().prop_map(|shows| Event::Downstream { shows }),
     ];
     prop::collection::vec(event, 0..30)
 }

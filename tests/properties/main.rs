@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use feed::{Pane, Row, integer};
-use group::Group;
+use group::{Group, Stops};
 use inputs::{Op, Plan, Run, Shape};
 
 /// Small enough for all properties together to take a few seconds.
@@ -76,6 +76,18 @@ fn totals(panes: &[Pane]) -> BTreeMap<Option<String>, [i128; 2]> {
     }
     totals.retain(|_, total| *total != [0, 0]);
     totals
+}
+
+/// Fails unless readers of two runs have the same in the end: of a window that fires once its last
+/// row, of panes that discard what was shown their sum.
+fn same_in_the_end(plan: &Plan, left: &[Pane], right: &[Pane]) -> Result<(), TestCaseError> {
+    match plan.refinement {
+        Refinement::Discarding if plan.trigger != Trigger::Final => {
+            prop_assert_eq!(totals(left), totals(right));
+        }
+        _ => prop_assert_eq!(table_of(left), table_of(right)),
+    }
+    Ok(())
 }
 
 /// Feeds everything record by record and ends the input.
@@ -250,7 +262,7 @@ proptest! {
         events in inputs::events(),
     ) {
         let plan = Plan { distinct: false, ..plan };
-        let [expected, panes] = [false, true].map(|stops| {
+        let runs = [Stops::Never, Stops::Killed, Stops::Shown].map(|stops| {
             let mut group = Group::new(&plan, stops);
             let mut panes = Vec::new();
             let mut events = events.iter().cycle();
@@ -261,7 +273,33 @@ proptest! {
             panes.extend(group.end());
             panes
         });
-        prop_assert_eq!(panes, expected);
+        let [expected, killed, shown] = runs;
+        prop_assert_eq!(killed, expected.clone());
+        same_in_the_end(&plan, &shown, &expected)?;
+    }
+
+    /// Open windows are shown at the end of what is there, and stay open: what a reader has in the
+    /// end is what one run would have shown.
+    #[test]
+    fn what_is_shown_at_a_stop_is_taken_back(
+        (plan, ops) in inputs::wide_plan_and_ops(),
+        stops in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let (expected, account) = panes_of(&plan, &ops);
+        let mut run = Run::new(&plan);
+        let mut panes = Vec::new();
+        let stops: Vec<usize> = stops.iter().map(|stop| stop.index(ops.len() + 1)).collect();
+        for (nth, op) in ops.iter().enumerate() {
+            if stops.contains(&nth) {
+                panes.extend(run.show_open());
+                run.restart();
+            }
+            panes.extend(run.act(op));
+        }
+        panes.extend(run.end());
+        same_in_the_end(&plan, &panes, &expected)?;
+        let rows = account.rows;
+        prop_assert_eq!(Account { rows, ..run.account() }, account);
     }
 
     /// Bytes that are not what was logged are refused, and never a panic.

@@ -36,7 +36,7 @@ fn the_right_transcript_is_right() {
     for case in &cases {
         ways::record_by_record(case).expect("right");
         ways::in_batches(case, 2).expect("right");
-        ways::restored(case).expect("right");
+        ways::replayed(case).expect("right");
         ways::refined(case).expect("right");
         ways::rebuilt(case).expect("right");
     }
@@ -96,7 +96,7 @@ end
     assert_eq!(failure.line, 6);
     let failure = ways::in_batches(&cases[0], 2).expect_err("the order is wrong");
     assert!(failure.to_string().contains("in batches"), "{failure}");
-    ways::restored(&cases[0]).expect_err("the order is wrong");
+    ways::replayed(&cases[0]).expect_err("the order is wrong");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::task::{Last, Task, Work};
+use super::task::{Task, Work};
+use crate::engine::operator::Operator;
 use crate::engine::save;
 use crate::error::Result;
 use crate::kafka::producer::{Block, Producer, Record, TopicId};
@@ -49,30 +50,15 @@ impl Changelog {
         &self.name
     }
 
-    /// Sends what has changed of a task's state: what there is, the header, what is no more.
+    /// Sends what was gathered of a task's state: what there is, the header, what is no more.
     ///
     /// Without a transaction a crash may leave the first part of it alone. A window that is taken
     /// out of the log before the header says that it has closed would begin again with the records
     /// since the last commit, and its row would replace the right one.
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
-        let (mut there, mut gone) = (Rows::default(), Rows::default());
-        let mut push = |key: &[u8], value: Option<&[u8]>| match value {
-            Some(_) => there.push(key, value),
-            None => gone.push(key, value),
-        };
-        let header = match &task.last {
-            Some(Last { rows, header, .. }) => {
-                rows.iter()
-                    .for_each(|(key, value)| push(key, value.as_deref()));
-                header.clone()
-            }
-            None => {
-                task.operator.take_changes(push);
-                task.operator.save_header()
-            }
-        };
+        let Changed { mut there, gone } = std::mem::take(&mut task.changed);
         let mut value = Vec::new();
-        save::put(&mut value, &(header, task.is_shown));
+        save::put(&mut value, &(task.operator.save_header(), task.is_shown));
         if let Work::Downstream(downstream) = &task.work {
             save::put(&mut value, &downstream.positions);
         }
@@ -84,6 +70,23 @@ impl Changelog {
         }
         there.send(self.topic, task.place.partition, producer)?;
         gone.send(self.topic, task.place.partition, producer)
+    }
+}
+
+/// What has changed of a state since it was last sent.
+#[derive(Default)]
+pub(super) struct Changed {
+    there: Rows,
+    gone: Rows,
+}
+
+impl Changed {
+    /// Adds what has changed since the last call.
+    pub fn gather(&mut self, operator: &mut Operator) {
+        operator.take_changes(|key, value| match value {
+            Some(_) => self.there.push(key, value),
+            None => self.gone.push(key, value),
+        });
     }
 }
 

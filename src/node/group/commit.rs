@@ -225,6 +225,7 @@ impl Commit {
         if tasks.is_empty() {
             return Ok(());
         }
+        tasks.iter_mut().for_each(|task| task.gather());
         let notes: Vec<String> = tasks.iter().map(|task| task.note().to_string()).collect();
         let reached = tasks.iter().zip(&notes);
         let offsets = offsets(reached.map(|(task, note)| (&**task, (task.position, &**note))))?;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bumpalo::Bump;
 
+use super::changelog::Changed;
 use super::keys::{another_key, first_of_another_key};
 use super::note::{Note, Role};
 use super::repartition::Mark;
@@ -49,8 +50,10 @@ pub(super) struct Task {
     pub is_done: bool,
     /// Whether the open windows were shown as they are, because everything is read.
     pub is_shown: bool,
-    /// What is logged of the state, because everything is read: what follows changes nothing.
-    pub last: Option<Last>,
+    /// Whether the last commit has said so.
+    was_shown: bool,
+    /// What has changed of its state and is not sent yet.
+    pub changed: Changed,
     /// Its state in a folder of this machine, if it is kept there.
     pub snapshot: Option<Snapshot>,
 }
@@ -112,13 +115,6 @@ pub(super) enum Bounds {
     Upstream { first: i64, ends: Option<Vec<i64>> },
 }
 
-/// The state as it was before the open windows were shown.
-pub(super) struct Last {
-    pub rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    pub header: Vec<u8>,
-    pub note: Note,
-}
-
 impl Task {
     /// Returns the task whose state was restored.
     pub fn new(place: &Place, role: Role, restored: Restored, bounds: Bounds) -> Self {
@@ -166,7 +162,8 @@ impl Task {
             end,
             is_done: false,
             is_shown: false,
-            last: None,
+            was_shown: is_shown,
+            changed: Changed::default(),
             snapshot: None,
         };
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
@@ -216,7 +213,8 @@ impl Task {
         };
         let moved = self.operator.watermarks().combined() != self.base_watermark;
         let goes_on = self.position != self.base || !self.is_base_kept;
-        self.last.is_some() || goes_on || moved || untold
+        let shown = self.is_shown && !self.was_shown;
+        shown || goes_on || moved || untold
     }
 
     /// Takes note that everything so far was committed, and what was said beside it.
@@ -230,7 +228,7 @@ impl Task {
         self.base_note = note;
         self.base_watermark = self.operator.watermarks().combined();
         self.counted = self.counts();
-        self.last = None;
+        self.was_shown = self.is_shown;
     }
 
     /// Returns what it has counted.
@@ -258,15 +256,16 @@ impl Task {
         (self.base, &self.base_note)
     }
 
-    /// Returns what a commit says beside the position.
-    pub fn note(&self) -> Note {
-        match &self.last {
-            Some(last) => last.note.clone(),
-            None => self.note_now(),
+    /// Gathers what has changed of its state: a commit says how large that is.
+    pub fn gather(&mut self) {
+        match self.work {
+            Work::Upstream(_) => {} // keeps none
+            Work::Window | Work::Downstream(_) => self.changed.gather(&mut self.operator),
         }
     }
 
-    fn note_now(&self) -> Note {
+    /// Returns what a commit says beside the position.
+    pub fn note(&self) -> Note {
         let (role, state) = match &self.work {
             Work::Window => (Role::Window, Vec::new()),
             Work::Upstream(_) => (Role::Upstream, self.operator.save_header()),
@@ -283,23 +282,14 @@ impl Task {
         }
     }
 
-    /// Ends the work, since everything is read. The open windows leave as they are, and stay in the
-    /// log: whoever goes on later completes them.
+    /// Ends the work, since everything is read. The open windows are shown as they are, and stay in
+    /// the log: whoever goes on later completes them.
     pub fn finish(&mut self, panes: &mut Panes) {
         self.is_done = true;
         if let Work::Upstream(_) = self.work {
             return; // what it has is handed on by the next commit
         }
-        let mut rows = Vec::new();
-        self.operator.take_changes(|key, value| {
-            rows.push((key.to_owned(), value.map(<[u8]>::to_owned)));
-        });
-        self.last = Some(Last {
-            rows,
-            header: self.operator.save_header(),
-            note: self.note_now(),
-        });
-        self.operator.on_end(panes);
+        self.operator.show_open(panes);
         self.is_shown = true;
     }
 }
