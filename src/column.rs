@@ -4,6 +4,7 @@
 //! expressions and aggregates run over plain vectors. Text borrows from the bytes of the
 //! source. Every other stage stands on this one.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use rust_decimal::Decimal;
@@ -73,6 +74,23 @@ impl Schema {
             .collect();
         names.join(", ")
     }
+}
+
+/// Returns a double as it is told apart from others: -0 is 0, and what is no number is one value.
+#[inline]
+pub fn told_apart(value: f64) -> f64 {
+    if value.is_nan() {
+        f64::NAN
+    } else {
+        value + 0.0
+    }
+}
+
+/// Orders two doubles by size: -0 equals 0; what is no number equals itself and is above the others.
+#[inline]
+pub fn compare_doubles(left: f64, right: f64) -> Ordering {
+    let order = left.partial_cmp(&right);
+    order.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
 }
 
 /// Returns a decimal whose zero has no sign: SQL knows no -0.

@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use rust_decimal::Decimal;
 
-use crate::column::{Column, ValueRef};
+use crate::column::{Column, ValueRef, told_apart};
 
 /// A key's number; it may name another key once it has been released.
 pub type KeyId = u32;
@@ -31,11 +31,8 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
         Column::Bigint(values) => push_fixed(key, INTEGER, values.get(row).map(i64::to_le_bytes)),
         // -0 and 0 are one group.
         Column::Double(values) => {
-            push_fixed(
-                key,
-                DOUBLE,
-                values.get(row).map(|v| (v + 0.0).to_le_bytes()),
-            );
+            let value = values.get(row).map(told_apart);
+            push_fixed(key, DOUBLE, value.map(f64::to_le_bytes));
         }
         // 1.5 and 1.50 are one group.
         Column::Decimal(values) => {

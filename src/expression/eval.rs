@@ -3,7 +3,8 @@
 //! The tree is walked once per batch, never per row. Every operand is evaluated for every row;
 //! a row that fails (a bigint beyond its range, a text that is no number) is null and marked,
 //! and the mark is lifted where the value does not matter: beside a false in `and`, beside a
-//! true in `or`, in a branch of `case` that is not taken. So the outcome of a row is the same
+//! true in `or`, in a branch of `case` that is not taken, in an argument of `coalesce` behind the
+//! one that is chosen. So the outcome of a row is the same
 //! as if it were evaluated alone, in any order of operands.
 
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ use bumpalo::collections::String as ArenaString;
 use rust_decimal::Decimal;
 
 use super::cast::cast;
-use super::functions::Arguments;
+use super::functions::{Arguments, Matters};
 use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
@@ -213,10 +214,13 @@ impl<'b, 'a> Batch<'b, 'a> {
                 function,
                 arguments,
             } => {
-                let arguments: Vec<Outcome> = arguments
+                let mut arguments: Vec<Outcome> = arguments
                     .iter()
                     .map(|argument| self.evaluate(argument))
                     .collect();
+                if let Some(matters) = function.matters {
+                    lift(&mut arguments, matters);
+                }
                 let strict = function.strict;
                 self.by_row(typed, arguments, |arguments| {
                     let is_null = |argument: &Scalar<&str>| matches!(argument, Scalar::Null);
@@ -530,6 +534,19 @@ fn out_of_range(rows: &[usize], typed: &Typed) -> Vec<Failure> {
         reason: reason.clone(),
     };
     rows.iter().map(failure).collect()
+}
+
+/// Lifts the mark from arguments in the rows where they do not matter.
+fn lift(arguments: &mut [Outcome<'_, '_>], matters: Matters) {
+    for nth in 0..arguments.len() {
+        let mut failures = std::mem::take(&mut arguments[nth].failures);
+        failures.retain(|failure| {
+            let values = arguments.iter();
+            let values: Vec<_> = values.map(|other| other.operand.get(failure.row)).collect();
+            matters(Arguments(&values), nth)
+        });
+        arguments[nth].failures = failures;
+    }
 }
 
 /// Returns the failures of both by row; where both have one, the first's.

@@ -153,6 +153,50 @@ fn what_a_result_takes_back_is_taken_back_by_the_next_window() {
 }
 
 #[test]
+fn a_group_of_which_all_was_taken_back_is_a_row_of_nothing() {
+    let changes = "start_timestamp,caller,x,change\n1,a,5,+\n2,a,5,-\n3,b,1,+\n";
+    let agg = "count, count(x), count(distinct x), sum(x), avg(x), p50(x)";
+    let window = ["--tumbling", "10s", "--by", "caller", "--agg", agg];
+    let final_rows = over(changes, &window);
+    assert!(
+        final_rows
+            .stdout()
+            .ends_with("\n0,10000,a,0,0,0,,,\n0,10000,b,1,1,1,1,1.0,1\n"),
+        "{}",
+        final_rows.stdout()
+    );
+    let updates = [
+        &window[..],
+        &["--emit", "changes", "--refine", "retracting"],
+    ]
+    .concat();
+    let updates = over(changes, &updates);
+    assert!(
+        updates.stdout().contains(
+            "\n0,10000,a,1,1,1,5,5.0,5,+\n0,10000,a,1,1,1,5,5.0,5,-\n0,10000,a,0,0,0,,,,+\n"
+        ),
+        "{}",
+        updates.stdout()
+    );
+}
+
+#[test]
+fn zero_with_and_without_a_sign_is_one_value() {
+    let zeros = "start_timestamp,x\n1,-0.0\n2,0.0\n3,0\n4,-0.0\n5,1.5\n";
+    let agg = "count(distinct x), approx_distinct(x), min(x), first(x), last(x), top(x, 2), p50(x)";
+    let run = over(zeros, &["--global", "--agg", agg, "--where", "x < 1"]);
+    let row = ",,1,1,0.0,0.0,0.0,\"[0.0,0.0]\",0.0\n";
+    assert!(run.stdout().ends_with(row), "{}", run.stdout());
+    let run = over(zeros, &["--global", "--distinct", "x"]);
+    assert!(run.stdout().ends_with(",,2\n"), "{}", run.stdout());
+    let run = over(
+        zeros,
+        &["--global", "--by", "greatest(x, 0.0), least(-x, 0.0)"],
+    );
+    assert_eq!(run.stdout().lines().count(), 3, "{}", run.stdout());
+}
+
+#[test]
 fn a_column_change_of_other_values_means_nothing() {
     let run = over("start_timestamp,change\n1,up\n2,-\n", &["--global"]);
     assert!(run.stdout().ends_with(",,2\n"), "{}", run.stdout());

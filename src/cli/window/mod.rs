@@ -80,8 +80,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     select: Option<String>,
 
-    /// Take earlier records back where this column says `-` and not `+`, or `none` [default: a
-    /// column `change` with nothing else in it]
+    /// Take earlier records back where this column says `-` and not `+`, or `none`; a group of which
+    /// all were taken back is a row with count 0 [default: a column `change` with nothing else in it]
     #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
     change: Option<String>,
 

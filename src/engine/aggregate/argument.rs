@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Arguments, Slot};
-use crate::column::{Column, Value, Values};
+use crate::column::{Column, Value, Values, compare_doubles, told_apart};
 
 /// A row of a batch: when and where it stands, and whether it takes an earlier one back.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,7 @@ pub(super) trait Kept:
 
     fn argument(&self) -> Self::Argument<'_>;
 
-    /// Orders two arguments: numbers by size, -0 before 0, what is no number last; false before
+    /// Orders two arguments: numbers by size, -0 being 0 and what is no number last; false before
     /// true; text by bytes.
     fn compare(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering;
 
@@ -199,8 +199,9 @@ impl Kept for i64 {
 impl Kept for f64 {
     type Argument<'a> = f64;
 
+    /// Which of -0 and 0 came first has to leave no trace.
     fn of(argument: f64) -> Self {
-        argument
+        told_apart(argument)
     }
 
     fn argument(&self) -> f64 {
@@ -209,23 +210,15 @@ impl Kept for f64 {
 
     #[inline]
     fn compare(left: f64, right: f64) -> Ordering {
-        if left.is_nan() || right.is_nan() {
-            return left.is_nan().cmp(&right.is_nan());
-        }
-        left.total_cmp(&right)
+        compare_doubles(left, right)
     }
 
     fn hash(argument: f64) -> u64 {
-        let one_nan = if argument.is_nan() {
-            f64::NAN
-        } else {
-            argument
-        };
-        xxh3_64(&one_nan.to_le_bytes())
+        xxh3_64(&told_apart(argument).to_le_bytes())
     }
 
     fn value(&self) -> Value {
-        Value::Double(*self)
+        Value::Double(told_apart(*self))
     }
 }
 

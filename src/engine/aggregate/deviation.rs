@@ -55,7 +55,7 @@ where
         self.count += other.count;
     }
 
-    /// √((n·Σx² − (Σx)²) / (n·(n−1))): the numerator exact, rounded once. Null below two
+    /// √((n·Σx² − (Σx)²) / (n·(n−1))): exact, rounded once. Null below two
     /// arguments, as SQL's `stddev_samp`.
     fn result(&self) -> Value {
         let Some(count) = u64::try_from(self.count).ok().filter(|count| *count > 1) else {
@@ -65,14 +65,8 @@ where
             return Value::Double(f64::NAN);
         }
         let numerator = (self.squares.sum()).times_less_square(count, &self.sum.sum());
-        let (mut number, mut exponent) = numerator.rounded();
-        if exponent % 2 != 0 {
-            number *= 2.0;
-            exponent -= 1;
-        }
         let pairs = u128::from(count) * u128::from(count - 1);
-        let deviation = (number / pairs as f64).sqrt();
-        Value::Double(libm::scalbn(deviation, exponent / 2))
+        Value::Double(numerator.root_over(pairs))
     }
 }
 

@@ -29,7 +29,17 @@ impl<T> Default for Distinct<T> {
 }
 
 impl<T: Kept> Distinct<T> {
-    fn add(&mut self, argument: T::Argument<'_>, times: i64) {
+    /// Returns how many arguments there are that came more or less often than they were taken back.
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Returns them, and how much more often each came.
+    pub fn each(&self) -> impl Iterator<Item = (T, i64)> {
+        self.times.iter().cloned()
+    }
+
+    pub fn add(&mut self, argument: T::Argument<'_>, times: i64) {
         let same =
             |(known, _): &(T, i64)| T::compare(known.argument(), argument) == Ordering::Equal;
         let hash = |(known, _): &(T, i64)| T::hash(known.argument());

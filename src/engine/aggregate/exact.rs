@@ -201,15 +201,88 @@ impl Exact {
         if let Some(beyond) = self.beyond() {
             return beyond;
         }
-        let [low, high, rest @ ..] = self.limbs;
-        let sign = (high as i64 >> 63) as u64;
-        if self.rare.is_none() && rest == [sign; 2] {
-            let integer = i128::from(high as i64) << 64 | i128::from(low);
+        if let Some(integer) = self.small() {
             return libm::scalbn(integer as f64, self.exponent.into());
         }
         let (number, exponent) = self.sum().rounded();
         libm::scalbn(number, exponent)
     }
+
+    /// Returns the sum over a divisor that is not 0 as the nearest double: rounded once.
+    pub fn over(&self, divisor: i64) -> f64 {
+        if let Some(beyond) = self.beyond() {
+            return beyond;
+        }
+        if let Some(integer) = self.small() {
+            return quotient(integer, divisor, self.exponent.into());
+        }
+        let sum = self.sum();
+        let (top, below, exponent) = top(sum.integer.magnitude());
+        let over = quotient_of(top, below, divisor.unsigned_abs(), sum.exponent + exponent);
+        match (sum.integer.sign() == Sign::Minus) != (divisor < 0) {
+            true => 0.0 - over,
+            false => over,
+        }
+    }
+
+    /// Returns the integer if the sum is one of 128 bits × 2^`exponent`.
+    fn small(&self) -> Option<i128> {
+        let [low, high, rest @ ..] = self.limbs;
+        let sign = (high as i64 >> 63) as u64;
+        let fits = self.rare.is_none() && rest == [sign; 2];
+        fits.then(|| i128::from(high as i64) << 64 | i128::from(low))
+    }
+}
+
+/// Returns an integer × 2^`exponent` over a divisor that is not 0 as the nearest double.
+pub(super) fn quotient(integer: i128, divisor: i64, exponent: i32) -> f64 {
+    let (top, below) = (integer.unsigned_abs(), false);
+    let over = quotient_of(top, below, divisor.unsigned_abs(), exponent);
+    match (integer < 0) != (divisor < 0) {
+        true => 0.0 - over,
+        false => over,
+    }
+}
+
+/// Returns an integer × 2^`exponent` over a divisor as the nearest double; `below` says whether
+/// the integer is larger by less than one, which it may be if its highest bit is set.
+fn quotient_of(integer: u128, below: bool, divisor: u64, exponent: i32) -> f64 {
+    if integer == 0 {
+        return 0.0;
+    }
+    let (up, divisor) = (integer.leading_zeros(), u128::from(divisor));
+    let integer = integer << up;
+    let rest = below || !integer.is_multiple_of(divisor);
+    nearest(integer / divisor, rest, exponent - up as i32)
+}
+
+/// Returns an integer of 64 bits or more × 2^`exponent` as the nearest double; `rest` says whether
+/// it is larger by less than one.
+fn nearest(integer: u128, rest: bool, exponent: i32) -> f64 {
+    /// The smallest double above 0 is 2^this.
+    const LEAST: i32 = -1074;
+    let above = u128::BITS as i32 - integer.leading_zeros() as i32 + exponent;
+    if above >= f64::MIN_EXP {
+        // The lowest bit is below those that are kept.
+        return libm::scalbn((integer | u128::from(rest)) as f64, exponent);
+    }
+    // Doubles so small have fewer bits: to the nearest of their units, ties to the even one.
+    let down = (LEAST - 2 - exponent) as u32;
+    let rest = rest || integer.trailing_zeros() < down;
+    let quarters = integer.checked_shr(down).unwrap_or(0) | u128::from(rest);
+    let units = (quarters + 1 + (quarters >> 2 & 1)) >> 2;
+    units as f64 * f64::from_bits(1)
+}
+
+/// Returns the highest 128 bits of an integer, whether any below them was set, and the exponent of
+/// the lowest of them.
+fn top(integer: &BigUint) -> (u128, bool, i32) {
+    let down = integer.bits().saturating_sub(128);
+    let top: BigUint = integer >> down;
+    let below = integer.trailing_zeros().is_some_and(|zeros| zeros < down);
+    let digits = top.iter_u64_digits().rev();
+    let top = digits.fold(0, |top: u128, digit| top << 64 | u128::from(digit));
+    (top, below, down as i32) // less than 4,300 bits and their products
 }
 
 /// Returns by how many bits an integer can be shifted up, plus one.
@@ -266,17 +339,32 @@ impl Scaled {
 
     /// Returns the nearest double × 2^exponent; the double is below 2^129.
     pub fn rounded(&self) -> (f64, i32) {
-        let (sign, magnitude) = (self.integer.sign(), self.integer.magnitude());
-        // The top 128 bits; the lowest of them says whether any below was set, which is all that
-        // rounding to 53 bits needs to know.
-        let down = magnitude.bits().saturating_sub(128);
-        let top: BigUint = magnitude >> down;
-        let below = magnitude.trailing_zeros().is_some_and(|zeros| zeros < down);
-        let digits = top.iter_u64_digits().rev();
-        let top = digits.fold(0, |top: u128, digit| top << 64 | u128::from(digit));
+        let (top, below, exponent) = top(self.integer.magnitude());
+        // That something is below is all that rounding to 53 bits needs to know.
         let number = (top | u128::from(below)) as f64;
-        let signed = if sign == Sign::Minus { -number } else { number };
-        // Less than 4,300 bits and their products.
-        (signed, self.exponent + down as i32)
+        let is_negative = self.integer.sign() == Sign::Minus;
+        let signed = if is_negative { -number } else { number };
+        (signed, self.exponent + exponent)
+    }
+
+    /// Returns √(this / `divisor`) as the nearest double: rounded once; 0 where this is below 0.
+    pub fn root_over(self, divisor: u128) -> f64 {
+        let Some(integer) = self.integer.to_biguint().filter(|it| it.bits() > 0) else {
+            return 0.0;
+        };
+        let divisor = BigUint::from(divisor);
+        // A root of 64 bits or more, of an even exponent.
+        let up = (130 + divisor.bits()).saturating_sub(integer.bits());
+        let up = up + u64::from((self.exponent - up as i32) % 2 != 0);
+        let integer = integer << up;
+        let quotient = &integer / &divisor;
+        let root = quotient.sqrt();
+        let rest = &root * &root * divisor != integer;
+        let (top, below, exponent) = top(&root);
+        nearest(
+            top,
+            rest || below,
+            (self.exponent - up as i32) / 2 + exponent,
+        )
     }
 }

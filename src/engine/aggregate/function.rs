@@ -10,7 +10,7 @@ use super::extremes::Extreme;
 use super::hyperloglog::HyperLogLog;
 use super::net::{Net, Retract};
 use super::order::{Collect, End};
-use super::quantile::{Bucketed, Quantile, Share};
+use super::quantile::{Bucketed, NetQuantile, Quantile, Share};
 use super::sum::{DecimalSum, DoubleMean, DoubleSum, Mean, Sum};
 use super::top::Top;
 use super::{Accumulator, States};
@@ -103,10 +103,15 @@ const ALL: [Description; 14] = [
         "max(x)",
         "4",
     ),
-    describe("avg(x)", "The mean, a double.", "avg(x)", "2.75"),
+    describe(
+        "avg(x)",
+        "The mean, a double: the exact sum over the number of arguments, rounded once.",
+        "avg(x)",
+        "2.75",
+    ),
     describe(
         "stddev(x)",
-        "The sample standard deviation (n − 1), a double; null below two arguments.",
+        "The sample standard deviation (n − 1), a double, rounded once; null below two arguments.",
         "stddev(x)",
         "1.2583057392117916",
     ),
@@ -374,9 +379,12 @@ fn maybe_net<S: Retract>(state: S, net: bool) -> Box<dyn Accumulator> {
     }
 }
 
-fn quantile<T: Bucketed>(share: Share, net: bool) -> Box<dyn Accumulator> {
+fn quantile<T>(share: Share, net: bool) -> Box<dyn Accumulator>
+where
+    T: Bucketed + for<'a> Kept<Argument<'a> = T>,
+{
     match net {
-        true => States::boxed(Net::new(Quantile::<T>::retractable(share))),
+        true => States::boxed(Net::new(NetQuantile::<T>::new(share))),
         false => States::boxed(Quantile::<T>::new(share)),
     }
 }

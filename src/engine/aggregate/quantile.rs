@@ -6,10 +6,13 @@
 //! a shift of the bits: no logarithm, whose last bit might differ elsewhere. Buckets of several
 //! parts add up exactly, whatever the order.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::argument::{Argument, Kept, Row};
+use super::distinct::Distinct;
 use super::net::Retract;
 use crate::column::Value;
 
@@ -103,6 +106,12 @@ impl Bucketed for f64 {
 struct Buckets(Vec<(i32, Box<[i64]>)>);
 
 impl Buckets {
+    fn of<T: Bucketed>(arguments: impl Iterator<Item = (T, i64)>) -> Self {
+        let mut buckets = Buckets::default();
+        arguments.for_each(|(argument, times)| buckets.add(argument.bucket(), times));
+        buckets
+    }
+
     fn add(&mut self, bucket: i32, times: i64) {
         let (page, place) = (bucket.div_euclid(PAGE), bucket.rem_euclid(PAGE));
         let at = match self.0.binary_search_by_key(&page, |(page, _)| *page) {
@@ -116,6 +125,11 @@ impl Buckets {
         self.0[at].1[place as usize] += times;
     }
 
+    fn merge(&mut self, other: &Buckets) {
+        let counts = other.counts();
+        counts.for_each(|(bucket, count)| self.add(bucket, count));
+    }
+
     /// Returns the buckets that are not empty, in order, with their counts.
     fn counts(&self) -> impl Iterator<Item = (i32, i64)> {
         self.0.iter().flat_map(|(page, counts)| {
@@ -123,14 +137,23 @@ impl Buckets {
             counts.filter(|(_, count)| *count != 0)
         })
     }
+
+    /// Returns the quantile of the arguments in them.
+    fn quantile<T: Bucketed>(&self, share: Share) -> Value {
+        let all: i64 = self.counts().map(|(_, count)| count).sum();
+        let rank = share.rank(u64::try_from(all).unwrap_or(0));
+        let found = find(self.counts(), rank);
+        found.map_or(Value::Null, |bucket| T::middle(bucket).value())
+    }
 }
+
+/// Up to so many arguments a quantile is exact; they take half of a page.
+const FEW: usize = 64;
 
 /// The arguments while they are few, then their buckets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Quantile<T> {
     share: Share,
-    /// Up to how many arguments are kept as they are.
-    few: u16,
     kept: Arguments<T>,
 }
 
@@ -140,48 +163,37 @@ enum Arguments<T> {
     Many(Buckets),
 }
 
+/// Returns what is at a rank among what is in order, each with how often it is there: below 0 where
+/// it was taken back and has not come yet.
+fn find<T>(mut in_order: impl Iterator<Item = (T, i64)>, rank: u64) -> Option<T> {
+    let mut below = 0;
+    let found = in_order.find(|(_, times)| {
+        below += times;
+        u64::try_from(below).is_ok_and(|below| below >= rank)
+    });
+    found.map(|(found, _)| found)
+}
+
 impl<T: Bucketed> Quantile<T> {
     /// Returns the quantile of nothing yet.
     pub fn new(share: Share) -> Self {
-        /// Takes half of a page.
-        const FEW: u16 = 64;
         Quantile {
             share,
-            few: FEW,
             kept: Arguments::Few(Vec::new()),
         }
     }
 
-    /// As [`Quantile::new`], but arguments can be taken back: all go to their buckets, since the
-    /// one to be taken back may have gone there.
-    pub fn retractable(share: Share) -> Self {
-        Quantile {
-            share,
-            few: 0,
-            kept: Arguments::Many(Buckets::default()),
-        }
-    }
-
     #[inline]
-    fn see(&mut self, argument: T, times: i64) {
+    fn see(&mut self, argument: T) {
         match &mut self.kept {
             Arguments::Few(arguments) => {
                 arguments.push(argument);
-                self.spill();
+                if arguments.len() > FEW {
+                    let arguments = arguments.iter().map(|argument| (*argument, 1));
+                    self.kept = Arguments::Many(Buckets::of(arguments));
+                }
             }
-            Arguments::Many(buckets) => buckets.add(argument.bucket(), times),
-        }
-    }
-
-    /// Moves the arguments to their buckets where they are too many.
-    fn spill(&mut self) {
-        if let Arguments::Few(arguments) = &self.kept
-            && arguments.len() > self.few.into()
-        {
-            let mut buckets = Buckets::default();
-            let added = |argument: &T| buckets.add(argument.bucket(), 1);
-            arguments.iter().for_each(added);
-            self.kept = Arguments::Many(buckets);
+            Arguments::Many(buckets) => buckets.add(argument.bucket(), 1),
         }
     }
 }
@@ -191,23 +203,19 @@ impl<T: Bucketed> State for Quantile<T> {
 
     #[inline]
     fn add(&mut self, argument: T, _: Row<'_>) {
-        self.see(argument, 1);
+        self.see(argument);
     }
 
     fn merge(&mut self, other: &Self) {
         match (&mut self.kept, &other.kept) {
             (_, Arguments::Few(arguments)) => {
-                arguments.iter().for_each(|argument| self.see(*argument, 1));
+                arguments.iter().for_each(|argument| self.see(*argument));
             }
-            (Arguments::Many(ours), Arguments::Many(theirs)) => {
-                theirs
-                    .counts()
-                    .for_each(|(bucket, count)| ours.add(bucket, count));
-            }
+            (Arguments::Many(ours), Arguments::Many(theirs)) => ours.merge(theirs),
             (Arguments::Few(_), Arguments::Many(_)) => {
                 let few = std::mem::replace(&mut self.kept, other.kept.clone());
                 if let Arguments::Few(arguments) = few {
-                    arguments.iter().for_each(|argument| self.see(*argument, 1));
+                    arguments.iter().for_each(|argument| self.see(*argument));
                 }
             }
         }
@@ -223,22 +231,74 @@ impl<T: Bucketed> State for Quantile<T> {
                 let (_, found, _) = arguments.select_nth_unstable_by(nth, order);
                 found.value()
             }
-            Arguments::Many(buckets) => {
-                // Below 0 where an argument was taken back that has not come yet.
-                let all: i64 = buckets.counts().map(|(_, count)| count).sum();
-                let rank = self.share.rank(u64::try_from(all).unwrap_or(0)) as i64;
-                let mut below = 0;
-                let found = buckets.counts().find(|(_, count)| {
-                    below += count;
-                    below >= rank
-                });
-                found.map_or(Value::Null, |(bucket, _)| T::middle(bucket).value())
-            }
+            Arguments::Many(buckets) => buckets.quantile::<T>(self.share),
         }
     }
 }
 
-impl<T: Bucketed> Retract for Quantile<T> {
+/// A quantile of arguments that can be taken back. Those that are left may be few again, so each
+/// is kept, as for `count(distinct x)`; beside them the buckets, from the first time that there are
+/// many. Its value is that of a [`Quantile`] of what is left.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(super) struct NetQuantile<T: Kept> {
+    share: Share,
+    arguments: Distinct<T>,
+    /// How many arguments came, less how many were taken back.
+    left: i64,
+    buckets: Option<Buckets>,
+}
+
+impl<T: Bucketed + for<'a> Kept<Argument<'a> = T>> NetQuantile<T> {
+    /// Returns the quantile of nothing yet.
+    pub fn new(share: Share) -> Self {
+        NetQuantile {
+            share,
+            arguments: Distinct::default(),
+            left: 0,
+            buckets: None,
+        }
+    }
+
+    fn see(&mut self, argument: T, times: i64) {
+        self.arguments.add(argument, times);
+        self.left += times;
+        match &mut self.buckets {
+            Some(buckets) => buckets.add(argument.bucket(), times),
+            None if self.arguments.len() > FEW => {
+                self.buckets = Some(Buckets::of(self.arguments.each()));
+            }
+            None => {}
+        }
+    }
+}
+
+impl<T: Bucketed + for<'a> Kept<Argument<'a> = T>> State for NetQuantile<T> {
+    type Argument<'a> = T;
+
+    fn add(&mut self, argument: T, _: Row<'_>) {
+        self.see(argument, 1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let arguments = other.arguments.each();
+        arguments.for_each(|(argument, times)| self.see(argument, times));
+    }
+
+    fn result(&self) -> Value {
+        if self.left > FEW as i64 {
+            let few = || Cow::Owned(Buckets::of(self.arguments.each()));
+            let buckets = self.buckets.as_ref().map_or_else(few, Cow::Borrowed);
+            return buckets.quantile::<T>(self.share);
+        }
+        let mut arguments: Vec<(T, i64)> = self.arguments.each().collect();
+        arguments.sort_unstable_by(|(left, _), (right, _)| T::compare(*left, *right));
+        let rank = self.share.rank(u64::try_from(self.left).unwrap_or(0));
+        find(arguments.into_iter(), rank).map_or(Value::Null, |found| found.value())
+    }
+}
+
+impl<T: Bucketed + for<'a> Kept<Argument<'a> = T>> Retract for NetQuantile<T> {
     fn retract(&mut self, argument: T) {
         self.see(argument, -1);
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::argument::Row;
-use super::exact::Exact;
+use super::exact::{Exact, quotient};
 use super::net::Retract;
 use crate::column::Value;
 
@@ -82,7 +82,7 @@ impl Retract for Sum {
     }
 }
 
-/// `avg` over `bigint`: the exact sum, divided once.
+/// `avg` over `bigint`: the exact sum over the count, rounded once.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Mean {
     sum: Integers,
@@ -106,7 +106,7 @@ impl State for Mean {
     fn result(&self) -> Value {
         match self.count {
             0 => Value::Null,
-            count => Value::Double(self.sum.sum() as f64 / count as f64),
+            count => Value::Double(quotient(self.sum.sum(), count, 0)),
         }
     }
 }
@@ -251,7 +251,8 @@ impl Retract for DoubleSum {
     }
 }
 
-/// `avg` over `double`: the exact sum, rounded and divided.
+/// `avg` over `double`: the exact sum over the count, rounded once. A sum beyond the range of doubles
+/// may have a mean within it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct DoubleMean(DoubleSum);
 
@@ -268,15 +269,10 @@ impl State for DoubleMean {
     }
 
     fn result(&self) -> Value {
-        let DoubleSum { sum, count } = &self.0;
-        if *count == 0 {
-            return Value::Null;
+        match &self.0 {
+            DoubleSum { count: 0, .. } => Value::Null,
+            DoubleSum { sum, count } => Value::Double(sum.over(*count)),
         }
-        Value::Double(sum.beyond().unwrap_or_else(|| {
-            // A sum beyond the range of doubles may have a mean within it.
-            let (number, exponent) = sum.sum().rounded();
-            libm::scalbn(number / *count as f64, exponent)
-        }))
     }
 }
 

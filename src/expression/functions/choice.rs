@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::Parameter::Any;
 use super::{Arguments, Function, Returned, Returns};
+use crate::column::compare_doubles;
 use crate::expression::tree::Scalar;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -18,6 +19,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
+    .chooses(all_before_are_null)
     .says("The first of its arguments that is not null.")
     .example("coalesce(null, 'b', 'c')", "b"),
     Function::new(
@@ -27,6 +29,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |arguments, _| Ok(arguments.get(usize::from(arguments.is_null(0)))),
     )
     .sees_null()
+    .chooses(all_before_are_null)
     .says("The value, or the other one where it is null.")
     .example("ifnull(null, 0)", "0"),
     Function::new(
@@ -60,6 +63,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .example("least('b', 'a')", "a"),
 ];
 
+fn all_before_are_null(arguments: Arguments<'_, '_>, nth: usize) -> bool {
+    (0..nth).all(|before| arguments.is_null(before))
+}
+
 fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
     let mut extreme = Scalar::Null;
     for value in arguments.each() {
@@ -67,7 +74,7 @@ fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
             (Scalar::Null, _) => false,
             (_, Scalar::Null) => true,
             (Scalar::Bigint(value), Scalar::Bigint(best)) => value.cmp(&best) == wanted,
-            (Scalar::Double(value), Scalar::Double(best)) => value.total_cmp(&best) == wanted,
+            (Scalar::Double(value), Scalar::Double(best)) => compare_doubles(value, best) == wanted,
             (Scalar::Decimal(value), Scalar::Decimal(best)) => value.cmp(&best) == wanted,
             (Scalar::Boolean(value), Scalar::Boolean(best)) => value.cmp(&best) == wanted,
             (Scalar::Text(value), Scalar::Text(best)) => value.cmp(best) == wanted,

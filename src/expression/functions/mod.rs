@@ -39,6 +39,8 @@ pub struct Function {
     /// Whether a null argument makes the result null without a call.
     pub(super) strict: bool,
     pub(super) body: Body,
+    /// Says which arguments matter; `None`: all of them.
+    pub(super) matters: Option<Matters>,
     check: Check,
 }
 
@@ -82,6 +84,9 @@ pub(super) enum Returns {
 
 pub(super) type Body = for<'v, 'a> fn(Arguments<'v, 'a>, &'a Bump) -> Returned<'a>;
 pub(super) type Returned<'a> = Result<Scalar<&'a str>, Reason>;
+/// Says whether the argument at an index matters, the others being what they are: where it does
+/// not, it does not matter either that it failed.
+pub(super) type Matters = fn(Arguments<'_, '_>, usize) -> bool;
 /// Says which argument, of those that are constants, is wrong and why.
 type Check = fn(Constants<'_>) -> Result<(), (usize, String)>;
 
@@ -163,6 +168,7 @@ impl Function {
             returns,
             strict: true,
             body,
+            matters: None,
             check: |_| Ok(()),
         }
     }
@@ -175,6 +181,12 @@ impl Function {
     const fn example(mut self, example: &'static str, result: &'static str) -> Self {
         self.example = example;
         self.result = result;
+        self
+    }
+
+    /// Chooses between its arguments.
+    const fn chooses(mut self, matters: Matters) -> Self {
+        self.matters = Some(matters);
         self
     }
 

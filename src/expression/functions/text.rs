@@ -126,6 +126,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
+    .chooses(|arguments, nth| nth == 0 || arguments.bigint(0) == Some(nth as i64))
     .says("The n-th of the texts, null if there is none.")
     .example("elt(2, 'a', 'b')", "b"),
     Function::new(
@@ -141,6 +142,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
+    .chooses(|arguments, nth| {
+        let wanted = arguments.get(0);
+        let is_found = (1..nth).any(|before| arguments.get(before) == wanted);
+        nth == 0 || (wanted != Scalar::Null && !is_found)
+    })
     .says("The place of the text among the others, 0 if it is not there.")
     .example("field('b', 'a', 'b')", "2"),
     Function::new(

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::plan::SidePlan;
-use crate::column::{Column, DataType, ValueRef};
+use crate::column::{Column, DataType, ValueRef, told_apart};
 use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
 /// Writes the pieces of one side's records.
@@ -82,7 +82,7 @@ impl Part {
             // -0 equals 0.
             Column::Double(values) => values
                 .get(row)
-                .map_or(ValueRef::Null, |value| ValueRef::Double(value + 0.0)),
+                .map_or(ValueRef::Null, |value| ValueRef::Double(told_apart(value))),
             column => column.value_ref(row),
         };
         match self.to {
