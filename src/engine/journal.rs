@@ -101,9 +101,29 @@ pub enum Event<'e> {
         values: &'e [Value],
     },
     /// A record did not fit its format or its columns.
-    Malformed,
+    Malformed {
+        /// Its number among all that were read.
+        record: u64,
+        /// Its partition.
+        partition: usize,
+        /// Where it stands, and why it does not fit.
+        misfit: &'e Misfit<'e>,
+    },
     /// The input ended.
     End,
+}
+
+/// A record that does not fit its format or its columns, among others that do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Misfit<'m> {
+    /// How many of the others come before it.
+    pub before: usize,
+    /// Its offset, or its line.
+    pub place: u64,
+    /// Its event time, where that could be read.
+    pub at: Option<i64>,
+    /// Why it does not fit.
+    pub reason: &'m str,
 }
 
 /// Why a pane was fired.

@@ -8,7 +8,7 @@ use super::account::Account;
 use super::aggregate::{Accumulator, Arguments, Seen, Slot};
 use super::firing::{Before, Firings};
 use super::grid::Grid;
-use super::journal::{Event, Journal};
+use super::journal::{Event, Journal, Misfit};
 use super::key::KeyId;
 use super::pane::{Panes, Refinement};
 use super::partial::{Merger, Partial};
@@ -55,6 +55,10 @@ pub struct Input<'b, 'a> {
     pub origin: u32,
     /// A number of the first record that grows with its place in the partition: an offset, a line.
     pub first: u64,
+    /// The offset or line of each record, which a journal names; empty where they are not known.
+    pub places: &'b [u64],
+    /// The records among them that do not fit, in their order.
+    pub malformed: &'b [Misfit<'b>],
     /// Event times in ms since 1970, UTC; one a record.
     pub times: &'b [i64],
     /// When each record came, in processing time, where that is part of the input.
@@ -135,6 +139,8 @@ pub struct Operator {
     pub(super) records: u64,
     /// The keys of the batch, one a row.
     pub(super) key_ids: Vec<KeyId>,
+    /// The combined watermark at each malformed record of the last batch.
+    malformed_at: Vec<i64>,
     /// Late records since they were last handed over, if somebody wants them.
     pub(super) lates: Option<Vec<Late>>,
     pub(super) journal: Option<Box<dyn Journal>>,
@@ -188,6 +194,7 @@ impl Operator {
             processing_time: None,
             records: 0,
             key_ids: Vec::new(),
+            malformed_at: Vec::new(),
             lates: None,
             journal: None,
             partials: None,
@@ -243,9 +250,17 @@ impl Operator {
         let rows = input.times.len();
         let keys = &mut self.store.keys;
         keys.intern_rows(input.keys, rows, input.selected, &mut self.key_ids);
+        self.malformed_at.clear();
+        let mut malformed = input.malformed.iter().peekable();
         let mut next = 0;
         while next < rows {
-            let run = self.run(next, input);
+            while let Some(misfit) = malformed.next_if(|misfit| misfit.before <= next) {
+                self.on_malformed(input.partition, misfit);
+            }
+            let mut run = self.run(next, input);
+            if let Some(misfit) = malformed.peek() {
+                run.end = run.end.min(misfit.before);
+            }
             if run.is_empty() {
                 self.on_row(next, input, panes);
                 next += 1;
@@ -254,6 +269,7 @@ impl Operator {
                 self.on_run(run, input);
             }
         }
+        malformed.for_each(|misfit| self.on_malformed(input.partition, misfit));
         self.flush(input);
         // Parts that wait for being handed over name their keys by numbers.
         if self.partials() == 0 {
@@ -360,11 +376,20 @@ impl Operator {
     }
 
     /// Counts a record that never became a row.
-    pub fn on_malformed(&mut self) {
+    pub fn on_malformed(&mut self, partition: usize, misfit: &Misfit<'_>) {
+        self.note(|record| Event::Malformed {
+            record,
+            partition,
+            misfit,
+        });
+        self.malformed_at.push(self.watermarks.combined());
         self.account.malformed += 1;
-        if let Some(journal) = &mut self.journal {
-            journal.note(Event::Malformed);
-        }
+        self.records += 1;
+    }
+
+    /// Returns the combined watermark at each malformed record of the last batch.
+    pub fn malformed_at(&self) -> &[i64] {
+        &self.malformed_at
     }
 
     /// Says whether records are counted from now on. Those that an earlier run has counted, and
@@ -442,7 +467,7 @@ impl Operator {
         self.note(|record| Event::Read {
             record,
             partition: input.partition,
-            place: input.first + row as u64,
+            place: *input.places.get(row).unwrap_or(&(input.first + row as u64)),
             at: input.times[row],
             arrival: input.arrivals.map(|arrivals| arrivals[row]),
             key: &key,

@@ -273,6 +273,8 @@ impl Operator {
             partition: 0,
             origin: 0,
             first: 0,
+            places: &[],
+            malformed: &[],
             times: &parts.times,
             arrivals: None,
             selected: None,

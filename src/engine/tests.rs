@@ -54,6 +54,8 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             partition: run[0].0,
             origin: run[0].0 as u32,
             first: 0,
+            places: &[],
+            malformed: &[],
             arrivals: None,
             times: &times,
             selected: None,

@@ -10,7 +10,9 @@ use super::field::{Ending, FromField};
 use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
-use super::{Decoded, Layout, Malformed, Origin, Origins, Place, TimeFrom, shown, times_of};
+use super::{
+    Decoded, Layout, Malformed, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
+};
 use crate::column::{Column, Columns, DataType, Values};
 use crate::error::{Error, Result};
 use crate::source::{Lines, Message, Records};
@@ -160,6 +162,7 @@ impl<'a, 'l> Table<'a, 'l> {
         self.malformed.push(Malformed {
             before: self.origins.len(),
             place,
+            at: None,
             reason,
             bytes,
         });
@@ -243,7 +246,7 @@ fn decode_columns<'a>(
 
     let mut time_misfit = |row: usize, reason: String| {
         misfits.push((row, reason));
-        0
+        NO_TIME
     };
     let times = match layout.time {
         TimeFrom::Column(index, unit) => {

@@ -258,6 +258,7 @@ fn open<'a>(lines: Lines<'a>, arena: &'a Bump) -> (Vec<Message<'a>>, Vec<(usize,
                 let line = Malformed {
                     before: 0,
                     place: Place::Line(number),
+                    at: None,
                     reason,
                     bytes,
                 };

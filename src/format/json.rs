@@ -107,6 +107,7 @@ impl Decoder {
                 decoded.malformed.push(Malformed {
                     before: row,
                     place,
+                    at: None,
                     reason,
                     bytes: object,
                 });

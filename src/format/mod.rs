@@ -112,6 +112,9 @@ pub struct Decoded<'a> {
     pub malformed: Vec<Malformed<'a>>,
 }
 
+/// The time of a row that has none, until it is taken out as malformed.
+const NO_TIME: i64 = i64::MIN;
+
 /// Where a record stands, and its bytes as they came.
 pub type Origin<'a> = (Place, &'a [u8]);
 
@@ -122,6 +125,8 @@ pub struct Malformed<'a> {
     pub before: usize,
     /// Where it stands.
     pub place: Place,
+    /// Its event time, where that could be read.
+    pub at: Option<i64>,
     /// Why it does not fit.
     pub reason: String,
     /// The record as it came.
@@ -143,6 +148,16 @@ pub enum Place {
     Line(u64),
     /// The partition and offset in a topic.
     Offset(i32, i64),
+}
+
+impl Place {
+    /// Returns the number of the line, or the offset.
+    pub fn number(self) -> u64 {
+        match self {
+            Place::Line(line) => line,
+            Place::Offset(_, offset) => offset.unsigned_abs(),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -172,9 +187,11 @@ impl<'a> Decoded<'a> {
             let (place, bytes) = origin(row);
             // Malformed records that stand before row `row` have `before` <= `row`.
             let at = self.malformed.partition_point(|other| other.before <= row);
+            let time = self.times.get(row).copied();
             let malformed = Malformed {
                 before: row,
                 place,
+                at: time.filter(|time| *time != NO_TIME),
                 reason,
                 bytes,
             };

@@ -94,6 +94,7 @@ impl Cutter {
                     malformed.push(Malformed {
                         before: rows,
                         place: Place::Line(line),
+                        at: None,
                         reason: wrong_width(ends.len(), width),
                         bytes: record,
                     });

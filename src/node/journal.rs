@@ -12,7 +12,11 @@
 //! | `made` | `window`, `key`, `moments`: a sliding window and the times of the records that it begins with |
 //! | `expired` | `record`, `window`, `by`: how far the watermark is past the window's close |
 //! | `pane` | `window`, `key`, `timing`, `pane`, `is_last`, `change`, `why` (close, grace, count, every), `values` |
-//! | `malformed`, `end` | none |
+//! | `malformed` | `record`, `partition`, `place`, `at` or null where it could not be read, `reason` |
+//! | `end` | none |
+//!
+//! A record has one number, whether it is read or malformed, and events stand in the order of the
+//! records: how these were cut into batches changes nothing.
 //!
 //! Windows are lists of start and end. Times are ms since 1970, UTC; null stands for the beginning
 //! and the end of all time.
@@ -198,7 +202,18 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.value("why", ValueRef::Text(why.name()));
             line.list("values", values.iter().map(Value::as_ref));
         }
-        Event::Malformed => line.event("malformed"),
+        Event::Malformed {
+            record,
+            partition,
+            misfit,
+        } => {
+            line.event("malformed");
+            line.number("record", record);
+            line.number("partition", partition as u64);
+            line.number("place", misfit.place);
+            line.time("at", misfit.at.unwrap_or(BEGINNING));
+            line.value("reason", ValueRef::Text(misfit.reason));
+        }
         Event::End => line.event("end"),
     }
     lines.extend_from_slice(b"}\n");

@@ -67,8 +67,7 @@ impl Outputs {
         self.late.is_none() && self.bad.is_none() && self.journal.is_none()
     }
 
-    /// Hands the rows of a batch to an operator, counts what is malformed, sets aside what is asked
-    /// for.
+    /// Hands the rows of a batch to an operator, sets aside what is asked for.
     fn take_in(
         &mut self,
         operator: &mut Operator,
@@ -77,13 +76,12 @@ impl Outputs {
         malformed: &[Malformed<'_>],
         panes: &mut Panes,
     ) -> Result<()> {
-        for malformed in malformed {
-            operator.on_malformed();
-            if let Some(bad) = &mut self.bad {
-                bad.write_malformed(malformed, operator.watermarks().combined())?;
+        operator.on_batch(input, panes);
+        if let Some(bad) = &mut self.bad {
+            for (malformed, &watermark) in malformed.iter().zip(operator.malformed_at()) {
+                bad.write_malformed(malformed, watermark)?;
             }
         }
-        operator.on_batch(input, panes);
         if let Some(aside) = &mut self.late {
             for late in operator.take_lates() {
                 aside.write_late(&late, decoded.origins[late.row])?;
@@ -143,9 +141,9 @@ impl<'n> Node<'n> {
             rows: Rows {
                 plan,
                 decoder,
-                origins: match outputs.late {
-                    Some(_) => Origins::Keep,
-                    None => Origins::Forget,
+                origins: match outputs.late.is_some() || outputs.journal.is_some() {
+                    true => Origins::Keep,
+                    false => Origins::Forget,
                 },
                 skip_bad: options.skip_bad || outputs.bad.is_some(),
             },

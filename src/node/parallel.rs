@@ -211,7 +211,6 @@ impl Reader<'_, '_> {
             let Some(before) = shared.take_turn(number, high, stop) else {
                 return Ok(false);
             };
-            malformed.iter().for_each(|_| operator.on_malformed());
             let mut none = Panes::default(); // parts of windows leave, not panes
             operator.resume(0, before, &mut none);
             operator.on_batch(input, &mut none);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bumpalo::Bump;
 
 use crate::column::{Column, Columns, ValueRef};
+use crate::engine::journal::Misfit;
 use crate::engine::operator::Input;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
@@ -37,6 +38,30 @@ struct Evaluated<'b, 'a> {
     distinct: Option<Cow<'b, Column<'a>>>,
 }
 
+/// What is known of records besides their values.
+#[derive(Default)]
+struct Places<'m> {
+    /// Of each row; empty where it was not kept.
+    rows: Vec<u64>,
+    malformed: Vec<Misfit<'m>>,
+}
+
+impl<'m> Places<'m> {
+    fn of(plan: &Plan, decoded: &Decoded<'_>, malformed: &'m [Malformed<'_>]) -> Self {
+        let rows = decoded.origins.iter();
+        let misfit = |malformed: &'m Malformed<'_>| Misfit {
+            before: malformed.before,
+            place: malformed.place.number(),
+            at: malformed.at.filter(|_| !plan.by_arrival),
+            reason: &malformed.reason,
+        };
+        Places {
+            rows: rows.map(|(place, _)| place.number()).collect(),
+            malformed: malformed.iter().map(misfit).collect(),
+        }
+    }
+}
+
 /// Rows that do not fit, and why.
 type Misfits = Vec<(usize, String)>;
 
@@ -55,7 +80,8 @@ impl Rows<'_> {
         let mut decoded = self.decoder.decode(&batch.records, self.origins, arena);
         let misfits = match evaluate(self.plan, &decoded, arena) {
             Ok(evaluated) => {
-                let input = evaluated.input(self.plan, batch, &decoded);
+                let places = Places::of(self.plan, &decoded, &[]);
+                let input = evaluated.input(self.plan, batch, &decoded, &places);
                 return take(&input, &decoded, &[]);
             }
             Err(misfits) => misfits,
@@ -73,7 +99,8 @@ impl Rows<'_> {
         }
         let evaluated = evaluate(self.plan, &decoded, arena)
             .map_err(|_| Error::bug("rows that were taken out have failed again"))?;
-        let input = evaluated.input(self.plan, batch, &decoded);
+        let places = Places::of(self.plan, &decoded, &malformed);
+        let input = evaluated.input(self.plan, batch, &decoded, &places);
         take(&input, &decoded, &malformed)
     }
 }
@@ -130,6 +157,7 @@ impl<'b, 'a> Evaluated<'b, 'a> {
         plan: &Plan,
         batch: &Batch<'a>,
         decoded: &'i Decoded<'a>,
+        places: &'i Places<'_>,
     ) -> Input<'i, 'a>
     where
         'b: 'i,
@@ -138,6 +166,8 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             partition: batch.partition,
             origin: origin(batch),
             first: first_place(&batch.records),
+            places: &places.rows,
+            malformed: &places.malformed,
             times: match plan.by_arrival {
                 true => &self.arrivals,
                 false => &decoded.times,

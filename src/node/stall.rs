@@ -200,6 +200,7 @@ fn no_window(account: &Account) -> String {
 mod tests {
     use super::*;
     use crate::engine::aggregate::Function;
+    use crate::engine::journal::Misfit;
     use crate::engine::operator::{Input, Settings};
     use crate::engine::pane::{Panes, Refinement};
     use crate::engine::watermark::Bound;
@@ -227,6 +228,8 @@ mod tests {
             partition,
             origin: partition as u32,
             first: 0,
+            places: &[],
+            malformed: &[],
             times,
             arrivals: None,
             selected: (!selected).then_some(&[false; 4][..times.len()]),
@@ -316,7 +319,7 @@ mod tests {
         let mut operator = operator(tumbling(), 0, "final", 1);
         read(&mut operator, 0, &[3_000, 4_000, 50_000], false);
         read(&mut operator, 0, &[3_000], true);
-        operator.on_malformed();
+        operator.on_malformed(0, &Misfit::default());
         assert_eq!(
             why(&operator),
             "no window is open: of 5 records 1 expired, 3 filtered, 1 malformed"

@@ -35,6 +35,7 @@ mod transactions;
 mod window;
 mod window_aggregate;
 mod window_group;
+mod window_journal;
 mod window_model;
 mod window_parallel;
 mod window_topic;

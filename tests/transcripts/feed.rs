@@ -61,6 +61,8 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         partition: rows.first().map_or(0, |row| row.partition),
         origin: rows.first().map_or(0, |row| row.partition) as u32,
         first,
+        places: &[],
+        malformed: &[],
         times: &times,
         arrivals: arrivals.as_deref(),
         selected: selected.contains(&false).then_some(&selected),

@@ -52,6 +52,8 @@ struct Rebuilder {
     shown: HashMap<String, Vec<Value>>,
     panes: Vec<Value>,
     malformed: u64,
+    /// How many records were read, malformed ones among them.
+    numbered: u64,
     combined: Option<i64>,
 }
 
@@ -106,8 +108,12 @@ impl Rebuilder {
             }
             "pane" => self.pane(event),
             "malformed" => {
+                let in_order = event["record"].as_u64()? == self.numbered;
+                event["place"].as_u64()?;
+                event["reason"].as_str()?;
                 self.malformed += 1;
-                Some(())
+                self.numbered += 1;
+                in_order.then_some(())
             }
             "idle" | "tick" | "end" => Some(()),
             _ => None,
@@ -125,7 +131,8 @@ impl Rebuilder {
     }
 
     fn read(&mut self, event: &Value) -> Option<()> {
-        let in_order = event["record"].as_u64()? == self.records.len() as u64;
+        let in_order = event["record"].as_u64()? == self.numbered;
+        self.numbered += 1;
         self.records.push(Record {
             key: event["key"].clone(),
             at: event["at"].as_i64()?,
@@ -141,8 +148,7 @@ impl Rebuilder {
 
     /// Returns the record that an event is about: always the one read last.
     fn record(&mut self, event: &Value) -> Option<&mut Record> {
-        let number = event["record"].as_u64()? as usize;
-        let is_last = number + 1 == self.records.len();
+        let is_last = event["record"].as_u64()? + 1 == self.numbered;
         self.records.last_mut().filter(|_| is_last)
     }
 

@@ -1,5 +1,6 @@
 //! An operator that is fed with a case.
 
+use k::engine::journal::Misfit;
 use k::engine::operator::{Late, Operator};
 use k::engine::pane::Panes;
 
@@ -30,7 +31,7 @@ impl<'c> Run<'c> {
         let mut panes = Panes::default();
         match action {
             Action::Record(record) => return self.feed(&[record]),
-            Action::Malformed => self.operator.on_malformed(),
+            Action::Malformed => self.operator.on_malformed(0, &Misfit::default()),
             Action::Watermark(partition, at) => {
                 self.operator.on_watermark(*partition, *at, &mut panes);
             }

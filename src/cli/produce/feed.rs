@@ -436,6 +436,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
                 malformed.push(Malformed {
                     before: rows.len(),
                     place: Place::Line(line),
+                    at: None,
                     reason,
                     bytes,
                 });

@@ -150,6 +150,7 @@ impl Stage {
                 &Malformed {
                     before: 0,
                     place: Place::Offset(message.partition, message.offset),
+                    at: None,
                     reason: "the value is null, and the key is no value of the join column"
                         .to_owned(),
                     bytes: key,
@@ -203,6 +204,7 @@ impl Stage {
                         &Malformed {
                             before,
                             place,
+                            at: Some(time),
                             reason,
                             bytes,
                         },
