@@ -26,11 +26,47 @@ fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
     options.read(is_read).create(true).write(true);
     match is_added_to {
         true => options.append(true),
-        false => options.truncate(true),
+        false => options.truncate(false),
     };
     let file = options.open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)
+}
+
+/// Writes a small file that others read: they see the old text or the new one, also when the process
+/// is killed amid. A link stays one; a pipe or a device is written to as it is, and so is a file in a
+/// folder where none may be made.
+///
+/// # Errors
+/// Those of the file system.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = match path.canonicalize() {
+        Ok(path) if !path.is_file() => return std::fs::write(path, text),
+        Ok(path) => path,
+        Err(_) => path.to_owned(),
+    };
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mode = path
+        .metadata()
+        .map_or(0o666, |metadata| metadata.permissions().mode());
+    let made = tempfile::Builder::new()
+        .prefix(".k-")
+        .permissions(std::fs::Permissions::from_mode(mode & 0o777))
+        .tempfile_in(folder);
+    let mut file = match made {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return std::fs::write(path, text);
+        }
+        Err(error) => return Err(error),
+    };
+    file.write_all(text.as_bytes())?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// A file or stdout that lines are written to.
@@ -51,7 +87,17 @@ impl Outlet {
     /// # Errors
     /// `refused` when that is not allowed, `stopped` on a signal.
     pub fn create(path: &Path, interrupt: Interrupt) -> Result<Self> {
-        Self::open(path, false, interrupt)
+        let outlet = Self::open(path, interrupt)?;
+        outlet.empty()?;
+        Ok(outlet)
+    }
+
+    /// Opens a file as [`Outlet::create`] does, and leaves what it holds until it is emptied.
+    ///
+    /// # Errors
+    /// As [`Outlet::create`].
+    pub fn open(path: &Path, interrupt: Interrupt) -> Result<Self> {
+        Self::open_to(path, false, interrupt)
     }
 
     /// Opens a file to add lines behind those that it holds. Several processes may: lines are written
@@ -60,10 +106,10 @@ impl Outlet {
     /// # Errors
     /// As [`Outlet::create`].
     pub fn append(path: &Path, interrupt: Interrupt) -> Result<Self> {
-        Self::open(path, true, interrupt)
+        Self::open_to(path, true, interrupt)
     }
 
-    fn open(path: &Path, is_added_to: bool, interrupt: Interrupt) -> Result<Self> {
+    fn open_to(path: &Path, is_added_to: bool, interrupt: Interrupt) -> Result<Self> {
         const LOOK: Duration = Duration::from_millis(50);
         let name = format!("`{}`", path.display());
         let nobody_reads = Some(rustix::io::Errno::NXIO.raw_os_error());
@@ -85,6 +131,18 @@ impl Outlet {
             written: 0,
             has_begun: false,
         })
+    }
+
+    /// Empties a regular file.
+    ///
+    /// # Errors
+    /// `refused` when that is not allowed.
+    pub fn empty(&self) -> Result<()> {
+        let emptied = match is_regular(&self.file) {
+            true => self.file.set_len(0),
+            false => Ok(()),
+        };
+        emptied.map_err(|source| Error::io(format!("write {}", self.name), source))
     }
 
     /// Takes stdout, without the search for newlines that the standard library's handle does.

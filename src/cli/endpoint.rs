@@ -1,9 +1,14 @@
 //! What a person names as a source or sink: `-`, a file, a topic.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use rustix::fs::{FileType, Stat};
+
+use crate::error::{Error, Result};
 
 /// A source or a sink by name.
 ///
@@ -38,20 +43,115 @@ impl FromStr for Endpoint {
     }
 }
 
+/// What tells a file from every other one, however it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+    /// Of a file that does not exist yet: its name, in the folder that the two numbers are of.
+    name: Option<OsString>,
+}
+
+impl FileId {
+    /// Returns the file at a path, through links; `None` for pipes and devices, which keep nothing
+    /// that could be destroyed, and where there is no such folder.
+    pub fn of(path: &Path) -> Option<Self> {
+        const LINKS: usize = 40; // as many as the system follows
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            if let Ok(status) = rustix::fs::stat(&path) {
+                return Self::of_regular(&status);
+            }
+            let folder = match path.parent() {
+                Some(folder) if folder != Path::new("") => folder.to_owned(),
+                _ => PathBuf::from("."),
+            };
+            match std::fs::read_link(&path) {
+                Ok(target) => path = folder.join(target),
+                Err(_) => {
+                    let name = Some(path.file_name()?.to_owned());
+                    return Some(FileId::new(&rustix::fs::stat(&folder).ok()?, name));
+                }
+            }
+        }
+        None
+    }
+
+    fn of_regular(status: &Stat) -> Option<Self> {
+        let is_regular = FileType::from_raw_mode(status.st_mode).is_file();
+        is_regular.then(|| FileId::new(status, None))
+    }
+
+    fn new(status: &Stat, name: Option<OsString>) -> Self {
+        // The widths of these numbers differ between systems.
+        #[allow(clippy::unnecessary_cast)]
+        FileId {
+            device: status.st_dev as u64,
+            inode: status.st_ino as u64,
+            name,
+        }
+    }
+}
+
 impl Endpoint {
-    /// Returns whether reading from it reads the regular file at `path`, however it is named.
-    pub fn reads(&self, path: &Path) -> bool {
-        let input = match self {
+    /// Returns the file that reading from it reads.
+    fn file_read(&self) -> Option<FileId> {
+        let status = match self {
             Endpoint::Pipe => rustix::fs::fstat(rustix::stdio::stdin()),
             Endpoint::File(from) => rustix::fs::stat(from),
-            Endpoint::Topic(_) => return false,
+            Endpoint::Topic(_) => return None,
         };
-        let (Ok(input), Ok(output)) = (input, rustix::fs::stat(path)) else {
-            return false;
-        };
-        (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
-            && rustix::fs::FileType::from_raw_mode(input.st_mode).is_file()
+        FileId::of_regular(&status.ok()?)
     }
+
+    /// Returns the file that writing to it writes.
+    fn file_written(&self) -> Option<FileId> {
+        match self {
+            Endpoint::Pipe => FileId::of_regular(&rustix::fs::fstat(rustix::stdio::stdout()).ok()?),
+            Endpoint::File(to) => FileId::of(to),
+            Endpoint::Topic(_) => None,
+        }
+    }
+}
+
+/// Refuses to write to what is read, and to write two things to one file, however they are named:
+/// the one would destroy the other. Each output stands behind its flag.
+///
+/// # Errors
+/// `refused` for an input, `usage` for one file that is named twice.
+pub(crate) fn refuse_collisions<'e>(
+    inputs: &[&Endpoint],
+    outputs: impl IntoIterator<Item = (&'static str, &'e Endpoint)>,
+) -> Result<()> {
+    let read: Vec<FileId> = inputs.iter().filter_map(|from| from.file_read()).collect();
+    let mut written: Vec<(&str, &Endpoint, FileId)> = Vec::new();
+    for (flag, to) in outputs {
+        if let (true, Endpoint::Topic(topic)) = (inputs.contains(&to), to) {
+            return Err(Error::usage(format!(
+                "topic `{topic}` is an input: what `{flag}` writes would be read again, without end"
+            )));
+        }
+        let Some(file) = to.file_written() else {
+            continue;
+        };
+        if read.contains(&file) {
+            return Err(Error::refused(format!(
+                "`{to}` is an input: what `{flag}` writes would destroy it"
+            )));
+        }
+        // Two that both go to stdout write one after the other.
+        let is_stdout = |other: &Endpoint| [other, to] == [&Endpoint::Pipe; 2];
+        let mut others = written.iter();
+        let collides = |(_, other, its): &&(_, &Endpoint, _)| *its == file && !is_stdout(other);
+        if let Some((other, its, _)) = others.find(collides) {
+            return Err(Error::usage(format!(
+                "`{other} {its}` and `{flag} {to}` are one file: each would destroy the other's lines"
+            ))
+            .hint("name another file for one of them"));
+        }
+        written.push((flag, to, file));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Endpoint {
@@ -67,7 +167,6 @@ impl fmt::Display for Endpoint {
 /// Returns whether stdin is an input where none is named: a pipe, a socket or a redirected file,
 /// but no terminal and not /dev/null.
 pub(crate) fn stdin_is_input() -> bool {
-    use rustix::fs::FileType;
     let status = rustix::fs::fstat(rustix::stdio::stdin());
     status.is_ok_and(|status| {
         let kind = FileType::from_raw_mode(status.st_mode);
@@ -95,5 +194,29 @@ mod tests {
             assert_eq!(endpoint(file), Endpoint::File(file.into()), "{file}");
         }
         assert_eq!(endpoint("file:plain"), Endpoint::File("plain".into()));
+    }
+
+    #[test]
+    fn one_file_is_known_by_any_of_its_names() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a"), "a").expect("a file");
+        std::fs::hard_link(at("a"), at("hard")).expect("a link");
+        std::os::unix::fs::symlink("a", at("soft")).expect("a link");
+        std::os::unix::fs::symlink("new", at("dangling")).expect("a link");
+        std::os::unix::fs::symlink("loop", at("loop")).expect("a link");
+        let a = FileId::of(&at("a"));
+        assert!(a.is_some());
+        for same in ["hard", "soft", "./a"] {
+            assert_eq!(FileId::of(&at(same)), a, "{same}");
+        }
+        let new = FileId::of(&at("new"));
+        assert!(new.is_some() && new != a);
+        assert_eq!(FileId::of(&at("dangling")), new);
+        assert_ne!(FileId::of(&at("other")), new);
+        for nothing in ["no/such/folder", "loop"] {
+            assert_eq!(FileId::of(&at(nothing)), None, "{nothing}");
+        }
+        assert_eq!(FileId::of(Path::new("/dev/null")), None);
     }
 }

@@ -12,8 +12,9 @@ use self::job::{Job, Tally};
 use self::summary::Summary;
 use crate::cdr::{self, Arrival, Delay, Format, Generator, Order, Recipe};
 use crate::cli::Context;
+use crate::cli::endpoint::{self, Endpoint};
 use crate::error::{Error, Remedy, Result};
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, replace};
 use crate::pace::Pace;
 use crate::term::units;
 
@@ -291,22 +292,30 @@ impl Outputs {
         }
         let folder = &options.out;
         make_folder(folder)?;
+        let is_wanted = |which: Only| options.only.is_none_or(|only| only == which);
+        let wanted = [Only::Mono, Only::Tower].map(is_wanted);
         let paths = names(options.format).map(|name| folder.join(name));
-        let open = |which: Only, path: &Path| match options.only {
-            Some(only) if only != which => Ok(None),
-            _ => Outlet::create(path, interrupt()).map(Some),
-        };
-        let (calls, segments) = (open(Only::Mono, &paths[0])?, open(Only::Tower, &paths[1])?);
-        let wanted = [&calls, &segments].map(Option::is_some);
-        let describes = names(options.format).into_iter().zip(wanted);
         let recipe_file = RecipeFile {
             path: folder.join("gen.json"),
-            describes: describes
+            describes: names(options.format)
+                .into_iter()
+                .zip(wanted)
                 .filter(|(_, is_wanted)| *is_wanted)
                 .map(|(name, _)| name.to_owned())
                 .collect(),
         };
+        recipe_file.refuse_collisions(folder)?;
+        let open = |nth: usize| {
+            let path = wanted[nth].then(|| &paths[nth]);
+            path.map(|path| Outlet::open(path, interrupt())).transpose()
+        };
+        let (calls, segments) = (open(0)?, open(1)?);
+        // The recipe first: whenever the run is killed, it is not an older one of these files.
         recipe_file.write(&recipe_file.begun(options, recipe))?;
+        [&calls, &segments]
+            .into_iter()
+            .flatten()
+            .try_for_each(Outlet::empty)?;
         recipe_file.warn_of_older_files(folder, context);
         let to = paths.map(|path| path.display().to_string());
         Ok(Outputs {
@@ -344,8 +353,18 @@ impl RecipeFile {
     fn write(&self, text: &RecipeText<'_>) -> Result<()> {
         let text = serde_json::to_string_pretty(text)
             .map_err(|source| Error::bug("a recipe that is no JSON").caused_by(source))?;
-        std::fs::write(&self.path, text + "\n")
+        replace(&self.path, &(text + "\n"))
             .map_err(|source| Error::io(format!("write `{}`", self.path.display()), source))
+    }
+
+    /// Refuses a folder in which two of the files are one by a link.
+    fn refuse_collisions(&self, folder: &Path) -> Result<()> {
+        let files = self.describes.iter().map(|name| folder.join(name));
+        let files: Vec<Endpoint> = files
+            .chain([self.path.clone()])
+            .map(Endpoint::File)
+            .collect();
+        endpoint::refuse_collisions(&[], files.iter().map(|file| ("--out", file)))
     }
 
     /// Says which files of another run stand beside those that it describes.

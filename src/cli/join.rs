@@ -1,12 +1,11 @@
 //! `k join`: flags → plan → node, and the account at the end.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
-use crate::cli::endpoint::Endpoint;
+use crate::cli::endpoint::{Endpoint, refuse_collisions};
 use crate::cli::input::{self, Input};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
@@ -140,6 +139,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         record_times: input.record_times,
     });
     let plan = query.plan(given)?;
+    let stats = options.stats.file();
+    let stats = stats.iter().map(|to| ("--stats-to", to));
+    refuse_collisions(&sources, [("--to", &options.to)].into_iter().chain(stats))?;
     options.run(&plan, [left, right], context)
 }
 
@@ -219,21 +221,13 @@ impl Options {
     fn sink(&self, plan: &Plan, context: &Context) -> Result<(JoinedSink, Notation)> {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
-                if self.sources()?.contains(&&self.to) {
-                    return Err(Error::usage(format!(
-                        "topic `{name}` is an input: its rows would be joined again, without end"
-                    )));
-                }
                 let (settings, frame) =
                     (self.broker.settings(context)?, frame(plan, Notation::Json));
                 let sink = JoinedSink::topic(&settings, name, frame, &plan.columns[0])?;
                 return Ok((sink, Notation::Json));
             }
             Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
-            Endpoint::File(path) => {
-                self.refuse_input(path)?;
-                Outlet::create(path, context.interrupt.clone())?
-            }
+            Endpoint::File(path) => Outlet::create(path, context.interrupt.clone())?,
         };
         let format = self.format.unwrap_or(match &self.to {
             Endpoint::File(path) if is_json(path) => Format::Json,
@@ -250,17 +244,6 @@ impl Options {
             Format::Csv | Format::Json => JoinedSink::text(outlet, frame, columns),
         };
         Ok((sink, notation))
-    }
-
-    /// Refuses to write to a file that is read.
-    fn refuse_input(&self, path: &Path) -> Result<()> {
-        match self.sources()?.iter().any(|from| from.reads(path)) {
-            true => Err(Error::refused(format!(
-                "`{}` is an input: writing to it would destroy it",
-                path.display()
-            ))),
-            false => Ok(()),
-        }
     }
 
     fn run(&self, plan: &Plan, inputs: [Input; 2], context: &Context) -> Result<()> {
@@ -306,8 +289,7 @@ impl Options {
             }
         }
         let stats = summary::json(account, watermark);
-        self.stats
-            .write(&stats, false, |path| self.refuse_input(path))?;
+        self.stats.write(&stats, false)?;
         self.stats.tell(&stats, context);
         Ok(())
     }

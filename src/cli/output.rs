@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Context;
+use super::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::outlet::replace;
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -32,24 +34,26 @@ pub(super) struct StatsOptions {
 }
 
 impl StatsOptions {
-    /// Writes the account to the file that was named, unless `refuse_input` refuses it; of a group
-    /// behind those of other processes and runs.
-    pub fn write(
-        &self,
-        stats: &str,
-        of_group: bool,
-        refuse_input: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<()> {
+    /// Returns the file that the account goes to.
+    pub fn file(&self) -> Option<Endpoint> {
+        self.stats_to.clone().map(Endpoint::File)
+    }
+
+    /// Writes the account to the file that was named; of a group behind those of other processes
+    /// and runs.
+    pub fn write(&self, stats: &str, of_group: bool) -> Result<()> {
         let Some(path) = &self.stats_to else {
             return Ok(());
         };
-        refuse_input(path)?;
-        let mut options = File::options();
-        let options = options.create(true).write(true);
-        let options = options.append(of_group).truncate(!of_group);
-        let file = options.open(path);
-        file.and_then(|mut file| file.write_all(format!("{stats}\n").as_bytes()))
-            .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
+        let line = format!("{stats}\n");
+        let written = match of_group {
+            true => {
+                let file = File::options().create(true).append(true).open(path);
+                file.and_then(|mut file| file.write_all(line.as_bytes()))
+            }
+            false => replace(path, &line),
+        };
+        written.map_err(|source| Error::io(format!("write `{}`", path.display()), source))
     }
 
     /// Puts the account at the end of stderr, if that was asked for.

@@ -1,11 +1,11 @@
 //! What `k` keeps about the stack between commands: `$XDG_STATE_HOME/k/stack.json`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::outlet;
 use crate::stack::engine::Engine;
 use crate::stack::service::Service;
 
@@ -110,10 +110,7 @@ pub fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let write = || {
         std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
+        outlet::replace(&path, text)
     };
     write().map_err(|source| {
         Error::io(format!("write `{}`", path.display()), source)

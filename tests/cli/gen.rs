@@ -458,3 +458,57 @@ fn one_output_alone_leaves_the_other_out() {
         .assert_status(0);
     assert!(dir.path("b/tower.csv").exists() && !dir.path("b/mono_signal.csv").exists());
 }
+
+#[test]
+fn a_run_that_cannot_begin_leaves_the_files_of_the_one_before() {
+    let dir = Workdir::new();
+    dir.k("gen --rate 10 --seconds 6 --seed 1").assert_status(0);
+    let files = || ["data/mono_signal.csv", "data/gen.json"].map(|name| dir.read(name));
+    let before = files();
+    std::fs::remove_file(dir.path("data/tower.csv")).expect("a file removed");
+    std::fs::create_dir(dir.path("data/tower.csv")).expect("a folder");
+    dir.k("gen --rate 10 --seconds 6 --seed 2")
+        .assert_refused(1, &["tower.csv"]);
+    assert_eq!(files(), before);
+    std::fs::remove_dir(dir.path("data/tower.csv")).expect("a folder removed");
+    std::os::unix::fs::symlink("mono_signal.csv", dir.path("data/tower.csv")).expect("a link");
+    dir.k("gen --rate 10 --seconds 6 --seed 2")
+        .assert_refused(2, &["mono_signal.csv", "tower.csv", "one file"]);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_killed_run_leaves_a_recipe_that_is_whole_and_not_older_than_its_data() {
+    const RUNS: i64 = 40;
+    let dir = Workdir::new();
+    dir.k("gen --rate 10 --seconds 6 --start 2020-01-01")
+        .assert_status(0);
+    let files = [dir.path("data/gen.json"), dir.path("data/mono_signal.csv")];
+    let seen = || {
+        let of_file = |path| {
+            let metadata = std::fs::metadata(path).ok();
+            metadata.map(|metadata| (metadata.len(), metadata.modified().ok()))
+        };
+        files.each_ref().map(of_file)
+    };
+    for run in 0..RUNS {
+        let start = 1_767_225_600_000 + run * 86_400_000;
+        let before = seen();
+        let flags = format!("gen -q --rate 10 --seconds 6 --start {start}");
+        let mut child = dir.spawn(&flags, std::process::Stdio::null());
+        // At its first trace, or some instants later, up to its end.
+        while seen() == before && child.try_wait().expect("a process").is_none() {}
+        (0..run * 1_000).for_each(|_| std::hint::spin_loop());
+        child.kill().unwrap_or(()); // it may have ended
+        child.wait().expect("a process");
+        let recipe: serde_json::Value =
+            serde_json::from_str(&dir.read("data/gen.json")).expect("a whole recipe");
+        let calls = dir.read("data/mono_signal.csv");
+        let first = calls.lines().nth(1).and_then(|row| row.split(',').nth(1));
+        let of_recipe = recipe["start_timestamp"].to_string();
+        assert!(
+            first.is_none_or(|first| first == of_recipe) || recipe["complete"] == false,
+            "{first:?} is not of {recipe}"
+        );
+    }
+}

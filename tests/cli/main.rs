@@ -8,6 +8,7 @@ mod compare;
 mod completions;
 mod consume;
 mod doctor;
+mod endpoint;
 mod r#gen;
 mod group;
 mod help;

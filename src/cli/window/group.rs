@@ -158,6 +158,7 @@ impl Options {
             return Err(Error::usage("`--until` is for one reader, not for a group")
                 .hint("with `--exit` a group ends once it has read what the topic holds"));
         }
+        self.refuse_collisions()?;
         let metrics = self.group.metrics.map(Metrics::serve).transpose()?;
         if let Some(metrics) = &metrics {
             let address = metrics.address();

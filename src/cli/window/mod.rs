@@ -12,7 +12,7 @@ use console::Term;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
-use crate::cli::endpoint::{Endpoint, stdin_is_input};
+use crate::cli::endpoint::{self, Endpoint, stdin_is_input};
 use crate::cli::input::{self, Input};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
@@ -173,6 +173,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         return Ok(());
     };
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
+    options.refuse_collisions()?;
     let sink = options.sink(&plan, context)?;
     let sink: Box<dyn Sink> = match &plan.selection {
         Some(selection) => Box::new(SelectSink::new(selection.clone(), sink)),
@@ -206,17 +207,22 @@ impl Options {
         })
     }
 
+    /// Returns where records come from.
+    fn source(&self) -> Endpoint {
+        let default = || match stdin_is_input() {
+            true => Endpoint::Pipe,
+            false => Endpoint::Topic("mono_signal".to_owned()),
+        };
+        self.from.clone().unwrap_or_else(default)
+    }
+
     fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
         let declared = self
             .schema
             .as_deref()
             .map(schema::parse_declaration)
             .transpose()?;
-        let default = || match stdin_is_input() {
-            true => Endpoint::Pipe,
-            false => Endpoint::Topic("mono_signal".to_owned()),
-        };
-        let from = self.from.clone().unwrap_or_else(default);
+        let from = self.source();
         if let Some(flag) = self.range.given()
             && !matches!(from, Endpoint::Topic(_))
         {
@@ -237,8 +243,7 @@ impl Options {
         }
     }
 
-    /// Opens the sink; a file is emptied only now that the plan is known to be right, and never
-    /// one that is being read.
+    /// Opens the sink; a file is emptied only now that the plan is known to be right.
     fn sink(&self, plan: &Plan, context: &Context) -> Result<Box<dyn Sink>> {
         let header = plan.header();
         let outlet = match &self.to {
@@ -321,25 +326,30 @@ impl Options {
         })
     }
 
-    /// Opens a file that is written, never one that is read. What earlier runs of a group have written is
+    /// Opens a file that is written. What earlier runs of a group have written is
     /// not read again, and other processes write, too: to that lines are added.
     fn outlet(&self, path: &Path, context: &Context) -> Result<Outlet> {
-        self.refuse_input(path)?;
         match self.range.group() {
             Some(_) => Outlet::append(path, context.interrupt.clone()),
             None => Outlet::create(path, context.interrupt.clone()),
         }
     }
 
-    /// Refuses to write to the file that is read, however it is named.
-    fn refuse_input(&self, path: &Path) -> Result<()> {
-        match self.from.as_ref().unwrap_or(&Endpoint::Pipe).reads(path) {
-            true => Err(Error::refused(format!(
-                "`{}` is the input: writing to it would destroy it",
-                path.display()
-            ))),
-            false => Ok(()),
-        }
+    /// Refuses outputs that would destroy one another, or the input.
+    fn refuse_collisions(&self) -> Result<()> {
+        let journal = self.journal.clone().map(Endpoint::File);
+        let stats = self.stats.file();
+        let outputs = [
+            ("--to", Some(&self.to)),
+            ("--late-to", self.late_to.as_ref()),
+            ("--bad-to", self.bad_to.as_ref()),
+            ("--journal", journal.as_ref()),
+            ("--stats-to", stats.as_ref()),
+        ];
+        let outputs = outputs
+            .into_iter()
+            .filter_map(|(flag, to)| Some((flag, to?)));
+        endpoint::refuse_collisions(&[&self.source()], outputs)
     }
 
     fn run(
@@ -394,7 +404,7 @@ impl Options {
         match ended {
             Err(error) if !stopped(&error) => {
                 let stats = summary::json(&account, watermark);
-                self.write_stats(&stats)?;
+                self.stats.write(&stats, self.range.group().is_some())?;
                 Err(error)
             }
             ended => {
@@ -404,16 +414,10 @@ impl Options {
         }
     }
 
-    fn write_stats(&self, stats: &str) -> Result<()> {
-        let of_group = self.range.group().is_some();
-        self.stats
-            .write(stats, of_group, |path| self.refuse_input(path))
-    }
-
     /// Tells where every record went.
     fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
         let stats = summary::json(account, watermark);
-        self.write_stats(&stats)?;
+        self.stats.write(&stats, self.range.group().is_some())?;
         for line in summary::lines(account, watermark) {
             context.report.status(line);
         }
