@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 
 /// A source or a sink by name.
 ///
-/// `-` is stdin or stdout; `file:P` and `topic:N` are explicit; a bare name with `/` or ending in
-/// .csv, .json or .jsonl is a file, any other a topic.
+/// `-` is stdin or stdout; `file:P` and `topic:N` are explicit; a bare name with `/`, with the ending
+/// of a file or of a file that exists is a file, any other a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Stdin or stdout.
@@ -24,18 +24,39 @@ pub(crate) enum Endpoint {
     Topic(String),
 }
 
+/// What the names of files end with, in any case.
+const ENDINGS: [&str; 12] = [
+    "csv", "tsv", "txt", "log", "json", "jsonl", "ndjson", "gz", "zst", "bz2", "xz", "zip",
+];
+
+/// Returns whether a name ends as those of files do.
+pub(crate) fn has_ending_of_file(name: &Path) -> bool {
+    let ending = name.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| {
+        ENDINGS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(ending))
+    })
+}
+
+/// Returns whether a bare name is that of a file.
+fn is_file_name(name: &str) -> bool {
+    let path = Path::new(name);
+    let exists = || path.metadata().is_ok_and(|metadata| !metadata.is_dir());
+    name.contains('/') || has_ending_of_file(path) || exists()
+}
+
 impl FromStr for Endpoint {
     type Err = Infallible;
 
     fn from_str(name: &str) -> Result<Self, Infallible> {
-        const ENDINGS: [&str; 3] = [".csv", ".json", ".jsonl"];
         Ok(if name == "-" {
             Endpoint::Pipe
         } else if let Some(path) = name.strip_prefix("file:") {
             Endpoint::File(path.into())
         } else if let Some(topic) = name.strip_prefix("topic:") {
             Endpoint::Topic(topic.to_owned())
-        } else if name.contains('/') || ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        } else if is_file_name(name) {
             Endpoint::File(name.into())
         } else {
             Endpoint::Topic(name.to_owned())
@@ -154,6 +175,17 @@ pub(crate) fn refuse_collisions<'e>(
     Ok(())
 }
 
+impl Endpoint {
+    /// Returns ` to out.csv`, to stand behind a number of rows; nothing for stdout, where they are
+    /// seen.
+    pub fn behind_rows(&self) -> String {
+        match self {
+            Endpoint::Pipe => String::new(),
+            to => format!(" to {to}"),
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -190,8 +222,17 @@ mod tests {
             Endpoint::Topic("mono_signal".to_owned())
         );
         assert_eq!(endpoint("topic:a.csv"), Endpoint::Topic("a.csv".to_owned()));
-        for file in ["a.csv", "data/x", "b.jsonl", "c.json", "./d"] {
+        let files = [
+            "a.csv", "data/x", "b.jsonl", "c.json", "./d", "tab.tsv", "out.txt", "k.log",
+        ];
+        // The tests run where Cargo.toml is: `LICENSE` exists.
+        let more = ["e.ndjson", "f.csv.gz", "g.zst", "H.CSV", "LICENSE"];
+        for file in files.into_iter().chain(more) {
             assert_eq!(endpoint(file), Endpoint::File(file.into()), "{file}");
+        }
+        // Dots are common in the names of topics, and `src` is a folder.
+        for topic in ["orders.v1", "a.csv.b", "csv", ".csv", "src"] {
+            assert_eq!(endpoint(topic), Endpoint::Topic(topic.into()), "{topic}");
         }
         assert_eq!(endpoint("file:plain"), Endpoint::File("plain".into()));
     }

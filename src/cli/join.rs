@@ -50,7 +50,9 @@ use crate::term::units::parse_duration;
   k join calls.csv --table customers.csv --on caller --type left
   k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
 pub(super) struct Options {
-    /// A file, a topic, or `-` for stdin
+    /// A file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv, .txt,
+    /// .jsonl, …) or of a file that exists is a file, any other a topic; `file:NAME` and
+    /// `topic:NAME` say which
     #[arg(value_name = "LEFT")]
     left: Endpoint,
 
@@ -84,7 +86,7 @@ pub(super) struct Options {
     )]
     kind: Kind,
 
-    /// Write to a file, a topic, or `-` for stdout.
+    /// Write to a file, a topic, which is created if it does not exist, or `-` for stdout.
     #[arg(long, value_name = "SINK", default_value = "-")]
     to: Endpoint,
 
@@ -274,7 +276,7 @@ impl Options {
     /// Says where every record went.
     fn tell(&self, plan: &Plan, node: &Node<'_>, context: &Context) -> Result<()> {
         let (account, watermark) = (node.account(), node.watermark());
-        for line in summary::lines(account, watermark) {
+        for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.status(line);
         }
         for side in Side::BOTH {

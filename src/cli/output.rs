@@ -66,6 +66,7 @@ impl StatsOptions {
 
 /// Returns whether a file's name says that it holds JSON.
 pub(super) fn is_json(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|ending| ending == "json" || ending == "jsonl")
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let json = ["json", "jsonl", "ndjson"];
+    ending.is_some_and(|ending| json.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }

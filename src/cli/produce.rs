@@ -159,11 +159,12 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         let topic = topic_of(source, options.topic.as_deref(), feed.has_envelopes())?;
         feeds.push((feed, topic));
     }
+    let is_paced = options.rate.is_some() || options.pace != Pace::None;
     let producer_options = producer::Options {
         acks: options.acks,
         compression: options.compression.clone(),
         // At a pace it costs nothing.
-        one_at_a_time: options.rate.is_some() || options.pace != Pace::None,
+        one_at_a_time: is_paced,
         ..producer::Options::default()
     };
     let mut run = Run {
@@ -177,7 +178,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         clock: Clock::default(),
     };
     let started = Instant::now();
-    let bar = Bar::new(&feeds, context);
+    let bar = Bar::new(&feeds, is_paced, context);
     let mut sent = run.send_all(&mut feeds, &bar);
     if sent.is_ok() {
         sent = run
@@ -384,16 +385,9 @@ impl Run<'_> {
                 self.warn_of_retention(name, first_time)?;
                 topic
             }
-            None => {
-                let topic = self
-                    .admin
-                    .create_data_topic(name, self.options.partitions)?;
-                let partitions = units::format_plural(topic.partitions.len() as u64, "partition");
-                self.context
-                    .report
-                    .status(format!("created topic `{name}` with {partitions}"));
-                topic
-            }
+            None => self
+                .admin
+                .create_data_topic(name, self.options.partitions)?,
         };
         let partitions = topic.partitions.len() as i32;
         let partitioning = match (self.options.partition, self.options.partitioner) {
@@ -518,8 +512,10 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(feeds: &[(Feed, Option<Arc<str>>)], context: &Context) -> Self {
+    fn new(feeds: &[(Feed, Option<Arc<str>>)], is_paced: bool, context: &Context) -> Self {
         let bytes: Option<u64> = feeds.iter().map(|(feed, _)| feed.size).sum();
+        // At a pace far more is read than is sent, which tells nothing of how much there is.
+        let bytes = bytes.filter(|_| !is_paced);
         // A guess, until the first records show their size.
         let total = bytes.map(|bytes| bytes / 100);
         Bar {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::source::Committed;
+use crate::term::units::format_plural;
 
 /// The value that stands for "keep for ever" and for "any time ahead".
 const FOREVER: [(&str, &str); 2] = [
@@ -297,13 +298,17 @@ impl Admin {
             .map_err(|failure| failure.told("create a topic"))
     }
 
-    /// Creates a topic for event times of any age, and waits until it can be written to. It is
-    /// no error if the topic has come into being meanwhile.
+    /// Creates a topic for event times of any age, says so, and waits until it can be written to.
+    /// It is no error if the topic has come into being meanwhile.
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub fn create_data_topic(&self, name: &str, partitions: i32) -> Result<Topic> {
-        self.create_if_missing(name, partitions, &FOREVER)
+        let topic = self.create_if_missing(name, partitions, &FOREVER)?;
+        let partitions = format_plural(topic.partitions.len() as u64, "partition");
+        let report = &self.settings.report;
+        report.status(format!("created topic `{name}` with {partitions}"));
+        Ok(topic)
     }
 
     /// Creates a topic with some settings, and waits until it can be written to. It is no error if

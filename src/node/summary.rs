@@ -9,15 +9,15 @@ use crate::term::units::{
 };
 
 /// Returns the summary's lines: where every record went, by record and by record × window, and
-/// what grace would have kept the expired ones.
-pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
+/// what grace would have kept the expired ones. `to` says where the rows went, as ` to out.csv`.
+pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let Account { windows, .. } = account;
     let duplicates = match account.duplicates {
         0 => String::new(),
         count => format!(" + {} duplicates", format_count(count)),
     };
     let mut lines = vec![format!(
-        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates} → {}; \
+        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates} → {}{to}; \
          watermark {}",
         format_plural(account.records(), "record"),
         format_count(account.on_time),
@@ -107,8 +107,9 @@ mod tests {
             grace_needed_ms: 2_500,
             ..Account::default()
         };
-        let lines = lines(&account, END);
+        let lines = lines(&account, END, " to x.csv");
         assert!(lines[0].starts_with("8 records in = 5 on time + 1 late + 2 expired"));
+        assert!(lines[0].contains("→ 0 rows to x.csv;"));
         assert_eq!(
             lines[2],
             "`--grace 3s` would have kept every expired record"

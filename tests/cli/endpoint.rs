@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use crate::broker::{broker, unique};
 use crate::workdir::Workdir;
 
 const INPUT: &str = "t\n2026-01-05T12:00:00Z\n2026-01-04T12:00:00Z\nnone\n";
@@ -54,11 +55,108 @@ fn outputs_that_are_one_file_and_an_output_that_is_an_input_are_refused() {
     }
     // Nothing is destroyed on a device, in a pipe, or where two are told one after the other.
     for flags in [
-        "--to /dev/null --journal /dev/null --stats-to /dev/null",
-        "--stats-to /dev/stdout | cat",
+        "--skip-bad --to /dev/null --journal /dev/null --stats-to /dev/null",
+        "--skip-bad --stats-to /dev/stdout | cat",
         "--to new.csv --late-to - --bad-to - > rest.csv",
     ] {
         dir.shell(&format!("{} {flags}", window.replace(" --skip-bad", "")))
             .assert_status(0);
     }
+}
+
+#[test]
+fn a_name_with_the_ending_of_a_file_or_of_a_file_that_exists_is_a_file() {
+    let dir = Workdir::new();
+    dir.write("calls", "t,id\n2026-01-05T12:00:00Z,1\n");
+    dir.shell("cp calls tab.tsv && cp calls calls.log")
+        .assert_status(0);
+    // No broker is at this port: what is taken for a topic is refused.
+    let k = |line: &str| dir.shell(&line.replace("k ", "K_BROKER=127.0.0.1:1 k "));
+    for to in ["out.txt", "out.tsv", "out.ndjson", "OUT.CSV", "out.log"] {
+        let said = format!("→ 1 row to {to};");
+        let run = k(&format!(
+            "k window --global --time t --from calls --to {to}"
+        ));
+        run.assert_status(0);
+        assert!(run.stderr().contains(&said), "{}", run.stderr());
+        let is_json = dir.read(to).starts_with('{');
+        assert_eq!(is_json, to == "out.ndjson", "{to}: {}", dir.read(to));
+        let run = k(&format!(
+            "k join calls tab.tsv --on id --within 1s --time t --to {to}"
+        ));
+        run.assert_status(0);
+        assert!(run.stderr().contains(&said), "{}", run.stderr());
+    }
+    for line in [
+        "k window -q --global --time t --from calls.log --late-to late.txt --bad-to bad.txt",
+        "k window -q --global --time t --from calls > all && k compare all all",
+        "k join -q calls --table tab.tsv --on id --time t",
+    ] {
+        k(line).assert_status(0);
+    }
+    for line in [
+        "k produce other",
+        "k window --global --time t --from calls --to other",
+        "k window --global --time t --from topic:calls",
+        "k join calls topic:tab.tsv --on id --within 1s --time t",
+        "k compare calls other",
+    ] {
+        let run = k(line);
+        assert!(
+            matches!(run.status, Some(1 | 2)),
+            "{line}: {}",
+            run.stderr()
+        );
+    }
+}
+
+#[test]
+fn a_topic_that_is_made_is_told() {
+    let Some(broker) = broker() else { return };
+    let dir = Workdir::new();
+    dir.write(
+        "in.csv",
+        "t,id\n2026-01-05T12:00:00Z,1\n2026-01-04T12:00:00Z,2\nnone,3\n",
+    );
+    let names = ["rows", "late", "bad", "pairs", "sent"].map(unique);
+    let [rows, late, bad, pairs, sent] = &names;
+    for (flags, made) in [
+        (
+            format!(
+                "window --tumbling 1d --time t --from in.csv --to {rows} --late-to {late} --bad-to {bad}"
+            ),
+            vec![
+                (rows, "3 partitions"),
+                (late, "1 partition"),
+                (bad, "1 partition"),
+            ],
+        ),
+        (
+            format!(
+                "join in.csv in.csv --on id --within 1s --time t --skip-bad --to topic:{pairs}"
+            ),
+            vec![(pairs, "3 partitions")],
+        ),
+        (
+            format!("produce in.csv -t {sent}"),
+            vec![(sent, "3 partitions")],
+        ),
+    ] {
+        let run = dir.k(&format!("{flags} -b {broker}"));
+        run.assert_status(0);
+        for (name, partitions) in &made {
+            let said = format!("created topic `{name}` with {partitions}\n");
+            assert_eq!(run.stderr().matches(&said).count(), 1, "{}", run.stderr());
+        }
+        let again = dir.k(&format!("{flags} -b {broker}"));
+        assert!(!again.stderr().contains("created"), "{}", again.stderr());
+        if !flags.starts_with("produce") {
+            let to = format!(" to topic:{};", made[0].0);
+            assert!(again.stderr().contains(&to), "{}", again.stderr());
+        }
+    }
+    let input = dir.k(&format!(
+        "window --tumbling 1d --time window_start --from {rows} --to topic:{rows} -b {broker}"
+    ));
+    input.assert_refused(2, &["is an input", "without end"]);
 }

@@ -108,12 +108,15 @@ pub(super) struct Options {
     #[command(flatten)]
     when: When,
 
-    /// Read from a file, a topic, or `-` for stdin. What `k consume` prints as JSON counts as the
+    /// Read from a file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv,
+    /// .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or of a file that exists is a file, any
+    /// other a topic; `file:NAME` and `topic:NAME` say which. What `k consume` prints as JSON counts as the
     /// records in it [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
     from: Option<Endpoint>,
 
-    /// Write to a file, a topic, or `-` for stdout. With `--group` lines are added to what a file
+    /// Write to a file, a topic, or `-` for stdout; which, as for `--from`. A topic that does not exist
+    /// is created. With `--group` lines are added to what a file
     /// holds, and after a crash some may be there twice.
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
@@ -418,7 +421,7 @@ impl Options {
     fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
         let stats = summary::json(account, watermark);
         self.stats.write(&stats, self.range.group().is_some())?;
-        for line in summary::lines(account, watermark) {
+        for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.status(line);
         }
         if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {

@@ -10,7 +10,8 @@ use crate::term::units::{format_count, format_duration, format_plural};
 
 /// Returns the summary's lines: where every record of each side went, the rows, and what would
 /// have kept the late records. Records that may still meet another are `open`.
-pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
+/// `to` says where the rows went, as ` to out.csv`.
+pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let side = |side: Side| {
         let counts = account.side(side);
         let open = match counts.open() {
@@ -29,7 +30,7 @@ pub fn lines(account: &Account, watermark: i64) -> Vec<String> {
     };
     let mut lines: Vec<String> = Side::BOTH.map(side).into();
     lines.push(format!(
-        "{} + {} alone → {}; watermark {}",
+        "{} + {} alone → {}{to}; watermark {}",
         format_plural(account.pairs, "pair"),
         format_count(account.alone),
         format_plural(account.rows(), "row"),
