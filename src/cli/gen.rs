@@ -100,7 +100,10 @@ pub(super) struct Options {
     #[arg(long)]
     with_arrival: bool,
 
-    /// How fast rows leave: none (at once), real (when due) or a speed such as 60x.
+    /// How fast rows leave: none (at once), real (when due) or a speed such as 60x. The segments of a
+    /// call follow until it ends, so the run goes on for up to the longest call after the last one has
+    /// started, and says until when. Ctrl-C ends it: what is written stays, status 130, and gen.json
+    /// says how many rows there are and that the run is not `complete`.
     #[arg(long, value_name = "PACE", default_value = "none", value_parser = Pace::parse)]
     pace: Pace,
 
@@ -173,6 +176,14 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 impl Options {
+    /// Returns whether a bar stands in nobody's way: rows go to files, and not to a terminal, or to
+    /// a pipe, whose reader may write to the same terminal.
+    fn has_bar(&self) -> bool {
+        let status = rustix::fs::fstat(rustix::stdio::stdout());
+        let is_file = |mode| rustix::fs::FileType::from_raw_mode(mode).is_file();
+        self.out != Path::new("-") || status.is_ok_and(|status| is_file(status.st_mode))
+    }
+
     fn recipe(&self) -> Recipe {
         let now = units::now_ms();
         let start_timestamp = self.start.unwrap_or_else(|| match self.pace {
@@ -211,7 +222,14 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let threads = options
         .threads
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let job = Job::new(&generator, options.format, options.pace, threads, context);
+    let job = Job::new(
+        &generator,
+        options.format,
+        options.pace,
+        threads,
+        options.has_bar(),
+        context,
+    );
     let (written, result) = job.run(outputs.calls, outputs.segments);
     let stopped = match &result {
         Ok(()) => false,
@@ -388,9 +406,8 @@ impl RecipeFile {
 
 fn make_folder(folder: &Path) -> Result<()> {
     let shown = folder.display();
-    let ending = folder.extension().and_then(|ending| ending.to_str());
     let is_folder = folder.is_dir();
-    if !is_folder && (folder.exists() || matches!(ending, Some("csv" | "json" | "jsonl"))) {
+    if !is_folder && (folder.exists() || endpoint::has_ending_of_file(folder)) {
         return Err(
             Error::usage(format!("`--out {shown}` is not a folder")).hint(format!(
                 "for the calls alone in a file: `k gen … --out - > {shown}`"

@@ -5,6 +5,7 @@
 use jiff::civil::{Date, DateTime, Time, date};
 use jiff::fmt::temporal::Pieces;
 use jiff::{SignedDuration, Timestamp};
+use std::time::SystemTime;
 
 /// Milliseconds in a second.
 pub const SECOND: i64 = 1_000;
@@ -186,6 +187,17 @@ pub fn format_time(ms: i64) -> String {
     match epoch.checked_add(SignedDuration::from_millis(ms)) {
         Ok(at) => format!("{at}Z"),
         Err(_) => ms.to_string(),
+    }
+}
+
+/// Returns the time on a person's clock, such as `20:07`.
+pub fn format_clock(at: SystemTime) -> String {
+    match jiff::Zoned::try_from(at) {
+        Ok(at) => at
+            .with_time_zone(jiff::tz::TimeZone::system())
+            .strftime("%H:%M")
+            .to_string(),
+        Err(_) => "later".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `k gen`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -288,6 +288,97 @@ fn with_a_pace_a_row_can_be_read_before_the_next_one_is_due() {
         "{}",
         run.stderr()
     );
+}
+
+/// Runs a line on a terminal of its own, and returns what stands there; `None` without util-linux.
+fn on_a_terminal(test: &str, dir: &Workdir, line: &str) -> Option<String> {
+    let found = dir.shell("script --version");
+    if !found.stdout().contains("util-linux") {
+        let reason = "there is no `script` of util-linux, which gives a terminal";
+        writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").expect("stderr");
+        return None;
+    }
+    let run = dir.shell(&format!("script -qec '{line}' /dev/null"));
+    run.assert_status(0);
+    Some(run.stdout().to_owned())
+}
+
+#[test]
+fn no_bar_stands_between_the_records_on_a_terminal() {
+    let dir = Workdir::new();
+    let gen_line =
+        "k gen --rate 4 --seconds 2 --median-duration 100ms --max-duration 1s --pace real";
+    let to_terminal = format!("{gen_line} --out -");
+    let test = "no_bar_stands_between_the_records_on_a_terminal";
+    let Some(shown) = on_a_terminal(test, &dir, &to_terminal) else {
+        return;
+    };
+    let rows = shown.lines().filter(|line| {
+        let id = line.split(',').next().unwrap_or_default();
+        id.parse::<u64>().is_ok() && line.split(',').count() == 8
+    });
+    assert_eq!(rows.count(), 8, "{shown:?}");
+    assert!(!shown.contains("generating"), "{shown:?}");
+    let to_pipe = on_a_terminal(test, &dir, &format!("{to_terminal} | cat"));
+    assert!(to_pipe.is_some_and(|shown| !shown.contains("generating")));
+    // Into a folder there is room for one, which tells the time and guesses nothing.
+    let to_folder = on_a_terminal(test, &dir, gen_line).expect("a terminal");
+    assert!(to_folder.contains("1 s of 2 s"), "{to_folder:?}");
+    assert!(!to_folder.contains("left"), "{to_folder:?}");
+}
+
+#[test]
+fn with_a_pace_it_is_told_how_long_segments_follow_and_a_signal_ends_them() {
+    for (order, said, calls) in [
+        (
+            "start",
+            "all calls are written; segments follow until ",
+            Some(200),
+        ),
+        (
+            "end",
+            "all calls have started; their rows and segments follow until ",
+            None,
+        ),
+    ] {
+        let dir = Workdir::new();
+        let flags = format!("gen --rate 200 --seconds 1 --seed 1 --pace real --order {order}");
+        let mut child = dir.spawn(&flags, Stdio::null());
+        let stderr = child.stderr.take().expect("a pipe");
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let line = lines.next().expect("a line");
+        let clock = line.strip_prefix(said).unwrap_or_else(|| panic!("{line}"));
+        let (clock, rest) = clock.split_once("; ").expect("a way out");
+        let (hours, minutes) = clock.split_once(':').expect("20:07");
+        assert!(hours.parse::<u8>().is_ok_and(|hours| hours < 24), "{line}");
+        assert!(
+            minutes.parse::<u8>().is_ok_and(|minutes| minutes < 60),
+            "{line}"
+        );
+        assert_eq!(rest, "Ctrl-C ends the run here");
+        signal(&child, Signal::INT);
+        let told: Vec<String> = lines.collect();
+        let told = told.join("\n");
+        assert_eq!(child.wait().expect("it ends").code(), Some(130));
+        let written = dir.read("data/mono_signal.csv").lines().count() - 1;
+        let segments = dir.read("data/tower.csv").lines().count() - 1;
+        assert!(calls.is_none_or(|calls| calls == written), "{written}");
+        assert!(told.contains(&format!("wrote {written} call")), "{told}");
+        assert!(
+            told.contains(&format!("{segments} tower segment")),
+            "{told}"
+        );
+        let recipe: serde_json::Value =
+            serde_json::from_str(&dir.read("data/gen.json")).expect("JSON");
+        assert_eq!(recipe["complete"], false);
+        assert_eq!(recipe["written_calls"], written);
+        assert_eq!(recipe["written_segments"], segments);
+    }
+    // Nothing is said where nothing follows for long.
+    let dir = Workdir::new();
+    let run = dir.k("gen --rate 200 --seconds 1 --pace 3600x");
+    run.assert_status(0);
+    assert!(!run.stderr().contains("follow"), "{}", run.stderr());
 }
 
 #[test]

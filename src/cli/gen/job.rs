@@ -1,9 +1,9 @@
 //! One run of the generator: chunks → rows in order → when due → file, counted and watched.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Only;
 use crate::cdr::{
@@ -15,6 +15,7 @@ use crate::outlet::Outlet;
 use crate::pace::{Pace, Pacer};
 use crate::term::progress::Progress;
 use crate::term::report::Report;
+use crate::term::units;
 
 /// What the streams of one run share.
 pub(super) struct Job<'a> {
@@ -26,6 +27,18 @@ pub(super) struct Job<'a> {
     /// The first error of any stream; the others stop at their next write.
     failure: OnceLock<Error>,
     watch: Watch,
+    tail: Mutex<Tail>,
+    report: Report,
+}
+
+/// What follows once all calls have started, told when every stream has come so far.
+#[derive(Default)]
+struct Tail {
+    /// How many streams have not come so far.
+    before: usize,
+    /// When the last row of a stream leaves, in ms since 1970 by event time; `None` where all have
+    /// left.
+    last: [Option<i64>; 2],
 }
 
 /// What a run wrote, where it was asked for.
@@ -41,17 +54,25 @@ struct Product<T> {
     rows: Vec<T>,
     /// No later chunk has a row that leaves before.
     horizon: i64,
+    /// When the last of the rows leaves.
+    last: i64,
 }
 
 impl<'a> Job<'a> {
-    /// Starts the clock of a run.
+    /// Starts the clock of a run, which a bar shows if there is room for one.
     pub(super) fn new(
         generator: &'a Generator,
         format: Format,
         pace: Pace,
         threads: usize,
+        has_bar: bool,
         context: &Context,
     ) -> Self {
+        let recipe = generator.recipe();
+        let total = match pace {
+            Pace::None => Total::Calls(recipe.calls()),
+            Pace::Speed(_) => Total::Time(pace.due_after((recipe.seconds * 1_000.0) as i64)),
+        };
         Job {
             generator,
             format,
@@ -59,7 +80,9 @@ impl<'a> Job<'a> {
             threads,
             pacer: Pacer::start(context.interrupt.clone()),
             failure: OnceLock::new(),
-            watch: Watch::new(generator.recipe().calls(), &context.report),
+            watch: Watch::new(total, has_bar, &context.report),
+            tail: Mutex::default(),
+            report: context.report.clone(),
         }
     }
 
@@ -77,6 +100,7 @@ impl<'a> Job<'a> {
         };
         let mut calls = calls.map(|outlet| stream(outlet, Only::Mono));
         let mut segments = segments.map(|outlet| stream(outlet, Only::Tower));
+        self.tail().before = usize::from(calls.is_some()) + usize::from(segments.is_some());
         thread::scope(|scope| {
             if let Some(segments) = &mut segments {
                 scope.spawn(|| self.note(self.write_segments(segments)));
@@ -178,31 +202,79 @@ impl<'a> Job<'a> {
     ) -> Result<()> {
         let mut reorder = Reorder::new(self.recipe().start_timestamp, self.bucket_ms());
         let mut due = Vec::new();
+        let (mut last, mut last_start) = (i64::MIN, i64::MIN);
         let new = || Product {
             calls: 0,
             rows: Vec::new(),
             horizon: i64::MIN,
+            last: i64::MIN,
         };
         let make = |chunk: &Chunk, product: &mut Product<T>| {
             product.calls = chunk.starts.len() as u64;
             product.horizon = chunk.starts.last().copied().unwrap_or(i64::MIN);
             fill(chunk, &mut product.rows);
-        };
-        let mut leave = |reorder: &mut Reorder<T>, stream: &mut Stream, horizon: i64| {
-            while reorder.next_before(horizon, &mut due) {
-                due.iter()
-                    .try_for_each(|row| self.leave(row, stream, &mut push))?;
-                stream.flush()?;
-            }
-            Ok(())
+            let leave = product.rows.iter().map(|row| row.leaves().0);
+            product.last = leave.max().unwrap_or(i64::MIN);
         };
         cdr::in_order(self.recipe(), self.threads, new, make, |product| {
             stream.made.0 += product.calls;
             stream.made.1 += product.rows.len() as u64;
             reorder.push_all(&mut product.rows);
-            leave(&mut reorder, stream, product.horizon)
+            last = product.last.max(last);
+            last_start = product.horizon;
+            while reorder.next_before(last_start, &mut due) {
+                due.iter()
+                    .try_for_each(|row| self.leave(row, stream, &mut push))?;
+                stream.flush()?;
+            }
+            Ok(())
         })?;
-        leave(&mut reorder, stream, i64::MAX)
+        let mut waits = Some(last).filter(|&last| last > last_start);
+        while reorder.next_before(i64::MAX, &mut due) {
+            for row in &due {
+                if row.leaves().0 > last_start && waits.is_some() {
+                    stream.flush()?;
+                    self.tell_tail(stream.which, waits.take());
+                }
+                self.leave(row, stream, &mut push)?;
+            }
+            stream.flush()?;
+        }
+        if last <= last_start {
+            self.tell_tail(stream.which, None);
+        }
+        Ok(())
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a stream has written what leaves until the last call starts. The last stream to
+    /// come so far tells what follows, if it takes long.
+    fn tell_tail(&self, which: Only, last: Option<i64>) {
+        const SHORT: Duration = Duration::from_secs(2);
+        let mut tail = self.tail();
+        tail.last[which as usize] = last;
+        tail.before = tail.before.saturating_sub(1);
+        let (0, Some(last)) = (tail.before, tail.last.into_iter().max().flatten()) else {
+            return;
+        };
+        let due_after = self.pace.due_after(last - self.recipe().start_timestamp);
+        let left = due_after.saturating_sub(self.pacer.elapsed());
+        if left < SHORT {
+            return;
+        }
+        self.watch.lengthen(due_after);
+        let what = match tail.last {
+            [None, _] => "all calls are written; segments",
+            [Some(_), None] => "all calls have started; their rows",
+            [Some(_), Some(_)] => "all calls have started; their rows and segments",
+        };
+        let until = units::format_clock(SystemTime::now() + left);
+        self.report.status(format!(
+            "{what} follow until {until}; Ctrl-C ends the run here"
+        ));
     }
 
     /// A bucket holds about as many rows as a chunk, but there are some ten thousand at most.
@@ -351,10 +423,19 @@ impl<'a> Stream<'a> {
     }
 }
 
+/// What a run goes on to.
+#[derive(Debug, Clone, Copy)]
+enum Total {
+    Calls(u64),
+    /// At a pace: how long it lasts. Nothing else about it is uncertain.
+    Time(Duration),
+}
+
 /// Shows a bar once the run has lasted a second.
 struct Watch {
     report: Report,
-    total: u64,
+    total: Total,
+    has_bar: bool,
     started: Instant,
     /// Calls that have left, by output, and no end of them where there is no such output; the
     /// slower one is shown.
@@ -363,10 +444,11 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(total: u64, report: &Report) -> Self {
+    fn new(total: Total, has_bar: bool, report: &Report) -> Self {
         Watch {
             report: report.clone(),
             total,
+            has_bar,
             started: Instant::now(),
             done: [AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX)],
             bar: Mutex::new(None),
@@ -377,13 +459,27 @@ impl Watch {
     fn advance(&self, which: Only, calls: u64) {
         const PATIENCE: Duration = Duration::from_secs(1);
         self.done[which as usize].store(calls, Ordering::Relaxed);
-        if self.started.elapsed() < PATIENCE {
+        if !self.has_bar || self.started.elapsed() < PATIENCE {
             return;
         }
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar =
-            bar.get_or_insert_with(|| Progress::new(&self.report, "generating", Some(self.total)));
-        let done = self.done.iter().map(|done| done.load(Ordering::Relaxed));
-        bar.set(done.min().unwrap_or(0));
+        let bar = bar.get_or_insert_with(|| match self.total {
+            Total::Calls(total) => Progress::new(&self.report, "generating", Some(total)),
+            Total::Time(total) => {
+                Progress::of_time(&self.report, "generating", self.started, total)
+            }
+        });
+        if let Total::Calls(_) = self.total {
+            let done = self.done.iter().map(|done| done.load(Ordering::Relaxed));
+            bar.set(done.min().unwrap_or(0));
+        }
+    }
+
+    /// Lets a run at a pace last longer.
+    fn lengthen(&self, total: Duration) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = &*bar {
+            bar.set_total(total.as_secs());
+        }
     }
 }
