@@ -23,8 +23,10 @@
 
 mod changelog;
 pub mod commit;
+mod end;
 pub mod keys;
 mod log;
+mod lookout;
 pub mod metrics;
 pub mod note;
 pub mod plan;
@@ -33,6 +35,7 @@ mod restore;
 mod share;
 mod silence;
 pub mod snapshot;
+mod stand;
 mod task;
 mod topics;
 
@@ -62,23 +65,22 @@ use crate::source::kafka::{Since, Starts};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
+use lookout::Lookout;
 use metrics::{Metrics, TaskFigures};
-use note::Note;
 use restore::Restoring;
 use silence::Silence;
 use snapshot::Snapshots;
 use task::{Counts, Task, Work};
-use topics::{Topics, committed};
-pub use topics::{has_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
+use topics::Topics;
+pub use topics::{
+    has_repartition, refuse_lost_repartition, refuse_lost_state, refuse_remains, reset,
+    state_topics,
+};
 
 /// The most records that are taken from a partition at once.
 const MOST: usize = 4_096;
 /// How long nothing may come before a signal or the group is looked at.
 const TURN: Duration = Duration::from_millis(5);
-/// How long a member without partitions may have to wait for some.
-const SETTLING: Duration = Duration::from_secs(3);
-/// How often the group is asked whether it has read everything.
-const ASK: Duration = Duration::from_millis(300);
 
 /// How the node of a group runs.
 #[derive(Debug, Clone)]
@@ -89,6 +91,8 @@ pub struct Options {
     pub topic: String,
     /// Where it is read from before the group has committed.
     pub since: Since,
+    /// The topic of the results.
+    pub to: String,
     /// Whether records are brought together by what they are grouped by.
     pub is_repartitioned: bool,
     /// How long a partition that is at its end holds the others back, where they are brought
@@ -129,6 +133,12 @@ pub struct Node<'n> {
     silence: Option<Silence>,
     /// The transactions that tasks wait for.
     open: open::Watch,
+    /// Sees topics go.
+    lookout: Lookout,
+    /// Asks the cluster when the node does nothing else.
+    admin: &'n Admin,
+    /// How many partitions the results have.
+    results: i32,
     commit: Commit,
     metrics: Option<Metrics>,
     slots: BTreeMap<Place, Slot>,
@@ -184,7 +194,7 @@ pub struct Parts<'n> {
     pub metrics: Option<Metrics>,
     /// Where states are kept on this machine, too.
     pub snapshots: Option<Snapshots>,
-    /// Asks the cluster while the node joins.
+    /// Asks the cluster while the node joins, and at the end.
     pub admin: &'n Admin,
     /// Where Kafka is.
     pub settings: &'n Settings,
@@ -200,12 +210,15 @@ impl<'n> Node<'n> {
     /// # Errors
     /// `refused` where a topic is missing, `retry` when no broker answers.
     pub fn join(parts: Parts<'n>, options: Options, starts: Starts) -> Result<Self> {
+        let id = parts.admin.topic_ids(&[&options.topic])?;
+        let id = id.into_values().find_map(Result::ok).flatten();
         let topics = Topics::open(
             parts.admin,
             parts.settings,
             &options.group,
             starts.len(),
             options.is_repartitioned,
+            id,
             &parts.producer,
         )?;
         if options.guarantee == Guarantee::ExactlyOnce {
@@ -215,6 +228,10 @@ impl<'n> Node<'n> {
         let repartition = repartition.map(|repartition| repartition.starts().topic());
         let silence =
             repartition.map(|_| Silence::begin(&options.topic, parts.settings, options.idle));
+        let results = parts.admin.topic(&options.to)?;
+        let own = [topics.changelog.topic(), &*options.topic, &*options.to];
+        let depends = own.into_iter().chain(repartition).map(str::to_owned);
+        let lookout = Lookout::begin(parts.admin, parts.settings, depends.collect())?;
         let read: Vec<&str> = repartition.into_iter().chain([&*options.topic]).collect();
         let member = Member::join(parts.settings, &options.group, &read)?;
         Ok(Node {
@@ -236,6 +253,9 @@ impl<'n> Node<'n> {
             outputs: parts.outputs,
             silence,
             open: open::Watch::new(parts.settings),
+            lookout,
+            admin: parts.admin,
+            results: results.partitions.len() as i32,
             topics,
             commit: Commit::new(parts.producer, &options),
             metrics: parts.metrics,
@@ -293,6 +313,7 @@ impl<'n> Node<'n> {
     pub fn run(&mut self) -> Result<()> {
         // What was done up to a signal is kept; after an error nothing is since the last commit.
         let ended = self.work().and_then(|()| self.commit());
+        let is_all = ended.is_ok() && self.options.exit && !self.interrupt.is_set();
         if ended.is_err() {
             self.has_given_up = true;
             self.commit.give_up().unwrap_or(()); // brokers do it after some time
@@ -307,6 +328,10 @@ impl<'n> Node<'n> {
                 stopped
             }
             ended => ended.and(stopped),
+        }?;
+        match is_all {
+            true => self.await_readable(),
+            false => Ok(()),
         }
     }
 
@@ -341,6 +366,7 @@ impl<'n> Node<'n> {
 
     /// Does what there is to do; returns whether the run is over.
     fn turn(&mut self) -> Result<bool> {
+        self.lookout.check()?;
         while let Some(rebalance) = self.member.serve()? {
             self.rebalance(rebalance)?;
         }
@@ -444,22 +470,6 @@ impl<'n> Node<'n> {
         }
     }
 
-    /// Says which open transaction a partition waits for that is not read to its end.
-    fn watch_transactions(&mut self) {
-        let behind = self.open.is_due().then(|| {
-            let tasks = self.slots.values().filter_map(Slot::task);
-            let behind = tasks.filter(|task| {
-                let end = self.member.high_watermark(&task.place);
-                !task.is_done && end.is_some_and(|end| task.position < end)
-            });
-            let places = behind.map(|task| (task.place.topic.to_string(), task.place.partition));
-            places.collect()
-        });
-        for open in self.open.look(behind) {
-            self.report.status(open.waited_for());
-        }
-    }
-
     /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
     /// read to their end there is no need, and what comes later would be late.
     fn look_for_silence(&mut self) -> Result<()> {
@@ -552,42 +562,6 @@ impl<'n> Node<'n> {
         }
         let places: Vec<Place> = self.slots.keys().cloned().collect();
         places.into_iter().try_for_each(|place| self.restore(place))
-    }
-
-    /// Returns whether the group has read what the topic held at the start.
-    fn is_all_read(&mut self) -> Result<bool> {
-        // A new member gets its partitions when the others have let go of them.
-        let is_settled = self
-            .shared
-            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > SETTLING);
-        let mut tasks = self.slots.values();
-        let done =
-            |slot: &Slot| matches!(slot, Slot::Working(task) if task.is_done && !task.is_changed());
-        if !is_settled || !tasks.all(done) || self.asked.elapsed() < ASK {
-            return Ok(false);
-        }
-        self.asked = Instant::now();
-        // Without an answer it is asked again.
-        let (settings, group) = (self.settings, &self.options.group);
-        let Ok(read) = committed(settings, group, &self.starts) else {
-            return Ok(false);
-        };
-        let mut partitions = self.starts.iter().zip(read);
-        let is_read = partitions.all(|((_, start), committed)| {
-            let reached = committed.map_or(start.first, |committed| committed.offset);
-            reached >= start.end
-        });
-        let Some(repartition) = self.topics.repartition.as_ref().filter(|_| is_read) else {
-            return Ok(is_read);
-        };
-        let Ok(passed_on) = committed(settings, group, repartition.starts()) else {
-            return Ok(false);
-        };
-        let ends = || self.starts.iter().map(|(_, start)| start.end);
-        Ok(passed_on.into_iter().all(|committed| {
-            let note = committed.and_then(|committed| Note::parse(&committed.metadata));
-            note.is_some_and(|note| note.has_seen(ends()))
-        }))
     }
 
     /// Stops before the state outgrows the memory that a person has set.

@@ -10,6 +10,7 @@ use super::note::{Note, Role};
 use super::repartition::Mark;
 use super::restore::Restored;
 use super::snapshot::Snapshot;
+use super::stand::Stand;
 use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
@@ -123,6 +124,7 @@ impl Task {
             committed,
             is_shown,
             positions,
+            goes_on,
             ..
         } = restored;
         let (committed, said) = match committed {
@@ -157,7 +159,7 @@ impl Task {
             work,
             position,
             base: position,
-            is_base_kept: is_fixed || committed.is_some(),
+            is_base_kept: (is_fixed || committed.is_some()) && !goes_on,
             base_note: String::new(),
             end,
             is_done: false,
@@ -166,6 +168,8 @@ impl Task {
             changed: Changed::default(),
             snapshot: None,
         };
+        // A person who has said where it begins has said no more.
+        let said = said.filter(|said| Note::parse(said).is_some());
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
         // Another process has shown the windows already. What comes from upstream may be nothing new.
@@ -229,6 +233,15 @@ impl Task {
         self.base_watermark = self.operator.watermarks().combined();
         self.counted = self.counts();
         self.was_shown = self.is_shown;
+    }
+
+    /// Returns what its state belongs to.
+    pub fn stand(&self, input: Option<String>) -> Stand {
+        Stand {
+            input,
+            position: self.position,
+            base: self.base,
+        }
     }
 
     /// Returns what it has counted.
