@@ -91,6 +91,11 @@ pub(super) struct Changed {
 }
 
 impl Changed {
+    /// Returns whether nothing has.
+    pub fn is_empty(&self) -> bool {
+        self.there.rows.is_empty() && self.gone.rows.is_empty()
+    }
+
     /// Adds what has changed since the last call.
     pub fn gather(&mut self, operator: &mut Operator) {
         operator.take_changes(|key, value| match value {

@@ -376,6 +376,7 @@ impl<'n> Node<'n> {
         for place in &places {
             read |= self.read(place)?;
         }
+        self.tick()?;
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
@@ -456,6 +457,16 @@ impl<'n> Node<'n> {
         self.sink.write(&self.panes)?;
         self.panes.clear();
         Ok(())
+    }
+
+    /// Moves processing time, whether records come or not, unless they bring it.
+    fn tick(&mut self) -> Result<()> {
+        if self.plan.arrival.is_none() {
+            let (now, panes) = (now_ms(), &mut self.panes);
+            let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
+            tasks.for_each(|task| task.tick(now, panes));
+        }
+        self.write()
     }
 
     /// Moves positions past transaction markers, which are no records.

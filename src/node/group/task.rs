@@ -19,7 +19,7 @@ use crate::engine::save;
 use crate::error::Result;
 use crate::kafka::member::Place;
 use crate::node::Outputs;
-use crate::node::rows::{Rows, now_ms};
+use crate::node::rows::Rows;
 use crate::source::{Batch, Message, Records};
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
@@ -215,10 +215,11 @@ impl Task {
             },
             Work::Window | Work::Downstream(_) => false,
         };
+        let changed = self.operator.has_changed() || !self.changed.is_empty();
         let moved = self.operator.watermarks().combined() != self.base_watermark;
         let goes_on = self.position != self.base || !self.is_base_kept;
         let shown = self.is_shown && !self.was_shown;
-        shown || goes_on || moved || untold
+        changed || shown || goes_on || moved || untold
     }
 
     /// Takes note that everything so far was committed, and what was said beside it.
@@ -267,6 +268,14 @@ impl Task {
     /// beside it.
     pub fn last_commit(&self) -> (i64, &str) {
         (self.base, &self.base_note)
+    }
+
+    /// Moves processing time, if panes wait for that.
+    pub fn tick(&mut self, now: i64, panes: &mut Panes) {
+        let waits = self.operator.trigger().periods().next().is_some();
+        if waits && !self.is_done {
+            self.operator.on_tick(now, panes);
+        }
     }
 
     /// Gathers what has changed of its state: a commit says how large that is.
@@ -335,9 +344,6 @@ pub(super) fn take_in(
             _ => Ok(()),
         }
     });
-    if operator.trigger().periods().next().is_some() && rows.plan.arrival.is_none() {
-        operator.on_tick(now_ms(), panes);
-    }
     arena.reset();
     processed
 }
