@@ -37,6 +37,21 @@ pub struct Note {
     pub(super) state: Vec<u8>,
 }
 
+/// How long [`Note::state`] may be: a broker takes 4,096 bytes of metadata
+/// (`offset.metadata.max.bytes`), of which base64 takes a quarter and the rest 130.
+const MOST_STATE: usize = 2_900;
+
+/// Returns the state of a task downstream: how far it has seen those upstream, unless they are too
+/// many. The changelog has it in any case.
+pub(super) fn state_downstream(positions: &[i64]) -> Vec<u8> {
+    let mut state = Vec::new();
+    save::put(&mut state, &positions);
+    match state.len() <= MOST_STATE {
+        true => state,
+        false => Vec::new(),
+    }
+}
+
 impl Role {
     const ALL: [Role; 3] = [Role::Window, Role::Upstream, Role::Downstream];
 
@@ -63,12 +78,13 @@ impl Note {
         }
     }
 
-    /// Returns whether a task downstream has seen those upstream come as far as `ends`.
-    pub(super) fn has_seen(&self, ends: impl Iterator<Item = i64>) -> bool {
-        let positions: Vec<i64> = save::take(&mut self.state.as_slice()).unwrap_or_default();
-        let mut ends = ends.enumerate();
-        let reached = |(nth, end): (usize, i64)| positions.get(nth).is_some_and(|&at| at >= end);
-        self.role == Role::Downstream && ends.all(reached)
+    /// Returns how far a task downstream has seen those upstream; `None` where they are too many to
+    /// be named here.
+    pub(super) fn positions(&self) -> Option<Vec<i64>> {
+        match self.state.is_empty() {
+            true => None,
+            false => save::take(&mut self.state.as_slice()).ok(),
+        }
     }
 
     /// Returns the note in a commit's metadata; `None` where it is somebody else's.
@@ -143,5 +159,26 @@ mod tests {
         }
         assert_eq!(Note::parse("watermark=1 counted_to=2"), None);
         assert_eq!(Note::parse("k:other watermark=1"), None);
+    }
+
+    #[test]
+    fn a_note_is_no_longer_than_a_broker_takes() {
+        for upstream in [1, 1_000, 10_000] {
+            for position in [0, 100_000, i64::MAX] {
+                let positions = vec![position; upstream];
+                let note = Note {
+                    role: Role::Downstream,
+                    watermark: i64::MIN,
+                    rows: u64::MAX,
+                    bytes: u64::MAX,
+                    at: i64::MIN,
+                    state: state_downstream(&positions),
+                };
+                assert!(note.to_string().len() <= 4_096);
+                let named = note.positions();
+                assert!(named.is_none_or(|named| named == positions));
+            }
+        }
+        assert!(!state_downstream(&[100_000; 500]).is_empty());
     }
 }

@@ -1,0 +1,73 @@
+//! Whether a group has read everything, for a run with `--exit`: whatever other processes have of it.
+
+use std::time::{Duration, Instant};
+
+use super::note::Note;
+use super::topics::committed;
+use super::{Node, Slot};
+use crate::error::Result;
+
+/// How long a member without partitions may have to wait for some.
+const SETTLING: Duration = Duration::from_secs(3);
+/// How often the group is asked whether it has read everything.
+const ASK: Duration = Duration::from_millis(300);
+
+impl Node<'_> {
+    /// Returns whether the group has read what the topic held at the start.
+    pub(super) fn is_all_read(&mut self) -> Result<bool> {
+        // A new member gets its partitions when the others have let go of them.
+        let is_settled = self
+            .shared
+            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > SETTLING);
+        let mut tasks = self.slots.values();
+        let done =
+            |slot: &Slot| matches!(slot, Slot::Working(task) if task.is_done && !task.is_changed());
+        if !is_settled || !tasks.all(done) || self.asked.elapsed() < ASK {
+            return Ok(false);
+        }
+        self.asked = Instant::now();
+        // Without an answer it is asked again.
+        let (settings, group) = (self.settings, &self.options.group);
+        let Ok(read) = committed(settings, group, &self.starts) else {
+            return Ok(false);
+        };
+        let mut partitions = self.starts.iter().zip(read);
+        let is_read = partitions.all(|((_, start), committed)| {
+            let reached = committed.map_or(start.first, |committed| committed.offset);
+            reached >= start.end
+        });
+        let Some(repartition) = self.topics.repartition.as_ref().filter(|_| is_read) else {
+            return Ok(is_read);
+        };
+        let Ok(passed_on) = committed(settings, group, repartition.starts()) else {
+            return Ok(false);
+        };
+        let ends = || self.starts.iter().map(|(_, start)| start.end);
+        let have_seen = |positions: &[i64]| {
+            let mut ends = ends().enumerate();
+            ends.all(|(nth, end)| positions.get(nth).is_some_and(|&at| at >= end))
+        };
+        let mut unnamed = Vec::new();
+        for (partition, committed) in (0..).zip(passed_on) {
+            let note = committed.and_then(|committed| Note::parse(&committed.metadata));
+            match note.map(|note| note.positions()) {
+                Some(Some(positions)) if have_seen(&positions) => {}
+                Some(None) => unnamed.push(partition),
+                _ => return Ok(false),
+            }
+        }
+        // Those of this process are done.
+        let topic = repartition.starts().topic();
+        let is_own = |partition: &i32| {
+            let mut own = self.slots.keys();
+            own.any(|place| place.partition == *partition && *place.topic == *topic)
+        };
+        unnamed.retain(|partition| !is_own(partition));
+        let log = self.log_reader();
+        let mut unnamed = unnamed.into_iter();
+        Ok(unnamed.all(|partition| {
+            let positions = log.positions(partition); // without an answer it is asked again
+            positions.is_ok_and(|positions| have_seen(&positions))
+        }))
+    }
+}
