@@ -1,10 +1,11 @@
 //! Flags that say where Kafka is, the same for every command that speaks to it.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::kafka::{self, Settings};
+use crate::kafka::{self, Settings, own};
 
 /// Where Kafka is and how to speak to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,6 +40,10 @@ struct Connection {
     /// Set a librdkafka property; a secret as NAME=@FILE or NAME=env:VAR.
     #[arg(short = 'X', value_name = "NAME=VALUE")]
     properties: Vec<String>,
+
+    /// Set once it was said what of the file is passed over.
+    #[arg(skip)]
+    told: OnceCell<()>,
 }
 
 impl BrokerOptions {
@@ -67,13 +72,24 @@ impl Connection {
             let name = path.display();
             let text = std::fs::read_to_string(path)
                 .map_err(|source| Error::io(format!("read `{name}`"), source))?;
+            let mut passed_over = Vec::new();
             for (line, text) in (1..).zip(text.lines()) {
                 let text = text.trim();
                 if !text.is_empty() && !text.starts_with('#') {
                     let property = parse_property(text);
                     let place = format!("reading `{name}`, line {line}");
-                    properties.push(property.map_err(|error| error.during(place))?);
+                    let property = property.map_err(|error| error.during(place))?;
+                    match own::find(&property.0) {
+                        Some(_) => passed_over.push(format!("`{}`", property.0)),
+                        None => properties.push(property),
+                    }
                 }
+            }
+            if !passed_over.is_empty() && self.told.set(()).is_ok() {
+                context.report.warning(format!(
+                    "`{name}` sets what `k` sets itself, for its guarantees: {} passed over",
+                    passed_over.join(", ")
+                ));
             }
         }
         for text in &self.properties {
@@ -87,7 +103,12 @@ impl Connection {
                 ))
                 .hint(format!("write `-X {name}=@FILE` or `-X {name}=env:VAR`")));
             }
-            properties.push(parse_property(text)?);
+            let property = parse_property(text)?;
+            if let Some(own) = own::find(&property.0) {
+                let message = format!("`k` sets property `{}` itself: {}", property.0, own.why);
+                return Err(Error::usage(message).hint(own.instead));
+            }
+            properties.push(property);
         }
         let brokers = self.brokers(&properties);
         properties.retain(|(name, _)| !is_broker_list(name));

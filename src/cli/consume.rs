@@ -58,6 +58,10 @@ pub(super) struct Options {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 
+    /// Show records of transactions, too, that are open or were aborted.
+    #[arg(long)]
+    uncommitted: bool,
+
     #[command(flatten)]
     pick: PickOptions,
 
@@ -71,6 +75,7 @@ pub(super) struct Options {
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let topics = options.topics()?;
     let (settings, range) = (options.broker.settings(context)?, options.range.range()?);
+    let settings = settings.reading_uncommitted(options.uncommitted);
     let open = |topic: &String| Reader::open(&settings, topic, &range);
     let readers = topics.iter().map(open).collect::<Result<_>>()?;
     let now = Instant::now();

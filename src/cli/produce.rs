@@ -134,18 +134,6 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let settings = options.broker.settings(context)?;
-    for (property, instead) in [
-        (
-            "transactional.id",
-            "`k produce` writes without transactions",
-        ),
-        ("acks", "write `--acks`"),
-        ("request.required.acks", "write `--acks`"),
-    ] {
-        if settings.property(property).is_some() {
-            return Err(Error::usage(format!("property `{property}`: {instead}")));
-        }
-    }
     let sources = sources(options)?;
     let mapping = Mapping {
         key: options.key.clone(),

@@ -54,13 +54,17 @@ impl Fetcher {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, topic: &str, group: Option<&str>) -> Result<Self> {
         let (context, health) = settings.context();
+        let isolation = match settings.uncommitted {
+            true => "read_uncommitted",
+            false => "read_committed",
+        };
         let group = group.map_or_else(|| format!("k-{}", std::process::id()), str::to_owned);
         let config = settings.config(&[
             ("group.id", &group), // needed to assign, though nothing is committed without a group
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("enable.partition.eof", "false"),
-            ("isolation.level", "read_committed"),
+            ("isolation.level", isolation),
             // An offset that is gone must not be skipped silently.
             ("auto.offset.reset", "error"),
             ("fetch.queue.backoff.ms", "2"),
@@ -342,6 +346,10 @@ pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> E
         RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownPartition => gone(topic),
+        RDKafkaErrorCode::BadCompression => Error::refused(format!(
+            "topic `{topic}`, partition {partition}: a batch of records is too large to be unpacked, or damaged"
+        ))
+        .hint("`-X receive.message.max.bytes=1000000000` lets it have 1 GB"),
         _ => Failure::Refused(code, words_of(code))
             .told(format!("read topic `{topic}`"))
             .during(format!("reading topic `{topic}`, partition {partition}")),

@@ -8,6 +8,7 @@
 //! - [`queue`]: where they wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one or all or none
 //! - [`open`]: transactions that keep readers waiting
+//! - [`own`]: properties that nobody else may set
 //! - [`partitioner`]: which partition a key belongs to
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
 
@@ -16,6 +17,7 @@ pub mod fetch;
 pub mod member;
 mod native;
 pub mod open;
+pub mod own;
 pub mod partitioner;
 pub mod producer;
 pub mod queue;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub brokers: String,
     /// librdkafka properties that a person set; they win over `k`'s own.
     properties: Vec<(String, String)>,
+    /// Whether records of transactions that are open or were aborted are read, too.
+    uncommitted: bool,
     report: Report,
     interrupt: Interrupt,
 }
@@ -89,9 +93,19 @@ impl Settings {
         Ok(Settings {
             brokers,
             properties,
+            uncommitted: false,
             report,
             interrupt,
         })
+    }
+
+    /// Returns the same settings for a reader of all records, whatever became of their
+    /// transactions.
+    pub fn reading_uncommitted(self, uncommitted: bool) -> Self {
+        Settings {
+            uncommitted,
+            ..self
+        }
     }
 
     /// Returns the configuration of a client: `own` defaults, then what the person set.

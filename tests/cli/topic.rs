@@ -206,3 +206,53 @@ fn properties_and_secrets_come_from_files() {
     dir.k("topic list --config missing")
         .assert_refused(1, &["missing", "no such file"]);
 }
+
+/// What `k` promises rests on these.
+const OWN: [&str; 12] = [
+    "isolation.level=read_uncommitted",
+    "enable.auto.commit=true",
+    "auto.commit.enable=true",
+    "enable.auto.offset.store=true",
+    "auto.offset.reset=latest",
+    "transactional.id=mine",
+    "group.id=mine",
+    "partition.assignment.strategy=range",
+    "enable.idempotence=false",
+    "acks=1",
+    "request.required.acks=0",
+    "max.in.flight=5",
+];
+
+#[test]
+fn what_would_take_a_guarantee_away_is_refused_or_passed_over() {
+    let dir = Workdir::new();
+    dir.write("calls.csv", "start_timestamp,caller\n1,1\n");
+    dir.write("shared.properties", OWN.join("\n"));
+    for command in [
+        "consume calls",
+        "produce calls.csv -t calls",
+        "window --tumbling 1m --from topic:calls",
+        "window --tumbling 1m --from topic:calls --group g --to topic:rows",
+        "join topic:calls topic:others --on caller --within 1m",
+        "topic list",
+    ] {
+        let command = format!("{command} -b 127.0.0.1:1");
+        for property in OWN {
+            let name = property.split('=').next().expect("a name");
+            let run = dir.k(&format!("{command} -X {property}"));
+            run.assert_refused(
+                2,
+                &[&format!("`k` sets property `{name}` itself"), "hint: "],
+            );
+        }
+        let run = dir.k(&format!("{command} --config shared.properties"));
+        let said = run.stderr();
+        assert_eq!(said.matches("warning: ").count(), 1, "{command}: {said}");
+        for property in OWN {
+            let name = property.split('=').next().expect("a name");
+            assert!(said.contains(&format!("`{name}`")), "{said}");
+        }
+        // It goes on with its own.
+        assert!(said.contains("cannot reach Kafka"), "{command}: {said}");
+    }
+}

@@ -140,10 +140,9 @@ impl Shared {
     /// Returns how many rows were sent, committed or not.
     fn sent(&self) -> usize {
         let Shared { broker, to, .. } = self;
-        let uncommitted = "-X isolation.level=read_uncommitted";
         let run = self
             .dir
-            .k(&format!("consume {to} --exit -q -b {broker} {uncommitted}"));
+            .k(&format!("consume {to} --exit -q -b {broker} --uncommitted"));
         run.stdout().lines().count()
     }
 
