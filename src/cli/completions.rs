@@ -19,7 +19,9 @@ pub(super) struct Options {
 pub(super) fn run(options: Options, _context: &Context) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut super::command(), "k", &mut script);
-    std::io::stdout()
+    let mut stdout = std::io::stdout();
+    stdout
         .write_all(&script)
+        .and_then(|()| stdout.flush())
         .map_err(|source| Error::io("write the script", source))
 }

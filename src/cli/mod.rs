@@ -28,6 +28,7 @@ mod topic;
 mod window;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -182,8 +183,13 @@ fn command() -> clap::Command {
 /// is missing, else what was typed wrongly in at most eight lines.
 fn told_by_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        error.print().unwrap_or(()); // a closed pipe: `k --help | head -1`
-        return ExitCode::SUCCESS;
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        let Err(error) = printed.map_err(|source| Error::io("write to stdout", source)) else {
+            return ExitCode::SUCCESS;
+        };
+        // None of a closed pipe: `k --help | head -1`.
+        error.lines().iter().for_each(|line| eprintln!("{line}"));
+        return ExitCode::from(error.exit_status());
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.print().unwrap_or(());

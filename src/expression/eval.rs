@@ -8,13 +8,14 @@
 //! as if it were evaluated alone, in any order of operands.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 use rust_decimal::Decimal;
 
 use super::cast::cast;
-use super::functions::{Arguments, Matters};
+use super::functions::{Arguments, MOST_GROWTH, Matters, check_growth};
 use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
@@ -45,6 +46,10 @@ impl Failure {
     pub fn describe(&self, text: &str) -> String {
         let part = text.get(self.span.start..self.span.end).unwrap_or(text);
         match &self.reason {
+            Reason::OutOfRange(DataType::Text) => {
+                let most = MOST_GROWTH >> 10;
+                format!("`{part}` makes a text longer by more than {most} KiB")
+            }
             Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
             Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is no {to}"),
             Reason::Wrong(wrong) => format!("`{part}`: {wrong}"),
@@ -123,11 +128,28 @@ impl<'b, 'a> Batch<'b, 'a> {
             Operation::Arithmetic(..) => self.arithmetic(typed),
             Operation::Concatenate(left, right) => {
                 let (left, right, failures) = self.both(left, right);
-                let join = |left: &str, right: &str| self.join(&[left, right]);
-                outcome(
-                    kernel::binary(left.view(), right.view(), rows, join),
-                    failures,
-                )
+                let fits = |left: &str, right: &str| {
+                    check_growth(left.len() + right.len(), left.len().max(right.len())).is_ok()
+                };
+                let has_beyond = Cell::new(false);
+                let join = |left: &str, right: &str| match fits(left, right) {
+                    true => self.join(&[left, right]),
+                    false => {
+                        has_beyond.set(true);
+                        ""
+                    }
+                };
+                let joined = kernel::binary(left.view(), right.view(), rows, join);
+                if !has_beyond.get() {
+                    return outcome(joined, failures);
+                }
+                let (left, right) = (left.view::<&str>(), right.view::<&str>());
+                let is_beyond = |row: &usize| match (left.get(*row), right.get(*row)) {
+                    (Some(left), Some(right)) => !fits(left, right),
+                    _ => false,
+                };
+                let beyond: Vec<usize> = (0..rows).filter(is_beyond).collect();
+                failed_to_null(joined, merged(failures, out_of_range(&beyond, typed)))
             }
             Operation::Is {
                 operand,

@@ -4,6 +4,8 @@
 //! Bytes without a quote are cut by a SIMD search for separators; at the first quote of a
 //! batch the `csv` crate takes over for that batch. Blank lines are no records.
 
+use std::collections::HashSet;
+
 use bumpalo::Bump;
 
 use super::field::{Ending, FromField};
@@ -322,7 +324,18 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
     reader
         .read_byte_record(&mut header)
         .map_err(|source| Error::data("the header cannot be read").caused_by(source))?;
+    // A newline would have ended the header before.
+    if reader
+        .read_byte_record(&mut csv::ByteRecord::new())
+        .unwrap_or(true)
+    {
+        return Err(
+            Error::data("the lines end in carriage returns without newlines")
+                .hint("`tr '\\r' '\\n' < FILE | k …` gives them newlines"),
+        );
+    }
     let mut names: Vec<String> = Vec::with_capacity(header.len());
+    let mut known = HashSet::with_capacity(header.len());
     for (at, name) in header.iter().enumerate() {
         let name = std::str::from_utf8(name).map_err(|_| {
             Error::data(format!(
@@ -338,7 +351,7 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
                     .hint("the first line of a CSV names its columns"),
             );
         }
-        if names.iter().any(|earlier| earlier == name) {
+        if !known.insert(name) {
             return Err(Error::data(format!(
                 "the header names column `{name}` twice"
             )));

@@ -75,3 +75,12 @@ fn every_help_fits_its_terminal() {
         );
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn help_that_cannot_be_written_is_no_success() {
+    for command in ["--help", "--version", "window --help", "completions bash"] {
+        let run = Workdir::new().shell(&format!("k {command} > /dev/full"));
+        run.assert_refused(1, &["cannot write", "no space left on device"]);
+    }
+}

@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 
 use super::eval::Reason;
 use super::tree::{Scalar, Typed};
+use crate::column::DataType;
 
 /// A function of expressions.
 #[derive(Debug)]
@@ -87,6 +88,20 @@ pub(super) type Returned<'a> = Result<Scalar<&'a str>, Reason>;
 /// Says whether the argument at an index matters, the others being what they are: where it does
 /// not, it does not matter either that it failed.
 pub(super) type Matters = fn(Arguments<'_, '_>, usize) -> bool;
+
+/// How many bytes longer a text may become than the longest that it was made of. All rows of a
+/// batch are in memory at once, and a function within a function multiplies.
+pub(super) const MOST_GROWTH: usize = 64 << 10;
+
+/// Fails where a text of `length` bytes has grown too much; `longest` is the longest that it was
+/// made of. Whatever makes longer texts asks here.
+pub(super) fn check_growth(length: usize, longest: usize) -> Result<(), Reason> {
+    match length <= longest.saturating_add(MOST_GROWTH) {
+        true => Ok(()),
+        false => Err(Reason::OutOfRange(DataType::Text)),
+    }
+}
+
 /// Says which argument, of those that are constants, is wrong and why.
 type Check = fn(Constants<'_>) -> Result<(), (usize, String)>;
 

@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use regex::{Captures, Regex, Replacer};
 
 use super::Parameter::{Bigint, Text};
-use super::{Constants, Function, Returns};
+use super::{Constants, Function, MOST_GROWTH, Returns, check_growth};
 use crate::expression::eval::Reason;
 use crate::expression::tree::Scalar;
 
@@ -52,12 +52,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[("text", Text), ("pattern", Text), ("new", Text)],
         Returns::Text,
         |arguments, arena: &Bump| {
-            let (text, new) = (arguments.text(0), Replacement(arguments.text(2)));
-            with(arguments.text(1), |regex| {
-                match regex.replace_all(text, new) {
-                    std::borrow::Cow::Borrowed(_) => Scalar::Text(text),
-                    std::borrow::Cow::Owned(replaced) => Scalar::Text(&*arena.alloc_str(&replaced)),
-                }
+            let text = arguments.text(0);
+            let new = Replacement {
+                new: arguments.text(2),
+                most: text.len() + MOST_GROWTH,
+            };
+            let replaced = with(arguments.text(1), |regex| regex.replace_all(text, new))?;
+            check_growth(replaced.len(), text.len())?;
+            Ok(match replaced {
+                std::borrow::Cow::Borrowed(_) => Scalar::Text(text),
+                std::borrow::Cow::Owned(replaced) => Scalar::Text(&*arena.alloc_str(&replaced)),
             })
         },
     )
@@ -69,12 +73,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
 /// What a match becomes, as Java's `Matcher.replaceAll` reads it: `$1` is a group, `$12` the twelfth
 /// only if there are so many, `${name}` one with a name, and what is behind `\\` stands for itself.
 /// A group that is not there is empty, a `$` with none behind it itself, where Java fails.
-struct Replacement<'n>(&'n str);
+struct Replacement<'n> {
+    new: &'n str,
+    /// Nothing more is put in once the text is longer than this, for it will be refused.
+    most: usize,
+}
 
 impl Replacer for Replacement<'_> {
     fn replace_append(&mut self, found: &Captures<'_>, replaced: &mut String) {
-        let mut rest = self.0;
+        let mut rest = self.new;
         while let Some(at) = rest.find(['$', '\\']) {
+            if replaced.len() > self.most {
+                return;
+            }
             replaced.push_str(&rest[..at]);
             let (sign, behind) = rest[at..].split_at(1);
             let (part, length) = match sign {
@@ -87,7 +98,9 @@ impl Replacer for Replacement<'_> {
             replaced.push_str(part);
             rest = &behind[length..];
         }
-        replaced.push_str(rest);
+        if replaced.len() <= self.most {
+            replaced.push_str(rest);
+        }
     }
 }
 

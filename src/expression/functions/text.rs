@@ -4,13 +4,8 @@ use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 
 use super::Parameter::{Bigint, Text};
-use super::{Arguments, Function, Returned, Returns};
-use crate::column::DataType;
-use crate::expression::eval::Reason;
+use super::{Arguments, Function, Returned, Returns, check_growth};
 use crate::expression::tree::Scalar;
-
-/// The longest text that padding makes, in characters.
-const LONGEST: i64 = 1 << 20;
 
 const TEXT: &[(&str, super::Parameter)] = &[("text", Text)];
 const PADDED: &[(&str, super::Parameter)] =
@@ -18,7 +13,7 @@ const PADDED: &[(&str, super::Parameter)] =
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("concat", TEXT, Returns::Text, |arguments, arena| {
-        Ok(joined("", arguments.each(), arena))
+        joined("", arguments.each(), arena)
     })
     .repeats()
     .sees_null()
@@ -30,7 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Returns::Text,
         |arguments, arena| match arguments.is_null(0) {
             true => Ok(Scalar::Null),
-            false => Ok(joined(arguments.text(0), arguments.each().skip(1), arena)),
+            false => joined(arguments.text(0), arguments.each().skip(1), arena),
         },
     )
     .repeats()
@@ -170,19 +165,21 @@ fn joined<'a>(
     separator: &str,
     texts: impl Iterator<Item = Scalar<&'a str>>,
     arena: &'a Bump,
-) -> Scalar<&'a str> {
+) -> Returned<'a> {
     let mut all = ArenaString::new_in(arena);
-    let mut first = true;
+    let (mut first, mut longest) = (true, separator.len());
     for text in texts {
         if let Scalar::Text(text) = text {
             if !first {
                 all.push_str(separator);
             }
             all.push_str(text);
+            longest = longest.max(text.len());
             first = false;
         }
     }
-    Scalar::Text(all.into_bump_str())
+    check_growth(all.len(), longest)?;
+    Ok(Scalar::Text(all.into_bump_str()))
 }
 
 fn mapped<'a, M: Iterator<Item = char>>(
@@ -295,6 +292,7 @@ fn replace<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
             replaced.push_str(new);
         }
         replaced.push_str(part);
+        check_growth(replaced.len(), text.len())?;
     }
     Ok(Scalar::Text(replaced.into_bump_str()))
 }
@@ -306,14 +304,13 @@ fn padded<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump, at_front: bool) -> 
     if length < 0 || padding.is_empty() {
         return Ok(Scalar::Null);
     }
-    if length > LONGEST {
-        return Err(Reason::OutOfRange(DataType::Text));
-    }
     let missing = length - characters(text);
     if missing <= 0 {
         return Ok(Scalar::Text(&text[..byte_of(text, length)]));
     }
-    let mut padded = ArenaString::with_capacity_in(text.len() + missing as usize, arena);
+    let whole = text.len().saturating_add(missing as usize);
+    check_growth(whole, text.len())?;
+    let mut padded = ArenaString::with_capacity_in(whole, arena);
     if !at_front {
         padded.push_str(text);
     }
