@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::term::printable::printable;
+
 /// `std::result::Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -196,10 +198,11 @@ impl Snippet {
         let line_end = self.text[start..]
             .find('\n')
             .map_or(self.text.len(), |at| start + at);
-        let line = &self.text[line_start..line_end];
-        let before = console::measure_text_width(&self.text[line_start..start]);
-        let wrong = &self.text[start..self.end.clamp(start, line_end)];
-        let carets = console::measure_text_width(wrong).max(1);
+        let shown = |start: usize, end: usize| printable(&self.text.as_bytes()[start..end]);
+        let line = shown(line_start, line_end);
+        let before = console::measure_text_width(&shown(line_start, start));
+        let wrong = shown(start, self.end.clamp(start, line_end));
+        let carets = console::measure_text_width(&wrong).max(1);
         [
             format!("  {line}"),
             format!("  {}{}", " ".repeat(before), "^".repeat(carets)),

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::term::printable::printable_lines;
 
 /// Asks on the terminal whether to go on; `yes` answers for the person.
 ///
@@ -23,7 +24,7 @@ pub(super) fn confirm(question: &str, yes: bool, context: &Context) -> Result<()
                 .hint("`--yes` answers for you"),
         );
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{} [y/N] ", printable_lines(question));
     wait_for_stdin(context)?;
     let mut answer = String::new();
     io::stdin()

@@ -12,6 +12,7 @@ use crate::kafka::default_broker;
 use crate::stack::command::Runner;
 use crate::stack::doctor::{self, Broker, Finding, Verdict};
 use crate::stack::state::running_broker;
+use crate::term::printable::printable_lines;
 use crate::term::units;
 
 /// Check what the stack needs: engine, names, memory, ports, disk, broker, clock.
@@ -37,7 +38,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let findings = doctor::examine(&Runner::new(&context.report, &context.interrupt), &broker)?;
     match options.format {
         None | Some(Format::Table) => std::io::stdout()
-            .write_all(lines(&findings).as_bytes())
+            .write_all(printable_lines(&lines(&findings)).as_bytes())
             .map_err(|source| Error::io("write to stdout", source))?,
         format => listing(&findings).print(format)?,
     }

@@ -178,15 +178,19 @@ struct TableColumn {
 
 impl Table {
     fn new(outlet: Outlet, columns: &[Field]) -> Self {
-        let columns = columns.iter().map(|field| TableColumn {
-            name: field.name.clone(),
-            width: measure_text_width(&field.name),
-            alignment: match field.data_type {
-                DataType::Bigint | DataType::Double | DataType::Decimal | DataType::Timestamp => {
-                    Alignment::Right
-                }
-                DataType::Boolean | DataType::Text => Alignment::Left,
-            },
+        let columns = columns.iter().map(|field| {
+            let name = printable(field.name.as_bytes());
+            TableColumn {
+                width: measure_text_width(&name),
+                name,
+                alignment: match field.data_type {
+                    DataType::Bigint
+                    | DataType::Double
+                    | DataType::Decimal
+                    | DataType::Timestamp => Alignment::Right,
+                    DataType::Boolean | DataType::Text => Alignment::Left,
+                },
+            }
         });
         let mut columns: Vec<TableColumn> = columns.collect();
         if let Some(time) = columns.last_mut() {
@@ -269,7 +273,8 @@ impl<'de> serde::Deserialize<'de> for Cells {
                 {
                     let value = value.get();
                     let text = serde_json::from_str::<String>(value);
-                    cells.push(text.map_or_else(|_| value.to_owned(), |t| printable(t.as_bytes())));
+                    let text = text.as_deref().unwrap_or(value);
+                    cells.push(printable(text.as_bytes()));
                 }
                 Ok(Cells(cells))
             }

@@ -30,7 +30,10 @@ impl TableSink {
     /// Returns a table on `output`; with a `terminal`, which must show the same, open windows are
     /// drawn below the rows.
     pub fn new(output: Outlet, header: Header, terminal: Option<Term>) -> Self {
-        let names: Vec<String> = header.names().map(str::to_owned).collect();
+        let names: Vec<String> = header
+            .names()
+            .map(|name| printable(name.as_bytes()))
+            .collect();
         let widths = names.iter().map(|name| measure_text_width(name)).collect();
         TableSink {
             output,

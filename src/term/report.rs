@@ -1,11 +1,13 @@
 //! The one door to the person: status, warning, hint and error, all on stderr.
 //!
 //! Results go to stdout through a sink, never through here. Lines stay readable while a
-//! progress bar is drawn: the bars belong to the same [`Report`].
+//! progress bar is drawn: the bars belong to the same [`Report`]. Names and values in them are
+//! from outside: what would move the cursor is escaped here.
 
 use console::{Style, Term};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::printable::printable_lines;
 use crate::error::Error;
 
 /// When to colour.
@@ -94,37 +96,40 @@ impl Report {
     /// Says what happened; silent with `-q`.
     pub fn status(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Normal {
-            self.line(line.as_ref());
+            self.plain(line.as_ref());
         }
     }
 
     /// Says what is run or inferred; only with `-v`.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Verbose {
-            self.line(line.as_ref());
+            self.plain(line.as_ref());
         }
     }
 
     /// Says what a person should look at, though the run goes on; said with `-q`, too.
     pub fn warning(&self, line: impl AsRef<str>) {
         let label = self.paint("warning:", Style::new().yellow().bold());
-        self.line(&format!("{label} {}", line.as_ref()));
+        self.line(&format!("{label} {}", printable_lines(line.as_ref())));
     }
 
     /// Says what a person can do next; silent with `-q`.
     pub fn hint(&self, line: impl AsRef<str>) {
-        let label = self.paint("hint:", Style::new().cyan().bold());
-        self.status(format!("{label} {}", line.as_ref()));
+        if self.verbosity >= Verbosity::Normal {
+            let label = self.paint("hint:", Style::new().cyan().bold());
+            self.line(&format!("{label} {}", printable_lines(line.as_ref())));
+        }
     }
 
     /// Prints what was asked for on stderr, such as statistics; with `-q`, too.
     pub fn result(&self, line: impl AsRef<str>) {
-        self.line(line.as_ref());
+        self.plain(line.as_ref());
     }
 
     /// Says why the run ends.
     pub fn error(&self, error: &Error) {
         for line in error.lines() {
+            let line = printable_lines(&line);
             let painted = match line.split_once(' ') {
                 Some(("error:", rest)) => {
                     let label = self.paint("error:", Style::new().red().bold());
@@ -146,6 +151,10 @@ impl Report {
         } else {
             label.to_owned()
         }
+    }
+
+    fn plain(&self, text: &str) {
+        self.line(&printable_lines(text));
     }
 
     /// A closed stderr must not end the run: nobody is left to tell.

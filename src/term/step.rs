@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::term::printable::printable;
 use crate::term::report::Report;
 
 /// A step under way; its spinner is hidden where stderr is no terminal.
@@ -23,7 +24,7 @@ impl Step {
         let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style);
-        bar.set_message(doing.clone());
+        bar.set_message(printable(doing.as_bytes()));
         bar.enable_steady_tick(Duration::from_millis(100));
         Step {
             report: report.clone(),
@@ -35,8 +36,8 @@ impl Step {
 
     /// Shows what the step is at: the last line of a program, the reason for waiting on.
     pub fn at(&self, detail: &str) {
-        self.bar
-            .set_message(format!("{}: {}", self.doing, detail.trim()));
+        let message = format!("{}: {}", self.doing, detail.trim());
+        self.bar.set_message(printable(message.as_bytes()));
     }
 
     /// Ends the step with a line that stays, with the time it took.

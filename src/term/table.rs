@@ -8,6 +8,8 @@ use std::fmt;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, presets};
 use console::Term;
 
+use super::printable::printable;
+
 /// Where the values of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -17,7 +19,7 @@ pub enum Align {
     Right,
 }
 
-/// A table of results, printed by its `Display` without a newline at the end.
+/// A table of results, in which nothing can move the cursor; printed by its `Display` without a newline at the end.
 ///
 /// ```
 /// use k::term::table::{Align, Table};
@@ -46,7 +48,7 @@ impl Table {
             table.set_width(terminal.size().1);
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
-        table.set_header(columns.iter().map(|(name, _)| *name));
+        table.set_header(columns.iter().map(|(name, _)| printable(name.as_bytes())));
         let last = columns.len().saturating_sub(1);
         for (at, (column, (_, align))) in table.column_iter_mut().zip(columns).enumerate() {
             let gap = if at == last { 0 } else { Self::GAP };
@@ -65,8 +67,8 @@ impl Table {
 
     /// Adds a row with a cell for each column.
     pub fn row<T: fmt::Display>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.0
-            .add_row(cells.into_iter().map(|cell| cell.to_string()));
+        let cells = cells.into_iter().map(|cell| cell.to_string());
+        self.0.add_row(cells.map(|cell| printable(cell.as_bytes())));
     }
 }
 

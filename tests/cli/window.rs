@@ -474,3 +474,71 @@ fn windows_can_be_shifted() {
         "window_start,window_end,count\n-7000,3000,2\n3000,13000,2\n23000,33000,1\n"
     );
 }
+
+#[test]
+fn lines_that_end_in_carriage_returns_alone_are_refused() {
+    let dir = Workdir::new();
+    dir.write(
+        "old.csv",
+        "t,v\r2026-01-01T00:00:00Z,1\r2026-01-01T00:00:01Z,2\r",
+    );
+    dir.k("window --tumbling 1m --time t --from old.csv")
+        .assert_refused(1, &["old.csv", "carriage returns", "hint: "]);
+}
+
+#[test]
+fn a_header_of_200_000_columns_takes_no_longer_than_its_bytes() {
+    let dir = Workdir::new();
+    let wide = |columns: usize| {
+        let names: Vec<String> = (0..columns).map(|n| format!("c{n}")).collect();
+        let values = vec!["1"; columns].join(",");
+        dir.write("wide.csv", format!("{}\n{values}\n", names.join(",")));
+        let began = std::time::Instant::now();
+        let run = dir.k("window --tumbling 1m --time c7 --agg sum(c9) --from wide.csv");
+        run.assert_status(0);
+        assert!(run.stdout().ends_with(",1\n"), "{}", run.stdout());
+        began.elapsed()
+    };
+    let (few, many) = (wide(20_000), wide(200_000));
+    // By the square it would be a hundred times as long.
+    assert!(many < 40 * few, "{few:?}, {many:?}");
+}
+
+#[test]
+fn no_name_of_a_column_moves_the_cursor() {
+    let dir = Workdir::new();
+    let name = "a\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}b";
+    dir.write("names.csv", format!("t,{name}\n0,1\n"));
+    dir.write(
+        "names.json",
+        format!("{{\"t\":0,\"{name}\":1}}\n")
+            .replace('\u{1b}', "\\u001b")
+            .replace('\u{7}', "\\u0007"),
+    );
+    let quoted = format!("\"{name}\"");
+    let is_obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    for file in ["names.csv", "names.json"] {
+        for flags in [
+            "--agg sum(nothing)",
+            "--time nothing",
+            "-v --format table --by",
+        ] {
+            let mut args: Vec<&str> = vec!["window", "--tumbling", "1m", "--from", file];
+            args.extend(flags.split(' '));
+            if flags.ends_with("--by") {
+                args.extend([quoted.as_str(), "--time", "t"]);
+            } else if !flags.contains("--time") {
+                args.extend(["--time", "t"]);
+            }
+            let run = dir.k_args(args);
+            assert!(
+                run.stderr().contains("owned"),
+                "{file} {flags}: {}",
+                run.stderr()
+            );
+            for said in [run.stdout(), run.stderr()] {
+                assert!(!said.contains(is_obeyed), "{file} {flags}: {said:?}");
+            }
+        }
+    }
+}
