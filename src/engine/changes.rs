@@ -109,6 +109,13 @@ impl Operator {
         self.store.changes = Some(Changes::default());
     }
 
+    /// Returns whether anything has changed since [`Operator::take_changes`] was last called.
+    pub fn has_changed(&self) -> bool {
+        let changes = self.store.changes.as_ref();
+        changes
+            .is_some_and(|changes| !changes.changed.is_empty() || !changes.dropped_ends.is_empty())
+    }
+
     /// Hands over the row key of every window and key that has changed since the last call, and
     /// its states; `None` for what is no more. To be called between two batches.
     pub fn take_changes(&mut self, mut row: impl FnMut(&[u8], Option<&[u8]>)) {

@@ -29,6 +29,7 @@ mod grid;
 pub mod join;
 pub mod journal;
 pub mod key;
+mod open;
 pub mod operator;
 pub mod pane;
 pub mod partial;

@@ -6,10 +6,11 @@ use hashbrown::HashMap;
 
 use super::account::Account;
 use super::aggregate::{Accumulator, Arguments, Seen, Slot};
-use super::firing::{Before, Firings};
+use super::firing::Firings;
 use super::grid::Grid;
 use super::journal::{Event, Journal, Misfit};
 use super::key::KeyId;
+use super::open::Before;
 use super::pane::{Panes, Refinement};
 use super::partial::{Merger, Partial};
 use super::parts::{Handing, Parts};

@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
 use super::native::Requests;
-pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting};
+pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity};
 use super::{
     Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, is_settling,
     not_created, words_of,
@@ -346,6 +346,17 @@ impl Admin {
         }
         let topic = self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))?;
         topic.ok_or_else(|| self.unknown_topic(name))
+    }
+
+    /// Returns the ids by which brokers tell topics apart that had one name after the other, by name;
+    /// brokers before 2.8 have none.
+    ///
+    /// # Errors
+    /// `retry` when no broker answers.
+    pub fn topic_ids(&self, names: &[&str]) -> Result<BTreeMap<String, TopicIdentity>> {
+        let ids = self.ask(|requests| requests.topic_ids(names));
+        let ids = ids.map_err(|failure| failure.told("look topics up"))?;
+        Ok(ids.into_iter().collect())
     }
 
     /// Deletes a topic with its records.

@@ -515,30 +515,22 @@ impl Drop for Member {
 }
 
 impl Offsets {
-    /// Returns where the group has come to in a partition; `None` where it never committed. Waits
+    /// Returns where the group has come to in some partitions; `None` where it never committed. Waits
     /// for transactions that may still commit another offset.
     ///
     /// # Errors
     /// `stopped` on a signal, `refused` when the group may not be read.
-    pub fn committed(&self, place: &Place) -> Result<Option<Committed>> {
+    pub fn committed(&self, places: &[Place]) -> Result<Vec<Option<Committed>>> {
         let mut wanted = TopicPartitionList::new();
-        wanted.add_partition(&place.topic, place.partition);
+        for place in places {
+            wanted.add_partition(&place.topic, place.partition);
+        }
         loop {
             let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
             let ask = move || consumer.committed_offsets(wanted, LOOK);
             let found = aside(ask, || self.interrupt.check())?.and_then(|found| {
-                let element = found.find_partition(&place.topic, place.partition);
-                let Some(element) = element else {
-                    return Ok(None);
-                };
-                element.error()?;
-                Ok(match element.offset() {
-                    Offset::Offset(offset) => Some(Committed {
-                        offset,
-                        metadata: element.metadata().to_owned(),
-                    }),
-                    _ => None,
-                })
+                let places = places.iter();
+                places.map(|place| offset_of(&found, place)).collect()
             });
             match found {
                 Ok(committed) => return Ok(committed),
@@ -548,8 +540,9 @@ impl Offsets {
                 }
                 Err(error) => {
                     let code = error.rdkafka_error_code();
+                    let topic = places.first().map_or("", |place| &place.topic);
                     return Err(match code {
-                        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(&place.topic),
+                        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(topic),
                         Some(code) => {
                             Failure::Refused(code, words_of(code)).told("read the group's offsets")
                         }
@@ -559,6 +552,21 @@ impl Offsets {
             }
         }
     }
+}
+
+/// Returns what a group's coordinator has answered about a partition.
+fn offset_of(found: &TopicPartitionList, place: &Place) -> Result<Option<Committed>, KafkaError> {
+    let Some(element) = found.find_partition(&place.topic, place.partition) else {
+        return Ok(None);
+    };
+    element.error()?;
+    Ok(match element.offset() {
+        Offset::Offset(offset) => Some(Committed {
+            offset,
+            metadata: element.metadata().to_owned(),
+        }),
+        _ => None,
+    })
 }
 
 /// Returns whether the coordinator needs some time, or a transaction may still commit an offset.

@@ -158,6 +158,9 @@ pub struct OffsetInfo {
     pub timestamp: i64,
 }
 
+/// The id of a topic, where the broker has one, or why it is not known.
+pub type TopicIdentity = Result<Option<String>, RDKafkaErrorCode>;
+
 /// Sends admin requests through a client and waits for the answers.
 pub(super) struct Requests<'a> {
     /// The client; it outlives the requests.
@@ -284,6 +287,44 @@ impl<'a> Requests<'a> {
             let mut count = 0;
             let topics = rd::rd_kafka_DeleteTopics_result_topics(answer, &mut count);
             topic_results(rust_slice(topics, count))
+        }
+    }
+
+    /// Returns the ids that brokers tell topics of one name apart by; `None` of a broker that has none.
+    pub fn topic_ids(&self, names: &[&str]) -> Result<Vec<(String, TopicIdentity)>, Failure> {
+        let c_names: Vec<CString> = names
+            .iter()
+            .map(|name| c_text(name))
+            .collect::<Result<_>>()?;
+        let mut c_names: Vec<*const c_char> = c_names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: names, request and answer live until the end of this function, and ids as long as
+        // the answer.
+        unsafe {
+            let request = Owned::new(
+                rd::rd_kafka_TopicCollection_of_topic_names(c_names.as_mut_ptr(), c_names.len()),
+                rd::rd_kafka_TopicCollection_destroy,
+            )?;
+            let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, |options, queue| {
+                rd::rd_kafka_DescribeTopics(self.rk, request.ptr(), options, queue);
+            })?;
+            let answer = rd::rd_kafka_event_DescribeTopics_result(event.ptr());
+            let mut count = 0;
+            let topics = rd::rd_kafka_DescribeTopics_result_topics(answer, &mut count);
+            let topics = rust_slice(topics, count).iter().map(|&topic| {
+                let name = rust_text(rd::rd_kafka_TopicDescription_name(topic));
+                let error = rd::rd_kafka_TopicDescription_error(topic);
+                let code = match error.is_null() {
+                    true => rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+                    false => rd::rd_kafka_error_code(error),
+                };
+                let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                let id = match known {
+                    true => Ok(uuid_text(rd::rd_kafka_TopicDescription_topic_id(topic))),
+                    false => Err(code.into()),
+                };
+                (name, id)
+            });
+            Ok(topics.collect())
         }
     }
 
@@ -643,6 +684,24 @@ impl<'a> Requests<'a> {
             Ok(infos.collect())
         }
     }
+}
+
+/// Returns an id as text; `None` for one that is all zeros, or null.
+///
+/// # Safety
+/// The id is librdkafka's, or null.
+unsafe fn uuid_text(id: *const rd::rd_kafka_Uuid_t) -> Option<String> {
+    if id.is_null() {
+        return None;
+    }
+    // SAFETY: as promised by the caller.
+    let (high, low) = unsafe {
+        (
+            rd::rd_kafka_Uuid_most_significant_bits(id),
+            rd::rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    ((high, low) != (0, 0)).then(|| format!("{high:016x}{low:016x}"))
 }
 
 /// Returns the first refusal among results for topics.

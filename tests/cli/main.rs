@@ -2,6 +2,7 @@
 //! what it wrote, what it said and how it ended. A module per command, and one
 //! each for brokers that go, for signals, and for programs that are not ours.
 
+mod belongs;
 mod broker;
 mod check;
 mod compare;

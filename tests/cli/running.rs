@@ -34,13 +34,18 @@ pub struct Running {
 impl Running {
     /// Starts `k` with arguments split at spaces; its stdin is a pipe that stays open.
     pub fn start(dir: &Workdir, args: &str) -> Self {
-        let mut child = dir.spawn(args, Stdio::piped());
+        Self::start_args(dir, args.split_whitespace().collect())
+    }
+
+    /// Starts `k` with arguments as given; its stdin is a pipe that stays open.
+    pub fn start_args(dir: &Workdir, args: Vec<&str>) -> Self {
+        let mut child = dir.spawn_args(args.iter().copied(), Stdio::piped());
         Running {
             stdin: child.stdin.take(),
             stdout: Heard::from(child.stdout.take().expect("a pipe")),
             stderr: Heard::from(child.stderr.take().expect("a pipe")),
             child,
-            args: args.to_owned(),
+            args: args.join(" "),
         }
     }
 

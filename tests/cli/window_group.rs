@@ -479,6 +479,24 @@ fn sessions_that_a_run_has_shown_open_are_taken_back_when_they_grow() {
 }
 
 #[test]
+fn panes_that_wait_for_the_clock_leave_though_no_record_comes() {
+    let Some(broker) = broker() else { return };
+    for by in ["caller", "callee"] {
+        let shared = Shared {
+            window: format!("--tumbling 10s --by {by} --agg count"),
+            ..Shared::new(broker)
+        };
+        let args = shared.args("--commit 20ms");
+        let args = args.split_whitespace().chain(["--trigger", "every 1s"]);
+        let running = Running::start_args(&shared.dir, args.collect());
+        // Those of open windows among them.
+        let all_left = || shared.last_rows() == shared.expected();
+        await_that("not all rows have left", all_left);
+        running.ended_by(Signal::TERM).assert_status(143);
+    }
+}
+
+#[test]
 fn a_commit_may_be_as_far_off_as_a_person_likes() {
     let Some(broker) = broker() else { return };
     let shared = Shared::new(broker);

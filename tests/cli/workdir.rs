@@ -64,7 +64,12 @@ impl Workdir {
     /// Starts `k` with arguments split at spaces; its stdout and stderr are pipes.
     /// Whoever starts it waits for it.
     pub fn spawn(&self, args: &str, stdin: Stdio) -> Child {
-        self.command(args.split_whitespace())
+        self.spawn_args(args.split_whitespace(), stdin)
+    }
+
+    /// As [`Workdir::spawn`], with arguments as given.
+    pub fn spawn_args<'a>(&self, args: impl IntoIterator<Item = &'a str>, stdin: Stdio) -> Child {
+        self.command(args)
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

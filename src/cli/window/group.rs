@@ -177,42 +177,31 @@ impl Options {
             group::reset(&admin, &group)?;
             folder.iter().try_for_each(snapshot::Folder::clear)?;
         }
-        let built_with = Described::load(&admin, &settings, &group)?;
-        let Some((schema, notation)) =
-            self.columns(built_with.as_ref(), &from, &settings, context)?
-        else {
+        let built_with = match Described::load(&admin, &settings, &group)? {
+            Some(built_with) => built_with,
+            None => {
+                let began = self.begin_state(query, (&group, &from), &admin, &settings, context)?;
+                let Some(built_with) = began else {
+                    context.report.status("0 records in: the topic is empty");
+                    return Ok(());
+                };
+                built_with
+            }
+        };
+        let columns = self.columns(Some(&built_with), &from, &settings, context)?;
+        let Some((schema, notation)) = columns else {
             context.report.status("0 records in: the topic is empty");
             return Ok(());
         };
         let plan = query.plan(schema.clone(), true)?;
         let decoder = notation.decoder(plan.layout.clone());
-        let built_with = match built_with {
-            Some(built_with) => built_with,
-            None => {
-                group::refuse_lost_state(&settings, &group, &starts)?;
-                group::refuse_remains(&admin, &settings, &group)?;
-                let interrupt = &context.interrupt;
-                let decoder = decoder.clone();
-                // A topic that was empty holds records now: its columns were waited for.
-                let now = Starts::find(&admin, &from, range.since)?;
-                let is_repartitioned = self.group.repartition
-                    || keys::need_repartition(&plan, decoder, &settings, &now, interrupt)?;
-                self.refuse_scattered(&plan, is_repartitioned)?;
-                let described = self.described(&from, &schema, notation, is_repartitioned);
-                described.store(&admin, &settings, &group, starts.len())?;
-                // Another process may have been quicker.
-                Described::load(&admin, &settings, &group)?.unwrap_or(described)
-            }
-        };
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
         let described = self.described(&from, &schema, notation, is_repartitioned);
         described.check(&group, &built_with)?;
         self.refuse_scattered(&plan, is_repartitioned)?;
         if is_repartitioned {
-            if !group::has_repartition(&admin, &group)? {
-                group::refuse_lost_state(&settings, &group, &starts)?;
-            }
+            group::refuse_lost_repartition(&admin, &settings, &group, &starts)?;
             context.report.detail(
                 "records are brought together by what they are grouped by: it is not their key",
             );
@@ -259,6 +248,7 @@ impl Options {
             group,
             topic: from,
             since: range.since,
+            to,
             is_repartitioned,
             idle: Duration::from_millis(self.when.idle.unsigned_abs()),
             guarantee,
@@ -280,6 +270,39 @@ impl Options {
                 ended
             }
         }
+    }
+
+    /// Begins the state of a group: writes down what it is built with, unless another process has been
+    /// quicker. Returns what counts; `None` for an empty topic that is not waited for.
+    fn begin_state(
+        &self,
+        query: &Query,
+        (group, from): (&str, &str),
+        admin: &Admin,
+        settings: &Settings,
+        context: &Context,
+    ) -> Result<Option<Described>> {
+        let load = || Described::load(admin, settings, group);
+        let Some((schema, notation)) = self.columns(None, from, settings, context)? else {
+            return Ok(None);
+        };
+        let plan = query.plan(schema.clone(), true)?;
+        let decoder = notation.decoder(plan.layout.clone());
+        // A topic that was empty holds records now: its columns were waited for.
+        let now = Starts::find(admin, from, self.range.range()?.since)?;
+        let remains = group::refuse_lost_state(settings, group, &now)
+            .and_then(|()| group::refuse_remains(admin, settings, group));
+        if let Err(error) = remains {
+            // What is there may be of a process that has begun meanwhile.
+            return load()?.map_or(Err(error), |built_with| Ok(Some(built_with)));
+        }
+        let is_repartitioned = self.group.repartition
+            || keys::need_repartition(&plan, decoder, settings, &now, &context.interrupt)?;
+        self.refuse_scattered(&plan, is_repartitioned)?;
+        let described = self.described(from, &schema, notation, is_repartitioned);
+        described.store(admin, settings, group, now.len())?;
+        // Another process may have been quicker.
+        Ok(load()?.or(Some(described)))
     }
 
     /// Refuses what cannot be computed of records that lie in several partitions.

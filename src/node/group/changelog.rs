@@ -29,6 +29,8 @@ pub(super) const SETTINGS: [(&str, &str); 3] = [
 pub(super) struct Changelog {
     name: String,
     topic: TopicId,
+    /// The id of the input, of whose records the state is.
+    input: Option<String>,
 }
 
 /// Returns the name of a group's changelog topic.
@@ -38,16 +40,21 @@ pub fn name_of(group: &str) -> String {
 
 impl Changelog {
     /// Makes use of the changelog of a group, which is there.
-    pub fn open(name: String, producer: &Shared) -> Result<Self> {
+    pub fn open(name: String, input: Option<String>, producer: &Shared) -> Result<Self> {
         let mut producer = producer.lock();
         let topic = producer.topic(&name)?;
         producer.watch(topic); // for snapshots
-        Ok(Changelog { name, topic })
+        Ok(Changelog { name, topic, input })
     }
 
     /// Returns the topic's name.
     pub fn topic(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the id of the input, of whose records the state is.
+    pub fn input(&self) -> Option<&str> {
+        self.input.as_deref()
     }
 
     /// Sends what was gathered of a task's state: what there is, the header, what is no more.
@@ -59,9 +66,12 @@ impl Changelog {
         let Changed { mut there, gone } = std::mem::take(&mut task.changed);
         let mut value = Vec::new();
         save::put(&mut value, &(task.operator.save_header(), task.is_shown));
-        if let Work::Downstream(downstream) = &task.work {
-            save::put(&mut value, &downstream.positions);
-        }
+        let positions: &[i64] = match &task.work {
+            Work::Downstream(downstream) => &downstream.positions,
+            Work::Window | Work::Upstream(_) => &[],
+        };
+        save::put(&mut value, &positions);
+        save::put(&mut value, &task.stand(self.input.clone()));
         there.push(HEADER, Some(&value));
         if let Some(snapshot) = &mut task.snapshot {
             let mut note = |key: &[u8], value: Option<&[u8]>| snapshot.note(key, value);
@@ -81,6 +91,11 @@ pub(super) struct Changed {
 }
 
 impl Changed {
+    /// Returns whether nothing has.
+    pub fn is_empty(&self) -> bool {
+        self.there.rows.is_empty() && self.gone.rows.is_empty()
+    }
+
     /// Adds what has changed since the last call.
     pub fn gather(&mut self, operator: &mut Operator) {
         operator.take_changes(|key, value| match value {

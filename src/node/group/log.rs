@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use super::changelog::HEADER;
-use super::plan::PLAN;
+use super::plan::is_plan;
 
 /// The last row of each key of a changelog partition, its header among them.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ impl Log {
     /// Takes the next row; without a value what there was of its key is no more.
     pub fn take_up(&mut self, key: &[u8], value: Option<&[u8]>) {
         match (key, value) {
-            (PLAN, _) => {}
+            (key, _) if is_plan(key) => {}
             (key, Some(value)) => match self.0.get_mut(key) {
                 Some(known) => *known = value.into(),
                 None => drop(self.0.insert(key.into(), value.into())),

@@ -26,14 +26,17 @@ pub mod commit;
 mod ended;
 pub mod keys;
 mod log;
+mod lookout;
 pub mod metrics;
 pub mod note;
 pub mod plan;
+mod readable;
 mod repartition;
 mod restore;
 mod share;
 mod silence;
 pub mod snapshot;
+mod stand;
 mod task;
 mod topics;
 
@@ -63,13 +66,17 @@ use crate::source::kafka::{Since, Starts};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
+use lookout::Lookout;
 use metrics::{Metrics, TaskFigures};
 use restore::Restoring;
 use silence::Silence;
 use snapshot::Snapshots;
 use task::{Counts, Task, Work};
 use topics::Topics;
-pub use topics::{has_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
+pub use topics::{
+    has_repartition, refuse_lost_repartition, refuse_lost_state, refuse_remains, reset,
+    state_topics,
+};
 
 /// The most records that are taken from a partition at once.
 const MOST: usize = 4_096;
@@ -85,6 +92,8 @@ pub struct Options {
     pub topic: String,
     /// Where it is read from before the group has committed.
     pub since: Since,
+    /// The topic of the results.
+    pub to: String,
     /// Whether records are brought together by what they are grouped by.
     pub is_repartitioned: bool,
     /// How long a partition that is at its end holds the others back, where they are brought
@@ -125,6 +134,12 @@ pub struct Node<'n> {
     silence: Option<Silence>,
     /// The transactions that tasks wait for.
     open: open::Watch,
+    /// Sees topics go.
+    lookout: Lookout,
+    /// Asks the cluster when the node does nothing else.
+    admin: &'n Admin,
+    /// How many partitions the results have.
+    results: i32,
     commit: Commit,
     metrics: Option<Metrics>,
     slots: BTreeMap<Place, Slot>,
@@ -180,7 +195,7 @@ pub struct Parts<'n> {
     pub metrics: Option<Metrics>,
     /// Where states are kept on this machine, too.
     pub snapshots: Option<Snapshots>,
-    /// Asks the cluster while the node joins.
+    /// Asks the cluster while the node joins, and at the end.
     pub admin: &'n Admin,
     /// Where Kafka is.
     pub settings: &'n Settings,
@@ -196,12 +211,15 @@ impl<'n> Node<'n> {
     /// # Errors
     /// `refused` where a topic is missing, `retry` when no broker answers.
     pub fn join(parts: Parts<'n>, options: Options, starts: Starts) -> Result<Self> {
+        let id = parts.admin.topic_ids(&[&options.topic])?;
+        let id = id.into_values().find_map(Result::ok).flatten();
         let topics = Topics::open(
             parts.admin,
             parts.settings,
             &options.group,
             starts.len(),
             options.is_repartitioned,
+            id,
             &parts.producer,
         )?;
         if options.guarantee == Guarantee::ExactlyOnce {
@@ -211,6 +229,10 @@ impl<'n> Node<'n> {
         let repartition = repartition.map(|repartition| repartition.starts().topic());
         let silence =
             repartition.map(|_| Silence::begin(&options.topic, parts.settings, options.idle));
+        let results = parts.admin.topic(&options.to)?;
+        let own = [topics.changelog.topic(), &*options.topic, &*options.to];
+        let depends = own.into_iter().chain(repartition).map(str::to_owned);
+        let lookout = Lookout::begin(parts.admin, parts.settings, depends.collect())?;
         let read: Vec<&str> = repartition.into_iter().chain([&*options.topic]).collect();
         let member = Member::join(parts.settings, &options.group, &read)?;
         Ok(Node {
@@ -232,6 +254,9 @@ impl<'n> Node<'n> {
             outputs: parts.outputs,
             silence,
             open: open::Watch::new(parts.settings),
+            lookout,
+            admin: parts.admin,
+            results: results.partitions.len() as i32,
             topics,
             commit: Commit::new(parts.producer, &options),
             metrics: parts.metrics,
@@ -289,6 +314,7 @@ impl<'n> Node<'n> {
     pub fn run(&mut self) -> Result<()> {
         // What was done up to a signal is kept; after an error nothing is since the last commit.
         let ended = self.work().and_then(|()| self.commit());
+        let is_all = ended.is_ok() && self.options.exit && !self.interrupt.is_set();
         if ended.is_err() {
             self.has_given_up = true;
             self.commit.give_up().unwrap_or(()); // brokers do it after some time
@@ -303,6 +329,10 @@ impl<'n> Node<'n> {
                 stopped
             }
             ended => ended.and(stopped),
+        }?;
+        match is_all {
+            true => self.await_readable(),
+            false => Ok(()),
         }
     }
 
@@ -337,6 +367,7 @@ impl<'n> Node<'n> {
 
     /// Does what there is to do; returns whether the run is over.
     fn turn(&mut self) -> Result<bool> {
+        self.lookout.check()?;
         while let Some(rebalance) = self.member.serve()? {
             self.rebalance(rebalance)?;
         }
@@ -346,6 +377,7 @@ impl<'n> Node<'n> {
         for place in &places {
             read |= self.read(place)?;
         }
+        self.tick()?;
         if !read {
             self.member.watch_silence()?;
             self.note_positions();
@@ -428,6 +460,16 @@ impl<'n> Node<'n> {
         Ok(())
     }
 
+    /// Moves processing time, whether records come or not, unless they bring it.
+    fn tick(&mut self) -> Result<()> {
+        if self.plan.arrival.is_none() {
+            let (now, panes) = (now_ms(), &mut self.panes);
+            let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
+            tasks.for_each(|task| task.tick(now, panes));
+        }
+        self.write()
+    }
+
     /// Moves positions past transaction markers, which are no records.
     fn note_positions(&mut self) {
         let positions = self.member.positions();
@@ -438,33 +480,6 @@ impl<'n> Node<'n> {
                 task.position = task.position.max(position);
             }
         }
-    }
-
-    /// Says which open transaction a partition waits for that is not read to its end.
-    fn watch_transactions(&mut self) {
-        let behind = self.open.is_due().then(|| {
-            let tasks = self.slots.values().filter_map(Slot::task);
-            let behind = tasks.filter(|task| {
-                let end = self.member.high_watermark(&task.place);
-                !task.is_done && end.is_some_and(|end| task.position < end)
-            });
-            let places = behind.map(|task| (task.place.topic.to_string(), task.place.partition));
-            places.collect()
-        });
-        for open in self.open.look(behind) {
-            self.report.status(open.waited_for());
-        }
-    }
-
-    /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
-    /// read to their end there is no need, and what comes later would be late.
-    fn look_for_silence(&mut self) -> Result<()> {
-        let Some(silence) = self.silence.as_mut().filter(|_| !self.options.exit) else {
-            return Ok(());
-        };
-        let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
-        silence.look(tasks, &mut self.panes);
-        self.write()
     }
 
     /// Ends the tasks that have read everything: their open windows leave, and stay in the state

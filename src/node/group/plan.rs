@@ -2,7 +2,8 @@
 //!
 //! A state of another plan would be read as something that it is not. So the first process of a
 //! group writes its plan down, and every other is compared with it before it joins; from it a
-//! process also learns the columns' types, which are then the same in all of them.
+//! process also learns the columns' types, which are then the same in all of them. Of several that are
+//! the first at once, the one whose plan comes first in the topic is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,17 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Block, Options, Producer, Record};
 
-/// The key of the row that holds the plan.
-pub(super) const PLAN: &[u8] = b"plan";
+/// How the key begins of a row that holds a plan. What follows is drawn by whoever writes it: of
+/// processes that begin at once each leaves a row, and the first counts, also when the topic was
+/// compacted. Before there were several, it was the whole key. No window's key begins so: it would lie
+/// millions of years ahead.
+const PLAN: &[u8] = b"plan";
+
+/// Returns whether a row of the changelog holds a plan.
+pub(super) fn is_plan(key: &[u8]) -> bool {
+    let rest = key.strip_prefix(PLAN);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+}
 
 /// What tells a state from another that was built with the same plan.
 const ID: &str = "id";
@@ -66,7 +76,7 @@ impl Described {
         let is_enough = AtomicBool::new(false);
         let held = reader.extent(admin, 0)?;
         reader.each(0, held, &is_enough, |key, value| {
-            if key == PLAN && found.is_none() {
+            if is_plan(key) && found.is_none() {
                 found = value.and_then(|json| serde_json::from_slice(json).ok());
                 is_enough.store(true, Ordering::Relaxed);
             }
@@ -94,12 +104,13 @@ impl Described {
         let mut producer = Producer::new(settings, &options)?;
         let topic = producer.topic(&topic)?;
         let id = (ID.to_owned(), format!("{:016x}", rand::random::<u64>()));
+        let key = [PLAN, b"-", id.1.as_bytes()].concat();
         let row: Vec<_> = self.0.iter().chain([&id]).collect();
         let json = serde_json::to_vec(&row)
             .map_err(|error| Error::bug(format!("a plan cannot be written: {error}")))?;
         let length = json.len();
         let record = Record {
-            key: Some(PLAN),
+            key: Some(&key),
             value: Some(0..length),
             ..Record::default()
         };
@@ -127,7 +138,7 @@ impl Described {
             "the state of group `{group}` was built with another plan: {flag} was {was} and is {is}"
         ))
         .hint(
-            "begin anew with `--reset`, which forgets state and offsets, or as another `--group`",
+            "begin as another `--group`, or anew with `--reset`, which forgets state and offsets",
         ))
     }
 }

@@ -23,7 +23,6 @@ use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Topic};
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Producer, TopicId};
-use crate::node::rows::now_ms;
 use crate::sink::topic::Shared;
 use crate::source::Message;
 use crate::source::kafka::{Since, Starts};
@@ -159,9 +158,6 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
     task.is_shown &= parts.is_empty();
     operator.on_parts(parts, panes);
     parts.clear();
-    if operator.trigger().periods().next().is_some() {
-        operator.on_tick(now_ms(), panes);
-    }
     Ok(())
 }
 

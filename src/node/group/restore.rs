@@ -14,10 +14,12 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::commit::Guarantee;
 use super::log::Log;
 use super::note::{Note, Role};
 use super::snapshot::file::Flaw;
 use super::snapshot::{Draft, Home};
+use super::stand::{self, Kept, Misfit};
 use crate::engine::operator::Operator;
 use crate::engine::save::{self, Corrupt};
 use crate::error::{Error, Remedy, Result};
@@ -48,10 +50,22 @@ pub(super) struct Job {
     pub place: Place,
     /// Where the group's offset is found.
     pub offsets: Offsets,
+    /// What the offset has to fit to.
+    pub belongs: Belongs,
     /// Where its rows are found.
     pub log: LogReader,
     /// Where the first of them may be found on this machine, too.
     pub home: Option<Home>,
+}
+
+/// What a state and the group's offset are looked at by.
+pub(super) struct Belongs {
+    pub group: String,
+    /// The topic that the group reads.
+    pub input: Arc<str>,
+    /// Its id now.
+    pub id: Option<String>,
+    pub guarantee: Guarantee,
 }
 
 /// Reads a changelog topic.
@@ -63,8 +77,10 @@ pub(super) struct LogReader {
 /// A state as the last commit has left it.
 pub(super) struct Restored {
     pub operator: Operator,
-    /// Where the group had come to.
+    /// Where the group had come to, or where the state stands.
     pub committed: Option<Committed>,
+    /// Whether it goes on where the state stands, since the group has forgotten its offset.
+    pub goes_on: bool,
     /// Whether the open windows were shown at the end of the input.
     pub is_shown: bool,
     /// How far each task upstream has read, as this one knows.
@@ -148,10 +164,17 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         upstream,
         place,
         offsets,
+        belongs,
         log,
         home,
     } = job;
-    let committed = offsets.committed(&place)?;
+    let inputs = (0..upstream as i32).map(|partition| Place {
+        topic: belongs.input.clone(),
+        partition,
+    });
+    let places: Vec<Place> = [place.clone()].into_iter().chain(inputs).collect();
+    let mut told = offsets.committed(&places)?.into_iter();
+    let committed = told.next().flatten();
     drop(offsets); // a member that is held here could not leave its group
     let unreadable = |_| {
         Error::refused(format!(
@@ -170,6 +193,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         return Ok(Restored {
             operator,
             committed,
+            goes_on: false,
             is_shown: false,
             positions: Vec::new(),
             found: Found::default(),
@@ -187,11 +211,34 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         }
     };
     let taken_up = take_up(&mut operator, rows);
-    let (is_shown, mut positions) = taken_up.map_err(unreadable)?;
+    let (is_shown, mut positions, kept) = taken_up.map_err(unreadable)?;
     positions.resize(upstream, 0);
+    let (id, guarantee) = (belongs.id.as_deref(), belongs.guarantee);
+    let misfit = |found: Misfit, place| {
+        // It may have been made again since this process began.
+        let found = match &kept {
+            Kept::State(stand) if stand.is_of_another(log.id_of(&belongs.input).as_deref()) => {
+                Misfit::MadeAgain
+            }
+            _ => found,
+        };
+        found.told(&belongs.group, place, &belongs.input, &log.topic)
+    };
+    let goes_on = stand::fit(&kept, committed.as_ref(), id, role, guarantee)
+        .map_err(|found| misfit(found, &place))?;
+    // Those upstream have no state but beside their offsets.
+    for ((place, upstream), &seen) in places[1..].iter().zip(told).zip(&positions) {
+        if seen > 0 {
+            stand::fit_upstream(upstream.as_ref()).map_err(|found| misfit(found, place))?;
+        }
+    }
     Ok(Restored {
         operator,
-        committed,
+        committed: committed.or_else(|| {
+            let metadata = String::new();
+            goes_on.map(|offset| Committed { offset, metadata })
+        }),
+        goes_on: goes_on.is_some(),
         is_shown,
         positions,
         found,
@@ -248,7 +295,7 @@ impl LogReader {
         let header = log.take_header().map(|header| read_header(&header));
         Ok(header
             .and_then(Result::ok)
-            .map_or_else(Vec::new, |(.., positions)| positions))
+            .map_or_else(Vec::new, |(_, _, positions, _)| positions))
     }
 
     /// Returns the offsets that a partition holds: up to the high watermark, transaction markers
@@ -298,6 +345,12 @@ impl LogReader {
         Ok(())
     }
 
+    /// Returns the id of a topic as it is now, if it is known.
+    fn id_of(&self, topic: &str) -> Option<String> {
+        let ids = Admin::new(&self.settings).and_then(|admin| admin.topic_ids(&[topic]));
+        ids.ok()?.remove(topic)?.ok().flatten()
+    }
+
     fn offset(&self, admin: &Admin, partition: i32, wanted: OffsetOf) -> Result<i64> {
         let topic = self.topic.as_str();
         let found = admin.offsets(&[(topic, partition)], wanted)?;
@@ -318,31 +371,35 @@ fn hanging(open: &Open) -> Error {
         .hint("or begin anew with `--reset`, or as another group: all is computed again")
 }
 
-/// Makes an operator hold what the log holds; returns whether its open windows were shown, and how
-/// far the tasks upstream had read.
-fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>), Corrupt> {
+/// Makes an operator hold what the log holds; returns whether its open windows were shown, how far the
+/// tasks upstream had read, and what it belongs to.
+fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>, Kept), Corrupt> {
     // Without a transaction a first commit may have broken off before its header.
-    let (is_shown, positions) = match log.take_header() {
+    let (is_shown, positions, kept) = match log.take_header() {
         Some(header) => {
-            let (saved, is_shown, positions) = read_header(&header)?;
+            let (saved, is_shown, positions, kept) = read_header(&header)?;
             operator.load_header(&saved)?;
-            (is_shown, positions)
+            (is_shown, positions, kept)
         }
-        None => (false, Vec::new()),
+        None => (false, Vec::new(), Kept::Nothing),
     };
     for (key, value) in log.into_rows() {
         operator.restore_row(&key, &value)?;
     }
-    Ok((is_shown, positions))
+    Ok((is_shown, positions, kept))
 }
 
 /// Returns what a header holds: the operator's own, whether its open windows were shown, how far the
-/// tasks upstream had read.
-fn read_header(mut header: &[u8]) -> Result<(Vec<u8>, bool, Vec<i64>), Corrupt> {
+/// tasks upstream had read, and what the state belongs to.
+fn read_header(mut header: &[u8]) -> Result<(Vec<u8>, bool, Vec<i64>, Kept), Corrupt> {
     let (saved, is_shown) = save::take(&mut header)?;
     let positions = match header.is_empty() {
         true => Vec::new(),
         false => save::take(&mut header)?,
     };
-    Ok((saved, is_shown, positions))
+    let kept = match header.is_empty() {
+        true => Kept::Unsaid,
+        false => Kept::State(save::take(&mut header)?),
+    };
+    Ok((saved, is_shown, positions, kept))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::note::Role;
-use super::restore::{Job, Local, LogReader, Restored, Restoring};
+use super::restore::{Belongs, Job, Local, LogReader, Restored, Restoring};
 use super::silence::Silence;
 use super::snapshot::file::Flaw;
 use super::snapshot::{Home, Snapshot};
@@ -109,6 +109,12 @@ impl Node<'_> {
             upstream,
             place: place.clone(),
             offsets: self.member.offsets(),
+            belongs: Belongs {
+                group: self.options.group.clone(),
+                input: self.starts.topic().into(),
+                id: self.topics.changelog.input().map(str::to_owned),
+                guarantee: self.options.guarantee,
+            },
             log: self.log_reader(),
             home,
         });
@@ -239,6 +245,12 @@ impl Node<'_> {
             metrics.restored(restored.took, restored.found);
         }
         let partition = place.partition;
+        if let (true, Some(committed)) = (restored.goes_on, &restored.committed) {
+            self.report.status(format!(
+                "partition {partition}: the group's offset is gone; going on at {}, where its state stands",
+                committed.offset
+            ));
+        }
         if let Some(Local { home, flaw, .. }) = local
             && let Some(flaw) = flaw.as_ref().filter(|flaw| !matches!(flaw, Flaw::Missing))
         {

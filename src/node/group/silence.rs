@@ -9,8 +9,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::task::{Downstream, Task, Work};
+use super::{Node, Slot};
 use crate::engine::pane::Panes;
 use crate::engine::watermark::Watermarks;
+use crate::error::Result;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Extent};
 use crate::kafka::member::Place;
@@ -29,6 +31,19 @@ pub(super) struct Silence {
     asked: Instant,
     /// How the tasks were when it was asked.
     waiting: Vec<Snapshot>,
+}
+
+impl Node<'_> {
+    /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
+    /// read to their end there is no need, and what comes later would be late.
+    pub(super) fn look_for_silence(&mut self) -> Result<()> {
+        let Some(silence) = self.silence.as_mut().filter(|_| !self.options.exit) else {
+            return Ok(());
+        };
+        let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
+        silence.look(tasks, &mut self.panes);
+        self.write()
+    }
 }
 
 /// Asks what some partitions hold.

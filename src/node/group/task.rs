@@ -10,6 +10,7 @@ use super::note::{Note, Role, state_downstream};
 use super::repartition::Mark;
 use super::restore::Restored;
 use super::snapshot::Snapshot;
+use super::stand::Stand;
 use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
@@ -17,7 +18,7 @@ use crate::engine::parts::Parts;
 use crate::error::Result;
 use crate::kafka::member::Place;
 use crate::node::Outputs;
-use crate::node::rows::{Rows, now_ms};
+use crate::node::rows::Rows;
 use crate::source::{Batch, Message, Records};
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
@@ -122,6 +123,7 @@ impl Task {
             committed,
             is_shown,
             positions,
+            goes_on,
             ..
         } = restored;
         let (committed, said) = match committed {
@@ -156,7 +158,7 @@ impl Task {
             work,
             position,
             base: position,
-            is_base_kept: is_fixed || committed.is_some(),
+            is_base_kept: (is_fixed || committed.is_some()) && !goes_on,
             base_note: String::new(),
             end,
             is_done: false,
@@ -165,6 +167,8 @@ impl Task {
             changed: Changed::default(),
             snapshot: None,
         };
+        // A person who has said where it begins has said no more.
+        let said = said.filter(|said| Note::parse(said).is_some());
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
         // Another process has shown the windows already. What comes from upstream may be nothing new.
@@ -210,10 +214,11 @@ impl Task {
             },
             Work::Window | Work::Downstream(_) => false,
         };
+        let changed = self.operator.has_changed() || !self.changed.is_empty();
         let moved = self.operator.watermarks().combined() != self.base_watermark;
         let goes_on = self.position != self.base || !self.is_base_kept;
         let shown = self.is_shown && !self.was_shown;
-        shown || goes_on || moved || untold
+        changed || shown || goes_on || moved || untold
     }
 
     /// Takes note that everything so far was committed, and what was said beside it.
@@ -228,6 +233,15 @@ impl Task {
         self.base_watermark = self.operator.watermarks().combined();
         self.counted = self.counts();
         self.was_shown = self.is_shown;
+    }
+
+    /// Returns what its state belongs to.
+    pub fn stand(&self, input: Option<String>) -> Stand {
+        Stand {
+            input,
+            position: self.position,
+            base: self.base,
+        }
     }
 
     /// Returns what it has counted.
@@ -253,6 +267,14 @@ impl Task {
     /// beside it.
     pub fn last_commit(&self) -> (i64, &str) {
         (self.base, &self.base_note)
+    }
+
+    /// Moves processing time, if panes wait for that.
+    pub fn tick(&mut self, now: i64, panes: &mut Panes) {
+        let waits = self.operator.trigger().periods().next().is_some();
+        if waits && !self.is_done {
+            self.operator.on_tick(now, panes);
+        }
     }
 
     /// Gathers what has changed of its state: a commit says how large that is.
@@ -319,9 +341,6 @@ pub(super) fn take_in(
             _ => Ok(()),
         }
     });
-    if operator.trigger().periods().next().is_some() && rows.plan.arrival.is_none() {
-        operator.on_tick(now_ms(), panes);
-    }
     arena.reset();
     processed
 }

@@ -31,13 +31,14 @@ impl Topics {
         group: &str,
         partitions: usize,
         is_repartitioned: bool,
+        input: Option<String>,
         producer: &Shared,
     ) -> Result<Self> {
         let changelog = changelog::name_of(group);
         open(admin, &changelog, group, partitions, &changelog::SETTINGS)?;
         let repartition = repartition::name_of(group);
         Ok(Topics {
-            changelog: Changelog::open(changelog, producer)?,
+            changelog: Changelog::open(changelog, input, producer)?,
             repartition: match is_repartitioned {
                 false => None,
                 true => {
@@ -107,6 +108,26 @@ pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
 pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
     let topic = admin.find_topic(&repartition::name_of(group))?;
     Ok(topic.is_some())
+}
+
+/// Refuses to go on where the topic is gone by which a group's records were brought together.
+///
+/// # Errors
+/// `refused`, with the ways out.
+pub fn refuse_lost_repartition(
+    admin: &Admin,
+    settings: &Settings,
+    group: &str,
+    starts: &Starts,
+) -> Result<()> {
+    if has_repartition(admin, group)? {
+        return Ok(());
+    }
+    match refuse_lost_state(settings, group, starts) {
+        // Another process has made it meanwhile.
+        Err(_) if has_repartition(admin, group)? => Ok(()),
+        refused => refused,
+    }
 }
 
 /// Refuses to begin with what an earlier group of the same name has left in the topic by which

@@ -1,0 +1,262 @@
+//! Which records a state has taken in, and whether the group's offset is where it goes on.
+//!
+//! The changelog says of which topic a state is, by the id that brokers give it, and up to which offset.
+//! A broker forgets a group's offsets: with their topic, some days after the last member has left, or
+//! because a person deletes or sets them. A state that went on elsewhere would count records twice, or
+//! leave some out.
+
+use serde::{Deserialize, Serialize};
+
+use super::commit::Guarantee;
+use super::note::{Note, Role};
+use crate::engine::watermark::BEGINNING;
+use crate::error::Error;
+use crate::kafka::member::Place;
+use crate::source::Committed;
+
+/// What a state belongs to; a part of its header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stand {
+    /// The id of the group's input; `None` of a broker that has none.
+    pub input: Option<String>,
+    /// The next offset to read.
+    pub position: i64,
+    /// That of the commit before: without a transaction a crash leaves it committed.
+    pub base: i64,
+}
+
+impl Stand {
+    /// Returns whether the group's input has another id now.
+    pub fn is_of_another(&self, input: Option<&str>) -> bool {
+        let was = self.input.as_deref();
+        was.zip(input).is_some_and(|(was, is)| was != is)
+    }
+}
+
+/// What the changelog has of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// A state that an earlier version has written, which did not say what it belongs to.
+    Unsaid,
+    /// A state.
+    State(Stand),
+}
+
+/// Why a state and the group's offset do not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// The input was deleted and made again.
+    MadeAgain,
+    /// There is an offset, and no state.
+    NoState { committed: i64 },
+    /// There is a state, and no offset; where it is known, the state's own.
+    NoOffset { position: Option<i64> },
+    /// The offset is another one than the state's, where that is known.
+    Elsewhere {
+        committed: i64,
+        position: Option<i64>,
+    },
+}
+
+/// Returns where a task goes on without an offset of its group's: at that of its state.
+///
+/// # Errors
+/// A misfit, where it would count records twice or leave some out.
+pub(super) fn fit(
+    kept: &Kept,
+    committed: Option<&Committed>,
+    input: Option<&str>,
+    role: Role,
+    guarantee: Guarantee,
+) -> Result<Option<i64>, Misfit> {
+    // An offset that a person has set has no note.
+    let note = committed.and_then(|committed| Note::parse(&committed.metadata));
+    let may_lose = guarantee == Guarantee::AtMostOnce;
+    match (kept, committed) {
+        (Kept::State(stand), _) if stand.is_of_another(input) => Err(Misfit::MadeAgain),
+        (Kept::Nothing, None) | (Kept::Unsaid, Some(_)) => Ok(None),
+        (Kept::Nothing, Some(committed)) => match note {
+            Some(note) if note.watermark > BEGINNING && !may_lose => Err(Misfit::NoState {
+                committed: committed.offset,
+            }),
+            _ => Ok(None),
+        },
+        (Kept::Unsaid, None) => Err(Misfit::NoOffset { position: None }),
+        (Kept::State(stand), None) => {
+            let is_known = stand.input.is_some() && input.is_some();
+            let goes_on = role == Role::Window && is_known && !may_lose;
+            let position = Some(stand.position);
+            match goes_on {
+                true => Ok(position),
+                false => Err(Misfit::NoOffset { position }),
+            }
+        }
+        (Kept::State(stand), Some(committed)) => {
+            let at = committed.offset;
+            let is_left_behind = at == stand.base || may_lose && at > stand.position;
+            match at == stand.position || note.is_some() && is_left_behind {
+                true => Ok(None),
+                false => Err(Misfit::Elsewhere {
+                    committed: at,
+                    position: Some(stand.position),
+                }),
+            }
+        }
+    }
+}
+
+/// Looks whether a group still has the offset of a task upstream, which those downstream have heard of.
+///
+/// # Errors
+/// A misfit, where it would read records again.
+pub(super) fn fit_upstream(committed: Option<&Committed>) -> Result<(), Misfit> {
+    match committed {
+        None => Err(Misfit::NoOffset { position: None }),
+        Some(committed) if Note::parse(&committed.metadata).is_some() => Ok(()),
+        Some(committed) => Err(Misfit::Elsewhere {
+            committed: committed.offset,
+            position: None,
+        }),
+    }
+}
+
+impl Misfit {
+    /// Returns the error for a person.
+    pub fn told(&self, group: &str, place: &Place, input: &str, changelog: &str) -> Error {
+        let Place { topic, partition } = place;
+        let put_back = |position: i64| {
+            format!(
+                "`kafka-consumer-groups.sh --reset-offsets --execute --group {group} --topic \
+                 {topic}:{partition} --to-offset {position}` goes on with the state"
+            )
+        };
+        let anew = "or begin anew with `--reset`, or as another group: what the topic holds is computed again";
+        match *self {
+            Misfit::MadeAgain => {
+                made_again(input).during(format!("restoring the state of group `{group}`"))
+            }
+            Misfit::NoState { committed } => Error::refused(format!(
+                "group `{group}` has read topic `{topic}`, partition {partition}, up to offset \
+                 {committed}, and its state is gone from topic `{changelog}`"
+            ))
+            .hint(anew.trim_start_matches("or ")),
+            Misfit::NoOffset { position } => {
+                let error = Error::refused(format!(
+                    "group `{group}` has a state of topic `{topic}`, partition {partition}, and no \
+                     offset there any more: it expired, or was deleted"
+                ));
+                match position {
+                    Some(position) => error.hint(put_back(position)).hint(anew),
+                    None => error.hint(anew.trim_start_matches("or ")),
+                }
+            }
+            Misfit::Elsewhere {
+                committed,
+                position: Some(position),
+            } => Error::refused(format!(
+                "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
+                 {partition}, and its state stands at {position}: records would {}",
+                match committed < position {
+                    true => "count twice",
+                    false => "be left out",
+                }
+            ))
+            .hint(put_back(position))
+            .hint(anew),
+            Misfit::Elsewhere { committed, .. } => Error::refused(format!(
+                "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
+                 {partition}, and its state stands elsewhere"
+            ))
+            .hint(anew.trim_start_matches("or ")),
+        }
+    }
+}
+
+/// Returns the error of a topic that was deleted and made again.
+pub(super) fn made_again(topic: &str) -> Error {
+    Error::refused(format!(
+        "topic `{topic}` was deleted and made again: its records are others"
+    ))
+    .hint("begin anew with `--reset`; with another `--group` and `--to` the results so far stay as they are")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Guarantee::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+
+    fn state(input: Option<&str>) -> Kept {
+        Kept::State(Stand {
+            input: input.map(str::to_owned),
+            position: 70,
+            base: 60,
+        })
+    }
+
+    fn at(offset: i64) -> Option<Committed> {
+        let note = Note::new(Role::Window, 5, (0, 0));
+        Some(Committed {
+            offset,
+            metadata: note.to_string(),
+        })
+    }
+
+    fn by_hand(offset: i64) -> Option<Committed> {
+        Some(Committed {
+            offset,
+            metadata: String::new(),
+        })
+    }
+
+    #[test]
+    fn a_state_goes_on_only_where_it_stands() {
+        let elsewhere = |committed| {
+            Err(Misfit::Elsewhere {
+                committed,
+                position: Some(70),
+            })
+        };
+        let no_offset = |position| Err(Misfit::NoOffset { position });
+        let no_state = |committed| Err(Misfit::NoState { committed });
+        let (a, b) = (Some("a"), Some("b"));
+        for (kept, committed, input, guarantee, expected) in [
+            // Nobody has begun, or a person has said where.
+            (Kept::Nothing, None, a, ExactlyOnce, Ok(None)),
+            (Kept::Nothing, by_hand(9), a, ExactlyOnce, Ok(None)),
+            // A partition of the changelog was emptied.
+            (Kept::Nothing, at(70), a, ExactlyOnce, no_state(70)),
+            (Kept::Nothing, at(70), a, AtMostOnce, Ok(None)),
+            // An earlier version has written it.
+            (Kept::Unsaid, at(70), a, ExactlyOnce, Ok(None)),
+            (Kept::Unsaid, None, a, ExactlyOnce, no_offset(None)),
+            // As it should be, and after a crash between changelog and offset.
+            (state(a), at(70), a, ExactlyOnce, Ok(None)),
+            (state(a), at(60), a, AtLeastOnce, Ok(None)),
+            (state(a), at(90), a, AtMostOnce, Ok(None)),
+            // The offset is gone.
+            (state(a), None, a, ExactlyOnce, Ok(Some(70))),
+            (state(a), None, a, AtMostOnce, no_offset(Some(70))),
+            (state(None), None, a, ExactlyOnce, no_offset(Some(70))),
+            (state(a), None, None, ExactlyOnce, no_offset(Some(70))),
+            // A person has set it.
+            (state(a), by_hand(70), a, ExactlyOnce, Ok(None)),
+            (state(a), by_hand(60), a, ExactlyOnce, elsewhere(60)),
+            (state(a), by_hand(90), a, AtMostOnce, elsewhere(90)),
+            (state(a), at(50), a, AtLeastOnce, elsewhere(50)),
+            (state(a), at(90), a, ExactlyOnce, elsewhere(90)),
+            // Another topic of the same name.
+            (state(a), None, b, ExactlyOnce, Err(Misfit::MadeAgain)),
+            (state(a), at(70), b, ExactlyOnce, Err(Misfit::MadeAgain)),
+        ] {
+            let found = fit(&kept, committed.as_ref(), input, Role::Window, guarantee);
+            assert_eq!(
+                found, expected,
+                "{kept:?} {committed:?} {input:?} {guarantee:?}"
+            );
+        }
+        let handed_on = fit(&state(a), None, a, Role::Downstream, ExactlyOnce);
+        assert_eq!(handed_on, no_offset(Some(70)));
+    }
+}

@@ -1,0 +1,290 @@
+//! A group's state and its offsets, once they do not go together any more: topics that are deleted and
+//! made again, offsets that are gone or set by hand, rows of the changelog that are gone.
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rustix::process::Signal;
+
+use crate::broker::{broker, read_topic};
+use crate::running::Running;
+use crate::transactions::{abort, begin};
+use crate::window_group::Shared;
+
+/// Groups by what the topic's key is, and by what it is not.
+const WINDOWS: [&str; 2] = ["--tumbling 10s --by caller", "--tumbling 10s --by callee"];
+
+/// A group that has read half of its input, and the file with the other half.
+fn half(broker: &str, window: &str) -> (Shared, String) {
+    let mut shared = Shared::without_records(broker);
+    let [before, after] = shared.pieces();
+    shared.window = window.to_owned();
+    shared.produce(&before);
+    shared.k("--exit").assert_status(0);
+    (shared, after)
+}
+
+fn config(shared: &Shared) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &shared.broker);
+    config
+}
+
+fn admin(shared: &Shared) -> AdminClient<DefaultClientContext> {
+    config(shared).create().expect("a client")
+}
+
+/// Runs what the crate has to be waited for.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    use std::task::{Context, Poll, Waker};
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(done) => return done,
+            Poll::Pending => std::thread::sleep(std::time::Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Deletes the group, as a broker does with the offsets of one that has rested for seven days.
+fn forget_group(shared: &Shared) {
+    let admin = admin(shared);
+    let deleted = admin.delete_groups(&[&shared.group], &AdminOptions::new());
+    let deleted = wait_for(deleted).expect("an answer");
+    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+}
+
+/// Sets the group to an offset of a partition, as `kafka-consumer-groups.sh --reset-offsets` does.
+fn set_offset(shared: &Shared, partition: i32, offset: i64) {
+    let mut config = config(shared);
+    let consumer: BaseConsumer = config
+        .set("group.id", &shared.group)
+        .create()
+        .expect("a client");
+    let mut offsets = TopicPartitionList::new();
+    let added = offsets.add_partition_offset(&shared.topic, partition, Offset::Offset(offset));
+    added.expect("a partition");
+    let committed = consumer.commit(&offsets, CommitMode::Sync);
+    committed.expect("it is committed");
+}
+
+fn changelog(shared: &Shared) -> String {
+    format!("{}-window-changelog", shared.group)
+}
+
+/// Deletes a topic and makes it again, with the records of a file.
+fn make_again(shared: &Shared, file: &str) {
+    let Shared {
+        dir, topic, broker, ..
+    } = shared;
+    let delete = format!("topic delete {topic} --yes -b {broker}");
+    dir.k(&delete).assert_status(0);
+    shared.produce(file);
+}
+
+#[test]
+fn a_topic_that_was_made_again_is_not_added_to_the_state_of_the_other() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let (shared, after) = half(broker, window);
+        make_again(&shared, "data/mono_signal.csv");
+        let said = "was deleted and made again";
+        shared.k("--exit").assert_refused(1, &[said, "`--reset`"]);
+        shared.k("--exit --reset").assert_status(0);
+        assert!(shared.last_rows() == shared.expected(), "{window}");
+        // Under a process that runs, too; it is told by the topic's id.
+        let running = shared.start("-v");
+        running.await_said("given partitions 0, 1, 2, 3");
+        make_again(&shared, &after);
+        let ended = running.ended();
+        ended.assert_status(1);
+        // Whether it is looked up between the two or after them.
+        let is_told = [said, "is gone"]
+            .iter()
+            .any(|part| ended.stderr().contains(part));
+        assert!(is_told, "{}", ended.stderr());
+    }
+}
+
+#[test]
+fn a_group_whose_offsets_are_gone_goes_on_where_its_state_stands() {
+    let Some(broker) = broker() else { return };
+    let (shared, after) = half(broker, WINDOWS[0]);
+    forget_group(&shared);
+    shared.produce(&after);
+    let run = shared.k("--exit");
+    run.assert_status(0);
+    let said = "the group's offset is gone; going on at";
+    assert!(run.stderr().contains(said), "{}", run.stderr());
+    assert!(shared.last_rows() == shared.expected());
+    // The group knows of it again.
+    forget_group(&shared);
+    shared.k("--exit").assert_status(0);
+    let again = shared.k("--exit");
+    assert!(!again.stderr().contains(said), "{}", again.stderr());
+    assert!(shared.last_rows() == shared.expected());
+    // What is handed on upstream has no state but beside the offsets.
+    let (shared, after) = half(broker, WINDOWS[1]);
+    forget_group(&shared);
+    shared.produce(&after);
+    let parts = ["no offset there any more", "`--reset`"];
+    shared.k("--exit").assert_refused(1, &parts);
+    shared.k("--exit --reset").assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+}
+
+#[test]
+fn offsets_that_were_set_by_hand_are_refused_where_the_state_stands_elsewhere() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let (shared, after) = half(broker, window);
+        shared.produce(&after);
+        set_offset(&shared, 1, 7);
+        let run = shared.k("--exit");
+        let set = format!(
+            "was set to offset 7 of topic `{}`, partition 1",
+            shared.topic
+        );
+        run.assert_refused(1, &[&set, "`--reset`"]);
+        if window == WINDOWS[0] {
+            let said = run.stderr();
+            let (_, position) = said.split_once("--to-offset ").expect("the way back");
+            let digits: String = position.chars().take_while(char::is_ascii_digit).collect();
+            set_offset(&shared, 1, digits.parse().expect("an offset"));
+            shared.k("--exit").assert_status(0);
+        } else {
+            shared.k("--exit --reset").assert_status(0);
+        }
+        assert!(shared.last_rows() == shared.expected(), "{window}");
+    }
+}
+
+#[test]
+fn a_changelog_of_which_a_partition_was_emptied_is_refused() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let (shared, _) = half(broker, window);
+        let topic = changelog(&shared);
+        // A compacted topic takes no request to delete records; made again, it is empty.
+        let plan = read_topic(broker, &topic);
+        let plan = plan.iter().filter(|record| record.partition == 0);
+        let lines: Vec<String> = plan
+            .map(|record| {
+                let text = |bytes: &Option<Vec<u8>>| {
+                    use base64::Engine;
+                    let coded = base64::engine::general_purpose::STANDARD;
+                    bytes.as_ref().map(|bytes| coded.encode(bytes))
+                };
+                let record = serde_json::json!({
+                    "topic": topic, "partition": 0, "offset": record.offset,
+                    "timestamp": record.timestamp,
+                    "key_base64": text(&record.key), "value_base64": text(&record.value),
+                });
+                record.to_string()
+            })
+            .collect();
+        let dir = &shared.dir;
+        dir.write("changelog.jsonl", lines.join("\n") + "\n");
+        let k = |args: &str| {
+            dir.k(&format!("{args} -b {broker}")).assert_status(0);
+        };
+        k(&format!("topic delete {topic} --yes"));
+        k(&format!(
+            "topic create {topic} --partitions 4 --config cleanup.policy=compact"
+        ));
+        k(&format!(
+            "produce changelog.jsonl -t {topic} --keep-partition"
+        ));
+        let gone = format!("its state is gone from topic `{topic}`");
+        shared.k("--exit").assert_refused(1, &[&gone, "`--reset`"]);
+    }
+}
+
+#[test]
+fn a_changelog_that_is_deleted_under_a_group_ends_it() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let (shared, after) = half(broker, window);
+        let running = shared.start("-v");
+        running.await_said("given partitions 0, 1, 2, 3");
+        let topic = changelog(&shared);
+        let delete = format!("topic delete {topic} --yes -b {broker}");
+        shared.dir.k(&delete).assert_status(0);
+        shared.produce(&after);
+        let ended = running.ended();
+        ended.assert_status(1);
+        let said = ended.stderr();
+        assert!(said.contains(&format!("topic `{topic}` is gone")), "{said}");
+    }
+}
+
+/// A transaction of somebody else's that stays open in the result topic, as one that a broker has
+/// forgotten does.
+#[test]
+fn a_run_to_the_end_waits_until_its_last_rows_can_be_read() {
+    let Some(broker) = broker() else { return };
+    let (shared, after) = half(broker, WINDOWS[0]);
+    shared.produce(&after);
+    let other = begin(broker, &shared.to, &[0]);
+    let running = shared.start("--exit");
+    running.await_said(&format!(
+        "waiting for a transaction that is open in topic `{}`, partition 0",
+        shared.to
+    ));
+    abort(&other);
+    running.ended().assert_status(0);
+    assert!(shared.last_rows() == shared.expected());
+    // Whoever stops it need not wait.
+    let _other = begin(broker, &shared.to, &[0]);
+    let running = shared.start("--exit");
+    running.await_said("waiting for a transaction");
+    running.ended_by(Signal::INT).assert_status(130);
+}
+
+#[test]
+fn processes_that_begin_a_group_at_once_all_work_for_it() {
+    let Some(broker) = broker() else { return };
+    for round in 0..6 {
+        let mut shared = Shared::new(broker);
+        shared.window = WINDOWS[round % 2].to_owned();
+        let running: Vec<Running> = (0..4).map(|_| shared.start("--exit")).collect();
+        for run in running.into_iter().map(Running::ended) {
+            run.assert_status(0);
+        }
+        assert!(shared.last_rows() == shared.expected(), "round {round}");
+    }
+}
+
+/// Two plans that are begun at once both leave a row. Which of them counts does not change when the
+/// changelog is compacted, which leaves the last row of each key.
+#[test]
+fn of_two_plans_that_are_begun_at_once_one_counts_for_good() {
+    let Some(broker) = broker() else { return };
+    for round in 0..6 {
+        let shared = Shared::new(broker);
+        let wheres = ["duration>0", "duration>1"];
+        let running = wheres.map(|text| shared.start(&format!("--exit --where {text}")));
+        let runs = running.map(Running::ended);
+        let won = runs.iter().position(|run| run.status == Some(0));
+        let won = won.unwrap_or_else(|| panic!("{}{}", runs[0].stderr(), runs[1].stderr()));
+        runs[1 - won].assert_refused(1, &["another plan", "--where"]);
+        let mut plans: Vec<(Vec<u8>, String)> = Vec::new();
+        for record in read_topic(broker, &changelog(&shared)) {
+            let key = record.key.expect("a key");
+            if key.starts_with(b"plan") {
+                plans.retain(|(known, _)| *known != key);
+                let value = record.value.expect("a plan");
+                plans.push((key, String::from_utf8(value).expect("JSON")));
+            }
+        }
+        let counts = plans[0].1.contains(wheres[won]);
+        assert!(counts, "round {round}: {plans:?}");
+        shared
+            .k(&format!("--exit --where {}", wheres[won]))
+            .assert_status(0);
+    }
+}
