@@ -259,6 +259,28 @@ fn processes_that_begin_a_group_at_once_all_work_for_it() {
     }
 }
 
+/// The second is stopped while it waits for the first records, and wakes up when the first has committed.
+#[test]
+fn a_process_that_another_has_been_quicker_than_takes_its_plan() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let mut shared = Shared::without_records(broker);
+        shared.window = window.to_owned();
+        let Shared { topic, dir, .. } = &shared;
+        let create = format!("topic create {topic} --partitions 4 -b {broker}");
+        dir.k(&create).assert_status(0);
+        let second = shared.start("-v");
+        second.await_said(&format!("reading topic `{topic}` from offset"));
+        second.signal(Signal::STOP);
+        shared.produce("data/mono_signal.csv");
+        shared.k("--exit").assert_status(0);
+        second.signal(Signal::CONT);
+        second.await_said("given partitions");
+        second.ended_by(Signal::TERM).assert_status(143);
+        assert!(shared.last_rows() == shared.expected(), "{window}");
+    }
+}
+
 /// Two plans that are begun at once both leave a row. Which of them counts does not change when the
 /// changelog is compacted, which leaves the last row of each key.
 #[test]
