@@ -46,6 +46,15 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
+/// What is read of gen.json.
+#[derive(serde::Deserialize)]
+struct RecipeText {
+    #[serde(flatten)]
+    recipe: Recipe,
+    /// Whether `k gen` has come to its end.
+    complete: Option<bool>,
+}
+
 fn parse_number(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| "the exercise's number comes first: `k check 2 answer.csv`".to_owned())
@@ -69,8 +78,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
             );
         }
     };
-    let recipe = read_recipe(&options.truth, exercise)?;
-    let world = World::new(&recipe)?;
+    let text = read_recipe(&options.truth, exercise)?;
+    let world = World::new(&text.recipe)?;
     let answer = result::read(answer, None, &options.broker, context)?;
     match grade(exercise, &world, &answer)? {
         Verdict::Right(rows) => {
@@ -82,7 +91,15 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
                 "exercise {wanted} is right: {rows}, count {records} in all\n"
             ))
         }
-        Verdict::Wrong(mistake) => Err(told(exercise, mistake)),
+        Verdict::Wrong(mistake) => {
+            if text.complete == Some(false) {
+                context.report.warning(format!(
+                    "`{}` says that `k gen` was stopped: the truth is that of the whole run",
+                    options.truth.display()
+                ));
+            }
+            Err(told(exercise, mistake))
+        }
     }
 }
 
@@ -108,17 +125,17 @@ fn print(line: &str) -> Result<()> {
     written.map_err(|source| Error::io("write", source))
 }
 
-fn read_recipe(path: &Path, exercise: &Exercise) -> Result<Recipe> {
+fn read_recipe(path: &Path, exercise: &Exercise) -> Result<RecipeText> {
     let shown = path.display();
     let text = std::fs::read(path).map_err(|source| {
         Error::io(format!("read the truth `{shown}`"), source)
             .hint("`k gen` writes it beside its data; name another with `--truth`")
     })?;
-    let recipe: Recipe = serde_json::from_slice(&text).map_err(|source| {
+    let text: RecipeText = serde_json::from_slice(&text).map_err(|source| {
         Error::data(format!("`{shown}` is no recipe of `k gen`: {source}")).caused_by(source)
     })?;
-    match exercise.data.missing(&recipe) {
-        None => Ok(recipe),
+    match exercise.data.missing(&text.recipe) {
+        None => Ok(text),
         Some(flag) => Err(Error::refused(format!(
             "the data that `{shown}` describes are not those of exercise {}",
             exercise.number

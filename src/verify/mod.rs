@@ -14,6 +14,7 @@
 
 pub mod compare;
 pub mod exercises;
+mod foreign;
 pub mod grade;
 mod mistakes;
 mod seen;

@@ -153,8 +153,8 @@ fn multiple(truth: &ResultTable, answer: &ResultTable) -> Option<Why> {
             .all(|(right, given)| right * factor == *given))
     .then(|| {
         why(
-            format!("every record is there {factor} times: all of the data are duplicates"),
-            "was `k produce` run more than once? `k topic delete`, and produce again",
+            format!("every count is {factor} times as large as it should be"),
+            "was `k produce` run more than once? `k topic delete`, and produce again; or is it another `k gen`?",
         )
     })
 }

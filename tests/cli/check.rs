@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
             ),
             (
                 "TWICE window --tumbling 10s --grace 2h",
-                "every record is there 2 times",
+                "every count is 2 times as large",
             ),
             (
                 "window --tumbling 10s --arrival end_timestamp --time @arrival --grace 2h",
@@ -475,6 +475,21 @@ fn an_answer_about_other_data_is_told_so() {
             "2026-02-01",
         ],
     );
+}
+
+#[test]
+fn data_that_were_not_written_to_their_end_are_told_so() {
+    let dir = Workdir::new();
+    dir.k(GEN).assert_status(0);
+    let recipe = dir.read("data/gen.json");
+    dir.write(
+        "data/gen.json",
+        recipe.replace("\"complete\": true", "\"complete\": false"),
+    );
+    dir.shell("head -1000 data/mono_signal.csv | k window -q --tumbling 10s > part.csv")
+        .assert_status(0);
+    dir.k("check 2 part.csv")
+        .assert_refused(1, &["`data/gen.json` says that `k gen` was stopped"]);
 }
 
 #[test]
