@@ -122,12 +122,19 @@ impl Grid {
             .map_or(NEVER, |window| windows.closes_at(*window));
         near.first_close = first;
         near.windows.clear();
-        near.windows
-            .extend(near.found.iter().map(|&window| Candidate {
+        // The open ones among them lie side by side: one walk, and not a search for each.
+        let ends = near.found.last().zip(near.found.first());
+        let open = ends.map(|(first, last)| self.by_end.range(*first..=*last));
+        let mut open = open.into_iter().flatten().rev().peekable();
+        for &window in &near.found {
+            while open.next_if(|(other, _)| **other > window).is_some() {}
+            let index = open.next_if(|(other, _)| **other == window);
+            near.windows.push(Candidate {
                 window,
                 expires_at: windows.closes_at(window).saturating_add(self.grace_ms),
-                index: self.by_end.get(&window).copied(),
-            }));
+                index: index.map(|(_, &index)| index),
+            });
+        }
     }
 
     /// Returns when nothing happens to windows.

@@ -181,6 +181,27 @@ fn a_group_of_which_all_was_taken_back_is_a_row_of_nothing() {
 }
 
 #[test]
+fn a_part_of_a_result_says_by_how_much_its_sum_has_changed() {
+    let changes = "start_timestamp,x,y,change\n1,5,0.5,+\n2,5,0.5,-\n3,7,0.25,+\n";
+    let parts = ["--refine", "discarding", "--trigger", "count 2"];
+    let window = ["--tumbling", "10s", "--agg", "sum(x), sum(y), count"];
+    let run = over(changes, &[&window[..], &parts].concat());
+    assert!(
+        run.stdout().ends_with("\n0,10000,,,0\n0,10000,7,0.25,1\n"),
+        "{}",
+        run.stdout()
+    );
+    let changes = changes.replace("2,5,0.5,-\n", "2,3,1.5,+\n3,5,0.5,-\n");
+    let run = over(&changes, &[&window[..], &parts].concat());
+    assert!(
+        run.stdout()
+            .ends_with("\n0,10000,8,2.0,2\n0,10000,2,-0.25,0\n"),
+        "{}",
+        run.stdout()
+    );
+}
+
+#[test]
 fn zero_with_and_without_a_sign_is_one_value() {
     let zeros = "start_timestamp,x\n1,-0.0\n2,0.0\n3,0\n4,-0.0\n5,1.5\n";
     let agg = "count(distinct x), approx_distinct(x), min(x), first(x), last(x), top(x, 2), p50(x)";

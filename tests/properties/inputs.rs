@@ -3,6 +3,7 @@
 use k::column::DataType;
 use k::engine::account::Account;
 use k::engine::aggregate::{Function, Share, seen};
+use k::engine::calendar::Calendar;
 use k::engine::operator::{Operator, Settings};
 use k::engine::pane::{Panes, Refinement};
 use k::engine::parts::Combining;
@@ -53,6 +54,11 @@ pub enum Shape {
         advance: i64,
         offset: i64,
     },
+    /// Days of Paris, around the day of 23 hours in 2026; times are counted from it in [`STEP`]s.
+    Days {
+        days: i64,
+        advance: i64,
+    },
     Session {
         gap: i64,
         max: Option<i64>,
@@ -62,6 +68,11 @@ pub enum Shape {
     },
     Global,
 }
+
+/// 2026-03-29 at 00:00, UTC.
+const SHORT_DAY: i64 = 1_774_742_400_000;
+/// A little under three hours.
+const STEP: i64 = 10_000_001;
 
 impl Shape {
     fn windows(self) -> Windows {
@@ -74,6 +85,10 @@ impl Shape {
                 let windows = Aligned::hopping(size, advance).expect("sizes");
                 Windows::Aligned(windows.aligned_at(offset))
             }
+            Shape::Days { days, advance } => {
+                let days = Calendar::new(days, advance, "Europe/Paris", 0);
+                Windows::Calendar(days.expect("sizes"))
+            }
             Shape::Session { gap, max } => Windows::Session {
                 gap_ms: gap,
                 max_ms: max,
@@ -85,7 +100,42 @@ impl Shape {
 
     /// Returns whether windows are the same for all keys.
     pub fn is_grid(self) -> bool {
-        matches!(self, Shape::Grid { .. } | Shape::Global)
+        matches!(
+            self,
+            Shape::Grid { .. } | Shape::Days { .. } | Shape::Global
+        )
+    }
+
+    /// Returns the ms of a duration as it was drawn.
+    fn duration(self, drawn: i64) -> i64 {
+        match self {
+            Shape::Days { .. } => drawn * STEP,
+            _ => drawn,
+        }
+    }
+
+    /// Returns the time of one as it was drawn.
+    fn time(self, drawn: i64) -> i64 {
+        match self {
+            Shape::Days { .. } => SHORT_DAY + drawn * STEP,
+            _ => drawn,
+        }
+    }
+
+    fn trigger(self, mut trigger: Trigger) -> Trigger {
+        if let Trigger::Panes { early, late, .. } = &mut trigger {
+            for repeat in [early, late] {
+                repeat.every_ms = repeat.every_ms.map(|every| self.duration(every));
+            }
+        }
+        trigger
+    }
+
+    fn bound(self, bound: Bound) -> Bound {
+        match bound {
+            Bound::Fixed(bound_ms) => Bound::Fixed(self.duration(bound_ms)),
+            learned => learned,
+        }
     }
 }
 
@@ -101,6 +151,8 @@ pub struct Plan {
     /// Whether each window and key takes one record of each value.
     pub distinct: bool,
     pub more: Vec<Function>,
+    /// Whether records take earlier ones back.
+    pub net: bool,
 }
 
 impl Plan {
@@ -114,6 +166,7 @@ impl Plan {
             partitions,
             distinct: false,
             more: Vec::new(),
+            net: false,
         }
     }
 
@@ -182,8 +235,12 @@ impl Plan {
     }
 
     fn settings(&self) -> Settings {
-        let count = Function::Count.accumulator(None);
-        let of_value = |function: Function| function.accumulator(Some(DataType::Bigint));
+        let make = match self.net {
+            true => Function::net_accumulator,
+            false => Function::accumulator,
+        };
+        let count = make(Function::Count, None);
+        let of_value = |function: Function| make(function, Some(DataType::Bigint));
         let rest = [Function::Sum].into_iter().chain(self.more.iter().copied());
         let aggregates = [count].into_iter().chain(rest.map(of_value));
         let aggregates = aggregates.collect::<k::error::Result<_>>();
@@ -295,9 +352,14 @@ fn shape(any_maximum: bool) -> impl Strategy<Value = Shape> {
         gap,
         max: longer.map(|longer| gap + longer),
     });
+    let days = (1_i64..9, 1_i64..9).prop_map(|(left, right)| Shape::Days {
+        days: left.max(right),
+        advance: left.min(right),
+    });
     prop_oneof![
         2 => tumbling,
         2 => hopping,
+        2 => days,
         4 => session,
         3 => (1_i64..15).prop_map(|apart| Shape::Sliding { apart }),
         1 => Just(Shape::Global),
@@ -350,13 +412,15 @@ fn plan(any_maximum: bool) -> impl Strategy<Value = Plan> {
         grace,
         bound(),
         1..=PARTITIONS,
+        prop::bool::weighted(0.3),
     )
         .prop_map(
-            |(shape, trigger, refinement, grace_ms, bound, partitions)| Plan {
-                trigger,
+            |(shape, trigger, refinement, grace, bound, partitions, net)| Plan {
+                trigger: shape.trigger(trigger),
                 refinement,
-                grace_ms,
-                ..Plan::of(shape, partitions, bound)
+                grace_ms: shape.duration(grace),
+                net,
+                ..Plan::of(shape, partitions, shape.bound(bound))
             },
         )
 }
@@ -372,6 +436,8 @@ struct Drawn {
     filtered: bool,
     /// How many records later it comes once more.
     again: Option<usize>,
+    /// How many records later it is taken back, or before, if records are.
+    taken_back: Option<usize>,
 }
 
 fn drawn(filtered: bool) -> impl Strategy<Value = Drawn> {
@@ -389,9 +455,10 @@ fn drawn(filtered: bool) -> impl Strategy<Value = Drawn> {
         0..PARTITIONS,
         filtered,
         prop::option::weighted(0.1, 1_usize..6),
+        prop::option::weighted(0.3, 0_usize..9),
     )
         .prop_map(
-            |(after, delay, key, value, partition, filtered, again)| Drawn {
+            |(after, delay, key, value, partition, filtered, again, taken_back)| Drawn {
                 after,
                 delay,
                 key,
@@ -399,20 +466,21 @@ fn drawn(filtered: bool) -> impl Strategy<Value = Drawn> {
                 partition,
                 filtered,
                 again,
+                taken_back,
             },
         )
 }
 
 /// Turns what was drawn into records in the order in which they come, duplicates among them.
-fn rows_of(drawn: &[Drawn], partitions: usize) -> Vec<Row> {
+fn rows_of(drawn: &[Drawn], plan: &Plan) -> Vec<Row> {
     let mut clock = -60;
     let mut coming: Vec<(usize, Row)> = Vec::new();
     for (nth, drawn) in drawn.iter().enumerate() {
         clock += drawn.after;
         let row = Row {
-            partition: drawn.partition % partitions,
-            at: clock - drawn.delay,
-            arrival: Some(clock),
+            partition: drawn.partition % plan.partitions,
+            at: plan.shape.time(clock - drawn.delay),
+            arrival: Some(plan.shape.time(clock)),
             key: Some(match drawn.key {
                 0 => None,
                 1 => Some("a".to_owned()),
@@ -421,7 +489,13 @@ fn rows_of(drawn: &[Drawn], partitions: usize) -> Vec<Row> {
             }),
             value: drawn.value,
             filtered: drawn.filtered,
+            taken_back: false,
         };
+        if let Some(later) = drawn.taken_back.filter(|_| plan.net) {
+            let taken_back = true;
+            let row = row.clone();
+            coming.push((nth + later, Row { taken_back, ..row }));
+        }
         if let Some(again) = drawn.again {
             coming.push((nth + again, row.clone()));
         }
@@ -435,7 +509,7 @@ fn rows_of(drawn: &[Drawn], partitions: usize) -> Vec<Row> {
 pub fn plan_and_rows() -> impl Strategy<Value = (Plan, Vec<Row>)> {
     let rows = prop::collection::vec(drawn(false), 0..60);
     (plan(false), rows).prop_map(|(plan, drawn)| {
-        let rows = rows_of(&drawn, plan.partitions);
+        let rows = rows_of(&drawn, &plan);
         (plan, rows)
     })
 }
@@ -444,8 +518,13 @@ pub fn plan_and_rows() -> impl Strategy<Value = (Plan, Vec<Row>)> {
 /// record of each value.
 pub fn wide_plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
     let more = prop::sample::subsequence(functions(), 0..4);
-    (plan_and_ops(), more, any::<bool>()).prop_map(|((plan, ops), more, distinct)| {
-        let distinct = distinct && plan.shape.is_grid();
+    (plan_and_ops(), more, any::<bool>()).prop_map(|((plan, ops), mut more, distinct)| {
+        let distinct = distinct && plan.shape.is_grid() && !plan.net;
+        let retracts = |function: &Function| {
+            let made = function.net_accumulator(Some(DataType::Bigint));
+            made.is_ok()
+        };
+        more.retain(|function| !plan.net || retracts(function));
         let plan = Plan {
             more,
             distinct,
@@ -467,10 +546,11 @@ pub fn plan_and_ops() -> impl Strategy<Value = (Plan, Vec<Op>)> {
     let beside = prop::collection::vec(beside, 0..8);
     let rows = prop::collection::vec(drawn(true), 0..60);
     (plan(true), rows, beside).prop_map(|(plan, drawn, beside)| {
-        let rows = rows_of(&drawn, plan.partitions).into_iter();
+        let rows = rows_of(&drawn, &plan).into_iter();
         let mut ops: Vec<Op> = rows.map(Op::Record).collect();
         for (place, partition, at, kind) in beside {
             let (place, partition) = (place.index(ops.len() + 1), partition % plan.partitions);
+            let at = plan.shape.time(at);
             let op = match kind {
                 0 => Op::Tick(at),
                 1 => Op::Watermark(partition, at),

@@ -116,6 +116,26 @@ proptest! {
         prop_assert!(panes.iter().all(|pane| pane.is_last && pane.index == 0));
     }
 
+    /// Records late and expired, whatever the windows: what leaves is what was in time.
+    #[test]
+    fn final_rows_equal_a_recomputation_over_the_records_that_were_in_time(
+        (plan, ops) in inputs::plan_and_ops()
+    ) {
+        let plan = plan.without_maximum().with_trigger(Trigger::Final);
+        let mut run = Run::new(&plan);
+        let (mut panes, mut judged) = (Vec::new(), Vec::new());
+        for op in &ops {
+            panes.extend(run.act(op));
+            if let Op::Record(row) = op && !row.filtered {
+                judged.push((row, run.operator.watermarks().combined()));
+            }
+        }
+        panes.extend(run.end());
+        let once: Vec<_> = panes.iter().map(place).collect();
+        prop_assert_eq!(table_of(&panes).len(), once.len(), "each once");
+        prop_assert_eq!(table_of(&panes), naive::judged_table(&plan, &judged));
+    }
+
     /// Whatever was fired before: what stands at the end is the batch's result.
     #[test]
     fn with_enough_grace_the_last_panes_of_any_trigger_equal_a_batch_recomputation(
@@ -351,6 +371,7 @@ fn a_learned_watermark_keeps_the_share_of_late_records_that_it_promises() {
             key: None,
             value: None,
             filtered: false,
+            taken_back: false,
         }));
     }
     assert!((500..=2_000).contains(&beyond), "{beyond} of 20,000");

@@ -23,6 +23,8 @@ pub struct Row {
     pub value: Option<i64>,
     /// Whether `--where` does not select it.
     pub filtered: bool,
+    /// Whether it takes an earlier one back.
+    pub taken_back: bool,
 }
 
 /// A pane, expected or fired.
@@ -57,6 +59,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
     let times: Vec<i64> = rows.iter().map(|row| row.at).collect();
     let arrivals: Option<Vec<i64>> = rows.iter().map(|row| row.arrival).collect();
     let selected: Vec<bool> = rows.iter().map(|row| !row.filtered).collect();
+    let taken_back: Vec<bool> = rows.iter().map(|row| row.taken_back).collect();
     let input = Input {
         partition: rows.first().map_or(0, |row| row.partition),
         origin: rows.first().map_or(0, |row| row.partition) as u32,
@@ -68,7 +71,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         selected: selected.contains(&false).then_some(&selected),
         keys: &keys,
         arguments: &arguments,
-        taken_back: None,
+        taken_back: taken_back.contains(&true).then_some(&taken_back),
         distinct: Some(&distinct),
         parts: None,
     };

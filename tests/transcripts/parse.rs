@@ -232,6 +232,7 @@ impl Case {
             key,
             value,
             filtered: outcome == Outcome::Filtered,
+            taken_back: false,
         };
         Ok(Record { row, outcome })
     }

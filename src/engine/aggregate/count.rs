@@ -37,7 +37,7 @@ impl Retract for Rows {
         self.0 -= 1;
     }
 
-    fn nothing() -> Value {
+    fn none_left(&self) -> Value {
         Value::Integer(0)
     }
 }
@@ -64,7 +64,7 @@ impl Retract for NotNull {
         self.0.retract(());
     }
 
-    fn nothing() -> Value {
-        Rows::nothing()
+    fn none_left(&self) -> Value {
+        self.0.none_left()
     }
 }

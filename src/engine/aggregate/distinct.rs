@@ -84,7 +84,7 @@ impl<T: Kept> Retract for Distinct<T> {
         self.add(argument, -1);
     }
 
-    fn nothing() -> Value {
+    fn none_left(&self) -> Value {
         Value::Integer(0)
     }
 }

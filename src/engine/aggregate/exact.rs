@@ -236,6 +236,11 @@ impl Exact {
 
 /// Returns an integer × 2^`exponent` over a divisor that is not 0 as the nearest double.
 pub(super) fn quotient(integer: i128, divisor: i64, exponent: i32) -> f64 {
+    const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    let exact = integer.unsigned_abs() < EXACT.into() && divisor.unsigned_abs() < EXACT;
+    if exact && exponent == 0 {
+        return integer as f64 / divisor as f64 + 0.0; // most often; the processor rounds it once
+    }
     let (top, below) = (integer.unsigned_abs(), false);
     let over = quotient_of(top, below, divisor.unsigned_abs(), exponent);
     match (integer < 0) != (divisor < 0) {

@@ -11,8 +11,8 @@ pub(super) trait Retract: State {
     /// Takes a row back.
     fn retract(&mut self, argument: Self::Argument<'_>);
 
-    /// Returns the value where nothing is left.
-    fn nothing() -> Value {
+    /// Returns the value where as many arguments were taken back as came.
+    fn none_left(&self) -> Value {
         Value::Null
     }
 }
@@ -51,7 +51,7 @@ impl<S: Retract> State for Net<S> {
 
     fn result(&self) -> Value {
         match self.left {
-            0 => S::nothing(),
+            0 => self.state.none_left(),
             _ => self.state.result(),
         }
     }

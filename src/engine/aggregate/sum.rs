@@ -80,6 +80,16 @@ impl Retract for Sum {
     fn retract(&mut self, argument: i64) {
         self.0.subtract(argument);
     }
+
+    fn none_left(&self) -> Value {
+        difference(Value::Integer(self.0.sum()), self.0.sum() == 0)
+    }
+}
+
+/// Returns the sum of as many arguments as were taken back: of a part of a result, how much it has
+/// changed by; null where nothing has.
+fn difference(sum: Value, is_zero: bool) -> Value {
+    if is_zero { Value::Null } else { sum }
 }
 
 /// `avg` over `bigint`: the exact sum over the count, rounded once.
@@ -194,9 +204,15 @@ impl State for DecimalSum {
     }
 
     fn result(&self) -> Value {
-        if self.count == 0 {
-            return Value::Null;
+        match self.count {
+            0 => Value::Null,
+            _ => self.value(),
         }
+    }
+}
+
+impl DecimalSum {
+    fn value(&self) -> Value {
         let (number, places) = self.digits();
         let fits = i128::try_from(&number).ok();
         let fits = fits.and_then(|number| Decimal::try_from_i128_with_scale(number, places).ok());
@@ -211,6 +227,10 @@ impl Retract for DecimalSum {
     fn retract(&mut self, argument: Decimal) {
         self.add_times(argument, -1);
         self.count -= 1;
+    }
+
+    fn none_left(&self) -> Value {
+        difference(self.value(), self.digits().0 == BigInt::ZERO)
     }
 }
 
@@ -248,6 +268,11 @@ impl Retract for DoubleSum {
     fn retract(&mut self, argument: f64) {
         self.sum.add(argument, -1);
         self.count -= 1;
+    }
+
+    fn none_left(&self) -> Value {
+        let sum = self.sum.to_f64();
+        difference(Value::Double(sum), sum == 0.0)
     }
 }
 
