@@ -256,10 +256,16 @@ impl Outlet {
         let mut wanted = [PollFd::new(&self.file, PollFlags::empty())];
         let at_once = Timespec::default();
         match rustix::event::poll(&mut wanted, Some(&at_once)) {
-            Ok(1..) if wanted[0].revents().contains(PollFlags::ERR) => Err(Error::io(
-                format!("write {}", self.name),
-                io::ErrorKind::BrokenPipe.into(),
-            )),
+            Ok(1..)
+                if wanted[0]
+                    .revents()
+                    .intersects(PollFlags::ERR | PollFlags::HUP) =>
+            {
+                Err(Error::io(
+                    format!("write {}", self.name),
+                    io::ErrorKind::BrokenPipe.into(),
+                ))
+            }
             _ => Ok(()),
         }
     }

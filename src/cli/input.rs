@@ -5,11 +5,11 @@ use std::path::Path;
 use bumpalo::Bump;
 
 use crate::cli::Context;
-use crate::column::Schema;
+use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::format::delimited::{self, parse_header};
 use crate::format::envelope::{self, Envelope};
-use crate::format::{Decoder, Layout, json, schema};
+use crate::format::{Decoder, Layout, TimeFrom, json, schema};
 use crate::kafka::Settings;
 use crate::node::stall::while_waiting;
 use crate::source::file::{FileSource, Framing};
@@ -275,6 +275,48 @@ fn delimited_schema(
         }
     };
     Ok(schema::declare(inferred, &declared.unwrap_or_default()))
+}
+
+/// Says where event times come from when they are those of the records and nobody asked for that,
+/// though there are columns: the same records in a file would be refused. `of` names the records.
+pub(crate) fn tell_time(asked: bool, time: TimeFrom, schema: &Schema, of: &str, context: &Context) {
+    let columns = schema.fields.iter();
+    let columns = columns.filter(|field| may_hold_times(field));
+    let columns: Vec<String> = columns.map(|field| format!("`{}`", field.name)).collect();
+    if asked || time != TimeFrom::Record || schema.fields.is_empty() {
+        return;
+    }
+    let column = match columns.as_slice() {
+        [] => format!("one of {}", schema.names()),
+        [column] => column.clone(),
+        columns => columns.join(" or "),
+    };
+    context.report.status(format!(
+        "event times are {of}' own timestamps; `--time COLUMN` takes {column}, `--time @record` says that they are meant"
+    ));
+}
+
+/// Returns whether a column may hold times, by its name and type.
+fn may_hold_times(field: &Field) -> bool {
+    const WORDS: [&str; 8] = [
+        "time",
+        "timestamp",
+        "date",
+        "at",
+        "ts",
+        "when",
+        "start",
+        "end",
+    ];
+    let words = field.name.split(|c: char| !c.is_alphanumeric());
+    let named = words
+        .map(str::to_lowercase)
+        .any(|word| WORDS.contains(&word.as_str()));
+    let typed = matches!(
+        field.data_type,
+        DataType::Bigint | DataType::Text | DataType::Timestamp
+    );
+    named && typed
 }
 
 /// Says with `-v` which types were taken, in the words of `--schema`.

@@ -132,6 +132,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let sources = options.sources()?;
     let query = options.query()?;
+    let query_times = query.sides.each_ref().map(|side| side.time.is_some());
     let declared = options.schemas()?;
     let [left, right] = &declared;
     let mut left = options.open(sources[0], left.clone(), context)?;
@@ -144,6 +145,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let stats = options.stats.file();
     let stats = stats.iter().map(|to| ("--stats-to", to));
     refuse_collisions(&sources, [("--to", &options.to)].into_iter().chain(stats))?;
+    for (side, asked) in Side::BOTH.into_iter().zip(&query_times) {
+        let planned = &plan.sides[side.index()];
+        let of = format!("the {} records", name_of(side));
+        input::tell_time(*asked, planned.time, &planned.schema, &of, context);
+    }
     options.run(&plan, [left, right], context)
 }
 

@@ -12,7 +12,7 @@ use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, stdin_is_input};
 use crate::error::{Error, Remedy, Result};
 use crate::kafka::Settings;
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, Extent, Topic};
 use crate::kafka::partitioner::{Partitioner, Partitioning};
 use crate::kafka::producer::{self, Acks, Producer, Record, TopicId};
 use crate::pace::{self, Pace};
@@ -26,6 +26,8 @@ const GENERATED: [&str; 2] = ["data/mono_signal.csv", "data/tower.csv"];
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long an input is waited for before the producer is looked after.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long an input is silent before that is said, once.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Write records to topics: from CSV with a header, JSON lines, or what `k consume` prints.
 ///
@@ -230,6 +232,8 @@ struct Target {
     partitions: i32,
     partitioner: Partitioner,
     records: u64,
+    /// How many records it held when the first was sent.
+    held: i64,
 }
 
 /// When records are due.
@@ -255,6 +259,8 @@ impl Run<'_> {
     fn send_all(&mut self, feeds: &mut [(Feed, Option<Arc<str>>)], bar: &Bar) -> Result<()> {
         let merged = self.options.pace != Pace::None;
         let mut open: Vec<usize> = (0..feeds.len()).collect();
+        let mut silent: Option<Instant> = None;
+        let mut told = false;
         loop {
             // With a pace the next record may be any input's, so each must show its own.
             let looked_at = if merged {
@@ -281,10 +287,15 @@ impl Run<'_> {
             }
             self.context.interrupt.check()?;
             if waiting {
+                let since = *silent.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
+                    self.tell_silence(feeds.iter().map(|(feed, _)| feed));
+                }
                 self.producer.serve(Duration::ZERO)?;
                 bar.show(&self.producer, feeds);
                 continue;
             }
+            (silent, told) = (None, false);
             let time_of = |&index: &usize| feeds[index].0.head().and_then(|row| row.time);
             let next = match merged {
                 true => open.iter().copied().min_by_key(time_of),
@@ -302,6 +313,20 @@ impl Run<'_> {
             }
             bar.show(&self.producer, feeds);
         }
+    }
+
+    /// Says which inputs are waited for.
+    fn tell_silence<'f>(&self, feeds: impl Iterator<Item = &'f Feed>) {
+        let silent: Vec<&str> = feeds
+            .filter(|feed| feed.head().is_none())
+            .map(|feed| feed.name.as_str())
+            .collect();
+        self.context.report.status(format!(
+            "waiting for records from {}: none for {}, {} sent so far",
+            silent.join(" and "),
+            units::format_duration(PATIENCE.as_millis() as i64),
+            units::format_count(self.producer.sent()),
+        ));
     }
 
     /// Sends one record when it is due.
@@ -368,9 +393,17 @@ impl Run<'_> {
 
     /// Looks a topic up, or creates it, before its first record is sent.
     fn add_target(&mut self, name: &Arc<str>, first_time: Option<i64>) -> Result<usize> {
+        let mut held = 0;
         let topic = match self.admin.find_topic(name)? {
             Some(topic) => {
                 self.warn_of_retention(name, first_time)?;
+                held = self.held(&topic)?;
+                if held > 0 {
+                    self.context.report.status(format!(
+                        "topic `{name}` holds {} already; these come behind them",
+                        units::format_plural(held.unsigned_abs(), "record"),
+                    ));
+                }
                 topic
             }
             None => self
@@ -389,6 +422,7 @@ impl Run<'_> {
             partitions,
             partitioner: Partitioner::new(partitioning, partitions),
             records: 0,
+            held,
         };
         if let Some(partition) = self.options.partition {
             check_partition(&target, partition)?;
@@ -396,6 +430,33 @@ impl Run<'_> {
         self.targets.push(target);
         self.by_name.insert(name.clone(), self.targets.len() - 1);
         Ok(self.targets.len() - 1)
+    }
+
+    /// Returns how many records a topic holds.
+    fn held(&self, topic: &Topic) -> Result<i64> {
+        let partitions = topic.partitions.iter();
+        let partitions: Vec<(&str, i32)> = partitions
+            .map(|partition| (topic.name.as_str(), partition.number))
+            .collect();
+        let extents = self.admin.extents(&partitions)?;
+        Ok(extents.values().map(Extent::records).sum())
+    }
+
+    /// Returns what a topic that was not empty holds now, in words; nothing where it cannot be asked.
+    fn holds_now(&self, target: &Target) -> String {
+        let now = match target.held {
+            0 => None,
+            _ => self
+                .admin
+                .topic(&target.name)
+                .and_then(|topic| self.held(&topic))
+                .ok(),
+        };
+        now.map_or(String::new(), |now| {
+            let [held, now] =
+                [target.held, now].map(|count| units::format_count(count.unsigned_abs()));
+            format!("; it held {held} and holds {now}")
+        })
     }
 
     /// Warns when the broker would soon delete the records because of their old times: a default
@@ -457,10 +518,11 @@ impl Run<'_> {
         };
         for target in &self.targets {
             report.status(format!(
-                "topic `{}` ({}): {} {verb}",
+                "topic `{}` ({}): {} {verb}{}",
                 target.name,
                 units::format_plural(target.partitions as u64, "partition"),
                 units::format_plural(target.records, "record"),
+                self.holds_now(target),
             ));
         }
         let sent = self.producer.sent();

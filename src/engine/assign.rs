@@ -37,6 +37,7 @@ impl Operator {
         let key = self.key_ids[row];
         for nth in 0..found {
             let slot = grid.slot(nth, key, &mut self.store, false);
+            grid.count(nth, 1);
             self.store.push(slot, row);
             if let Some(firings) = &mut self.firings {
                 firings.touch(slot, &self.store);
@@ -246,6 +247,7 @@ impl Operator {
                 moment
             }
         };
+        self.store.count(moment);
         self.store.push(moment, row);
         if let Some(firings) = &mut self.firings {
             firings.keep(moment, &self.store);
@@ -258,6 +260,7 @@ impl Operator {
             true => self.account.windows.late += 1,
             false => self.account.windows.on_time += 1,
         }
+        self.store.count(slot);
         self.leave(row, slot);
         self.note(|record| Event::Assigned {
             record,

@@ -51,6 +51,8 @@ pub(super) struct Candidate {
 struct OpenWindow {
     /// Whether what is to be done at its close was done.
     closed: bool,
+    /// How many records it has taken in, but for those that its slots count.
+    records: u64,
     slots: Vec<Slot>,
     by_key: ByKey,
 }
@@ -155,7 +157,7 @@ impl Grid {
         selected: Option<&[bool]>,
         store: &mut Store,
     ) -> usize {
-        let before = store.waiting();
+        let (before, mut counted) = (store.waiting(), 0);
         for nth in 0..self.near.windows.len() {
             // Most keys are known to the window: those are found in one short loop.
             let open = self.near.windows[nth].index;
@@ -175,6 +177,9 @@ impl Grid {
                 store.place(place, slot);
                 from = place + 1;
             }
+            let placed = store.waiting() - before - counted;
+            counted += placed;
+            self.count(nth, placed as u64);
         }
         store.waiting() - before
     }
@@ -189,6 +194,14 @@ impl Grid {
     #[inline]
     pub fn candidate(&self, nth: usize) -> &Candidate {
         &self.near.windows[nth]
+    }
+
+    /// Counts records that the window that was found as number `nth` has taken in.
+    #[inline]
+    pub fn count(&mut self, nth: usize, records: u64) {
+        if let Some(index) = self.near.windows[nth].index {
+            self.all[index].records += records;
+        }
     }
 
     /// Returns the slot of a key in the window that was found as number `nth`.
@@ -227,6 +240,7 @@ impl Grid {
             self.all.push(OpenWindow::default());
         }
         self.all[index].closed = closed;
+        self.all[index].records = 0;
         self.by_end.insert(window, index);
         self.set_due();
         index
@@ -324,6 +338,18 @@ impl Grid {
     pub fn open_windows(&self) -> impl Iterator<Item = (Window, &[Slot])> {
         let windows = self.by_end.iter();
         windows.map(|(&window, &index)| (window, self.all[index].slots.as_slice()))
+    }
+
+    /// Returns how many windows are open, and with how many records; those whose row has left at
+    /// their close are not.
+    pub fn open_count(&self, store: &Store) -> (usize, u64) {
+        let open = || self.by_end.values().map(|&index| &self.all[index]);
+        let open = || open().filter(|window| !window.closed);
+        let records = open().map(|window| {
+            let by_slot = window.slots.iter().map(|&slot| store.entry(slot).records);
+            window.records + by_slot.sum::<u64>()
+        });
+        (open().count(), records.sum())
     }
 
     fn set_due(&mut self) {

@@ -154,7 +154,7 @@ impl Operator {
     }
 
     /// Returns the slots of windows that have not left.
-    fn open_slots(&self) -> Box<dyn Iterator<Item = Slot> + '_> {
+    pub(super) fn open_slots(&self) -> Box<dyn Iterator<Item = Slot> + '_> {
         match &self.placement {
             Placement::Grid(grid) => Box::new(
                 grid.open_windows()

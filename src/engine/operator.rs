@@ -117,6 +117,15 @@ pub struct Awaited {
     pub windows: usize,
 }
 
+/// What has not left when a run is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Open {
+    /// How many windows are open; of sessions and sliding windows those of each key.
+    pub windows: usize,
+    /// How many records they hold, each as often as it lies in one.
+    pub records: u64,
+}
+
 /// A windowed aggregation.
 #[derive(Debug)]
 pub struct Operator {
@@ -421,6 +430,19 @@ impl Operator {
     pub fn forgotten_at(&self, at: i64) -> i64 {
         let closed = self.windows.forgotten_at(at);
         closed.saturating_add(self.grace_ms)
+    }
+
+    /// Returns what would leave if the input ended.
+    pub fn open(&self) -> Open {
+        let (windows, records) = match &self.placement {
+            Placement::Grid(grid) => grid.open_count(&self.store),
+            Placement::Sessions(..) | Placement::Sliding(..) => {
+                let records = |slot: Slot| self.store.entry(slot).records;
+                let slots = || self.open_slots();
+                (slots().count(), slots().map(records).sum())
+            }
+        };
+        Open { windows, records }
     }
 
     /// Returns how many states are held.

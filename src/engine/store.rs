@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub window: Window,
     /// Whether its window had closed before its first record came; of a session, whenever one did.
     pub born_late: bool,
+    /// How many records it has taken in, but for those that a grid counts by window.
+    pub records: u64,
     /// Counts the uses of the slot, so that a note about an earlier one is known as old.
     pub stamp: u32,
 }
@@ -80,6 +82,7 @@ impl Store {
             key,
             window,
             born_late,
+            records: 0,
             stamp: 0,
         };
         if let Some(slot) = self.free.pop() {
@@ -93,6 +96,11 @@ impl Store {
         self.empty(slot);
         self.seen.iter_mut().for_each(|seen| seen.reset(slot));
         slot
+    }
+
+    /// Counts a record that a slot takes in.
+    pub fn count(&mut self, slot: Slot) {
+        self.entries[slot as usize].records += 1;
     }
 
     /// Makes a slot's states empty.
@@ -223,6 +231,8 @@ impl Store {
         self.aggregates
             .iter_mut()
             .for_each(|aggregate| aggregate.merge(into, from));
+        let records = self.entries[from as usize].records;
+        self.entries[into as usize].records += records;
         self.touch(into);
     }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bumpalo::Bump;
 
 use crate::engine::account::Account;
-use crate::engine::operator::{Input, Operator};
+use crate::engine::operator::{Input, Open, Operator};
 use crate::engine::pane::Panes;
 use crate::error::{Remedy, Result};
 use crate::format::{Decoded, Decoder, Malformed, Origins};
@@ -174,6 +174,11 @@ impl<'n> Node<'n> {
         self.operator.watermarks().combined()
     }
 
+    /// Returns what a run that was stopped has not shown.
+    pub fn open(&self) -> Open {
+        self.operator.open()
+    }
+
     /// Reads the source to its end and writes every row.
     ///
     /// # Errors
@@ -219,7 +224,8 @@ impl<'n> Node<'n> {
                     self.write()?; // also what was due before a malformed record
                     processed?;
                 }
-                Polled::Pending => {}
+                // Rows may be far between: a reader that has gone is noticed without one.
+                Polled::Pending => self.sink.check_reader()?,
                 Polled::End => return Ok(Until::End),
             }
             self.mark_idle(source, &heard);

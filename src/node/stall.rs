@@ -19,6 +19,9 @@ use crate::term::units::{SECOND, format_count, format_duration, format_plural, f
 /// After how long without a row a person wonders why; and how long after that again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// After how long a person wonders that not even a first record comes.
+const FIRST: Duration = Duration::from_secs(5);
+
 /// Somebody who watches stderr and wonders when no row comes.
 #[derive(Debug)]
 pub struct Watch {
@@ -73,7 +76,11 @@ pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T)
     let (came, coming) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            while coming.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let patience = || match watch.row.elapsed() < FIRST {
+                true => FIRST,
+                false => PATIENCE,
+            };
+            while coming.recv_timeout(patience()) == Err(RecvTimeoutError::Timeout) {
                 let silent = watch.silent();
                 let nothing = format!("nothing has come in from {source} for {silent}");
                 watch.report.status(nothing);
@@ -91,9 +98,15 @@ fn reason(operator: &Operator, source: &str, at_end: impl Fn(usize) -> bool) -> 
     let account = operator.account();
     match operator.awaited() {
         Some(awaited) => {
-            let held = held_back(operator.watermarks(), awaited.watermark, at_end);
+            let held = held_back(operator.watermarks(), awaited.watermark, &at_end);
             let sooner = sooner(operator.trigger());
-            format!("{}{held}{sooner}", waiting(&awaited))
+            let mut partitions = 0..operator.watermarks().partitions();
+            // Only a topic has an end for now.
+            let way_out = match partitions.all(at_end) {
+                true => "; `--exit` ends at what the topic holds now",
+                false => "",
+            };
+            format!("{}{held}{sooner}{way_out}", waiting(&awaited))
         }
         None if account.records() == 0 => format!("nothing has come in from {source} yet"),
         None => no_window(account),
@@ -244,6 +257,15 @@ mod tests {
 
     fn why(operator: &Operator) -> String {
         reason(operator, "topic `calls`", |partition| partition == 1)
+    }
+
+    #[test]
+    fn a_topic_that_is_at_its_end_has_its_way_out() {
+        let mut operator = operator(tumbling(), 0, "final", 1);
+        read(&mut operator, 0, &[3_000], true);
+        let way_out = "would move it there; `--exit` ends at what the topic holds now";
+        assert!(reason(&operator, "topic `calls`", |_| true).ends_with(way_out));
+        assert!(!why(&operator).contains("--exit"), "it is still being read");
     }
 
     #[test]

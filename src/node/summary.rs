@@ -3,13 +3,15 @@
 use serde_json::json;
 
 use crate::engine::account::Account;
+use crate::engine::operator::Open;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::term::units::{
     DAY, HOUR, MINUTE, SECOND, format_count, format_duration, format_plural, format_time,
 };
 
 /// Returns the summary's lines: where every record went, by record and by record × window, and
-/// what grace would have kept the expired ones. `to` says where the rows went, as ` to out.csv`.
+/// what grace would have kept the expired ones. `to` says where the rows went, as ` to out.csv`,
+/// and what is not among them.
 pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let Account { windows, .. } = account;
     let duplicates = match account.duplicates {
@@ -41,6 +43,21 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Returns what a run that was stopped has not shown, behind the number of its rows, and what would
+/// show it: `, 1 window open with 5 records (--exit shows it)`.
+pub fn open_windows(open: Open, way_out: &str) -> String {
+    let it = match open.windows {
+        0 => return String::new(),
+        1 => "it",
+        _ => "them",
+    };
+    format!(
+        ", {} open with {} ({way_out} shows {it})",
+        format_plural(open.windows as u64, "window"),
+        format_plural(open.records, "record"),
+    )
 }
 
 /// Returns the account as one line of JSON; times in ms since 1970, UTC, the watermark null

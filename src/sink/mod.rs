@@ -140,6 +140,14 @@ pub trait Sink: Send {
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<()>;
 
+    /// Looks whether anybody still reads, while there is nothing to write.
+    ///
+    /// # Errors
+    /// `ClosedPipe` when nobody does.
+    fn check_reader(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns whether a person watches, who wants to see open windows, too.
     fn wants_open(&self) -> bool {
         false

@@ -59,6 +59,10 @@ impl Sink for SelectSink {
         self.next.write(&self.chosen)
     }
 
+    fn check_reader(&self) -> Result<()> {
+        self.next.check_reader()
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.next.flush()
     }

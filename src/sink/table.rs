@@ -118,6 +118,10 @@ impl Sink for TableSink {
         Ok(())
     }
 
+    fn check_reader(&self) -> Result<()> {
+        self.output.check_reader()
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.erase_open()?;
         self.write_header()

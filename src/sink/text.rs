@@ -118,6 +118,10 @@ impl Sink for TextSink {
         self.write_lines()
     }
 
+    fn check_reader(&self) -> Result<()> {
+        self.output.check_reader()
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.begin()?;
         self.write_lines()

@@ -17,6 +17,7 @@ mod input;
 mod interop;
 mod join;
 mod join_topic;
+mod live;
 mod member;
 mod notes;
 mod operations;

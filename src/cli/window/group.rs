@@ -9,6 +9,7 @@ use crate::cli::Context;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::input::{self, Notation};
 use crate::column::Schema;
+use crate::engine::operator::Open;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema;
 use crate::kafka::Settings;
@@ -194,6 +195,8 @@ impl Options {
             return Ok(());
         };
         let plan = query.plan(schema.clone(), true)?;
+        let (asked, layout) = (self.time.is_some(), &plan.layout);
+        input::tell_time(asked, layout.time, &layout.schema, "the records", context);
         let decoder = notation.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
@@ -266,7 +269,7 @@ impl Options {
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
-                self.tell(&account, watermark, context)?;
+                self.tell(&account, watermark, Open::default(), context)?;
                 ended
             }
         }

@@ -17,6 +17,7 @@ use crate::cli::input::{self, Input};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
+use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
@@ -49,7 +50,7 @@ const STREAMS: &str = "From where to where";
 /// A record whose windows have all closed and passed their grace is expired: it is dropped, and
 /// counted in the summary.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "k window [OPTIONS] WINDOW
+#[command(override_usage = "k window [OPTIONS] WINDOW [SOURCE]
        WINDOW: --tumbling SIZE | --hopping SIZE,ADVANCE | --session GAP[,MAX] |
                --sliding DURATION | --global")]
 #[command(after_help = "Examples:
@@ -107,6 +108,10 @@ pub(super) struct Options {
 
     #[command(flatten)]
     when: When,
+
+    /// As `--from`.
+    #[arg(value_name = "SOURCE", conflicts_with = "from")]
+    named: Option<Endpoint>,
 
     /// Read from a file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv,
     /// .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or of a file that exists is a file, any
@@ -166,7 +171,8 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
-pub(super) fn run(options: Options, context: &Context) -> Result<()> {
+pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
+    options.from = options.from.or(options.named.take());
     let query = options.query()?;
     if let Some(topics) = options.grouped()? {
         return options.run_grouped(&query, topics, context);
@@ -177,6 +183,8 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     };
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
     options.refuse_collisions()?;
+    let (asked, layout) = (options.time.is_some(), &plan.layout);
+    input::tell_time(asked, layout.time, &layout.schema, "the records", context);
     let sink = options.sink(&plan, context)?;
     let sink: Box<dyn Sink> = match &plan.selection {
         Some(selection) => Box::new(SelectSink::new(selection.clone(), sink)),
@@ -210,7 +218,7 @@ impl Options {
         })
     }
 
-    /// Returns where records come from.
+    /// Returns where records come from: as named, else a pipe, else the workshop's own topic.
     fn source(&self) -> Endpoint {
         let default = || match stdin_is_input() {
             true => Endpoint::Pipe,
@@ -372,7 +380,7 @@ impl Options {
             },
         };
         let outputs = self.outputs(context, None)?;
-        let (account, watermark, ended) = match input.source.as_file() {
+        let (account, watermark, open, ended) = match input.source.as_file() {
             Some(file)
                 if outputs.is_empty() && self.threads() > 1 && plan.can_be_computed_in_parts() =>
             {
@@ -384,7 +392,7 @@ impl Options {
                     interrupt: &context.interrupt,
                 };
                 let (outcome, ended) = parallel.run(file, sink);
-                (outcome.account, outcome.watermark, ended)
+                (outcome.account, outcome.watermark, Open::default(), ended)
             }
             _ => {
                 let partitions = input.source.partitions();
@@ -399,7 +407,7 @@ impl Options {
                 )?;
                 node.set_watch(Watch::new(&context.report));
                 let ended = node.run(input.source.as_mut());
-                (*node.account(), node.watermark(), ended)
+                (*node.account(), node.watermark(), node.open(), ended)
             }
         };
         // After an error the sums would say less than the error does.
@@ -411,17 +419,27 @@ impl Options {
                 Err(error)
             }
             ended => {
-                self.tell(&account, watermark, context)?;
+                self.tell(&account, watermark, open, context)?;
                 ended
             }
         }
     }
 
+    /// Returns what would show the windows that are open when a run is stopped.
+    fn way_out(&self) -> &'static str {
+        match (self.source(), self.range.exits()) {
+            (Endpoint::Topic(_), false) => "`--exit`",
+            _ => "the end of the input",
+        }
+    }
+
     /// Tells where every record went.
-    fn tell(&self, account: &Account, watermark: i64, context: &Context) -> Result<()> {
+    fn tell(&self, account: &Account, watermark: i64, open: Open, context: &Context) -> Result<()> {
         let stats = summary::json(account, watermark);
         self.stats.write(&stats, self.range.group().is_some())?;
-        for line in summary::lines(account, watermark, &self.to.behind_rows()) {
+        let open = summary::open_windows(open, self.way_out());
+        let behind_rows = format!("{}{open}", self.to.behind_rows());
+        for line in summary::lines(account, watermark, &behind_rows) {
             context.report.status(line);
         }
         if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {
