@@ -34,25 +34,22 @@ fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
 }
 
 /// Writes a small file that others read: they see the old text or the new one, also when the process
-/// is killed amid. A link stays one; a pipe or a device is written to as it is, and so is a file in a
-/// folder where none may be made.
+/// is killed amid. What is no regular file is written to and not replaced: a link, such as
+/// /dev/stdout, a pipe, a device; and so is a file in a folder where none may be made.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let path = match path.canonicalize() {
-        Ok(path) if !path.is_file() => return std::fs::write(path, text),
-        Ok(path) => path,
-        Err(_) => path.to_owned(),
+    let mode = match path.symlink_metadata() {
+        Ok(metadata) if !metadata.is_file() => return std::fs::write(path, text),
+        Ok(metadata) => metadata.permissions().mode(),
+        Err(_) => 0o666,
     };
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mode = path
-        .metadata()
-        .map_or(0o666, |metadata| metadata.permissions().mode());
     let made = tempfile::Builder::new()
         .prefix(".k-")
         .permissions(std::fs::Permissions::from_mode(mode & 0o777))
@@ -65,7 +62,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     file.write_all(text.as_bytes())?;
-    file.persist(&path).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -310,4 +307,35 @@ impl Outlet {
 
 fn is_regular(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_what_a_link_leads_to_is_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        let read = |name: &str| std::fs::read_to_string(at(name)).expect("a file");
+        let mut before = File::create_new(at("file")).expect("a file");
+        replace(&at("file"), "new").expect("written");
+        before
+            .write_all(b"who has the old one keeps it")
+            .expect("written");
+        assert_eq!(read("file"), "new");
+        // As /dev/stdout is one, to what need not have a name.
+        for target in ["file", "none", "/dev/null"] {
+            std::os::unix::fs::symlink(target, at("link")).expect("a link");
+            replace(&at("link"), "more").expect("written");
+            assert!(at("link").is_symlink(), "{target}");
+            std::fs::remove_file(at("link")).expect("removed");
+        }
+        assert_eq!(
+            (read("file"), read("none")),
+            ("more".to_owned(), "more".to_owned())
+        );
+        let names = std::fs::read_dir(folder.path()).expect("a folder");
+        assert_eq!(names.count(), 2);
+    }
 }

@@ -61,6 +61,7 @@ fn outputs_that_are_one_file_and_an_output_that_is_an_input_are_refused() {
     ] {
         dir.shell(&format!("{} {flags}", window.replace(" --skip-bad", "")))
             .assert_status(0);
+        assert!(std::path::Path::new("/dev/stdout").is_symlink());
     }
 }
 
