@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::broker::OwnBroker;
-use crate::workdir::Workdir;
+use crate::workdir::{Run, Workdir};
 
 /// A piece of the page between two headings of exercises.
 struct Exercise<'p> {
@@ -51,7 +51,7 @@ fn blocks<'p>(text: &'p str, kind: &str) -> Vec<&'p str> {
 /// Makes a block a script that ends at the first line which does not what the page says.
 fn script(block: &str, live: bool) -> String {
     // What runs in the background ends with the script, also where it fails.
-    const END: &str = "if test -e five.txt; then test $failed = 0 || kill $(cat five.txt) || true; rm five.txt; fi";
+    const END: &str = "if test -e nodes.txt; then test $failed = 0 || kill $(cat nodes.txt) || true; rm nodes.txt; fi";
     let mut script = format!("set -e\ntrap 'failed=$?; {END}' EXIT\n");
     for line in block.lines() {
         // Whoever asks again does not ask for ever.
@@ -70,8 +70,14 @@ fn script(block: &str, live: bool) -> String {
     script
 }
 
-/// Runs the blocks of some exercises in their order, in one folder.
-fn run(exercises: &[Exercise<'_>], before: &str, change: impl Fn(&str) -> String) {
+/// Runs the blocks of some exercises in their order, in one folder. Returns each exercise's number with
+/// what came of its blocks.
+fn run(
+    exercises: &[Exercise<'_>],
+    before: &str,
+    change: impl Fn(&str) -> String,
+) -> Vec<(u32, Run)> {
+    let mut runs = Vec::new();
     let dir = Workdir::new();
     symlink(Path::new(ROOT).join("scripts"), dir.path("scripts")).expect("a link");
     for exercise in exercises {
@@ -88,8 +94,41 @@ fn run(exercises: &[Exercise<'_>], before: &str, change: impl Fn(&str) -> String
                 String::from_utf8_lossy(&run.stdout_bytes),
                 run.stderr()
             );
+            runs.push((exercise.number, run));
         }
     }
+    runs
+}
+
+/// Returns what the page promises of the panes in exercise 7: three timings, and rows of one window
+/// before and behind those of another one.
+fn assert_panes_mix(rows: &str) {
+    let mut rows = csv::Reader::from_reader(rows.as_bytes());
+    let rows: Vec<csv::StringRecord> = rows.records().map_while(Result::ok).collect();
+    let windows: Vec<&str> = rows.iter().map(|row| &row[0]).collect();
+    let first = windows[0];
+    let others = windows.iter().skip_while(|window| **window == first);
+    assert!(others.clone().any(|window| *window == first), "{rows:?}");
+    for timing in ["early", "on_time", "late"] {
+        assert!(
+            rows.iter().any(|row| &row[3] == timing),
+            "no {timing}: {rows:?}"
+        );
+    }
+}
+
+/// Checks that two nodes have shared the records, each with some of them.
+fn assert_shared(told: &str) {
+    let counts = told
+        .lines()
+        .filter_map(|line| line.split_once(" records in = "));
+    let counts = counts.map(|(count, _)| count.replace(',', "").parse::<u32>());
+    let counts: Vec<u32> = counts.collect::<Result<_, _>>().expect("numbers");
+    let is_shared = counts.len() == 2 && counts.iter().all(|count| (1_000..6_000).contains(count));
+    assert!(
+        is_shared && counts.iter().sum::<u32>() <= 6_000,
+        "{counts:?}: {told}"
+    );
 }
 
 #[test]
@@ -132,7 +171,12 @@ fn part_one_works_with_nothing_but_the_binary() {
         .collect();
     assert_eq!(exercises.len(), 9);
     // No broker is at this port.
-    run(&exercises, "export K_BROKER=127.0.0.1:1", str::to_owned);
+    let runs = run(&exercises, "export K_BROKER=127.0.0.1:1", str::to_owned);
+    let (_, panes) = runs
+        .iter()
+        .find(|(number, _)| *number == 7)
+        .expect("a block");
+    assert_panes_mix(panes.stdout());
 }
 
 #[test]
@@ -158,11 +202,13 @@ fn part_two_works_with_a_bare_kafka() {
         let script = script.replace("--brokers 3 --port 9192", &format!("--brokers 3 {with}"));
         script.replace("--port 9192", &format!("--port {own_port}"))
     };
-    run(
-        &exercises,
-        &format!("export K_BROKER={}", broker.address),
-        change,
-    );
+    let before = format!("export K_BROKER={}", broker.address);
+    let runs = run(&exercises, &before, change);
+    let (_, nodes) = runs
+        .iter()
+        .find(|(number, _)| *number == 14)
+        .expect("a block");
+    assert_shared(nodes.stderr());
 }
 
 #[test]
