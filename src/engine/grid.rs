@@ -1,4 +1,4 @@
-//! The open windows of a fixed grid (tumbling, hopping, calendar days, global), shared by all keys.
+//! The open windows of a fixed grid (tumbling, hopping, of the calendar, global), shared by all keys.
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ pub const ALL_TIME: Window = Window {
 pub enum Windows {
     /// Of one size, one every so often: tumbling, hopping.
     Aligned(Aligned),
-    /// Of some calendar days in a time zone.
+    /// Of days, weeks, months or years of the calendar, in a time zone.
     Calendar(Calendar),
     /// A key's records of which each is at most `gap_ms` from the next, first to last.
     Session {
@@ -134,7 +134,7 @@ impl PartialOrd for Window {
 }
 
 /// The most windows that a record may lie in.
-const MOST_WINDOWS: i64 = 100_000;
+pub(super) const MOST_WINDOWS: i64 = 100_000;
 
 /// Windows of one size that start every `advance`: tumbling where both are equal, else hopping.
 ///

@@ -1,5 +1,6 @@
 //! What a person sees: results on stdout, all else on stderr.
 
+pub mod period;
 pub mod printable;
 pub mod progress;
 pub mod report;

@@ -34,7 +34,30 @@ const UNITS: [(&str, i64); 5] = [
 /// # Errors
 /// Says what is wrong, for clap: no unit, an unknown unit, a sign, more than 4,000,000 days.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let mut total: i64 = 0;
     let example = "write a number and a unit, such as `250ms`, `10s`, `5m`, `1h`, `1d` or `1m30s`";
+    each_part(text, example, |number, unit| {
+        total = total.saturating_add(ms_of(number, unit, example)?);
+        Ok(())
+    })?;
+    at_most_longest(total)
+}
+
+/// Returns a duration that is not too long.
+pub(super) fn at_most_longest(duration_ms: i64) -> Result<i64, String> {
+    match duration_ms <= LONGEST_DAYS * DAY {
+        true => Ok(duration_ms),
+        false => Err(format!("a duration is at most {LONGEST_DAYS}d")),
+    }
+}
+
+/// Hands each number of `1m30s` and its unit to `add`; `example` says what to write instead of what
+/// is none.
+pub(super) fn each_part(
+    text: &str,
+    example: &str,
+    mut add: impl FnMut(&str, &str) -> Result<(), String>,
+) -> Result<(), String> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(format!("a duration is missing; {example}"));
@@ -42,7 +65,6 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     if rest.starts_with('-') {
         return Err("a duration cannot be negative".to_owned());
     }
-    let mut total: i64 = 0;
     while !rest.is_empty() {
         let digits = rest
             .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -58,18 +80,19 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
         if unit.is_empty() {
             return Err(format!("`{number}` has no unit; {example}"));
         }
-        let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("unknown unit `{unit}`; {example}"));
-        };
-        let part = scaled(number, factor)
-            .ok_or_else(|| format!("`{number}{unit}` is not a whole number of milliseconds"))?;
-        total = total.saturating_add(part);
+        add(number, unit)?;
         rest = next;
     }
-    match total <= LONGEST_DAYS * DAY {
-        true => Ok(total),
-        false => Err(format!("a duration is at most {LONGEST_DAYS}d")),
-    }
+    Ok(())
+}
+
+/// Returns so many of a unit in ms.
+pub(super) fn ms_of(number: &str, unit: &str, example: &str) -> Result<i64, String> {
+    let Some(&(_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(format!("unknown unit `{unit}`; {example}"));
+    };
+    scaled(number, factor)
+        .ok_or_else(|| format!("`{number}{unit}` is not a whole number of milliseconds"))
 }
 
 /// Parses a duration that may not be zero.

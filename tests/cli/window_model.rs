@@ -3,6 +3,7 @@
 #[path = "../transcripts/rebuild.rs"]
 mod rebuild;
 
+use k::term::units::parse_iso;
 use serde_json::{Value, json};
 
 use crate::workdir::{Run, Workdir};
@@ -239,6 +240,64 @@ fn calendar_days_follow_the_clock_of_their_zone() {
 }
 
 #[test]
+fn weeks_months_and_years_are_those_of_the_calendar() {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", "at\n2024-02-29T22:30:00Z\n2024-02-29T23:30:00Z\n");
+    let starts = |flags: &str| {
+        let run = workdir.k(&format!(
+            "window {flags} --time at --from in.csv --select window_start,count"
+        ));
+        run.assert_status(0);
+        run.stdout().replacen("window_start,count\n", "", 1)
+    };
+    let time = |text: &str| parse_iso(text).expect("a time");
+    for (flags, windows) in [
+        ("--tumbling 1w", &["2024-02-26,2"][..]),
+        ("--tumbling 1mo", &["2024-02-01,2"]),
+        ("--tumbling 1y", &["2024-01-01,2"]),
+        ("--tumbling 7d", &["2024-02-29,2"]),
+        ("--tumbling 1w --align 6d", &["2024-02-25,2"]),
+        (
+            "--tumbling 1mo --zone Europe/Paris",
+            &["2024-01-31T23:00:00,1", "2024-02-29T23:00:00,1"],
+        ),
+        (
+            "--tumbling 1y --align 2mo --zone europe/paris",
+            &["2023-02-28T23:00:00,1", "2024-02-29T23:00:00,1"],
+        ),
+    ] {
+        let expected = windows.iter().map(|window| {
+            let (start, count) = window.split_once(',').expect("a window");
+            format!("{},{count}\n", time(start))
+        });
+        assert_eq!(starts(flags), expected.collect::<String>(), "{flags}");
+    }
+}
+
+#[test]
+fn a_machines_own_zone_goes_by_its_name() {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", "at\n2024-02-29T23:30:00Z\n");
+    let local = |tz: &str| {
+        let flags =
+            "window --tumbling 1d --zone local --time at --from in.csv --select window_start";
+        workdir.shell(&format!("TZ={tz} k {flags}"))
+    };
+    for (tz, start) in [
+        ("Asia/Tokyo", "2024-02-29T15:00:00Z"),
+        ("UTC", "2024-02-29"),
+    ] {
+        let start = parse_iso(start).expect("a time");
+        assert_eq!(
+            local(tz).stdout(),
+            format!("window_start\n{start}\n"),
+            "{tz}"
+        );
+    }
+    local("JST-9").assert_refused(2, &["which time zone", "`--zone Europe/Paris`"]);
+}
+
+#[test]
 fn a_learned_watermark_waits_for_what_has_been_late_before() {
     let workdir = Workdir::new();
     // Every tenth record comes 15 s late.
@@ -457,7 +516,7 @@ fn plans_that_cannot_be_are_one_clear_error_each() {
     let workdir = Workdir::new();
     workdir.write("in.csv", "at\n1\n");
     let tumbling = ["--tumbling", "10s"];
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--tumbling", "-5s"], "a duration cannot be negative"),
         (&["--tumbling", "0s"], "a duration above zero is needed"),
         (&["--hopping", "10s,0s"], "a duration above zero is needed"),
@@ -477,6 +536,19 @@ fn plans_that_cannot_be_are_one_clear_error_each() {
         (
             &["--tumbling", "1h", "--zone", "Europe/Paris"],
             "whole days",
+        ),
+        (&["--tumbling", "1mo3d"], "either of years and months or of"),
+        (
+            &["--tumbling", "1.5mo"],
+            "weeks, months and years are whole",
+        ),
+        (
+            &["--hopping", "30d,1mo"],
+            "larger than the window's size 30d, at least at times",
+        ),
+        (
+            &["--tumbling", "10s", "--align", "1mo"],
+            "months where windows start by months",
         ),
         (
             &["--tumbling", "1d", "--zone", "Europe/Atlantis"],

@@ -1,5 +1,6 @@
 //! Random plans and inputs, and an operator that is fed with them.
 
+use jiff::tz::TimeZone;
 use k::column::DataType;
 use k::engine::account::Account;
 use k::engine::aggregate::{Function, Share, seen};
@@ -10,6 +11,8 @@ use k::engine::parts::Combining;
 use k::engine::trigger::{Repeat, Trigger};
 use k::engine::watermark::Bound;
 use k::engine::window::{Aligned, Windows};
+use k::term::period::Period;
+use k::term::units::DAY;
 use proptest::prelude::*;
 
 use crate::feed::{Log, Pane, Row, feed, taken};
@@ -86,7 +89,12 @@ impl Shape {
                 Windows::Aligned(windows.aligned_at(offset))
             }
             Shape::Days { days, advance } => {
-                let days = Calendar::new(days, advance, "Europe/Paris", 0);
+                let zone = TimeZone::get("Europe/Paris").expect("a zone");
+                let [size, advance] = [days, advance].map(|days| Period {
+                    ms: days * DAY,
+                    ..Period::default()
+                });
+                let days = Calendar::new(size, advance, zone, Period::default());
                 Windows::Calendar(days.expect("sizes"))
             }
             Shape::Session { gap, max } => Windows::Session {

@@ -4,6 +4,8 @@
 
 #[path = "../transcripts/feed.rs"]
 mod feed;
+
+mod calendar;
 mod group;
 mod inputs;
 mod naive;

@@ -17,7 +17,7 @@
 //! `final`), `refinement` (`accumulating`), `grace` (`0s`), `out-of-order` (`0s`) or `watermark:
 //! percentile:50`, `partitions` (1), `compute` (`count, sum`), `time: arrival` (event time is when
 //! a record came). Windows are `tumbling 10s`, `hopping 10s, 4s`, either with `, align 3s` or
-//! `, zone Europe/Paris`; `session 5s`, `session 5s, max 12s`; `sliding 10s`; `global`.
+//! `, zone Europe/Paris` and then of weeks, months or years, too; `session 5s`, `session 5s, max 12s`; `sliding 10s`; `global`.
 //!
 //! What goes in stands at the margin: records as `event time -> processing time: key value`
 //! (without `->` nobody asks when it came; without a key there is one group; `p1 ` before it says

@@ -1,12 +1,14 @@
 //! Text into cases.
 
+use jiff::tz::TimeZone;
 use k::column::Value;
 use k::engine::calendar::Calendar;
 use k::engine::pane::{Refinement, Timing};
 use k::engine::trigger::Trigger;
 use k::engine::watermark::Bound;
 use k::engine::window::{ALL_TIME, Aligned, Window, Windows};
-use k::term::units::{DAY, parse_duration};
+use k::term::period::Period;
+use k::term::units::parse_duration;
 
 use crate::case::{Action, Aggregate, Case, Fact, Lateness, Outcome, Plan, Record, Step};
 use crate::clock::{self, Notation};
@@ -366,27 +368,32 @@ impl Case {
     }
 }
 
-/// Reads `tumbling 10s`, `hopping 10s, 4s`, either with `align 3s` or `zone Europe/Paris`;
+/// Reads `tumbling 10s`, `hopping 10s, 4s`, either with `align 3s` or `zone Europe/Paris`, and then
+/// of weeks, months, years;
 /// `session 5s`, `session 5s, max 12s`, `sliding 10s`, `global`.
 fn parse_windows(text: &str) -> Result<Windows, String> {
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let (mut sizes, mut max_ms, mut align, mut zone) = (Vec::new(), None, 0, None);
+    let (mut sizes, mut max_ms, mut zone) = (Vec::new(), None, None);
+    let mut align = Period::default();
     for part in rest.split(", ").filter(|part| !part.is_empty()) {
         match part.split_once(' ') {
-            None => sizes.push(parse_duration(part)?),
+            None => sizes.push(Period::parse(part)?),
             Some(("max", max)) => max_ms = Some(parse_duration(max)?),
-            Some(("align", offset)) => align = parse_duration(offset)?,
+            Some(("align", offset)) => align = Period::parse(offset)?,
             Some(("zone", name)) => zone = Some(name),
             Some(_) => return Err(format!("`{part}` is no part of a window")),
         }
     }
     let usage = |error: k::error::Error| error.to_string();
+    if let (Some(zone), [size, ..]) = (zone, &sizes[..]) {
+        let zone = TimeZone::get(zone).map_err(|error| error.to_string())?;
+        let advance = sizes.last().unwrap_or(size);
+        let calendar = Calendar::new(*size, *advance, zone, align);
+        return Ok(Windows::Calendar(calendar.map_err(usage)?));
+    }
+    let sizes: Vec<i64> = sizes.iter().map(Period::fixed_ms).collect();
+    let align = align.fixed_ms();
     Ok(match (kind, &sizes[..], zone) {
-        ("tumbling" | "hopping", &[size, ..], Some(zone)) => {
-            let advance = sizes.last().map_or(size, |&advance| advance);
-            let calendar = Calendar::new(size / DAY, advance / DAY, zone, align);
-            Windows::Calendar(calendar.map_err(usage)?)
-        }
         ("tumbling", &[size], None) => {
             Windows::Aligned(Aligned::tumbling(size).map_err(usage)?.aligned_at(align))
         }

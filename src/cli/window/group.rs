@@ -200,7 +200,7 @@ impl Options {
         let decoder = notation.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
-        let described = self.described(&from, &schema, notation, is_repartitioned);
+        let described = self.described(&from, &schema, notation, is_repartitioned)?;
         described.check(&group, &built_with)?;
         self.refuse_scattered(&plan, is_repartitioned)?;
         if is_repartitioned {
@@ -302,7 +302,7 @@ impl Options {
         let is_repartitioned = self.group.repartition
             || keys::need_repartition(&plan, decoder, settings, &now, &context.interrupt)?;
         self.refuse_scattered(&plan, is_repartitioned)?;
-        let described = self.described(from, &schema, notation, is_repartitioned);
+        let described = self.described(from, &schema, notation, is_repartitioned)?;
         described.store(admin, settings, group, now.len())?;
         // Another process may have been quicker.
         Ok(load()?.or(Some(described)))
@@ -372,7 +372,7 @@ impl Options {
         schema: &Schema,
         notation: Notation,
         is_repartitioned: bool,
-    ) -> Described {
+    ) -> Result<Described> {
         let columns = schema.fields.iter();
         let columns = columns.map(|field| format!("{} {}", field.name, field.data_type));
         let columns: Vec<String> = columns.collect();
@@ -382,7 +382,7 @@ impl Options {
         let unit = unit.map(|unit| unit.get_name().to_owned());
         let mut flags = vec![
             ("--from", from.to_owned()),
-            ("the window", self.windows.told(&self.alignment)),
+            ("the window", self.windows.told(&self.alignment)?),
             ("--by", typed(&self.by)),
             (
                 REPARTITION,
@@ -409,7 +409,7 @@ impl Options {
                 .to_owned(),
             ),
         ]);
-        Described::new(flags)
+        Ok(Described::new(flags))
     }
 }
 

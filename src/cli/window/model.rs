@@ -1,11 +1,14 @@
 //! The three questions of the Dataflow model that flags answer: where, when, how.
 
-use crate::engine::calendar::Calendar;
+use jiff::tz::TimeZone;
+
+use crate::engine::calendar::{Calendar, MONDAY};
 use crate::engine::pane::Refinement;
 use crate::engine::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::{Aligned, Windows};
 use crate::error::{Error, Result};
+use crate::term::period::Period;
 use crate::term::units::{DAY, format_duration, parse_duration, parse_positive_duration};
 
 /// The four questions of the Dataflow model, as `--help` asks them.
@@ -23,13 +26,15 @@ use questions::{HOW, WHEN, WHERE};
 #[group(id = "window", required = true, multiple = false,
     args = ["tumbling", "hopping", "session", "sliding", "global"])]
 pub(super) struct Where {
-    /// Windows of this size, one after the other.
-    #[arg(long, value_name = "SIZE", value_parser = parse_positive_duration)]
-    tumbling: Option<i64>,
+    /// Windows of this size, one after the other: `10s`, `1h`, `1d`; weeks from Monday `1w`, months
+    /// `1mo`, years `1y`.
+    #[arg(long, value_name = "SIZE", value_parser = Period::parse_size)]
+    tumbling: Option<Period>,
 
-    /// Windows of this size that start every ADVANCE, which need not divide the size.
+    /// Windows of this size that start every ADVANCE, which need not divide the size. With `1mo,1d`
+    /// each ends on the same day of the next month, or where that is shorter on its last.
     #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
-    hopping: Option<(i64, i64)>,
+    hopping: Option<(Period, Period)>,
 
     /// Sessions: a key's records of which each is at most GAP from the next; at most MAX long.
     #[arg(long, value_name = "GAP[,MAX]", value_parser = parse_session)]
@@ -48,11 +53,13 @@ pub(super) struct Where {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = WHERE)]
 pub(super) struct Alignment {
-    /// Shift the windows' starts by this much.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    align: Option<i64>,
+    /// Shift the windows' starts by this much: with `1d` by `3h`, with `1w` by `6d` (from Sunday),
+    /// with `1y` by `3mo` (from April).
+    #[arg(long, value_name = "DURATION", value_parser = Period::parse)]
+    align: Option<Period>,
 
-    /// Make days calendar days of this time zone, such as `Europe/Paris`.
+    /// Let days, weeks, months and years begin at midnight of this time zone, such as `Europe/Paris`;
+    /// `local`: this machine's [default: UTC]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
 }
@@ -104,14 +111,11 @@ enum Emit {
     Changes,
 }
 
-fn parse_hopping(text: &str) -> Result<(i64, i64), String> {
+fn parse_hopping(text: &str) -> Result<(Period, Period), String> {
     let (size, advance) = text
         .split_once(',')
         .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
-    Ok((
-        parse_positive_duration(size)?,
-        parse_positive_duration(advance)?,
-    ))
+    Ok((Period::parse_size(size)?, Period::parse_size(advance)?))
 }
 
 fn parse_session(text: &str) -> Result<(i64, Option<i64>), String> {
@@ -150,21 +154,20 @@ impl Where {
         })
     }
 
-    /// Returns the windows as they were typed.
-    pub fn told(&self, alignment: &Alignment) -> String {
+    /// Returns the windows as they were typed, with the zone's own name.
+    ///
+    /// # Errors
+    /// `usage` for an unknown zone.
+    pub fn told(&self, alignment: &Alignment) -> Result<String> {
         let window = match self {
             Where {
                 tumbling: Some(size),
                 ..
-            } => format!("--tumbling {}", format_duration(*size)),
+            } => format!("--tumbling {size}"),
             Where {
                 hopping: Some((size, advance)),
                 ..
-            } => format!(
-                "--hopping {},{}",
-                format_duration(*size),
-                format_duration(*advance)
-            ),
+            } => format!("--hopping {size},{advance}"),
             Where {
                 session: Some((gap, max)),
                 ..
@@ -179,36 +182,60 @@ impl Where {
             } => format!("--sliding {}", format_duration(*apart)),
             _ => "--global".to_owned(),
         };
-        let align = alignment
-            .align
-            .map(|align| format!(" --align {}", format_duration(align)));
-        let zone = alignment
-            .zone
-            .as_ref()
-            .map(|zone| format!(" --zone {zone}"));
-        window + &align.unwrap_or_default() + &zone.unwrap_or_default()
+        let align = alignment.align.map(|align| format!(" --align {align}"));
+        let zone = alignment.zone()?;
+        let zone = zone.as_ref().and_then(TimeZone::iana_name);
+        let zone = zone.map(|zone| format!(" --zone {zone}"));
+        Ok(window + &align.unwrap_or_default() + &zone.unwrap_or_default())
     }
 
-    fn grid(&self) -> Option<(i64, i64)> {
+    fn grid(&self) -> Option<(Period, Period)> {
         self.hopping.or(self.tumbling.map(|size| (size, size)))
     }
 }
 
 impl Alignment {
-    fn grid(&self, size: i64, advance: i64) -> Result<Windows> {
-        let align = self.align.unwrap_or(0);
-        let Some(zone) = &self.zone else {
-            let windows = Aligned::hopping(size, advance)?;
-            return Ok(Windows::Aligned(windows.aligned_at(align)));
-        };
-        // Sizes that make no windows at all are told first.
-        Aligned::hopping(size, advance)?;
-        if size % DAY != 0 || advance % DAY != 0 {
-            return Err(Error::usage("with `--zone`, sizes are whole days")
-                .hint("write `--tumbling 1d`, or leave `--zone` away"));
+    fn grid(&self, size: Period, advance: Period) -> Result<Windows> {
+        let align = self.align.unwrap_or_default();
+        let zone = self.zone()?;
+        // Weeks and days of UTC are all of one length.
+        let by_months = size.months > 0 || advance.months > 0;
+        if let Some(zone) = zone.or(by_months.then_some(TimeZone::UTC)) {
+            let calendar = Calendar::new(size, advance, zone, align)?;
+            return Ok(Windows::Calendar(calendar));
         }
-        let calendar = Calendar::new(size / DAY, advance / DAY, zone, align)?;
-        Ok(Windows::Calendar(calendar))
+        if align.months > 0 {
+            return Err(Error::usage(
+                "`--align` takes months where windows start by months",
+            ));
+        }
+        let windows = Aligned::hopping(size.fixed_ms(), advance.fixed_ms())?;
+        let monday = if advance.is_weeks() { MONDAY * DAY } else { 0 };
+        Ok(Windows::Aligned(
+            windows.aligned_at(align.fixed_ms() + monday),
+        ))
+    }
+
+    /// Returns the time zone, if one was named.
+    fn zone(&self) -> Result<Option<TimeZone>> {
+        match self.zone.as_deref() {
+            None => Ok(None),
+            Some("local") => {
+                // Other processes of a group, on other machines, go by its name.
+                let zone = TimeZone::try_system()
+                    .ok()
+                    .filter(|zone| zone.iana_name().is_some());
+                let nameless = || {
+                    Error::usage("this machine does not say which time zone it is in")
+                        .hint("name it, as `--zone Europe/Paris`, or set `TZ` to it")
+                };
+                zone.ok_or_else(nameless).map(Some)
+            }
+            Some(name) => TimeZone::get(name).map(Some).map_err(|_| {
+                Error::usage(format!("unknown time zone `{name}`"))
+                    .hint("write it as `Europe/Paris`, `UTC` or `local`")
+            }),
+        }
     }
 
     fn refuse(&self) -> Result<()> {
