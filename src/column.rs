@@ -10,6 +10,8 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::number::Number;
+
 /// The type of a column or of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
@@ -25,6 +27,11 @@ pub enum DataType {
     Text,
     /// A time as expressions make it: in a column it is a bigint, ms since 1970, UTC.
     Timestamp,
+    /// A number as wide as each value: bigint, else decimal, else double.
+    Number,
+    /// Of a column that nobody declared: the text of each value as it stands, until its use says
+    /// what it is.
+    Any,
 }
 
 impl fmt::Display for DataType {
@@ -36,6 +43,8 @@ impl fmt::Display for DataType {
             DataType::Boolean => "boolean",
             DataType::Text => "text",
             DataType::Timestamp => "timestamp",
+            DataType::Number => "number",
+            DataType::Any => "any",
         })
     }
 }
@@ -54,9 +63,12 @@ pub struct Field {
 pub struct Schema {
     /// In the order of the header; names are unique.
     pub fields: Vec<Field>,
-    /// The index of the column `change` where the records seen hold `+` or `-` in it and nothing
-    /// else: a record of `-` takes an earlier one back.
+    /// The index of the column `change` where it stands beside a window's bounds, as in a result of
+    /// `k window`: a record of `-` takes an earlier one back.
     pub change: Option<usize>,
+    /// Whether records may have columns that are not here, as objects of JSON may: a column of any
+    /// name is there, and null where a record has none.
+    pub open: bool,
 }
 
 impl Schema {
@@ -118,6 +130,8 @@ pub enum Value {
     Text(Box<str>),
     /// Some values, as `collect` gives them; never an argument or a key.
     List(Box<[Value]>),
+    /// What stood in a column that nobody declared.
+    Any(Box<str>),
 }
 
 /// One value, borrowed.
@@ -137,6 +151,18 @@ pub enum ValueRef<'a> {
     Text(&'a str),
     /// As [`Value::List`].
     List(&'a [Value]),
+    /// As [`Value::Any`].
+    Any(&'a str),
+}
+
+impl From<Number> for ValueRef<'_> {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(value) => ValueRef::Integer(value.into()),
+            Number::Decimal(value) => ValueRef::Decimal(value),
+            Number::Double(value) => ValueRef::Double(value),
+        }
+    }
 }
 
 impl Value {
@@ -150,6 +176,7 @@ impl Value {
             Value::Boolean(value) => ValueRef::Boolean(*value),
             Value::Text(value) => ValueRef::Text(value),
             Value::List(values) => ValueRef::List(values),
+            Value::Any(text) => ValueRef::Any(text),
         }
     }
 }
@@ -165,6 +192,7 @@ impl ValueRef<'_> {
             ValueRef::Boolean(value) => Value::Boolean(value),
             ValueRef::Text(value) => Value::Text(value.into()),
             ValueRef::List(values) => Value::List(values.into()),
+            ValueRef::Any(text) => Value::Any(text.into()),
         }
     }
 }
@@ -272,6 +300,10 @@ pub enum Column<'a> {
     Boolean(Values<bool>),
     /// Text that borrows from the batch's bytes or its arena.
     Text(Values<&'a str>),
+    /// Numbers of which some are no bigints; while all are, the column is [`Column::Bigint`].
+    Number(Values<Number>),
+    /// The values of a column that nobody declared, as they stand.
+    Any(Values<&'a str>),
 }
 
 impl<'a> Column<'a> {
@@ -283,6 +315,8 @@ impl<'a> Column<'a> {
             DataType::Decimal => Column::Decimal(Values::with_capacity(rows)),
             DataType::Boolean => Column::Boolean(Values::with_capacity(rows)),
             DataType::Text => Column::Text(Values::with_capacity(rows)),
+            DataType::Number => Column::Number(Values::with_capacity(rows)),
+            DataType::Any => Column::Any(Values::with_capacity(rows)),
         }
     }
 
@@ -294,6 +328,8 @@ impl<'a> Column<'a> {
             Column::Decimal(_) => DataType::Decimal,
             Column::Boolean(_) => DataType::Boolean,
             Column::Text(_) => DataType::Text,
+            Column::Number(_) => DataType::Number,
+            Column::Any(_) => DataType::Any,
         }
     }
 
@@ -304,7 +340,8 @@ impl<'a> Column<'a> {
             Column::Double(values) => values.len(),
             Column::Decimal(values) => values.len(),
             Column::Boolean(values) => values.len(),
-            Column::Text(values) => values.len(),
+            Column::Text(values) | Column::Any(values) => values.len(),
+            Column::Number(values) => values.len(),
         }
     }
 
@@ -320,7 +357,32 @@ impl<'a> Column<'a> {
             Column::Double(values) => values.truncate(rows),
             Column::Decimal(values) => values.truncate(rows),
             Column::Boolean(values) => values.truncate(rows),
-            Column::Text(values) => values.truncate(rows),
+            Column::Text(values) | Column::Any(values) => values.truncate(rows),
+            Column::Number(values) => values.truncate(rows),
+        }
+    }
+
+    /// Returns which rows are null; empty where none is.
+    pub fn nulls(&self) -> &[bool] {
+        match self {
+            Column::Bigint(values) => &values.nulls,
+            Column::Double(values) => &values.nulls,
+            Column::Decimal(values) => &values.nulls,
+            Column::Boolean(values) => &values.nulls,
+            Column::Text(values) | Column::Any(values) => &values.nulls,
+            Column::Number(values) => &values.nulls,
+        }
+    }
+
+    /// Adds a row that is null.
+    pub fn push_null(&mut self) {
+        match self {
+            Column::Bigint(values) => values.push(None),
+            Column::Double(values) => values.push(None),
+            Column::Decimal(values) => values.push(None),
+            Column::Boolean(values) => values.push(None),
+            Column::Text(values) | Column::Any(values) => values.push(None),
+            Column::Number(values) => values.push(None),
         }
     }
 
@@ -332,6 +394,8 @@ impl<'a> Column<'a> {
             Column::Decimal(values) => values.get(row).map(ValueRef::Decimal),
             Column::Boolean(values) => values.get(row).map(ValueRef::Boolean),
             Column::Text(values) => values.get(row).map(ValueRef::Text),
+            Column::Number(values) => values.get(row).map(ValueRef::from),
+            Column::Any(values) => values.get(row).map(ValueRef::Any),
         };
         value.unwrap_or(ValueRef::Null)
     }
@@ -351,4 +415,28 @@ pub struct Columns<'a> {
     pub rows: usize,
     /// In the order of the schema.
     pub columns: Vec<Column<'a>>,
+}
+
+/// Why a record does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// For a person: what is wrong, with the value as it stood.
+    pub reason: String,
+    /// How such a record can be kept, if it can.
+    pub cure: Option<String>,
+}
+
+impl From<String> for Misfit {
+    fn from(reason: String) -> Self {
+        Misfit { reason, cure: None }
+    }
+}
+
+impl Misfit {
+    /// Returns it with a way to keep such records.
+    #[must_use]
+    pub fn or(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
 }

@@ -21,6 +21,7 @@ pub mod format;
 pub mod interrupt;
 pub mod kafka;
 pub mod node;
+pub mod number;
 pub mod outlet;
 pub mod pace;
 pub mod plan;

@@ -14,7 +14,8 @@ use crate::engine::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::Windows;
 use crate::error::{Error, Result};
-use crate::expression::{Call, Expression, Item, parse_calls, parse_list};
+use crate::expression::{Call, Expression, Item, Kind, open_up, parse_calls, parse_list};
+use crate::format::schema::field;
 use crate::format::{Layout, TimeFrom, TimeUnit};
 use crate::sink::Header;
 use crate::sink::select::Selection;
@@ -94,6 +95,8 @@ pub struct Plan {
     pub trigger: Trigger,
     /// How a pane relates to the one before.
     pub refinement: Refinement,
+    /// From which column on none of the first records has them.
+    pub unseen: usize,
     grace_ms: i64,
     bound: Bound,
     panes: bool,
@@ -117,7 +120,9 @@ impl Query {
     /// # Errors
     /// `usage` for an unknown column, a type that does not fit, a missing event time, or two
     /// result columns of one name.
-    pub fn plan(&self, schema: Schema, record_times: bool) -> Result<Plan> {
+    pub fn plan(&self, mut schema: Schema, record_times: bool) -> Result<Plan> {
+        let known = schema.fields.len();
+        self.open_up(&mut schema)?;
         let filter = self.filter.as_deref();
         let filter = filter
             .map(|text| Expression::parse_condition(text, &schema))
@@ -136,7 +141,7 @@ impl Query {
         let by_arrival = self.time.as_deref() == Some("@arrival");
         let time = match (by_arrival, arrival) {
             (false, _) => self.event_time(&schema, record_times)?,
-            (true, Some(index)) => TimeFrom::Column(index, self.time_unit),
+            (true, Some(index)) => TimeFrom::Column(index, self.unit_of(&schema, index)),
             (true, None) => TimeFrom::Nowhere,
         };
 
@@ -157,6 +162,7 @@ impl Query {
         wanted.sort_unstable();
         wanted.dedup();
 
+        let arrival = arrival.map(|index| (index, self.unit_of(&schema, index)));
         let mut plan = Plan {
             layout: Layout {
                 schema,
@@ -169,11 +175,12 @@ impl Query {
             distinct,
             change,
             selection: None,
-            arrival: arrival.map(|index| (index, self.time_unit)),
+            arrival,
             by_arrival,
             windows: self.windows.clone(),
             trigger: self.trigger,
             refinement: self.refinement,
+            unseen: known,
             grace_ms: self.grace_ms,
             bound: self.bound,
             panes: self.panes,
@@ -185,6 +192,36 @@ impl Query {
         Ok(plan)
     }
 
+    /// Adds the columns that are named and that none of the first records had.
+    fn open_up(&self, schema: &mut Schema) -> Result<()> {
+        if !schema.open {
+            return Ok(());
+        }
+        for (text, kind) in [
+            (self.filter.as_deref(), Kind::One),
+            (self.by.as_deref(), Kind::List),
+            (Some(self.aggregates.as_str()), Kind::Calls),
+            (self.distinct.as_deref(), Kind::One),
+        ] {
+            open_up(schema, text.unwrap_or("null"), kind)?;
+        }
+        let change = match &self.change {
+            Change::Column(name) => Some(name.as_str()),
+            Change::AsSeen | Change::Never => None,
+        };
+        let time = self.time.as_deref().filter(|name| !name.starts_with('@'));
+        for name in time
+            .into_iter()
+            .chain(self.arrival.as_deref())
+            .chain(change)
+        {
+            if schema.index_of(name).is_none() {
+                schema.fields.push(field(name));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the index of the column that says which records take others back.
     fn change(&self, schema: &Schema) -> Result<Option<usize>> {
         let name = match &self.change {
@@ -194,7 +231,7 @@ impl Query {
         };
         let index = column_index(schema, name, "--change")?;
         match schema.fields[index].data_type {
-            DataType::Text => Ok(Some(index)),
+            DataType::Text | DataType::Any => Ok(Some(index)),
             other => Err(Error::usage(format!(
                 "column `{name}` is a {other}; a change is text, `+` or `-`"
             ))),
@@ -250,7 +287,15 @@ impl Query {
                 }
             }
         };
-        is_time(schema, index).map(|()| TimeFrom::Column(index, self.time_unit))
+        is_time(schema, index).map(|()| TimeFrom::Column(index, self.unit_of(schema, index)))
+    }
+
+    /// Returns the unit of a time column; a declared timestamp needs none.
+    fn unit_of(&self, schema: &Schema, index: usize) -> TimeUnit {
+        match schema.fields[index].data_type {
+            DataType::Timestamp => TimeUnit::Ms,
+            _ => self.time_unit,
+        }
     }
 }
 
@@ -270,9 +315,9 @@ fn column_index(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
 fn is_time(schema: &Schema, index: usize) -> Result<()> {
     let field = &schema.fields[index];
     match field.data_type {
-        DataType::Bigint | DataType::Text => Ok(()),
+        DataType::Bigint | DataType::Text | DataType::Timestamp | DataType::Any => Ok(()),
         other => Err(Error::usage(format!(
-            "column `{}` is a {other}; a time is a bigint or ISO 8601 text",
+            "column `{}` is a {other}; a time is a bigint, a timestamp or ISO 8601 text",
             field.name
         ))),
     }
@@ -298,9 +343,10 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
     }
     let function =
         Function::named(&call.function, call.distinct, parameter.as_ref()).map_err(wrong)?;
-    let argument = argument.map(|argument| match function.calculates_with_doubles() {
-        true => argument.decimal_as_double(),
-        false => argument,
+    let argument = argument.map(|argument| match function {
+        _ if function.calculates_with_doubles() => argument.as_number().decimal_as_double(),
+        _ if function.takes_numbers() => argument.as_number(),
+        _ => argument,
     });
     let aggregate = Aggregate {
         name: call.name,
@@ -376,6 +422,40 @@ impl Plan {
             aggregates: aggregates.collect::<Result<_>>()?,
             distinct: distinct.map(|distinct| seen(distinct.data_type())),
         })
+    }
+
+    /// Returns the types that states depend on, each with the text of what has it.
+    pub fn state_types(&self) -> Vec<(String, DataType)> {
+        let of = |expression: &Expression| (expression.text().to_owned(), expression.data_type());
+        let mut types: Vec<_> = self.by.iter().map(|item| of(&item.expression)).collect();
+        let arguments = self
+            .aggregates
+            .iter()
+            .filter_map(|aggregate| aggregate.argument.as_ref());
+        types.extend(arguments.chain(&self.distinct).map(of));
+        types
+    }
+
+    /// Goes on with states of the types `built_with`: what was declared since is kept in them as it
+    /// was before.
+    ///
+    /// # Errors
+    /// The first type that states cannot take, and what it was.
+    pub fn take_over(
+        &mut self,
+        built_with: &[(String, DataType)],
+    ) -> Result<(), (String, DataType, DataType)> {
+        let by = self.by.iter_mut().map(|item| &mut item.expression);
+        let arguments = self.aggregates.iter_mut();
+        let arguments = arguments.filter_map(|aggregate| aggregate.argument.as_mut());
+        let expressions = by.chain(arguments).chain(&mut self.distinct);
+        for (expression, (_, was)) in expressions.zip(built_with) {
+            let is = expression.data_type();
+            if is != *was && !expression.keep_as(*was) {
+                return Err((expression.text().to_owned(), *was, is));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the columns that leave.
@@ -458,6 +538,7 @@ impl Plan {
         let schema = Schema {
             fields: fields.collect(),
             change: None,
+            open: false,
         };
         let items = parse_list(text, &schema)?;
         check_names(items.iter().map(|item| item.name.as_str()))?;

@@ -28,7 +28,7 @@ const FRACTION_BITS: u32 = BITS - KNOTS_LOG2;
 
 impl Durations {
     /// Returns the distribution with this median and maximum in ms and the standard deviation
-    /// `sigma` of the logarithm. The median lies within `1 ..= max_ms`.
+    /// `sigma` of the logarithm. The median may lie above the maximum.
     pub(super) fn new(median_ms: u32, sigma: f64, max_ms: u32) -> Self {
         let exact = Truncated::new(f64::from(median_ms), sigma, f64::from(max_ms));
         let knots = (0..=KNOTS)
@@ -92,6 +92,10 @@ impl Truncated {
 
     /// Returns the duration in ms, not rounded, that a share of `uniform` (0 to 1) falls below.
     fn quantile(&self, uniform: f64) -> f64 {
+        if self.between <= 0.0 {
+            // All of it lies so far above the maximum that what fits lies next to it.
+            return self.max;
+        }
         let z = normal_quantile(self.below + uniform * self.between);
         let z = match self.sigma > 0.0 {
             true => z * self.sigma,
@@ -258,6 +262,7 @@ mod tests {
             (60_000, 1.0, 3_600_000),
             (60_000, 1.0, 90_000),
             (20, 2.0, 100),
+            (60_000, 1.0, 10_000),
         ] {
             let durations = Durations::new(median, sigma, max);
             let lognormal = LogNormal::new(libm::log(f64::from(median)), sigma).expect("finite");
@@ -339,6 +344,8 @@ mod tests {
             (1, 100.0, 1),
             (60_000, 0.0, 3_600_000),
             (1, 1e-9, u32::MAX - 1),
+            (60_000, 0.0, 10_000),
+            (60_000, 1e-3, 10_000),
             (u32::MAX - 1, 100.0, u32::MAX - 1),
         ] {
             let durations = Durations::new(median, sigma, max);
@@ -351,7 +358,7 @@ mod tests {
                     (1..=max).contains(&drawn),
                     "{median} {sigma} {max}: {drawn}"
                 );
-                assert!(sigma > 0.0 || drawn == median);
+                assert!(sigma > 0.0 || drawn == median.min(max));
             }
         }
     }

@@ -137,13 +137,6 @@ impl Recipe {
                 self.rate, self.seconds
             )));
         }
-        if self.median_duration_ms > self.max_duration_ms {
-            return Err(Error::usage(format!(
-                "`--median-duration {}` is above `--max-duration {}`",
-                units::format_duration(self.median_duration_ms.into()),
-                units::format_duration(self.max_duration_ms.into()),
-            )));
-        }
         if self.busy + self.failed > 1.0 + 1e-9 {
             return Err(Error::usage(format!(
                 "`--busy` {}% and `--failed` {}% are more than all calls",
@@ -253,13 +246,6 @@ pub(super) mod tests {
                 Recipe {
                     rate: 1e300,
                     seconds: 1e300,
-                    ..good.clone()
-                },
-            ),
-            (
-                "--median-duration",
-                Recipe {
-                    median_duration_ms: 3_600_001,
                     ..good.clone()
                 },
             ),

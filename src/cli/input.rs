@@ -14,10 +14,19 @@ use crate::kafka::Settings;
 use crate::node::stall::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
-use crate::source::{Lines, Records, Source};
+use crate::source::{Records, Source};
 
 /// The delimiter of CSV.
 const COMMA: u8 = b',';
+
+/// What a person says of an input that it need not say itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    /// The columns of `--schema`.
+    pub declared: Option<Schema>,
+    /// `--input`.
+    pub notation: Option<Notation>,
+}
 
 /// An input that is open, with the columns of its records.
 pub(crate) struct Input {
@@ -34,9 +43,10 @@ pub(crate) struct Input {
 }
 
 /// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Notation {
     /// CSV.
+    #[value(name = "csv")]
     Delimited,
     /// One JSON object a line or a message.
     Json,
@@ -76,13 +86,19 @@ pub(crate) enum LineKind {
 
 /// Opens a file, or stdin where `path` is `None`, and waits for its first line, which says what
 /// the lines are.
-pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(FileSource, LineKind)> {
+pub(crate) fn open_lines(
+    path: Option<&Path>,
+    notation: Option<Notation>,
+    context: &Context,
+) -> Result<(FileSource, LineKind)> {
     let mut source = match path {
         Some(path) => FileSource::open(path)?,
         None => FileSource::stdin()?,
     };
     let name = source.name();
     let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
+    let is_csv = notation == Some(Notation::Delimited);
+    let is_envelope = first == Some(b'{') && Envelope::is(source.peek_line(&context.interrupt)?);
     let kind = match first {
         None => {
             return Err(
@@ -92,8 +108,9 @@ pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(File
                 }),
             );
         }
-        Some(b'{') if Envelope::is(source.peek_line(&context.interrupt)?) => LineKind::Envelopes,
-        Some(b'{') => LineKind::Objects,
+        Some(_) if is_envelope => LineKind::Envelopes,
+        Some(_) if notation == Some(Notation::Json) => LineKind::Objects,
+        Some(b'{') if !is_csv => LineKind::Objects,
         Some(_) => LineKind::Rows,
     };
     source.set_framing(match kind {
@@ -103,21 +120,17 @@ pub(crate) fn open_lines(path: Option<&Path>, context: &Context) -> Result<(File
     Ok((source, kind))
 }
 
-/// Opens a file, or stdin where `path` is `None`. `declared` are the columns of `--schema`.
-pub(crate) fn open_file(
-    path: Option<&Path>,
-    declared: Option<Schema>,
-    context: &Context,
-) -> Result<Input> {
-    let (source, kind) = open_lines(path, context)?;
-    columns(source, kind, declared, context)
+/// Opens a file, or stdin where `path` is `None`.
+pub(crate) fn open_file(path: Option<&Path>, given: Given, context: &Context) -> Result<Input> {
+    let (source, kind) = open_lines(path, given.notation, context)?;
+    columns(source, kind, given, context)
 }
 
 /// Finds out the columns of lines; those of envelopes are in their values.
 pub(crate) fn columns(
     mut source: FileSource,
     kind: LineKind,
-    declared: Option<Schema>,
+    given: Given,
     context: &Context,
 ) -> Result<Input> {
     let (interrupt, name) = (&context.interrupt, source.name());
@@ -126,16 +139,16 @@ pub(crate) fn columns(
             let (line, header) = source.take_header(interrupt)?;
             let names = parse_header(&header, COMMA)
                 .map_err(|error| error.during(format!("reading `{name}`, line {line}")))?;
-            let schema = delimited_schema(&mut source, names, declared, context)?;
+            let schema = delimited_schema(&names, given.declared)?;
             (Notation::Delimited, schema)
         }
         LineKind::Objects => {
-            let inferred = match source.sample(interrupt)? {
-                Some(records) => schema::infer_json(&records),
+            let found = match source.sample(interrupt)? {
+                Some(records) => schema::of_objects(&records),
                 None => Schema::default(),
             };
-            let declared = declared.unwrap_or_default();
-            (Notation::Json, schema::declare(inferred, &declared))
+            let declared = given.declared.unwrap_or_default();
+            (Notation::Json, schema::declare(found, &declared))
         }
         LineKind::Envelopes => {
             let arena = Bump::new();
@@ -143,7 +156,7 @@ pub(crate) fn columns(
                 Some(Records::Lines(lines)) => envelope::records(lines, &arena),
                 _ => Records::Messages(Vec::new()),
             };
-            message_schema(&records, declared)
+            message_schema(&records, given)
                 .map_err(|error| error.during(format!("reading the envelopes of `{name}`")))?
         }
     };
@@ -164,7 +177,7 @@ pub(crate) fn columns(
 pub(crate) fn open_topic(
     topic: &str,
     range: &Range,
-    declared: Option<Schema>,
+    given: Given,
     settings: &Settings,
     context: &Context,
 ) -> Result<Option<Input>> {
@@ -174,7 +187,7 @@ pub(crate) fn open_topic(
     let Some(records) = sampled? else {
         return Ok(None);
     };
-    let (notation, schema) = topic_columns(topic, &records, declared, context)?;
+    let (notation, schema) = topic_columns(topic, &records, given, context)?;
     Ok(Some(Input {
         source: Box::new(source),
         schema,
@@ -188,61 +201,60 @@ pub(crate) fn open_topic(
 pub(crate) fn topic_columns(
     topic: &str,
     records: &Records<'_>,
-    declared: Option<Schema>,
+    given: Given,
     context: &Context,
 ) -> Result<(Notation, Schema)> {
-    let found = message_schema(records, declared)
+    let found = message_schema(records, given)
         .map_err(|error| error.during(format!("reading topic `{topic}`")))?;
     tell_schema(&found.1, context);
     Ok(found)
 }
 
-/// JSON objects name their members; CSV values have no header, so it is declared or known.
-fn message_schema(records: &Records<'_>, declared: Option<Schema>) -> Result<(Notation, Schema)> {
+/// JSON objects name their members; CSV values have no header, so it is declared or known. Where
+/// nobody says which they are, one object among the first values does.
+fn message_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema)> {
     let Records::Messages(messages) = records else {
         return Err(Error::bug("a topic holds messages"));
     };
     let values = || messages.iter().filter_map(|message| message.value);
     let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
-    match (values().next(), declared) {
-        (Some(value), declared) if is_json(value) => {
+    let fields = |value: &[u8]| {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(value);
+        let first = reader.byte_records().flatten().next();
+        first.map_or(0, |record| record.len())
+    };
+    let first = values().find(|value| !value.trim_ascii().is_empty());
+    let known = first.and_then(|value| schema::known_header(fields(value)));
+    let is_json = match given.notation {
+        Some(notation) => notation == Notation::Json,
+        None => values().any(is_json),
+    };
+    match (known, given.declared) {
+        (_, declared) if is_json => {
             let declared = declared.unwrap_or_default();
-            let schema = schema::declare(schema::infer_json(records), &declared);
+            let schema = schema::declare(schema::of_objects(records), &declared);
             Ok((Notation::Json, schema))
         }
         (_, Some(declared)) => Ok((Notation::Delimited, declared)),
-        (Some(value), None) => {
-            let mut reader = csv::ReaderBuilder::new()
-                .has_headers(false)
-                .from_reader(value);
-            let fields = reader
-                .byte_records()
-                .flatten()
-                .next()
-                .map_or(0, |record| record.len());
-            let names = schema::known_header(fields).ok_or_else(|| {
-                Error::usage(format!(
-                    "the values are CSV of {fields} fields, and no header names them"
-                ))
-                .hint("name and type them with `--schema 'caller string, n bigint'`")
-            })?;
-            Ok((
-                Notation::Delimited,
-                schema::infer_delimited(&names, COMMA, records),
+        (Some(names), None) => Ok((Notation::Delimited, schema::of_names(&names))),
+        (None, None) => match first {
+            Some(value) => Err(Error::usage(format!(
+                "the values are CSV of {} fields, and no header names them",
+                fields(value)
             ))
-        }
-        (None, None) => Err(Error::data("the first records have no values")
-            .hint("declare the columns with `--schema 'caller string, n bigint'`")),
+            .hint("name and type them with `--schema 'caller string, n bigint'`")
+            .hint("objects may follow: `--input json` says so")),
+            None => Err(Error::data("the first records have no values")
+                .hint("say what they are: `--input json`, or for CSV `--schema 'caller string, n bigint'`")),
+        },
     }
 }
 
-/// Takes the declared types by name, known ones for the workshop's columns, and infers the rest.
-fn delimited_schema(
-    source: &mut FileSource,
-    names: Vec<String>,
-    declared: Option<Schema>,
-    context: &Context,
-) -> Result<Schema> {
+/// Takes the declared types by name, known ones for the workshop's columns, and leaves the others
+/// to their use.
+fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema> {
     if let Some(declared) = &declared
         && let Some(unknown) = declared
             .fields
@@ -255,26 +267,10 @@ fn delimited_schema(
         ))
         .hint(format!("there are {}", names.join(", "))));
     }
-    let declared_type = |name: &str| {
-        let declared = declared.as_ref()?;
-        declared
-            .index_of(name)
-            .map(|index| declared.fields[index].data_type)
-    };
-    let all_known = names.iter().all(|name| {
-        let known = declared_type(name).or_else(|| schema::known_type(name));
-        known.is_some() && name != schema::CHANGE
-    });
-    // A slow pipe need not be waited for where nothing has to be inferred.
-    let nothing = Records::Lines(Lines::new(b"", 1));
-    let inferred = match all_known {
-        true => schema::infer_delimited(&names, COMMA, &nothing),
-        false => {
-            let sample = source.sample(&context.interrupt)?;
-            schema::infer_delimited(&names, COMMA, sample.as_ref().unwrap_or(&nothing))
-        }
-    };
-    Ok(schema::declare(inferred, &declared.unwrap_or_default()))
+    Ok(schema::declare(
+        schema::of_names(names),
+        &declared.unwrap_or_default(),
+    ))
 }
 
 /// Says where event times come from when they are those of the records and nobody asked for that,
@@ -319,16 +315,24 @@ fn may_hold_times(field: &Field) -> bool {
     named && typed
 }
 
+/// Warns of columns from `known` on, which no record had so far: a name may be mistyped, or its first
+/// record yet to come.
+pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
+    for field in schema.fields.iter().skip(known) {
+        context.report.warning(format!(
+            "none of the first records has a member `{}`: it is null where it is missing; there are {}",
+            field.name,
+            schema.names()
+        ));
+    }
+}
+
 /// Says with `-v` which types were taken, in the words of `--schema`.
 fn tell_schema(schema: &Schema, context: &Context) {
     if context.report.is_verbose() {
-        let fields = schema.fields.iter();
-        let fields: Vec<String> = fields
-            .map(|field| format!("{} {}", field.name, field.data_type))
-            .collect();
         context
             .report
-            .detail(format!("schema: {}", fields.join(", ")));
+            .detail(format!("schema: {}", schema::declaration(schema)));
         if schema.change.is_some() {
             context
                 .report

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{Endpoint, refuse_collisions};
-use crate::cli::input::{self, Input};
+use crate::cli::input::{self, Input, Notation as InputNotation};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::column::Schema;
@@ -99,7 +99,7 @@ pub(super) struct Options {
     #[arg(long, value_enum, value_name = "UNIT")]
     time_unit: Vec<TimeUnit>,
 
-    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
+    /// Declare column types: 'caller string, n bigint' [default: as their use asks]
     #[arg(long, value_name = "COLUMNS")]
     schema: Vec<String>,
 
@@ -110,6 +110,10 @@ pub(super) struct Options {
     /// Let a partition that is at its end hold the watermark back no longer than this.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     idle: i64,
+
+    /// How records are written, where the first ones do not say
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input: Option<InputNotation>,
 
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -137,6 +141,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let [left, right] = &declared;
     let mut left = options.open(sources[0], left.clone(), context)?;
     let mut right = options.open(sources[1], right.clone(), context)?;
+    for input in [&mut left, &mut right] {
+        if input.schema.open && input.schema.index_of(&options.on).is_none() {
+            input.schema.fields.push(schema::field(&options.on));
+        }
+    }
     let given = [&mut left, &mut right].map(|input| Given {
         schema: std::mem::take(&mut input.schema),
         record_times: input.record_times,
@@ -188,6 +197,7 @@ impl Options {
         let out_of_order = for_sides("--out-of-order", &self.out_of_order)?;
         let side = |side: Side| SideQuery {
             time: times[side.index()].cloned().filter(|name| !name.is_empty()),
+            shared: self.time.len() == 1,
             time_unit: units[side.index()].copied().unwrap_or_default(),
             out_of_order_ms: out_of_order[side.index()].copied().unwrap_or_default(),
         };
@@ -209,12 +219,16 @@ impl Options {
     }
 
     fn open(&self, from: &Endpoint, declared: Option<Schema>, context: &Context) -> Result<Input> {
+        let given = input::Given {
+            declared,
+            notation: self.input,
+        };
         match from {
-            Endpoint::Pipe => input::open_file(None, declared, context),
-            Endpoint::File(path) => input::open_file(Some(path), declared, context),
+            Endpoint::Pipe => input::open_file(None, given, context),
+            Endpoint::File(path) => input::open_file(Some(path), given, context),
             Endpoint::Topic(topic) => {
                 let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
-                let input = input::open_topic(topic, &range, declared, &settings, context)?;
+                let input = input::open_topic(topic, &range, given, &settings, context)?;
                 input.ok_or_else(|| {
                     Error::refused(format!(
                         "topic `{topic}` has no record that would tell its columns"

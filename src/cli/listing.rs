@@ -182,7 +182,7 @@ fn plain(value: &Value) -> String {
         Value::Double(number) => number.to_string(),
         Value::Decimal(number) => number.to_string(),
         Value::Boolean(is) => is.to_string(),
-        Value::Text(text) => text.to_string(),
+        Value::Text(text) | Value::Any(text) => text.to_string(),
         Value::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
     }
 }

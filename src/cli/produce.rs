@@ -11,6 +11,7 @@ use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, stdin_is_input};
 use crate::error::{Error, Remedy, Result};
+use crate::format::schema::parse_declaration;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Extent, Topic};
 use crate::kafka::partitioner::{Partitioner, Partitioning};
@@ -90,6 +91,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", conflicts_with = "pace", value_parser = parse_rate)]
     rate: Option<f64>,
 
+    /// Declare column types: 'id string, n bigint' [default: values are copied as they stand]
+    #[arg(long, value_name = "COLUMNS")]
+    schema: Option<String>,
+
     /// Count malformed records instead of ending at the first.
     #[arg(long)]
     skip_bad: bool,
@@ -141,6 +146,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         key: options.key.clone(),
         time: options.time.clone(),
         value: options.value,
+        declared: options
+            .schema
+            .as_deref()
+            .map(parse_declaration)
+            .transpose()?,
         skip_bad: options.skip_bad,
     };
     let mut feeds = Vec::new();

@@ -8,9 +8,11 @@ use serde_json::Value as Json;
 use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::Endpoint;
-use super::input::{self, Input};
+use super::input::{self, Given, Input};
+use crate::column::ValueRef;
 use crate::error::{Error, Result};
-use crate::format::{Decoder, Layout, Origins, Place, TimeFrom};
+use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::number::Number;
 use crate::source::kafka::{Range, Since, Until};
 use crate::source::{Batch, Message, Polled, Records};
 use crate::verify::table::{Cell, Columnation, ResultTable, Span};
@@ -30,8 +32,8 @@ pub(super) fn read(
     context: &Context,
 ) -> Result<ResultTable> {
     let input = match from {
-        Endpoint::Pipe => input::open_file(None, None, context)?,
-        Endpoint::File(path) => input::open_file(Some(path), None, context)?,
+        Endpoint::Pipe => input::open_file(None, Given::default(), context)?,
+        Endpoint::File(path) => input::open_file(Some(path), Given::default(), context)?,
         Endpoint::Topic(topic) => {
             let range = Range {
                 since: Since::Beginning,
@@ -39,14 +41,14 @@ pub(super) fn read(
                 group: None,
             };
             let settings = broker.settings(context)?;
-            match input::open_topic(topic, &range, None, &settings, context)? {
+            match input::open_topic(topic, &range, Given::default(), &settings, context)? {
                 Some(input) => input,
                 None => return Err(Error::data(format!("topic `{topic}` holds no record"))),
             }
         }
     };
     let name = input.source.name();
-    Reader::new(input, keys)
+    Reader::new(input, keys, context)
         .and_then(|reader| reader.read(context))
         .map_err(|error| error.during(format!("reading {name}")))
 }
@@ -59,16 +61,29 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(input: Input, keys: Option<&[String]>) -> Result<Self> {
+    fn new(mut input: Input, keys: Option<&[String]>, context: &Context) -> Result<Self> {
         refuse_drawn_table(&input)?;
-        let columns = Columnation::new(&input.schema, keys)?;
         let layout = Layout {
             schema: input.schema.clone(),
             wanted: (0..input.schema.fields.len()).collect(),
             time: TimeFrom::Nowhere,
         };
+        let mut decoder = input.decoder(layout);
+        let arena = Bump::new();
+        let first = match input.source.sample(&context.interrupt)? {
+            Some(records) => decoder.decode(&records, Origins::Forget, &arena),
+            None => Decoded::default(),
+        };
+        let is_text = |at: usize| match first.columns.rows {
+            0 => false,
+            _ => match first.columns.columns[at].value_ref(0) {
+                ValueRef::Any(text) => Number::parse(text.as_bytes()).is_none(),
+                _ => false,
+            },
+        };
+        let columns = Columnation::new(&input.schema, keys, is_text)?;
         Ok(Reader {
-            decoder: input.decoder(layout),
+            decoder,
             table: columns.table(&input.schema),
             columns,
             input,
@@ -119,8 +134,10 @@ fn take<'a>(
             .is_ok_and(|at| messages[at].value.is_none()))
     };
     if let Some(first) = malformed.iter().find(|row| !is_tombstone(row.place)) {
-        return Err(Error::data(format!("{}: {}", first.place, first.reason))
-            .hint("a result has the columns that `k window` writes, in CSV or JSON lines"));
+        return Err(
+            Error::data(format!("{}: {}", first.place, first.misfit.reason))
+                .hint("a result has the columns that `k window` writes, in CSV or JSON lines"),
+        );
     }
     for row in 0..decoded.columns.rows {
         let (place, _) = decoded.origins[row];

@@ -12,6 +12,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use rust_decimal::Decimal;
 
 use crate::column::{Column, ValueRef, told_apart};
+use crate::number::{self, Number};
 
 /// A key's number; it may name another key once it has been released.
 pub type KeyId = u32;
@@ -24,6 +25,9 @@ const BOOLEAN: u8 = 3;
 const SHORT_TEXT: u8 = 4;
 const LONG_TEXT: u8 = 5;
 const DECIMAL: u8 = 6;
+/// As those of texts, for what nobody declared.
+const SHORT_ANY: u8 = 7;
+const LONG_ANY: u8 = 8;
 
 /// Appends one value of a row to a key's bytes: a tag, then the value.
 pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
@@ -40,20 +44,31 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
             push_fixed(key, DECIMAL, normalized);
         }
         Column::Boolean(values) => push_fixed(key, BOOLEAN, values.get(row).map(|v| [v.into()])),
-        Column::Text(values) => match values.get(row) {
-            Some(text) => {
-                match u8::try_from(text.len()) {
-                    Ok(length) => key.extend([SHORT_TEXT, length]),
-                    Err(_) => {
-                        key.push(LONG_TEXT);
-                        key.extend((text.len() as u32).to_le_bytes());
-                    }
-                }
-                key.extend(text.as_bytes());
-            }
+        Column::Text(values) => push_text(key, [SHORT_TEXT, LONG_TEXT], values.get(row)),
+        Column::Any(values) => push_text(key, [SHORT_ANY, LONG_ANY], values.get(row)),
+        // Equal numbers are one group, however wide they came.
+        Column::Number(values) => match values.get(row).map(Number::canonical) {
+            Some(Number::Integer(value)) => push_fixed(key, INTEGER, Some(value.to_le_bytes())),
+            Some(Number::Decimal(value)) => push_fixed(key, DECIMAL, Some(value.serialize())),
+            Some(Number::Double(value)) => push_fixed(key, DOUBLE, Some(value.to_le_bytes())),
             None => key.push(NULL),
         },
     }
+}
+
+fn push_text(key: &mut Vec<u8>, [short, long]: [u8; 2], text: Option<&str>) {
+    let Some(text) = text else {
+        key.push(NULL);
+        return;
+    };
+    match u8::try_from(text.len()) {
+        Ok(length) => key.extend([short, length]),
+        Err(_) => {
+            key.push(long);
+            key.extend((text.len() as u32).to_le_bytes());
+        }
+    }
+    key.extend(text.as_bytes());
 }
 
 /// Fills a block with the next rows that are selected; returns how many there are.
@@ -113,13 +128,13 @@ pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
                 let (&[value], rest) = rest.split_first_chunk()?;
                 (ValueRef::Boolean(value != 0), rest)
             }
-            SHORT_TEXT => {
+            SHORT_TEXT | SHORT_ANY => {
                 let (&length, rest) = rest.split_first()?;
-                take_text(rest, length.into())?
+                take_text(tag, rest, length.into())?
             }
-            LONG_TEXT => {
+            LONG_TEXT | LONG_ANY => {
                 let (length, rest) = rest.split_first_chunk()?;
-                take_text(rest, u32::from_le_bytes(*length) as usize)?
+                take_text(tag, rest, u32::from_le_bytes(*length) as usize)?
             }
             _ => (ValueRef::Null, rest),
         };
@@ -128,12 +143,18 @@ pub fn values(mut key: &[u8]) -> impl Iterator<Item = ValueRef<'_>> {
     })
 }
 
-fn take_text(bytes: &[u8], length: usize) -> Option<(ValueRef<'_>, &[u8])> {
+fn take_text(tag: u8, bytes: &[u8], length: usize) -> Option<(ValueRef<'_>, &[u8])> {
     let (text, rest) = bytes.split_at_checked(length)?;
-    Some((ValueRef::Text(std::str::from_utf8(text).ok()?), rest))
+    let text = std::str::from_utf8(text).ok()?;
+    let value = match tag {
+        SHORT_ANY | LONG_ANY => ValueRef::Any(text),
+        _ => ValueRef::Text(text),
+    };
+    Some((value, rest))
 }
 
-/// Orders two keys by their values, column by column: null first, numbers by size, text by bytes.
+/// Orders two keys by their values, column by column: null first, numbers by size, text by bytes;
+/// of what nobody declared, numbers before texts.
 pub fn compare(left: &[u8], right: &[u8]) -> Ordering {
     let mut left = values(left);
     let mut right = values(right);
@@ -156,38 +177,59 @@ fn compare_values(left: ValueRef<'_>, right: ValueRef<'_>) -> Ordering {
         (ValueRef::Decimal(left), ValueRef::Decimal(right)) => left.cmp(&right),
         (ValueRef::Boolean(left), ValueRef::Boolean(right)) => left.cmp(&right),
         (ValueRef::Text(left), ValueRef::Text(right)) => left.cmp(right),
-        // One column has one type: here one of them is null.
-        (left, right) => (left != ValueRef::Null).cmp(&(right != ValueRef::Null)),
+        (ValueRef::Any(left), ValueRef::Any(right)) => number::order(left, right),
+        // Else a column has one type: here they are numbers, or one of them is null.
+        (left, right) => match (number_of(left), number_of(right)) {
+            (Some(left), Some(right)) => left.compare(right),
+            _ => (left != ValueRef::Null).cmp(&(right != ValueRef::Null)),
+        },
     }
 }
 
-/// Returns a number that orders keys as [`compare`] does, as far as their first values and, of a
-/// text, its first 15 bytes tell them apart; else, and for decimals, it is equal.
+fn number_of(value: ValueRef<'_>) -> Option<Number> {
+    match value {
+        ValueRef::Integer(value) => i64::try_from(value).ok().map(Number::Integer),
+        ValueRef::Decimal(value) => Some(Number::Decimal(value)),
+        ValueRef::Double(value) => Some(Number::Double(value)),
+        ValueRef::Any(text) => Number::parse(text.as_bytes()).filter(|number| !number.is_nan()),
+        _ => None,
+    }
+}
+
+/// Returns a number that orders keys as [`compare`] does, as far as their first values tell them
+/// apart: of a number its nearest double, of a text its first 15 bytes; else it is equal.
 pub fn prefix(key: &[u8]) -> u128 {
+    const NUMBER: u8 = 1;
+    const TEXT: u8 = 2;
     let mut bytes = [0; 16];
     let Some(value) = values(key).next() else {
         return 0;
     };
-    bytes[0] = u8::from(value != ValueRef::Null);
     let rest = &mut bytes[1..];
-    match value {
-        ValueRef::Null | ValueRef::Decimal(_) | ValueRef::List(_) => {}
-        // Keys come from columns of `bigint`, which an i64 holds.
-        ValueRef::Integer(value) => {
-            rest[..8].copy_from_slice(&((value as i64) ^ i64::MIN).to_be_bytes());
+    let kind = match value {
+        ValueRef::Null => return 0,
+        ValueRef::Boolean(value) => {
+            rest[0] = value.into();
+            NUMBER
         }
-        ValueRef::Double(value) => {
-            let bits = value.to_bits();
-            let negative = bits >> 63 == 1;
-            let ordered = if negative { !bits } else { bits | 1 << 63 };
-            rest[..8].copy_from_slice(&ordered.to_be_bytes());
-        }
-        ValueRef::Boolean(value) => rest[0] = value.into(),
-        ValueRef::Text(text) => {
-            let length = text.len().min(rest.len());
-            rest[..length].copy_from_slice(&text.as_bytes()[..length]);
-        }
-    }
+        value => match (number_of(value), value) {
+            (Some(number), _) => {
+                // -0 is 0.
+                let bits = (number.to_f64() + 0.0).to_bits();
+                let negative = bits >> 63 == 1;
+                let ordered = if negative { !bits } else { bits | 1 << 63 };
+                rest[..8].copy_from_slice(&ordered.to_be_bytes());
+                NUMBER
+            }
+            (None, ValueRef::Text(text) | ValueRef::Any(text)) => {
+                let length = text.len().min(rest.len());
+                rest[..length].copy_from_slice(&text.as_bytes()[..length]);
+                TEXT
+            }
+            (None, _) => NUMBER,
+        },
+    };
+    bytes[0] = kind;
     u128::from_be_bytes(bytes)
 }
 
@@ -263,13 +305,13 @@ impl Short {
     /// Returns what [`Short::of`] returns for the key of one text, without writing its bytes to
     /// memory first; `None` for a text that is too long for that.
     #[inline]
-    fn of_text(text: &str) -> Option<Self> {
+    fn of_text(tag: u8, text: &str) -> Option<Self> {
         /// The length of the key, the tag, the length of the text.
         const MARKS: usize = 3;
         let bytes = text.as_bytes();
         let most = HEAD + 1 - MARKS;
         let spare = most.checked_sub(bytes.len())?;
-        let marks = [bytes.len() as u8 + 2, SHORT_TEXT, bytes.len() as u8];
+        let marks = [bytes.len() as u8 + 2, tag, bytes.len() as u8];
         let marks = packed(&marks) as u64;
         let head = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(first), Some(last)) => {
@@ -334,7 +376,8 @@ impl Keys {
         const NONE: KeyId = KeyId::MAX;
         let text = match columns {
             [column] => match column.as_ref() {
-                Column::Text(texts) => Some(texts),
+                Column::Text(texts) => Some((SHORT_TEXT, texts)),
+                Column::Any(texts) => Some((SHORT_ANY, texts)),
                 _ => None,
             },
             _ => None,
@@ -350,8 +393,8 @@ impl Keys {
             let count = fill(&mut block, &mut next, rows, selected);
             let block = &block[..count];
             for ((&row, short), likely) in block.iter().zip(&mut shorts).zip(&mut likely) {
-                let text = text.and_then(|texts| texts.get(row));
-                *short = text.and_then(Short::of_text).unwrap_or_else(|| {
+                let text = text.and_then(|(tag, texts)| Short::of_text(tag, texts.get(row)?));
+                *short = text.unwrap_or_else(|| {
                     push_row(&mut bytes, columns, row);
                     Short::of(&bytes)
                 });

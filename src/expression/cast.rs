@@ -8,7 +8,7 @@ use super::eval::Reason;
 use super::tree::Scalar;
 use super::types::time_named;
 use crate::column::DataType;
-use crate::format::parse_decimal;
+use crate::number::{Number, nearest_double, parse_decimal};
 use crate::term::units::format_time;
 
 /// Returns `value`, of a type, as `to`; null stays null.
@@ -52,7 +52,11 @@ pub(super) fn cast<'a>(
             Scalar::Text(if value { "true" } else { "false" })
         }
         (Scalar::Text(text), _) => {
-            parsed(text, to).ok_or_else(|| Reason::NoSuch(text.chars().take(40).collect(), to))?
+            let read = match from {
+                DataType::Any => used_as(text, to)?,
+                _ => parsed(text, to),
+            };
+            read.ok_or_else(|| Reason::NoSuch(text.chars().take(40).collect(), to))?
         }
         (value, _) => value,
     })
@@ -63,11 +67,35 @@ fn parsed(text: &str, to: DataType) -> Option<Scalar<&str>> {
     match to {
         DataType::Bigint => trimmed.parse().ok().map(Scalar::Bigint),
         DataType::Double => trimmed.parse().ok().map(Scalar::Double),
+        DataType::Number => Number::parse(trimmed.as_bytes()).map(Scalar::from),
         DataType::Decimal => parse_decimal(trimmed.as_bytes()).map(Scalar::Decimal),
         DataType::Boolean => boolean(trimmed).map(Scalar::Boolean),
-        DataType::Text => Some(Scalar::Text(text)),
+        DataType::Text | DataType::Any => Some(Scalar::Text(text)),
         DataType::Timestamp => time_named(trimmed).map(Scalar::Bigint),
     }
+}
+
+/// Reads the value of a column that nobody declared as its use asks.
+fn used_as(text: &str, to: DataType) -> Result<Option<Scalar<&str>>, Reason> {
+    let number = || Number::parse(text.as_bytes());
+    Ok(match to {
+        DataType::Bigint => match number() {
+            Some(Number::Integer(value)) => Some(Scalar::Bigint(value)),
+            Some(Number::Decimal(value)) => {
+                let whole = value.to_i64(); // without its fraction
+                Some(Scalar::Bigint(whole.ok_or(Reason::OutOfRange(to))?))
+            }
+            Some(Number::Double(value)) => Some(Scalar::Bigint(truncated(value)?)),
+            None => None,
+        },
+        DataType::Double => number().map(|number| Scalar::Double(number.to_f64())),
+        DataType::Number => number().map(Scalar::from),
+        DataType::Timestamp => match number() {
+            Some(Number::Integer(at)) => Some(Scalar::Bigint(at)),
+            _ => time_named(text.trim()).map(Scalar::Bigint),
+        },
+        _ => parsed(text, to),
+    })
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -88,12 +116,6 @@ fn boolean(text: &str) -> Option<bool> {
 pub(super) fn nearest_decimal(value: f64) -> Result<Decimal, Reason> {
     let digits = ryu::Buffer::new().format(value).to_owned();
     parse_decimal(digits.as_bytes()).ok_or(Reason::OutOfRange(DataType::Decimal))
-}
-
-/// Returns the double nearest to a decimal.
-pub(super) fn nearest_double(value: Decimal) -> f64 {
-    // By its digits: `to_f64` divides, and so rounds twice.
-    value.to_string().parse().unwrap_or(f64::NAN)
 }
 
 /// Returns `value` without its fraction.

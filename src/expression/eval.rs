@@ -15,12 +15,13 @@ use bumpalo::collections::String as ArenaString;
 use rust_decimal::Decimal;
 
 use super::cast::cast;
-use super::functions::{Arguments, MOST_GROWTH, Matters, check_growth};
+use super::functions::{Arguments, MOST_GROWTH, Matters, Parameter, check_growth};
 use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
-use crate::column::{Column, Columns, DataType, Values, unsigned_zero};
+use crate::column::{Column, Columns, DataType, Misfit, Values, unsigned_zero};
+use crate::number::Number;
 
 /// Why a row has no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +44,9 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Says what failed; `text` is what the expression was parsed from.
-    pub fn describe(&self, text: &str) -> String {
+    pub fn describe(&self, text: &str) -> Misfit {
         let part = text.get(self.span.start..self.span.end).unwrap_or(text);
-        match &self.reason {
+        let misfit = match &self.reason {
             Reason::OutOfRange(DataType::Text) => {
                 let most = MOST_GROWTH >> 10;
                 format!("`{part}` makes a text longer by more than {most} KiB")
@@ -53,6 +54,13 @@ impl Failure {
             Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
             Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is no {to}"),
             Reason::Wrong(wrong) => format!("`{part}`: {wrong}"),
+        };
+        let misfit = Misfit::from(misfit);
+        match &self.reason {
+            Reason::NoSuch(_, DataType::Number) => misfit.or(format!(
+                "`try_cast({part} as double)` in its place takes such a value for null"
+            )),
+            _ => misfit,
         }
     }
 }
@@ -236,6 +244,13 @@ impl<'b, 'a> Batch<'b, 'a> {
                 function,
                 arguments,
             } => {
+                let shares = |at: usize| function.parameter(at).is_shared();
+                let widens = |data_type| {
+                    let mut shared = arguments.iter().enumerate();
+                    shared.any(|(at, argument)| shares(at) && argument.data_type == data_type)
+                };
+                let (numbers, undeclared) = (widens(DataType::Number), widens(DataType::Any));
+                let fractional = function.parameter(0) == Parameter::Fractional;
                 let mut arguments: Vec<Outcome> = arguments
                     .iter()
                     .map(|argument| self.evaluate(argument))
@@ -245,11 +260,18 @@ impl<'b, 'a> Batch<'b, 'a> {
                 }
                 let strict = function.strict;
                 self.by_row(typed, arguments, |arguments| {
+                    if numbers {
+                        widen(arguments, shares, fractional);
+                    }
                     let is_null = |argument: &Scalar<&str>| matches!(argument, Scalar::Null);
                     if strict && arguments.iter().any(is_null) {
                         return Ok(Scalar::Null);
                     }
-                    (function.body)(Arguments(arguments), self.arena)
+                    let arguments = Arguments {
+                        values: arguments,
+                        undeclared,
+                    };
+                    (function.body)(arguments, self.arena)
                 })
             }
         }
@@ -267,6 +289,11 @@ impl<'b, 'a> Batch<'b, 'a> {
     fn negate(self, operand: &Typed, typed: &Typed) -> Outcome<'b, 'a> {
         let rows = self.columns.rows;
         let Outcome { operand, failures } = self.evaluate(operand);
+        if typed.data_type == DataType::Number && !operand.is_bigint() {
+            let zero = Operand::Constant(Scalar::Bigint(0));
+            let negated = kernel::numbers(Arithmetic::Subtract, &zero, &operand, rows);
+            return outcome(negated, failures);
+        }
         if typed.data_type == DataType::Double {
             return outcome(
                 kernel::unary(operand.view::<f64>(), rows, |value| -value),
@@ -291,6 +318,17 @@ impl<'b, 'a> Batch<'b, 'a> {
         };
         let rows = self.columns.rows;
         let (left, right, failures) = self.both(left, right);
+        if typed.data_type == DataType::Number {
+            if left.is_bigint() && right.is_bigint() {
+                let (values, beyond) =
+                    kernel::integers(*operation, left.view(), right.view(), rows);
+                if beyond.is_empty() {
+                    return outcome(values, failures);
+                }
+            }
+            let values = kernel::numbers(*operation, &left, &right, rows);
+            return outcome(values, failures);
+        }
         if typed.data_type == DataType::Double {
             let values = kernel::doubles(*operation, left.view(), right.view(), rows);
             return outcome(values, failures);
@@ -383,6 +421,12 @@ impl<'b, 'a> Batch<'b, 'a> {
             DataType::Decimal => choose::<Decimal>(&taken, &results),
             DataType::Boolean => choose::<bool>(&taken, &results),
             DataType::Text => choose::<&str>(&taken, &results),
+            DataType::Number => choose_by(&taken, &results, Operand::number),
+            DataType::Any => {
+                let text = |operand: &Operand<'_, 'a>, row| <&str>::from_scalar(operand.get(row));
+                let chosen: Operand<'b, 'a> = choose_by(&taken, &results, text);
+                as_any(chosen)
+            }
         };
         Outcome { operand, failures }
     }
@@ -394,6 +438,28 @@ impl<'b, 'a> Batch<'b, 'a> {
             let view = result.operand.view::<i64>();
             let values = kernel::unary(view, self.columns.rows, |value| value as f64);
             return outcome(values, result.failures);
+        }
+        if let Operand::Column(column) = &result.operand {
+            match (column.as_ref(), to) {
+                (Column::Any(texts), DataType::Text) => {
+                    return outcome(texts.clone(), result.failures);
+                }
+                (Column::Text(texts), DataType::Any) => {
+                    let texts = Operand::computed(texts.clone());
+                    return Outcome {
+                        operand: as_any(texts),
+                        failures: result.failures,
+                    };
+                }
+                (Column::Any(texts), DataType::Number) if !attempt => {
+                    if let Some(integers) = kernel::read_integers(texts) {
+                        return outcome(integers, result.failures);
+                    }
+                }
+                // What was read as a number already.
+                (Column::Bigint(_), DataType::Number) => return result,
+                _ => {}
+            }
         }
         self.by_row(typed, vec![result], |arguments| {
             match cast(arguments[0], from, to, self.arena) {
@@ -408,7 +474,7 @@ impl<'b, 'a> Batch<'b, 'a> {
         self,
         typed: &Typed,
         arguments: Vec<Outcome<'b, 'a>>,
-        f: impl Fn(&[Scalar<&'a str>]) -> Result<Scalar<&'a str>, Reason>,
+        f: impl Fn(&mut [Scalar<&'a str>]) -> Result<Scalar<&'a str>, Reason>,
     ) -> Outcome<'b, 'a> {
         let rows = self.columns.rows;
         let mut operands = Vec::with_capacity(arguments.len());
@@ -424,7 +490,7 @@ impl<'b, 'a> Batch<'b, 'a> {
             for (value, operand) in values.iter_mut().zip(&operands) {
                 *value = operand.get(row);
             }
-            let result = f(&values).unwrap_or_else(|reason| {
+            let result = f(&mut values).unwrap_or_else(|reason| {
                 let span = typed.span;
                 own_failures.push(Failure { row, span, reason });
                 Scalar::Null
@@ -438,7 +504,13 @@ impl<'b, 'a> Batch<'b, 'a> {
             Column::Double(values) => kernel::set_null(values, &failed),
             Column::Decimal(values) => kernel::set_null(values, &failed),
             Column::Boolean(values) => kernel::set_null(values, &failed),
-            Column::Text(values) => kernel::set_null(values, &failed),
+            Column::Text(values) | Column::Any(values) => kernel::set_null(values, &failed),
+            Column::Number(values) => kernel::set_null(values, &failed),
+        }
+        if let Column::Number(numbers) = &column
+            && let Some(integers) = kernel::integers_of(numbers)
+        {
+            column = Column::Bigint(integers);
         }
         Outcome {
             operand: Operand::Column(Cow::Owned(column)),
@@ -565,7 +637,13 @@ fn lift(arguments: &mut [Outcome<'_, '_>], matters: Matters) {
         failures.retain(|failure| {
             let values = arguments.iter();
             let values: Vec<_> = values.map(|other| other.operand.get(failure.row)).collect();
-            matters(Arguments(&values), nth)
+            matters(
+                Arguments {
+                    values: &values,
+                    undeclared: false,
+                },
+                nth,
+            )
         });
         arguments[nth].failures = failures;
     }
@@ -595,12 +673,55 @@ fn choose<'b, 'a, T: Element<'a>>(taken: &[usize], results: &[Outcome<'b, 'a>]) 
     Operand::computed(values.collect())
 }
 
+/// As [`choose`], by what `value` reads of an operand.
+fn choose_by<'b, 'a, T: Element<'a>>(
+    taken: &[usize],
+    results: &[Outcome<'b, 'a>],
+    value: impl Fn(&Operand<'b, 'a>, usize) -> Option<T>,
+) -> Operand<'b, 'a> {
+    let chosen = taken.iter().enumerate().map(|(row, branch)| {
+        let result = results.get(*branch)?;
+        value(&result.operand, row)
+    });
+    Operand::computed(chosen.collect())
+}
+
+/// Returns texts as values that nobody declared.
+fn as_any<'b, 'a>(operand: Operand<'b, 'a>) -> Operand<'b, 'a> {
+    match operand {
+        Operand::Column(column) => Operand::Column(match column.into_owned() {
+            Column::Text(values) => Cow::Owned(Column::Any(values)),
+            column => Cow::Owned(column),
+        }),
+        constant => constant,
+    }
+}
+
+/// Makes the numbers of a call one type: the widest among them; `fractional`, at least a decimal.
+fn widen(values: &mut [Scalar<&str>], is_number: impl Fn(usize) -> bool, fractional: bool) {
+    let numbers = || (0..values.len()).filter(|&at| is_number(at));
+    let any = |wanted: fn(&Scalar<&str>) -> bool| numbers().any(|at| wanted(&values[at]));
+    let double = any(|value| matches!(value, Scalar::Double(_)));
+    let decimal = fractional || any(|value| matches!(value, Scalar::Decimal(_)));
+    for (at, value) in values.iter_mut().enumerate() {
+        let Some(number) = Number::from_scalar(*value).filter(|_| is_number(at)) else {
+            continue;
+        };
+        *value = match number.to_decimal() {
+            _ if double => Scalar::Double(number.to_f64()),
+            Some(value) if decimal => Scalar::Decimal(value),
+            _ => continue,
+        };
+    }
+}
+
 fn push<'a>(column: &mut Column<'a>, value: Scalar<&'a str>) {
     match column {
         Column::Bigint(values) => values.push(i64::from_scalar(value)),
         Column::Double(values) => values.push(f64::from_scalar(value)),
         Column::Decimal(values) => values.push(Decimal::from_scalar(value)),
         Column::Boolean(values) => values.push(bool::from_scalar(value)),
-        Column::Text(values) => values.push(<&str>::from_scalar(value)),
+        Column::Text(values) | Column::Any(values) => values.push(<&str>::from_scalar(value)),
+        Column::Number(values) => values.push(Number::from_scalar(value)),
     }
 }

@@ -4,12 +4,14 @@
 //! column, without a branch per row where no value is null, so that the compiler vectorises it.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use rust_decimal::Decimal;
 
 use super::syntax::{Arithmetic, Comparison, Connective};
 use super::tree::Scalar;
 use crate::column::{Column, DataType, Values, unsigned_zero};
+use crate::number::{self, Number, parse_integer};
 
 /// What an operand came to: a column, or one value for every row.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ impl<'b, 'a> Operand<'b, 'a> {
             Column::Double(values) => values.get(row).map(Scalar::Double),
             Column::Decimal(values) => values.get(row).map(Scalar::Decimal),
             Column::Boolean(values) => values.get(row).map(Scalar::Boolean),
-            Column::Text(values) => values.get(row).map(Scalar::Text),
+            Column::Text(values) | Column::Any(values) => values.get(row).map(Scalar::Text),
+            Column::Number(values) => values.get(row).map(Scalar::from),
         };
         value.unwrap_or(Scalar::Null)
     }
@@ -48,6 +51,20 @@ impl<'b, 'a> Operand<'b, 'a> {
                 None => unreachable!("the checker typed this operand otherwise"),
             },
             Operand::Constant(constant) => View::All(T::from_scalar(*constant)),
+        }
+    }
+
+    /// Returns the number of a row, of whatever type of number.
+    #[inline]
+    pub fn number(&self, row: usize) -> Option<Number> {
+        Number::from_scalar(self.get(row))
+    }
+
+    /// Returns whether every value is a bigint or null.
+    pub fn is_bigint(&self) -> bool {
+        match self {
+            Operand::Column(column) => matches!(column.as_ref(), Column::Bigint(_)),
+            Operand::Constant(constant) => matches!(constant, Scalar::Bigint(_) | Scalar::Null),
         }
     }
 
@@ -66,12 +83,14 @@ impl<'b, 'a> Operand<'b, 'a> {
             DataType::Decimal => all::<Decimal>(constant, rows),
             DataType::Boolean => all::<bool>(constant, rows),
             DataType::Text => all::<&str>(constant, rows),
+            DataType::Number => all::<Number>(constant, rows),
+            DataType::Any => Column::Any(same(<&str>::from_scalar(constant), rows)),
         })
     }
 }
 
 /// A type that a column holds.
-pub(super) trait Element<'a>: Copy + Default + PartialOrd {
+pub(super) trait Element<'a>: Copy + Default {
     fn values<'v>(column: &'v Column<'a>) -> Option<&'v Values<Self>>;
     fn from_scalar(scalar: Scalar<&'a str>) -> Option<Self>;
     fn column(values: Values<Self>) -> Column<'a>;
@@ -105,7 +124,79 @@ element!(i64, Bigint);
 element!(f64, Double);
 element!(Decimal, Decimal);
 element!(bool, Boolean);
-element!(&'a str, Text);
+
+impl<'a> Element<'a> for &'a str {
+    fn values<'v>(column: &'v Column<'a>) -> Option<&'v Values<Self>> {
+        match column {
+            Column::Text(values) | Column::Any(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    fn from_scalar(scalar: Scalar<&'a str>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn column(values: Values<Self>) -> Column<'a> {
+        Column::Text(values)
+    }
+}
+
+impl<'a> Element<'a> for Number {
+    fn values<'v>(column: &'v Column<'a>) -> Option<&'v Values<Self>> {
+        match column {
+            Column::Number(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    fn from_scalar(scalar: Scalar<&'a str>) -> Option<Self> {
+        match scalar {
+            Scalar::Bigint(value) => Some(Number::Integer(value)),
+            Scalar::Decimal(value) => Some(Number::Decimal(value)),
+            Scalar::Double(value) => Some(Number::Double(value)),
+            _ => None,
+        }
+    }
+
+    /// While all are bigints, so is the column.
+    fn column(values: Values<Self>) -> Column<'a> {
+        match integers_of(&values) {
+            Some(integers) => Column::Bigint(integers),
+            None => Column::Number(values),
+        }
+    }
+}
+
+/// Reads texts as bigints, if all are.
+pub(super) fn read_integers(texts: &Values<&str>) -> Option<Values<i64>> {
+    let is_null = |row: usize| texts.nulls.get(row) == Some(&true);
+    let read = |(row, text): (usize, &&str)| match parse_integer(text.as_bytes()) {
+        None if is_null(row) => Some(0),
+        read => read,
+    };
+    let values: Option<Vec<i64>> = texts.values.iter().enumerate().map(read).collect();
+    Some(Values {
+        values: values?,
+        nulls: texts.nulls.clone(),
+    })
+}
+
+/// Returns numbers as bigints, if all are.
+pub(super) fn integers_of(numbers: &Values<Number>) -> Option<Values<i64>> {
+    let integer = |number: &Number| match number {
+        Number::Integer(value) => Some(*value),
+        _ => None,
+    };
+    let values: Option<Vec<i64>> = numbers.values.iter().map(integer).collect();
+    Some(Values {
+        values: values?,
+        nulls: numbers.nulls.clone(),
+    })
+}
 
 /// The values of an operand whose type is known.
 #[derive(Debug, Clone, Copy)]
@@ -122,13 +213,6 @@ impl<T: Copy + Default> View<'_, T> {
         match self {
             View::Each(values) => values.get(row),
             View::All(value) => *value,
-        }
-    }
-
-    fn nulls(&self) -> &[bool] {
-        match self {
-            View::Each(values) => &values.nulls,
-            View::All(_) => &[],
         }
     }
 }
@@ -221,7 +305,48 @@ pub(super) fn compare(
         DataType::Decimal => compare_as::<Decimal>(comparison, left.view(), right.view(), rows),
         DataType::Boolean => compare_as::<bool>(comparison, left.view(), right.view(), rows),
         DataType::Text => compare_as::<&str>(comparison, left.view(), right.view(), rows),
+        DataType::Number if left.is_bigint() && right.is_bigint() => {
+            compare_as::<i64>(comparison, left.view(), right.view(), rows)
+        }
+        DataType::Number => {
+            let (left, right) = (|row| left.number(row), |row| right.number(row));
+            compare_by(comparison, rows, left, right, Number::compare)
+        }
+        DataType::Any => {
+            let (left, right) = (left.view::<&str>(), right.view::<&str>());
+            let (left, right) = (|row| left.get(row), |row| right.get(row));
+            compare_by(comparison, rows, left, right, number::compare)
+        }
     }
+}
+
+/// Compares by an order of its own what is no plain column of one type.
+fn compare_by<T>(
+    comparison: Comparison,
+    rows: usize,
+    left: impl Fn(usize) -> Option<T>,
+    right: impl Fn(usize) -> Option<T>,
+    order: impl Fn(T, T) -> Ordering,
+) -> Values<bool> {
+    let compared = |row: usize| {
+        let order = match (left(row), right(row)) {
+            (Some(left), Some(right)) => Some(order(left, right)),
+            (None, None) if comparison == Comparison::Distinct => return Some(false),
+            (None, None) if comparison == Comparison::NotDistinct => return Some(true),
+            _ => None,
+        };
+        match comparison {
+            Comparison::Equal => order.map(Ordering::is_eq),
+            Comparison::NotEqual => order.map(Ordering::is_ne),
+            Comparison::Less => order.map(Ordering::is_lt),
+            Comparison::LessOrEqual => order.map(Ordering::is_le),
+            Comparison::Greater => order.map(Ordering::is_gt),
+            Comparison::GreaterOrEqual => order.map(Ordering::is_ge),
+            Comparison::Distinct => Some(order.is_none_or(Ordering::is_ne)),
+            Comparison::NotDistinct => Some(order.is_some_and(Ordering::is_eq)),
+        }
+    };
+    (0..rows).map(compared).collect()
 }
 
 fn compare_as<T>(comparison: Comparison, left: View<T>, right: View<T>, rows: usize) -> Values<bool>
@@ -398,6 +523,66 @@ pub(super) fn decimals(
     (results.collect(), beyond)
 }
 
+/// Returns arithmetic on numbers in every row, each as wide as its values need: what is beyond a
+/// bigint is a decimal, what is beyond a decimal a double. So no row fails. Among bigints, division
+/// is by truncation; by zero it gives null.
+pub(super) fn numbers(
+    operation: Arithmetic,
+    left: &Operand,
+    right: &Operand,
+    rows: usize,
+) -> Values<Number> {
+    let calculated = |row| calculate(operation, left.number(row)?, right.number(row)?);
+    (0..rows).map(calculated).collect()
+}
+
+fn calculate(operation: Arithmetic, left: Number, right: Number) -> Option<Number> {
+    if let (Number::Integer(left), Number::Integer(right)) = (left, right) {
+        let result = match operation {
+            Arithmetic::Add => left.checked_add(right),
+            Arithmetic::Subtract => left.checked_sub(right),
+            Arithmetic::Multiply => left.checked_mul(right),
+            Arithmetic::Divide | Arithmetic::Remainder if right == 0 => return None,
+            Arithmetic::Divide => left.checked_div(right),
+            Arithmetic::Remainder => Some(left.wrapping_rem(right)),
+        };
+        if let Some(result) = result {
+            return Some(Number::Integer(result));
+        }
+    }
+    let divides = matches!(operation, Arithmetic::Divide | Arithmetic::Remainder);
+    let is_double = |number| matches!(number, Number::Double(_));
+    if !is_double(left)
+        && !is_double(right)
+        && let (Some(left), Some(right)) = (left.to_decimal(), right.to_decimal())
+    {
+        if divides && right.is_zero() {
+            return None;
+        }
+        let result = match operation {
+            Arithmetic::Add => left.checked_add(right),
+            Arithmetic::Subtract => left.checked_sub(right),
+            Arithmetic::Multiply => left.checked_mul(right),
+            Arithmetic::Divide => left.checked_div(right),
+            Arithmetic::Remainder => left.checked_rem(right),
+        };
+        if let Some(result) = result {
+            return Some(Number::Decimal(unsigned_zero(result)));
+        }
+    }
+    let (left, right) = (left.to_f64(), right.to_f64());
+    if divides && right == 0.0 {
+        return None;
+    }
+    Some(Number::Double(match operation {
+        Arithmetic::Add => left + right,
+        Arithmetic::Subtract => left - right,
+        Arithmetic::Multiply => left * right,
+        Arithmetic::Divide => left / right,
+        Arithmetic::Remainder => left % right,
+    }))
+}
+
 /// Makes `rows` null.
 pub(super) fn set_null<T>(values: &mut Values<T>, rows: &[usize]) {
     if rows.is_empty() {
@@ -411,18 +596,9 @@ pub(super) fn set_null<T>(values: &mut Values<T>, rows: &[usize]) {
 
 /// Returns which rows are null.
 pub(super) fn nulls(operand: &Operand, rows: usize) -> Vec<bool> {
-    fn of<'a, T: Element<'a>>(operand: &Operand<'_, 'a>) -> Vec<bool> {
-        operand.view::<T>().nulls().to_vec()
-    }
     let mut nulls = match operand {
         Operand::Constant(constant) => return vec![*constant == Scalar::Null; rows],
-        Operand::Column(column) => match column.data_type() {
-            DataType::Bigint | DataType::Timestamp => of::<i64>(operand),
-            DataType::Double => of::<f64>(operand),
-            DataType::Decimal => of::<Decimal>(operand),
-            DataType::Boolean => of::<bool>(operand),
-            DataType::Text => of::<&str>(operand),
-        },
+        Operand::Column(column) => column.nulls().to_vec(),
     };
     nulls.resize(rows, false);
     nulls

@@ -5,12 +5,15 @@
 //! `sum_n_2`, `count(distinct caller)` is `count_distinct_caller`. So a result's columns can be
 //! named in the next command without quotes.
 
+use super::functions::takes_unit;
 use super::lexer::{TokenKind, continues_word};
 use super::parser::Parser;
-use super::syntax::{Node, Precedence};
+use super::syntax::{Node, NodeKind, Precedence};
+use super::types::Checker;
 use super::{Expression, Span};
 use crate::column::{DataType, Schema};
 use crate::error::Result;
+use crate::format::schema::field;
 
 /// `expression [as name]`.
 #[derive(Debug)]
@@ -81,6 +84,67 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
         });
     }
     Ok(calls)
+}
+
+/// Adds to an open schema the columns that expressions name and it has not: of one such as `a = 1`,
+/// of a list of `expression [as name]`, or of a list of calls.
+///
+/// # Errors
+/// `usage` with a caret where a text cannot be read.
+pub fn open_up(schema: &mut Schema, text: &str, kind: Kind) -> Result<()> {
+    if !schema.open {
+        return Ok(());
+    }
+    let mut parser = Parser::new(text)?;
+    let nodes: Vec<Node> = match kind {
+        Kind::One => vec![parser.whole()?],
+        Kind::List => parser
+            .list(Parser::item)?
+            .into_iter()
+            .map(|(node, _)| node)
+            .collect(),
+        Kind::Calls => {
+            let calls = parser.list(Parser::call_item)?.into_iter();
+            calls.flat_map(|call| call.arguments).collect()
+        }
+    };
+    nodes
+        .iter()
+        .for_each(|node| add_columns(schema, text, node));
+    Ok(())
+}
+
+/// What a text holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One expression.
+    One,
+    /// Expressions with names.
+    List,
+    /// Calls with names.
+    Calls,
+}
+
+fn add_columns(schema: &mut Schema, text: &str, node: &Node) {
+    let mut skipped = None;
+    match &node.kind {
+        NodeKind::Column { name, .. } => {
+            let checker = Checker { text, schema };
+            if !checker.knows(name) {
+                schema.fields.push(field(name));
+            }
+        }
+        // A bare unit of time is no column.
+        NodeKind::Call { name, .. } if takes_unit(name) => skipped = Some(0),
+        _ => {}
+    }
+    let mut nth = 0;
+    node.kind.for_each_child(|child| {
+        if skipped != Some(nth) {
+            add_columns(schema, text, child);
+        }
+        nth += 1;
+    });
 }
 
 /// Returns the words of an expression's text, joined by underscores; the text itself where it has

@@ -35,11 +35,11 @@ use std::fmt;
 
 use bumpalo::Bump;
 
-pub use list::{Call, Item, parse_calls, parse_list};
+pub use list::{Call, Item, Kind, open_up, parse_calls, parse_list};
 pub use syntax::Span;
 pub use types::data_type_named;
 
-use crate::column::{Column, Columns, DataType, Schema, Value};
+use crate::column::{Column, Columns, DataType, Misfit, Schema, Value};
 use crate::error::{Error, Result};
 use eval::{Batch, Failure};
 use syntax::Node;
@@ -54,7 +54,7 @@ use types::Checker;
 /// use k::expression::Expression;
 ///
 /// let field = Field { name: "n".to_owned(), data_type: DataType::Bigint };
-/// let schema = Schema { fields: vec![field], change: None };
+/// let schema = Schema { fields: vec![field], change: None, open: false };
 /// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
 /// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
 /// let batch = Columns { rows: 3, columns: vec![n] };
@@ -78,7 +78,7 @@ pub struct RowError {
     /// The row's index in the batch.
     pub row: usize,
     /// For a person: "`a * b` is beyond the range of bigint".
-    pub reason: String,
+    pub misfit: Misfit,
 }
 
 /// What an expression came to over a batch.
@@ -179,6 +179,31 @@ impl Expression {
         &self.text
     }
 
+    /// Returns the same expression as a number, where nobody declared what it is.
+    #[must_use]
+    pub fn as_number(mut self) -> Self {
+        self.typed = types::used_as(self.typed, DataType::Number);
+        self
+    }
+
+    /// Becomes an expression of the type of a column that nobody declared, or of its use as a number,
+    /// where its values fit there as they are; returns whether they do.
+    pub fn keep_as(&mut self, data_type: DataType) -> bool {
+        let is = self.data_type();
+        let fits = match data_type {
+            DataType::Any => is == DataType::Text,
+            DataType::Number => types::is_number(is),
+            _ => false,
+        };
+        if fits {
+            let span = self.typed.span;
+            let nothing = types::null(is, span);
+            let typed = std::mem::replace(&mut self.typed, nothing);
+            self.typed = types::kept_as(typed, data_type);
+        }
+        fits
+    }
+
     /// Returns the same expression as a double, where it is a decimal.
     #[must_use]
     pub fn decimal_as_double(mut self) -> Self {
@@ -233,7 +258,7 @@ impl Expression {
     fn errors(&self, failures: &[Failure]) -> Vec<RowError> {
         let error = |failure: &Failure| RowError {
             row: failure.row,
-            reason: failure.describe(&self.source),
+            misfit: failure.describe(&self.source),
         };
         failures.iter().map(error).collect()
     }

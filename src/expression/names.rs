@@ -4,7 +4,9 @@
 use super::functions::{self, Function, Parameter, Returns};
 use super::syntax::{Arithmetic, Span};
 use super::tree::{Operation, Typed};
-use super::types::{Checker, converted, is_number, meet, null, read_decimal, settled, typed};
+use super::types::{
+    Checker, converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
+};
 use crate::column::DataType;
 use crate::error::{Error, Result};
 use crate::term::units;
@@ -20,12 +22,7 @@ impl Checker<'_> {
     /// `usage`: there is none; names the nearest and all there are.
     pub fn column(&self, name: &mut String, quoted: bool, span: Span) -> Result<Typed> {
         let fields = &self.schema.fields;
-        let index = self.schema.index_of(name).or_else(|| {
-            let same = |index: &usize| fields[*index].name.to_lowercase() == name.to_lowercase();
-            let mut matching = (0..fields.len()).filter(same);
-            matching.next().filter(|_| matching.next().is_none())
-        });
-        if let Some(index) = index {
+        if let Some(index) = self.index_of(name) {
             name.clone_from(&fields[index].name);
             return Ok(typed(
                 Operation::Column(index),
@@ -40,6 +37,22 @@ impl Checker<'_> {
             return Ok(duration);
         }
         Err(self.unknown_column(name, quoted, span))
+    }
+
+    fn index_of(&self, name: &str) -> Option<usize> {
+        let fields = &self.schema.fields;
+        self.schema.index_of(name).or_else(|| {
+            let same = |index: &usize| fields[*index].name.to_lowercase() == name.to_lowercase();
+            let mut matching = (0..fields.len()).filter(same);
+            matching.next().filter(|_| matching.next().is_none())
+        })
+    }
+
+    /// Returns whether a name stands for something.
+    pub fn knows(&self, name: &str) -> bool {
+        let is_duration = name.eq_ignore_ascii_case("duration");
+        self.index_of(name).is_some()
+            || is_duration && self.duration(Span { start: 0, end: 0 }).is_some()
     }
 
     fn unknown_column(&self, name: &str, quoted: bool, span: Span) -> Error {
@@ -109,7 +122,9 @@ impl Checker<'_> {
                 .error(format!("`{name}` does not take {given}"), span)
                 .hint(format!("write {}", uses.join(" or "))));
         };
-        let is_decimal = |argument: &Typed| argument.data_type == DataType::Decimal;
+        self.use_shared(function, &mut arguments);
+        let is_decimal =
+            |argument: &Typed| matches!(argument.data_type, DataType::Decimal | DataType::Number);
         if arguments.iter().any(is_decimal) {
             let shared = |(at, _): &(usize, &mut Typed)| function.parameter(*at).is_shared();
             let shared = arguments.iter_mut().enumerate().filter(shared);
@@ -148,6 +163,25 @@ impl Checker<'_> {
             arguments,
         };
         Ok(typed(operation, data_type, span))
+    }
+
+    /// Reads arguments that nobody declared as their parameters, or the arguments beside them, ask.
+    fn use_shared(&self, function: &Function, arguments: &mut [Typed]) {
+        let numbers = |at| {
+            matches!(
+                function.parameter(at),
+                Parameter::Number | Parameter::Fractional
+            )
+        };
+        for (at, argument) in arguments.iter_mut().enumerate() {
+            if numbers(at) {
+                let taken = std::mem::replace(argument, null(DataType::Number, argument.span));
+                *argument = used_as(taken, DataType::Number);
+            }
+        }
+        let shared = arguments.iter_mut().enumerate();
+        let shared = shared.filter(|(at, _)| function.parameter(*at).is_shared());
+        use_together(shared.map(|(_, argument)| argument).collect());
     }
 
     /// Returns the one type of the arguments whose parameters share it.

@@ -12,7 +12,7 @@ use super::tree::Scalar;
 use super::types::{data_type_named, time_named};
 use crate::column::DataType;
 use crate::error::{Error, Result};
-use crate::format::parse_decimal;
+use crate::number::parse_decimal;
 
 /// How many levels an expression may have.
 const MAX_DEPTH: usize = 128;

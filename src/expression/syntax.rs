@@ -168,7 +168,7 @@ impl Node {
 }
 
 impl NodeKind {
-    fn for_each_child(&self, mut visit: impl FnMut(&Node)) {
+    pub fn for_each_child(&self, mut visit: impl FnMut(&Node)) {
         match self {
             NodeKind::Literal(_) | NodeKind::Time(_) | NodeKind::Column { .. } => {}
             NodeKind::Negate(operand)

@@ -7,6 +7,7 @@ use super::functions::Function;
 use super::like::Matcher;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
 use crate::column::{DataType, Value};
+use crate::number::Number;
 
 /// A node whose operands have the types its operation needs.
 #[derive(Debug)]
@@ -98,6 +99,16 @@ pub(super) enum Scalar<S> {
     Decimal(Decimal),
     Boolean(bool),
     Text(S),
+}
+
+impl From<Number> for Scalar<&str> {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(value) => Scalar::Bigint(value),
+            Number::Decimal(value) => Scalar::Decimal(value),
+            Number::Double(value) => Scalar::Double(value),
+        }
+    }
 }
 
 impl Scalar<&str> {

@@ -1,10 +1,11 @@
 //! Untyped tree + schema → typed tree, or an error with a caret before the first record.
 //!
 //! Types meet by few rules: bigint beside double becomes double, `null` takes the type of its
-//! neighbours, all else must be the same or be cast. What stands on constants alone is
+//! neighbours, a column that nobody declared is read as its use asks, all else must be the same or
+//! be cast. What stands on constants alone is
 //! evaluated here, once.
 
-use super::cast::{nearest_decimal, nearest_double};
+use super::cast::nearest_decimal;
 use super::eval;
 use super::functions;
 use super::like::Matcher;
@@ -12,6 +13,7 @@ use super::syntax::{Arithmetic, Binary, Comparison, Node, NodeKind, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
 use crate::column::{DataType, Schema};
 use crate::error::{Error, Result};
+use crate::number::nearest_double;
 use crate::term::units;
 
 /// Above how many constants `in` looks them up instead of comparing with each.
@@ -197,7 +199,11 @@ impl Checker<'_> {
     /// # Errors
     /// As [`Checker::check`].
     pub fn check_whole(&self, node: &mut Node, null_type: DataType) -> Result<Typed> {
-        Ok(settled(self.check(node)?, null_type))
+        let typed = settled(self.check(node)?, null_type);
+        Ok(match null_type {
+            DataType::Boolean => used_as(typed, DataType::Boolean),
+            _ => typed,
+        })
     }
 
     /// Returns `typed` evaluated, if it stands on constants alone.
@@ -208,7 +214,7 @@ impl Checker<'_> {
             return Ok(typed);
         }
         let constant = eval::constant(&typed)
-            .map_err(|failure| self.error(failure.describe(self.text), failure.span))?;
+            .map_err(|failure| self.error(failure.describe(self.text).reason, failure.span))?;
         Ok(Typed {
             operation: Operation::Constant(constant),
             ..typed
@@ -227,6 +233,7 @@ impl Checker<'_> {
 
     fn number(&self, node: &mut Node, what: &str) -> Result<Typed> {
         let operand = settled(self.check(node)?, DataType::Bigint);
+        let operand = used_as(operand, DataType::Number);
         match operand.data_type {
             data_type if is_number(data_type) => Ok(operand),
             _ => self.need(operand, DataType::Bigint, what, "a number"),
@@ -240,6 +247,7 @@ impl Checker<'_> {
         what: &str,
         need: &str,
     ) -> Result<Typed> {
+        let operand = used_as(operand, data_type);
         if operand.data_type == data_type {
             return Ok(operand);
         }
@@ -292,11 +300,15 @@ impl Checker<'_> {
         let is_text = |operand: &Typed| {
             operand.data_type == DataType::Text && !matches!(operand.operation, Operation::Null)
         };
-        if operation == Arithmetic::Add && is_text(&left) && is_text(&right) {
+        let may_be_text = |operand: &Typed| is_text(operand) || operand.data_type == DataType::Any;
+        if operation == Arithmetic::Add
+            && (is_text(&left) && may_be_text(&right) || may_be_text(&left) && is_text(&right))
+        {
             return self.concatenate(left, right, span);
         }
         let name = format!("`{}`", Binary::Arithmetic(operation));
-        let mut operands = vec![left, right];
+        let operands = [left, right].map(|operand| used_as(operand, DataType::Number));
+        let mut operands = Vec::from(operands);
         for operand in &operands {
             if is_number(operand.data_type) || matches!(operand.operation, Operation::Null) {
                 continue;
@@ -394,7 +406,7 @@ impl Checker<'_> {
                 ..operand
             });
         }
-        let castable = from == DataType::Text || to == DataType::Text;
+        let castable = matches!(from, DataType::Text | DataType::Any) || to == DataType::Text;
         let apart = |data_type| matches!(data_type, DataType::Boolean | DataType::Timestamp);
         if !castable && (apart(from) || apart(to)) {
             return Err(self.error(format!("cannot cast {from} to {to}"), span));
@@ -408,6 +420,7 @@ impl Checker<'_> {
 
     /// Brings all operands to one type.
     fn unify(&self, operands: &mut Vec<Typed>, doing: &str) -> Result<()> {
+        use_together(operands.iter_mut().collect());
         let is_time = |operand: &Typed| operand.data_type == DataType::Timestamp;
         if operands.iter().any(is_time) {
             for operand in operands.iter_mut() {
@@ -416,7 +429,7 @@ impl Checker<'_> {
         }
         if operands
             .iter()
-            .any(|operand| operand.data_type == DataType::Decimal)
+            .any(|operand| matches!(operand.data_type, DataType::Decimal | DataType::Number))
         {
             operands.iter_mut().for_each(read_decimal);
         }
@@ -518,7 +531,7 @@ impl Checker<'_> {
 pub(super) fn is_number(data_type: DataType) -> bool {
     matches!(
         data_type,
-        DataType::Bigint | DataType::Double | DataType::Decimal
+        DataType::Bigint | DataType::Double | DataType::Decimal | DataType::Number
     )
 }
 
@@ -526,6 +539,9 @@ pub(super) fn is_number(data_type: DataType) -> bool {
 pub(super) fn meet(one: DataType, other: DataType) -> Option<DataType> {
     match (one, other) {
         _ if one == other => Some(one),
+        (DataType::Number, other) | (other, DataType::Number) if is_number(other) => {
+            Some(DataType::Number)
+        }
         (DataType::Double, other) | (other, DataType::Double) if is_number(other) => {
             Some(DataType::Double)
         }
@@ -614,7 +630,10 @@ pub(super) fn settled(operand: Typed, data_type: DataType) -> Typed {
 /// Returns a number as double or decimal, and a bigint as time, where that is wanted; else as it
 /// is.
 pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
-    if (operand.data_type, data_type) == (DataType::Bigint, DataType::Timestamp) {
+    let is_time = (operand.data_type, data_type) == (DataType::Bigint, DataType::Timestamp);
+    // A number is of whatever type its values are.
+    let is_number = data_type == DataType::Number && is_number(operand.data_type);
+    if is_time || is_number {
         return Typed {
             data_type,
             ..operand
@@ -624,6 +643,7 @@ pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
         (operand.data_type, data_type),
         (DataType::Bigint | DataType::Decimal, DataType::Double)
             | (DataType::Bigint, DataType::Decimal)
+            | (DataType::Number, DataType::Double | DataType::Bigint)
     );
     if !widens {
         return operand;
@@ -644,6 +664,62 @@ pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
         },
     };
     typed(operation, data_type, span)
+}
+
+/// Returns what reads a column that nobody declared, or such values, as `data_type`; all else as it
+/// is. As text they are what they are.
+pub(super) fn used_as(operand: Typed, data_type: DataType) -> Typed {
+    match (operand.data_type, data_type) {
+        (DataType::Any, DataType::Any) => operand,
+        (DataType::Any, DataType::Text) => Typed {
+            data_type,
+            ..operand
+        },
+        (DataType::Any, _) => {
+            let span = operand.span;
+            let operation = Operation::Cast {
+                operand: Box::new(operand),
+                attempt: false,
+            };
+            typed(operation, data_type, span)
+        }
+        _ => operand,
+    }
+}
+
+/// Returns a text as a value that nobody declared, and a number as one of whatever width.
+pub(super) fn kept_as(operand: Typed, data_type: DataType) -> Typed {
+    if data_type == DataType::Number {
+        return converted(operand, data_type);
+    }
+    let span = operand.span;
+    let operation = Operation::Cast {
+        operand: Box::new(operand),
+        attempt: false,
+    };
+    typed(operation, data_type, span)
+}
+
+/// Reads what nobody declared as what stands beside it: a number beside numbers, else as their
+/// type. Among themselves such values stay as they are: they are compared as numbers where they are
+/// numbers, and else as texts.
+pub(super) fn use_together(operands: Vec<&mut Typed>) {
+    let declared = operands.iter().find_map(|operand| {
+        let says =
+            operand.data_type != DataType::Any && !matches!(operand.operation, Operation::Null);
+        says.then_some(operand.data_type)
+    });
+    let Some(declared) = declared else {
+        return;
+    };
+    let data_type = match is_number(declared) {
+        true => DataType::Number,
+        false => declared,
+    };
+    for operand in operands {
+        let taken = std::mem::replace(operand, null(data_type, operand.span));
+        *operand = used_as(taken, data_type);
+    }
 }
 
 fn negate_if(negated: bool, condition: Typed) -> Typed {

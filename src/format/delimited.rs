@@ -8,12 +8,12 @@ use std::collections::HashSet;
 
 use bumpalo::Bump;
 
-use super::field::{Ending, FromField};
+use super::field::{Ending, FromField, Time};
 use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
 use super::{
-    Decoded, Layout, Malformed, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
+    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
 };
 use crate::column::{Column, Columns, DataType, Values};
 use crate::error::{Error, Result};
@@ -165,7 +165,7 @@ impl<'a, 'l> Table<'a, 'l> {
             before: self.origins.len(),
             place,
             at: None,
-            reason,
+            misfit: reason.into(),
             bytes,
         });
     }
@@ -226,28 +226,36 @@ fn decode_columns<'a>(
     let schema = &layout.schema;
     let empty = |field: &crate::column::Field| Column::with_capacity(field.data_type, 0);
     let mut columns: Vec<Column<'a>> = schema.fields.iter().map(empty).collect();
-    let mut misfits: Vec<(usize, String)> = Vec::new();
+    let mut misfits: Vec<(usize, Misfit)> = Vec::new();
     for &index in &layout.wanted {
         let refused = |row: usize, expected: &str| {
             let (name, field) = (&schema.fields[index].name, shown(rows.field(row, index)));
-            misfits.push((row, format!("column `{name}`: {field} is {expected}")));
+            let misfit = Misfit::from(format!("column `{name}`: {field} is {expected}"));
+            misfits.push((row, misfit.or(super::declare_cure(name))));
         };
         let bytes = |row| rows.field(row, index);
         let ending = |row| rows.ending(row, index);
         let text = |row| rows.text(row, index);
         columns[index] = match schema.fields[index].data_type {
-            DataType::Bigint | DataType::Timestamp => {
-                Column::Bigint(collect(count, ending, refused))
+            DataType::Bigint => Column::Bigint(collect(count, ending, refused)),
+            DataType::Timestamp => {
+                let times = collect(count, bytes, refused);
+                Column::Bigint(Values {
+                    values: times.values.into_iter().map(|Time(at)| at).collect(),
+                    nulls: times.nulls,
+                })
             }
             DataType::Double => Column::Double(collect(count, bytes, refused)),
             DataType::Decimal => Column::Decimal(collect(count, bytes, refused)),
             DataType::Boolean => Column::Boolean(collect(count, bytes, refused)),
             DataType::Text => Column::Text(collect(count, text, refused)),
+            DataType::Number => Column::Number(collect(count, bytes, refused)),
+            DataType::Any => Column::Any(collect(count, text, refused)),
         };
     }
 
-    let mut time_misfit = |row: usize, reason: String| {
-        misfits.push((row, reason));
+    let mut time_misfit = |row: usize, misfit: Misfit| {
+        misfits.push((row, misfit));
         NO_TIME
     };
     let times = match layout.time {
@@ -261,7 +269,9 @@ fn decode_columns<'a>(
             let no_time = "the record has no timestamp";
             known
                 .enumerate()
-                .map(|(row, time)| time.unwrap_or_else(|| time_misfit(row, no_time.to_owned())))
+                .map(|(row, time)| {
+                    time.unwrap_or_else(|| time_misfit(row, no_time.to_owned().into()))
+                })
                 .collect()
         }
         TimeFrom::Nowhere => vec![0; count],

@@ -259,7 +259,7 @@ fn open<'a>(lines: Lines<'a>, arena: &'a Bump) -> (Vec<Message<'a>>, Vec<(usize,
                     before: 0,
                     place: Place::Line(number),
                     at: None,
-                    reason,
+                    misfit: reason.into(),
                     bytes,
                 };
                 malformed.push((messages.len(), line));

@@ -3,7 +3,8 @@
 use rust_decimal::Decimal;
 use wide::{bytemuck, i16x8, u8x16};
 
-use crate::column::unsigned_zero;
+use super::{TimeUnit, text_to_ms};
+use crate::number::{Number, parse_decimal, parse_double, parse_integer};
 
 /// A value that is read from a field of the form `F`.
 pub(super) trait FromField<F>: Copy + Default {
@@ -24,14 +25,28 @@ impl FromField<Ending<'_>> for i64 {
     }
 }
 
+/// A declared timestamp: ms since 1970, or ISO 8601.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Time(pub i64);
+
+impl FromField<&[u8]> for Time {
+    fn from_field(field: &[u8]) -> Result<Option<Time>, &'static str> {
+        let text = std::str::from_utf8(field).unwrap_or_default();
+        match field {
+            [] => Ok(None),
+            _ => text_to_ms(text, TimeUnit::Ms)
+                .map(|at| Some(Time(at)))
+                .map_err(|_| "not a timestamp"),
+        }
+    }
+}
+
 impl FromField<&[u8]> for f64 {
     fn from_field(field: &[u8]) -> Result<Option<f64>, &'static str> {
-        if field.is_empty() {
-            return Ok(None);
+        match field {
+            [] => Ok(None),
+            _ => parse_double(field).map(Some).ok_or("not a double"),
         }
-        let text = std::str::from_utf8(field).unwrap_or_default();
-        let finite = text.parse().ok().filter(|value: &f64| value.is_finite());
-        finite.map(Some).ok_or("not a double")
     }
 }
 
@@ -39,7 +54,18 @@ impl FromField<&[u8]> for Decimal {
     fn from_field(field: &[u8]) -> Result<Option<Decimal>, &'static str> {
         match field {
             [] => Ok(None),
-            _ => parse_decimal(field).map(Some).ok_or("not a decimal"),
+            _ => parse_decimal(field.trim_ascii())
+                .map(Some)
+                .ok_or("not a decimal"),
+        }
+    }
+}
+
+impl FromField<&[u8]> for Number {
+    fn from_field(field: &[u8]) -> Result<Option<Number>, &'static str> {
+        match field {
+            [] => Ok(None),
+            _ => Number::parse(field).map(Some).ok_or("not a number"),
         }
     }
 }
@@ -67,24 +93,6 @@ impl<'a> FromField<Option<&'a str>> for &'a str {
     }
 }
 
-/// Reads a decimal number, also as `1.5e3`, if its digits are few enough to be kept exactly.
-pub(crate) fn parse_decimal(bytes: &[u8]) -> Option<Decimal> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (number, exponent) = match text.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let number = Decimal::from_str_exact(number).ok()?;
-    let (mut mantissa, mut scale) = (number.mantissa(), number.scale());
-    let power = exponent.unsigned_abs();
-    match exponent > 0 {
-        true => mantissa = mantissa.checked_mul(10_i128.checked_pow(power)?)?,
-        false => scale = scale.checked_add(power)?,
-    }
-    let value = Decimal::try_from_i128_with_scale(mantissa, scale).ok();
-    value.map(unsigned_zero)
-}
-
 /// A field, and where it lies in more bytes the sixteen that end with it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending<'a> {
@@ -93,8 +101,8 @@ pub(super) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// Reads a decimal integer of 64 bits: digits, after at most one `-`. A field that is empty is
-    /// none, and not to be asked for.
+    /// Reads a decimal integer of 64 bits, as [`parse_integer`]. A field that is empty is none, and
+    /// not to be asked for.
     #[inline(always)]
     fn bigint(self) -> Option<i64> {
         /// Behind 16 - n zeros the mask of the last n bytes.
@@ -110,14 +118,8 @@ impl Ending<'_> {
         {
             return Some(value);
         }
-        parse_bigint(self.bytes)
+        parse_integer(self.bytes)
     }
-}
-
-/// Reads a decimal integer of 64 bits: digits, after at most one `-`.
-pub(super) fn parse_bigint(bytes: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 /// Returns the number that sixteen digits make, if each is at most nine: pairs, then fours, then
@@ -142,7 +144,7 @@ mod tests {
 
     /// Reads an integer as it stands alone and behind other bytes, and sees that both are the same.
     fn bigint(field: &[u8]) -> Option<i64> {
-        let alone = parse_bigint(field);
+        let alone = parse_integer(field);
         for before in [
             &b""[..],
             b"2026-01-01 00:00:00,",
@@ -169,11 +171,11 @@ mod tests {
             for sign in ["", "-", "+", "--"] {
                 for length in 0..=digits.len() {
                     let text = format!("{sign}{}", &digits[..length]);
-                    let fits = (1..=18).contains(&length) && matches!(sign, "" | "-");
+                    let fits = (1..=18).contains(&length) && sign != "--";
                     let value = bigint(text.as_bytes());
                     assert!(value.is_some() || !fits, "{text}");
-                    assert!(value.is_none() || !matches!(sign, "+" | "--"), "{text}");
-                    assert_eq!(value, text.parse().ok().filter(|_| sign != "+"), "{text}");
+                    assert!(value.is_none() || sign != "--", "{text}");
+                    assert_eq!(value, text.parse().ok(), "{text}");
                 }
             }
         }
@@ -222,7 +224,9 @@ mod tests {
                 for wrong in (0..=255_u8).filter(|byte| !byte.is_ascii_digit()) {
                     let mut bytes = vec![b'7'; length];
                     bytes[at] = wrong;
-                    let fits = at == 0 && wrong == b'-' && (2..=20).contains(&length);
+                    let is_sign = at == 0 && matches!(wrong, b'-' | b'+');
+                    let is_blank = (at == 0 || at + 1 == length) && wrong.is_ascii_whitespace();
+                    let fits = (is_sign || is_blank) && (2..=20).contains(&length);
                     assert_eq!(bigint(&bytes).is_some(), fits, "{:?}", bytes.escape_ascii());
                 }
             }

@@ -16,12 +16,15 @@ pub mod schema;
 use std::fmt;
 
 use bumpalo::Bump;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
+pub use crate::column::Misfit;
 use crate::column::{Column, Columns, Schema, Values};
 use crate::error::Error;
+use crate::number::Number;
 use crate::source::Records;
 use crate::term::units;
-pub(crate) use field::parse_decimal;
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
 pub const EARLIEST: i64 = -62_135_596_800_000;
@@ -128,7 +131,7 @@ pub struct Malformed<'a> {
     /// Its event time, where that could be read.
     pub at: Option<i64>,
     /// Why it does not fit.
-    pub reason: String,
+    pub misfit: Misfit,
     /// The record as it came.
     pub bytes: &'a [u8],
 }
@@ -136,8 +139,13 @@ pub struct Malformed<'a> {
 impl Malformed<'_> {
     /// Returns the error of a run that this record of `source` ends.
     pub fn told(&self, source: &str) -> Error {
-        Error::data(format!("{source}, {}: {}", self.place, self.reason))
-            .hint("skip and count such records with `--skip-bad`")
+        let Misfit { reason, cure } = &self.misfit;
+        let error = Error::data(format!("{source}, {}: {reason}", self.place));
+        let error = match cure {
+            Some(cure) => error.hint(cure),
+            None => error,
+        };
+        error.hint("skip and count such records with `--skip-bad`")
     }
 }
 
@@ -174,7 +182,7 @@ impl<'a> Decoded<'a> {
     /// order of the source. `misfits` may name a row more than once: its first reason counts.
     pub fn refuse(
         &mut self,
-        mut misfits: Vec<(usize, String)>,
+        mut misfits: Vec<(usize, Misfit)>,
         origin: impl Fn(usize) -> Origin<'a>,
     ) {
         if misfits.is_empty() {
@@ -183,7 +191,7 @@ impl<'a> Decoded<'a> {
         misfits.sort_by_key(|(row, _)| *row); // stable
         misfits.dedup_by_key(|(row, _)| *row);
         let rows: Vec<usize> = misfits.iter().map(|(row, _)| *row).collect();
-        for (row, reason) in misfits {
+        for (row, misfit) in misfits {
             let (place, bytes) = origin(row);
             // Malformed records that stand before row `row` have `before` <= `row`.
             let at = self.malformed.partition_point(|other| other.before <= row);
@@ -192,7 +200,7 @@ impl<'a> Decoded<'a> {
                 before: row,
                 place,
                 at: time.filter(|time| *time != NO_TIME),
-                reason,
+                misfit,
                 bytes,
             };
             self.malformed.insert(at, malformed);
@@ -223,7 +231,8 @@ impl<'a> Decoded<'a> {
                 Column::Double(values) => retain(values, &keep),
                 Column::Decimal(values) => retain(values, &keep),
                 Column::Boolean(values) => retain(values, &keep),
-                Column::Text(values) => retain(values, &keep),
+                Column::Text(values) | Column::Any(values) => retain(values, &keep),
+                Column::Number(values) => retain(values, &keep),
             }
         }
         retain_rows(&mut self.times, &keep);
@@ -249,7 +258,7 @@ fn retain_rows<T>(rows: &mut Vec<T>, keep: &[bool]) {
 
 impl TimeUnit {
     /// Returns a time in this unit as ms since 1970, rounded down, if it lies in the years 1–9999.
-    fn to_ms(self, time: i64) -> Result<i64, String> {
+    fn to_ms(self, time: i64) -> Result<i64, Misfit> {
         let ms = match self {
             TimeUnit::S => time.saturating_mul(1_000),
             TimeUnit::Ms => time,
@@ -257,24 +266,63 @@ impl TimeUnit {
         };
         in_range(ms)
     }
-}
 
-fn in_range(ms: i64) -> Result<i64, String> {
-    if (EARLIEST..=LATEST).contains(&ms) {
-        Ok(ms)
-    } else {
-        Err(format!("the time {ms} ms lies outside the years 1–9999"))
+    /// As [`TimeUnit::to_ms`], of a number that may have a fraction.
+    fn number_to_ms(self, time: Number) -> Result<i64, Misfit> {
+        let factor = match self {
+            TimeUnit::S => Decimal::ONE_THOUSAND,
+            TimeUnit::Ms => Decimal::ONE,
+            TimeUnit::Us => Decimal::new(1, 3),
+        };
+        let ms = match time {
+            Number::Integer(time) => return self.to_ms(time),
+            time => time.to_decimal().and_then(|time| time.checked_mul(factor)),
+        };
+        let ms = ms.and_then(|ms| ms.floor().to_i64());
+        match ms {
+            Some(ms) => in_range(ms),
+            None => Err(out_of_range("the time".to_owned())),
+        }
     }
 }
 
+fn in_range(ms: i64) -> Result<i64, Misfit> {
+    match (EARLIEST..=LATEST).contains(&ms) {
+        true => Ok(ms),
+        false => Err(out_of_range(format!("the time {ms} ms"))),
+    }
+}
+
+fn out_of_range(time: String) -> Misfit {
+    let misfit = format!("{time} lies outside the years 1–9999");
+    Misfit::from(misfit).or("name the unit of the time with `--time-unit`")
+}
+
 /// Reads ISO 8601 text as ms since 1970; without a zone it is UTC.
-fn iso_to_ms(text: &str) -> Result<i64, String> {
+fn iso_to_ms(text: &str) -> Result<i64, Misfit> {
     // All digits may be a date in ISO 8601's basic format, too; here they never are.
     let is_number = text.parse::<i64>().is_ok();
-    units::parse_iso(text)
-        .filter(|_| !is_number)
-        .ok_or_else(|| format!("`{text}` is not an ISO 8601 time"))
-        .and_then(in_range)
+    let time = units::parse_iso(text.trim_ascii()).filter(|_| !is_number);
+    match time {
+        Some(time) => in_range(time),
+        None => Err(not_a_time(text, "an ISO 8601 time")),
+    }
+}
+
+/// Reads a time as it stands in a column that nobody declared: a number in the unit, or ISO 8601.
+fn text_to_ms(text: &str, unit: TimeUnit) -> Result<i64, Misfit> {
+    match Number::parse(text.as_bytes()) {
+        Some(number) => unit.number_to_ms(number),
+        None => units::parse_iso(text.trim_ascii()).map_or_else(
+            || Err(not_a_time(text, "a time: an integer, or ISO 8601")),
+            in_range,
+        ),
+    }
+}
+
+fn not_a_time(text: &str, expected: &str) -> Misfit {
+    let misfit = format!("{} is not {expected}", shown(text.as_bytes()));
+    Misfit::from(misfit).or("choose another column with `--time`, or mend the value")
 }
 
 /// Returns the event times in a time column; where there is none, what `misfit` makes of the row
@@ -283,7 +331,7 @@ fn times_of(
     column: &Column<'_>,
     unit: TimeUnit,
     name: &str,
-    mut misfit: impl FnMut(usize, String) -> i64,
+    mut misfit: impl FnMut(usize, Misfit) -> i64,
 ) -> Vec<i64> {
     if let Column::Bigint(Values { values, nulls }) = column
         && unit == TimeUnit::Ms
@@ -305,16 +353,31 @@ pub(crate) fn time_of(
     row: usize,
     unit: TimeUnit,
     name: &str,
-) -> Result<i64, String> {
+) -> Result<i64, Misfit> {
     let time = match column {
         Column::Bigint(values) => values.get(row).map(|time| unit.to_ms(time)),
         Column::Text(values) => values.get(row).map(iso_to_ms),
-        _ => Some(Err("is no time".to_owned())),
+        Column::Any(values) => values.get(row).map(|text| text_to_ms(text, unit)),
+        Column::Double(_) | Column::Decimal(_) | Column::Boolean(_) | Column::Number(_) => {
+            Some(Err("is not a time".to_owned().into()))
+        }
     };
     match time {
-        Some(time) => time.map_err(|reason| format!("column `{name}`: {reason}")),
-        None => Err(format!("column `{name}`: the time is null")),
+        Some(time) => time.map_err(|misfit| Misfit {
+            reason: format!("column `{name}`: {}", misfit.reason),
+            ..misfit
+        }),
+        None => Err(format!("column `{name}`: the time is null").into()),
     }
+}
+
+/// Returns how values of any kind are kept in a column whose type they do not fit.
+fn declare_cure(name: &str) -> String {
+    let name = match name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    };
+    format!("declare it as text with `--schema '{name} string'`")
 }
 
 /// Returns bytes for a message: quoted, cut after 40 characters, never a control character.

@@ -95,7 +95,7 @@ impl Cutter {
                         before: rows,
                         place: Place::Line(line),
                         at: None,
-                        reason: wrong_width(ends.len(), width),
+                        misfit: wrong_width(ends.len(), width).into(),
                         bytes: record,
                     });
                 }

@@ -1,18 +1,20 @@
-//! Which columns an input has, and of which types: declared, known by name, or inferred.
+//! Which columns an input has, and of which types: declared, known by name, or as their use asks.
 //!
-//! Comes in: `--schema` text, a header, or the first records. Goes out: a [`Schema`].
+//! Comes in: `--schema` text, a header, or the first records. Goes out: a [`Schema`]. No type is
+//! guessed from values: what nobody declared and no name tells is [`DataType::Any`].
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
-use super::field::parse_bigint;
 use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
+use crate::expression::data_type_named;
 use crate::source::Records;
 
-/// How many records a type is inferred from.
+/// How many records of JSON are looked at for the names of their members.
 pub const SAMPLE: usize = 1_000;
 
-/// The column in which `-` takes an earlier record back, as a result of `k window` has it.
+/// The column in which `-` takes an earlier record back, as a result of `k window` has it, beside
+/// the bounds of its window.
 pub const CHANGE: &str = "change";
 
 /// The columns of `mono_signal.csv`: one line a call.
@@ -54,189 +56,171 @@ pub fn known_header(fields: usize) -> Option<Vec<String>> {
     Some(names.map(str::to_owned).collect())
 }
 
-/// Reads a declaration such as `caller string, n bigint`.
+/// Reads a declaration such as `caller string, n bigint, "Order ID" string, price decimal(10, 2)`.
 ///
 /// # Errors
 /// `usage` with carets under what is not `NAME TYPE`.
 pub fn parse_declaration(text: &str) -> Result<Schema> {
     let mut schema = Schema::default();
     let mut start = 0;
-    for part in text.split(',') {
+    for part in parts(text) {
         let at = start + part.len() - part.trim_start().len();
         let wrong = |message: String| {
             Error::usage(message)
                 .at(text, at, at + part.trim().len())
-                .hint("declare columns as `caller string, n bigint`; types are bigint, double, decimal, boolean, string")
+                .hint(
+                    "declare columns as `caller string, n bigint, \"Order ID\" string`; types are \
+                     bigint, double, decimal, boolean, string, timestamp",
+                )
         };
         start += part.len() + 1;
-        let mut words = part.split_whitespace();
-        let (Some(name), Some(kind), None) = (words.next(), words.next(), words.next()) else {
+        let Some((name, kind)) = name_and_type(part.trim()) else {
             return Err(wrong(
                 "a column's declaration is a name and a type".to_owned(),
             ));
         };
-        let data_type = match kind.to_ascii_lowercase().as_str() {
-            "bigint" | "int" | "integer" => DataType::Bigint,
-            "double" => DataType::Double,
-            "decimal" | "numeric" => DataType::Decimal,
-            "boolean" => DataType::Boolean,
-            "string" | "varchar" | "text" => DataType::Text,
-            _ => return Err(wrong(format!("unknown type `{kind}`"))),
+        let data_type = match declared_type(kind) {
+            Some(data_type) => data_type,
+            None => return Err(wrong(format!("unknown type `{kind}`"))),
         };
-        if schema.index_of(name).is_some() {
+        if schema.index_of(&name).is_some() {
             return Err(wrong(format!("column `{name}` is declared twice")));
         }
-        schema.fields.push(Field {
-            name: name.to_owned(),
-            data_type,
-        });
+        schema.fields.push(Field { name, data_type });
     }
     Ok(schema)
 }
 
-/// What the values of a column have been so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Seen {
-    bigint: bool,
-    double: bool,
-    boolean: bool,
-    text: bool,
-    /// `+` or `-`, which are text, too.
-    sign: bool,
-    /// What is neither `+` nor `-`.
-    no_sign: bool,
+/// Writes columns as [`parse_declaration`] reads them.
+pub fn declaration(schema: &Schema) -> String {
+    let is_plain = |name: &str| {
+        let mut characters = name.chars();
+        characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
+    };
+    let columns = schema
+        .fields
+        .iter()
+        .map(|field| match is_plain(&field.name) {
+            true => format!("{} {}", field.name, field.data_type),
+            false => {
+                let name = field.name.replace('"', "\"\"");
+                format!("\"{name}\" {}", field.data_type)
+            }
+        });
+    columns.collect::<Vec<_>>().join(", ")
 }
 
-impl Seen {
-    fn data_type(self) -> DataType {
-        match self {
-            Seen { text: true, .. } => DataType::Text,
-            Seen {
-                boolean: true,
-                bigint: false,
-                double: false,
-                ..
-            } => DataType::Boolean,
-            Seen { boolean: true, .. } => DataType::Text,
-            Seen { double: true, .. } => DataType::Double,
-            Seen { bigint: true, .. } => DataType::Bigint,
-            _ => DataType::Text,
-        }
-    }
-
-    /// Text with a leading 0 or + stays text: it is a code or a phone number.
-    fn add_text(&mut self, field: &[u8]) {
-        let digits = field.strip_prefix(b"-").unwrap_or(field);
-        let coded = matches!(digits, [b'0', next, ..] if *next != b'.') || digits.starts_with(b"+");
-        let number = digits.first().is_some_and(u8::is_ascii_digit) && !coded;
-        let double = || {
-            let text = std::str::from_utf8(field).ok()?;
-            text.parse::<f64>().ok().filter(|value| value.is_finite())
-        };
-        self.add_sign(field);
-        match field {
-            [] => {}
-            _ if number && parse_bigint(field).is_some() => self.bigint = true,
-            _ if number && double().is_some() => self.double = true,
-            _ if field.eq_ignore_ascii_case(b"true") || field.eq_ignore_ascii_case(b"false") => {
-                self.boolean = true;
-            }
-            _ => self.text = true,
-        }
-    }
-
-    fn add_sign(&mut self, text: &[u8]) {
-        match text {
-            [] => {}
-            b"+" | b"-" => self.sign = true,
-            _ => self.no_sign = true,
-        }
-    }
-
-    fn add_json(&mut self, value: &serde_json::Value) {
-        if let serde_json::Value::String(text) = value {
-            self.add_sign(text.as_bytes());
-        }
-        match value {
-            serde_json::Value::Number(number) if number.is_i64() => self.bigint = true,
-            serde_json::Value::Number(_) => self.double = true,
-            serde_json::Value::Bool(_) => self.boolean = true,
-            serde_json::Value::String(_) => self.text = true,
+/// Cuts a declaration at its commas, but for those in quotes and parentheses.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut depth) = (false, 0_i32);
+    text.split(move |c: char| {
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
             _ => {}
         }
-    }
+        c == ',' && !quoted && depth <= 0
+    })
 }
 
-/// Infers the types of a header's columns from the first [`SAMPLE`] of some records.
-///
-/// Records of another width are passed over; they are malformed, and decoding says so.
-pub fn infer_delimited(names: &[String], delimiter: u8, records: &Records<'_>) -> Schema {
-    let mut seen = vec![Seen::default(); names.len()];
-    let mut left = SAMPLE;
-    for bytes in pieces(records) {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(bytes);
-        for record in reader.byte_records().flatten().take(left) {
-            left -= 1;
-            if record.len() == names.len() {
-                seen.iter_mut()
-                    .zip(&record)
-                    .for_each(|(seen, field)| seen.add_text(field));
+/// Returns the name and the type of `NAME TYPE`; a name in double quotes holds any characters.
+fn name_and_type(part: &str) -> Option<(String, &str)> {
+    let (name, kind) = match part.strip_prefix('"') {
+        Some(quoted) => {
+            let mut end = quoted.find('"')?;
+            while quoted[end + 1..].starts_with('"') {
+                end += 2 + quoted[end + 2..].find('"')?;
             }
+            (quoted[..end].replace("\"\"", "\""), &quoted[end + 1..])
         }
-    }
-    with_types(names.iter().cloned().zip(seen))
+        None => {
+            let (name, kind) = part.split_once(char::is_whitespace)?;
+            (name.to_owned(), kind)
+        }
+    };
+    let kind = kind.trim();
+    let has_blanks = kind
+        .split_once('(')
+        .map_or(kind, |(kind, _)| kind.trim_end());
+    let whole = !name.is_empty() && !kind.is_empty() && !has_blanks.contains(char::is_whitespace);
+    whole.then_some((name, kind))
 }
 
-/// Infers columns and types from the first [`SAMPLE`] JSON objects of some records: every member
-/// that is not an object or an array, in the order of their first appearance.
-pub fn infer_json(records: &Records<'_>) -> Schema {
-    let mut names: Vec<String> = Vec::new();
-    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
-    let mut left = SAMPLE;
-    for bytes in pieces(records) {
-        let objects = serde_json::Deserializer::from_slice(bytes);
-        let objects = objects.into_iter::<Ordered>().take(left);
-        for Ordered(object) in objects.map_while(std::result::Result::ok) {
-            left -= 1;
-            for (name, value) in object {
-                if value.is_object() || value.is_array() {
-                    continue;
-                }
-                let known = seen.entry(name.clone()).or_insert_with(|| {
-                    names.push(name);
-                    Seen::default()
-                });
-                known.add_json(&value);
-            }
-        }
+/// Returns the type of a declaration: a name of SQL's, a decimal perhaps with its digits, or `any`
+/// for one that use decides. A decimal keeps the digits that it was written with, all the same.
+fn declared_type(kind: &str) -> Option<DataType> {
+    let (name, digits) = match kind.split_once('(') {
+        Some((name, digits)) => (name.trim_end(), Some(digits.strip_suffix(')')?)),
+        None => (kind, None),
+    };
+    if name.eq_ignore_ascii_case("any") && digits.is_none() {
+        return Some(DataType::Any);
     }
-    with_types(names.into_iter().map(|name| {
-        let seen = seen.get(&name).copied().unwrap_or_default();
-        (name, seen)
-    }))
+    let data_type = data_type_named(name)?;
+    let is_number = |digits: &str| digits.trim().parse::<u8>().is_ok();
+    match (data_type, digits) {
+        (_, None) => Some(data_type),
+        (DataType::Decimal, Some(digits)) => {
+            let mut digits = digits.splitn(2, ',');
+            digits.all(is_number).then_some(data_type)
+        }
+        (DataType::Text, Some(length)) => is_number(length).then_some(data_type),
+        _ => None,
+    }
 }
 
-/// Returns the schema of columns whose values have been seen.
-fn with_types(columns: impl Iterator<Item = (String, Seen)>) -> Schema {
-    let mut schema = Schema::default();
-    for (name, seen) in columns {
-        if name == CHANGE && seen.sign && !seen.no_sign && seen.data_type() == DataType::Text {
-            schema.change = Some(schema.fields.len());
-        }
-        let data_type = known_type(&name).unwrap_or(seen.data_type());
-        schema.fields.push(Field { name, data_type });
+/// Returns a column whose type its name tells, or else its use.
+pub fn field(name: impl Into<String>) -> Field {
+    let name = name.into();
+    Field {
+        data_type: known_type(&name).unwrap_or(DataType::Any),
+        name,
     }
+}
+
+/// Returns the schema of columns with these names.
+pub fn of_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Schema {
+    let mut schema = Schema {
+        fields: names.into_iter().map(field).collect(),
+        change: None,
+        open: false,
+    };
+    let bounds = ["window_start", "window_end"].map(|name| schema.index_of(name));
+    let change = schema.index_of(CHANGE);
+    schema.change = change.filter(|_| bounds.iter().all(Option::is_some));
     schema
 }
 
-/// Returns `inferred` with the types that a person declared, and behind it the declared columns
-/// that it has not.
-pub fn declare(inferred: Schema, declared: &Schema) -> Schema {
-    let mut schema = inferred;
+/// Returns the members that the first JSON objects of some records have, in the order of their first
+/// appearance; others may come, and are columns, too.
+pub fn of_objects(records: &Records<'_>) -> Schema {
+    let (mut names, mut seen) = (Vec::new(), HashSet::new());
+    let mut first = None;
+    for bytes in objects(records).take(SAMPLE) {
+        let Ok(Names(members)) = serde_json::from_slice(bytes) else {
+            continue; // malformed, and decoding says so
+        };
+        let members = members.iter();
+        names.extend(
+            members
+                .filter(|name| seen.insert(String::clone(name)))
+                .cloned(),
+        );
+        first.get_or_insert(names.len());
+    }
+    let of_first = of_names(&names[..first.unwrap_or(0)]);
+    Schema {
+        change: of_first.change,
+        open: true,
+        ..of_names(&names)
+    }
+}
+
+/// Returns `found` with the types that a person declared, and behind it the declared columns that
+/// it has not.
+pub fn declare(found: Schema, declared: &Schema) -> Schema {
+    let mut schema = found;
     for field in &declared.fields {
         match schema.index_of(&field.name) {
             Some(index) => schema.fields[index].data_type = field.data_type,
@@ -246,25 +230,27 @@ pub fn declare(inferred: Schema, declared: &Schema) -> Schema {
     schema
 }
 
-/// Returns the bytes of some records: all lines in one piece, or a piece a message.
-fn pieces<'a>(records: &'a Records<'_>) -> Vec<&'a [u8]> {
+/// Returns the bytes of each of some records.
+fn objects<'a>(records: &'a Records<'_>) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
     match records {
-        Records::Lines(lines) => vec![lines.bytes],
+        Records::Lines(lines) => {
+            let lines = lines.bytes.split(|&byte| byte == b'\n');
+            Box::new(lines.filter(|line| !line.trim_ascii().is_empty()))
+        }
         Records::Messages(messages) => {
-            let values = messages.iter().filter_map(|message| message.value);
-            values.take(SAMPLE).collect()
+            Box::new(messages.iter().filter_map(|message| message.value))
         }
     }
 }
 
-/// The members of a JSON object in their order; `serde_json`'s own map sorts them.
-struct Ordered(Vec<(String, serde_json::Value)>);
+/// The names of a JSON object's members, in their order.
+struct Names(Vec<String>);
 
-impl<'de> serde::Deserialize<'de> for Ordered {
+impl<'de> serde::Deserialize<'de> for Names {
     fn deserialize<D: serde::Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
         struct Members;
         impl<'de> serde::de::Visitor<'de> for Members {
-            type Value = Ordered;
+            type Value = Names;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a JSON object")
@@ -273,14 +259,55 @@ impl<'de> serde::Deserialize<'de> for Ordered {
             fn visit_map<M: serde::de::MapAccess<'de>>(
                 self,
                 mut map: M,
-            ) -> Result<Ordered, M::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+            ) -> Result<Names, M::Error> {
+                let mut names = Vec::new();
+                while let Some((name, serde::de::IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
                 }
-                Ok(Ordered(members))
+                Ok(Names(names))
             }
         }
         object.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_take_quoted_names_and_the_types_of_sql() {
+        let text =
+            r#"a int, "Order ID" string, p decimal(10, 2), "a,""b" float, t timestamp, b bool"#;
+        let schema = parse_declaration(text).expect("a declaration");
+        let declared: Vec<_> = schema
+            .fields
+            .iter()
+            .map(|field| (field.name.as_str(), field.data_type))
+            .collect();
+        let expected = [
+            ("a", DataType::Bigint),
+            ("Order ID", DataType::Text),
+            ("p", DataType::Decimal),
+            ("a,\"b", DataType::Double),
+            ("t", DataType::Timestamp),
+            ("b", DataType::Boolean),
+        ];
+        assert_eq!(declared, expected);
+        let again = parse_declaration(&declaration(&schema)).expect("what was written");
+        assert_eq!(again, schema);
+        for wrong in [
+            "a",
+            "a b",
+            "a int int",
+            "\"a int",
+            "a bigint(3)",
+            "a decimal(x)",
+            "a int, a int",
+            "a decimal(1",
+            "",
+        ] {
+            assert!(parse_declaration(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -108,6 +108,15 @@ impl Settings {
         }
     }
 
+    /// Returns which addresses of a name are tried. Under rootless podman `localhost` is ::1 first,
+    /// which accepts and then resets; a person who writes `[::1]:9092` means it.
+    fn address_family(&self) -> &'static str {
+        match self.brokers.contains('[') {
+            true => "any",
+            false => "v4",
+        }
+    }
+
     /// Returns the configuration of a client: `own` defaults, then what the person set.
     fn config(&self, own: &[(&str, &str)]) -> ClientConfig {
         // Without `-v` nobody sees the log, but some reasons stand there alone.
@@ -119,8 +128,7 @@ impl Settings {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "k")
-            // Under rootless podman `localhost` is ::1 first, which accepts and then resets.
-            .set("broker.address.family", "v4")
+            .set("broker.address.family", self.address_family())
             .set("socket.connection.setup.timeout.ms", "5000")
             .set("reconnect.backoff.max.ms", "1000")
             // Topics are created by `k` with its own settings, never by asking for them.

@@ -123,7 +123,7 @@ impl Aside {
         self.write(&Case {
             facts: [
                 ValueRef::Text("malformed"),
-                ValueRef::Text(&malformed.reason),
+                ValueRef::Text(&malformed.misfit.reason),
                 ValueRef::Null,
                 ValueRef::Null,
                 time(watermark),

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 
-use crate::column::{Column, Columns, ValueRef};
-use crate::engine::journal::Misfit;
+use crate::column::{Column, Columns, Misfit, ValueRef};
+use crate::engine::journal;
 use crate::engine::operator::Input;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
@@ -43,17 +43,17 @@ struct Evaluated<'b, 'a> {
 struct Places<'m> {
     /// Of each row; empty where it was not kept.
     rows: Vec<u64>,
-    malformed: Vec<Misfit<'m>>,
+    malformed: Vec<journal::Misfit<'m>>,
 }
 
 impl<'m> Places<'m> {
     fn of(plan: &Plan, decoded: &Decoded<'_>, malformed: &'m [Malformed<'_>]) -> Self {
         let rows = decoded.origins.iter();
-        let misfit = |malformed: &'m Malformed<'_>| Misfit {
+        let misfit = |malformed: &'m Malformed<'_>| journal::Misfit {
             before: malformed.before,
             place: malformed.place.number(),
             at: malformed.at.filter(|_| !plan.by_arrival),
-            reason: &malformed.reason,
+            reason: &malformed.misfit.reason,
         };
         Places {
             rows: rows.map(|(place, _)| place.number()).collect(),
@@ -63,7 +63,7 @@ impl<'m> Places<'m> {
 }
 
 /// Rows that do not fit, and why.
-type Misfits = Vec<(usize, String)>;
+type Misfits = Vec<(usize, Misfit)>;
 
 impl Rows<'_> {
     /// Hands the rows of a batch to `take`, and the malformed records: all of them, or where they
@@ -138,7 +138,7 @@ fn evaluate<'b, 'a>(
         .change
         .map(|index| changes(plan, index, columns, &mut errors));
     if !errors.is_empty() || !decoded.malformed.is_empty() {
-        let misfits = errors.into_iter().map(|error| (error.row, error.reason));
+        let misfits = errors.into_iter().map(|error| (error.row, error.misfit));
         return Err(misfits.collect());
     }
     Ok(Evaluated {
@@ -192,8 +192,8 @@ fn arrivals(plan: &Plan, decoded: &Decoded<'_>, errors: &mut Vec<RowError>) -> V
     let column = &decoded.columns.columns[index];
     let name = &plan.layout.schema.fields[index].name;
     let arrival = |row: usize| {
-        time_of(column, row, unit, name).unwrap_or_else(|reason| {
-            errors.push(RowError { row, reason });
+        time_of(column, row, unit, name).unwrap_or_else(|misfit| {
+            errors.push(RowError { row, misfit });
             0
         })
     };
@@ -210,11 +210,12 @@ fn changes(
     let name = &plan.layout.schema.fields[index].name;
     let column = &columns.columns[index];
     let taken_back = |row: usize| match column.value_ref(row) {
-        ValueRef::Text("+") => false,
-        ValueRef::Text("-") => true,
+        ValueRef::Text("+") | ValueRef::Any("+") => false,
+        ValueRef::Text("-") | ValueRef::Any("-") => true,
         _ => {
-            let reason = format!("column `{name}`: neither `+` nor `-`");
-            errors.push(RowError { row, reason });
+            let misfit = format!("column `{name}`: neither `+` nor `-`");
+            let misfit = Misfit::from(misfit).or("with `--change none` every record counts");
+            errors.push(RowError { row, misfit });
             false
         }
     };

@@ -187,8 +187,9 @@ impl Table {
                     DataType::Bigint
                     | DataType::Double
                     | DataType::Decimal
-                    | DataType::Timestamp => Alignment::Right,
-                    DataType::Boolean | DataType::Text => Alignment::Left,
+                    | DataType::Timestamp
+                    | DataType::Number => Alignment::Right,
+                    DataType::Boolean | DataType::Text | DataType::Any => Alignment::Left,
                 },
             }
         });

@@ -13,6 +13,7 @@ use crate::column::{Column, Columns, DataType, Schema, ValueRef};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
 use crate::expression::{Evaluated, Item};
+use crate::number::Number;
 
 /// What is chosen from a result.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ impl Selection {
         match errors.first() {
             Some(error) => Err(Error::data(format!(
                 "cannot compute the column `{}` of a result: {}",
-                item.name, error.reason
+                item.name, error.misfit.reason
             ))),
             None => Ok(column.into_owned()),
         }
@@ -178,17 +179,31 @@ fn push<'a>(column: &mut Column<'a>, value: ValueRef<'a>, arena: &'a Bump) -> bo
         }
         (Column::Boolean(values), ValueRef::Boolean(value)) => values.push(Some(value)),
         (Column::Text(values), ValueRef::Text(value)) => values.push(Some(value)),
+        (Column::Any(values), ValueRef::Any(value) | ValueRef::Text(value)) => {
+            values.push(Some(value));
+        }
+        (Column::Number(values), value) => values.push(number(value)),
         (Column::Text(values), ValueRef::List(_)) => {
             let mut json = Vec::new();
             push_json(&mut json, value);
             let text = arena.alloc_str(&String::from_utf8_lossy(&json));
             values.push(Some(text));
         }
-        (Column::Bigint(values), _) => values.push(None),
-        (Column::Double(values), _) => values.push(None),
-        (Column::Decimal(values), _) => values.push(None),
-        (Column::Boolean(values), _) => values.push(None),
-        (Column::Text(values), _) => values.push(None),
+        (column, _) => column.push_null(),
     }
     true
+}
+
+/// Returns a result that is as wide as it needs to be as a number of an expression.
+fn number(value: ValueRef<'_>) -> Option<Number> {
+    match value {
+        ValueRef::Integer(value) => match i64::try_from(value) {
+            Ok(value) => Some(Number::Integer(value)),
+            Err(_) => Number::parse(itoa::Buffer::new().format(value).as_bytes()),
+        },
+        ValueRef::Decimal(value) => Some(Number::Decimal(value)),
+        ValueRef::Double(value) => Some(Number::Double(value)),
+        ValueRef::Text(digits) | ValueRef::Any(digits) => Number::parse(digits.as_bytes()),
+        ValueRef::Null | ValueRef::Boolean(_) | ValueRef::List(_) => None,
+    }
 }

@@ -178,7 +178,7 @@ fn shown(value: ValueRef<'_>) -> String {
         ValueRef::Double(value) => value.to_string(),
         ValueRef::Decimal(value) => value.to_string(),
         ValueRef::Boolean(value) => value.to_string(),
-        ValueRef::Text(text) => printable(text.as_bytes()),
+        ValueRef::Text(text) | ValueRef::Any(text) => printable(text.as_bytes()),
         ValueRef::List(values) => {
             let shown: Vec<String> = values.iter().map(|value| shown(value.as_ref())).collect();
             format!("[{}]", shown.join(", "))

@@ -7,6 +7,7 @@ use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::engine::window::Window;
 use crate::error::Result;
+use crate::number::is_bare;
 use crate::outlet::Outlet;
 
 /// How a row becomes text.
@@ -164,7 +165,7 @@ pub fn member(name: &str) -> Vec<u8> {
 pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
-        ValueRef::Text(text) => push_csv_text(line, text.as_bytes()),
+        ValueRef::Text(text) | ValueRef::Any(text) => push_csv_text(line, text.as_bytes()),
         ValueRef::Double(value) if !value.is_finite() => {
             line.extend_from_slice(not_finite(value).as_bytes());
         }
@@ -204,6 +205,9 @@ pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
             // Writing text to a vector cannot fail.
             serde_json::to_writer(line, text).unwrap_or(());
         }
+        // As it stood, if JSON writes it so; else as text.
+        ValueRef::Any(text) if is_bare(text) => line.extend_from_slice(text.as_bytes()),
+        ValueRef::Any(text) => push_json(line, ValueRef::Text(text)),
         // JSON has no number for them: in quotes, as Jackson and so ksqlDB write them.
         ValueRef::Double(value) if !value.is_finite() => {
             push_json(line, ValueRef::Text(not_finite(value)));
@@ -248,7 +252,7 @@ fn push_plain(line: &mut Vec<u8>, value: ValueRef<'_>) {
         ValueRef::Decimal(value) => write!(line, "{value}").unwrap_or(()),
         ValueRef::Boolean(true) => line.extend_from_slice(b"true"),
         ValueRef::Boolean(false) => line.extend_from_slice(b"false"),
-        ValueRef::Null | ValueRef::Text(_) | ValueRef::List(_) => {}
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::List(_) | ValueRef::Any(_) => {}
     }
 }
 

@@ -17,6 +17,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::source::{self, TAKEN_BACK};
 use crate::term::units::format_time;
 
 /// How many partitions a topic gets that is not there yet.
@@ -118,19 +119,14 @@ impl TopicSink {
         let start = block.len();
         let (partition, columns) = self.push_key(block, pane);
         let key = start..block.len();
-        let value = match pane.firing.is_retraction && self.tombstones {
-            true => None,
-            false => {
-                self.push_value(block, pane, columns);
-                Some(key.end..block.len())
-            }
-        };
+        self.push_value(block, pane, columns);
         Ok(Row {
+            is_tombstone: pane.firing.is_retraction && self.tombstones,
             partition,
             // The one window of all time ends never: the record has the time of writing.
             timestamp: (time < END).then_some(time),
+            value: key.end..block.len(),
             key,
-            value,
         })
     }
 
@@ -148,7 +144,7 @@ impl TopicSink {
         push_members(block, &self.key_members, key);
         let columns = start + 1..block.len();
         let partition = match last {
-            Some(ValueRef::Text(only)) if values == 1 => {
+            Some(ValueRef::Text(only) | ValueRef::Any(only)) if values == 1 => {
                 partition_of(only.as_bytes(), self.partitions)
             }
             _ => {
@@ -199,7 +195,9 @@ struct Row {
     partition: i32,
     timestamp: Option<i64>,
     key: Range<usize>,
-    value: Option<Range<usize>>,
+    value: Range<usize>,
+    /// Whether the value goes along as a header, and the record deletes the row of its key.
+    is_tombstone: bool,
 }
 
 /// Appends members to a JSON object that is open, or to such members.
@@ -227,12 +225,20 @@ impl Sink for TopicSink {
         let block = Arc::new(Block::from(block));
         let mut producer = self.producer.lock();
         for row in rows {
+            let taken_back = [source::Header {
+                name: TAKEN_BACK,
+                value: Some(&block.bytes()[row.value.clone()]),
+            }];
+            let (value, headers) = match row.is_tombstone {
+                true => (None, &taken_back[..]),
+                false => (Some(row.value), &[][..]),
+            };
             let record = Record {
                 partition: row.partition,
                 timestamp: row.timestamp,
                 key: Some(&block.bytes()[row.key]),
-                value: row.value,
-                headers: &[],
+                value,
+                headers,
             };
             producer.send(self.topic, &block, &record)?;
         }

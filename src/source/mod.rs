@@ -144,6 +144,17 @@ pub struct Message<'a> {
     pub headers: Headers<'a>,
 }
 
+/// The header of a tombstone that says which row it takes back, as `k window` writes it.
+pub const TAKEN_BACK: &[u8] = b"taken_back";
+
+impl<'a> Message<'a> {
+    /// Returns the row that a tombstone takes back, if it says so.
+    pub fn taken_back(&self) -> Option<&'a [u8]> {
+        let mut headers = self.headers.iter();
+        headers.find(|header| header.name == TAKEN_BACK)?.value
+    }
+}
+
 /// A header of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {

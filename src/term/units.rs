@@ -179,7 +179,7 @@ pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
 /// Reads ISO 8601, UTC where no zone is given, as ms since 1970; `None` for any other text.
 pub fn parse_iso(text: &str) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at.as_millisecond());
+        return i64::try_from(at.as_nanosecond().div_euclid(NANOS_A_MS)).ok();
     }
     // Without a zone, or of the last day of the year 9999, which a `Timestamp` has not.
     let pieces = Pieces::parse(text).ok()?;
@@ -192,8 +192,12 @@ pub fn parse_iso(text: &str) -> Option<i64> {
         None => 0,
     };
     let since = local.duration_since(EPOCH.to_datetime(Time::midnight()));
-    i64::try_from(since.as_millis()).ok()?.checked_sub(ahead_ms)
+    let ms = since.as_nanos().div_euclid(NANOS_A_MS);
+    i64::try_from(ms).ok()?.checked_sub(ahead_ms)
 }
+
+/// So many ns are a ms; a time between two of them belongs to the one before.
+const NANOS_A_MS: i128 = 1_000_000;
 
 /// 1970-01-01.
 const EPOCH: Date = date(1970, 1, 1);

@@ -233,9 +233,13 @@ fn is_rounded(a: &Value, b: &Value) -> bool {
     let (Some(x), Some(y)) = (number(a), number(b)) else {
         return plain(a) == plain(b);
     };
-    let whole = |value: &Value| matches!(value, Value::Integer(_));
+    let whole = |value: &Value| match value {
+        Value::Integer(_) => true,
+        Value::Decimal(value) => value.scale() == 0,
+        _ => false,
+    };
     if whole(a) && whole(b) {
-        return x == y;
+        return plain(a) == plain(b);
     }
     let decimals = |value: &Value| {
         let text = plain(value);

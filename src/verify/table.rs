@@ -9,9 +9,10 @@ use std::fmt;
 
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::column::{Column, Columns, DataType, Schema, Value};
+use crate::column::{Column, Columns, DataType, Schema, Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::format::schema::CHANGE;
+use crate::number::Number;
 use crate::term::units;
 
 /// The columns of `k window --panes`, which say of a row which pane it is.
@@ -187,12 +188,18 @@ pub struct Columnation {
 }
 
 impl Columnation {
-    /// Finds out which columns are keys: those that are named, else all that hold text and have no
-    /// aggregate's name. The others are measures, but for those that tell of panes.
+    /// Finds out which columns are keys: those that are named, else of all without an aggregate's
+    /// name those that hold text or stand before the first with one. The others are measures, but
+    /// for those that tell of panes. `is_text` says of a column that nobody declared whether its
+    /// first value is no number.
     ///
     /// # Errors
     /// `data` when there is a window's start without its end, or a named key is missing.
-    pub fn new(schema: &Schema, named: Option<&[String]>) -> Result<Self> {
+    pub fn new(
+        schema: &Schema,
+        named: Option<&[String]>,
+        is_text: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
         let find = |name: &str| {
             let mut fields = schema.fields.iter();
             fields.position(|field| field.name.eq_ignore_ascii_case(name))
@@ -227,9 +234,15 @@ impl Columnation {
                 found.collect::<Result<_>>()?
             }
             None => {
-                let is_key = |at: &usize| {
-                    let field = &schema.fields[*at];
-                    field.data_type == DataType::Text && !has_name_of_aggregate(&field.name)
+                let is_measure = |at: usize| has_name_of_aggregate(&schema.fields[at].name);
+                let first_measure = rest.clone().find(|&at| is_measure(at));
+                let is_key = |&at: &usize| {
+                    let is_text = match schema.fields[at].data_type {
+                        DataType::Text => true,
+                        DataType::Any => is_text(at) || first_measure.is_some_and(|m| at < m),
+                        _ => false,
+                    };
+                    is_text && !is_measure(at)
                 };
                 rest.clone().filter(is_key).collect()
             }
@@ -273,9 +286,14 @@ impl Columnation {
         };
         let change = self.change.map(|at| columns[at].value(row));
         match change {
-            Some(Value::Text(change)) if &*change == "-" => table.take_back(&cell),
+            Some(Value::Text(change) | Value::Any(change)) if &*change == "-" => {
+                table.take_back(&cell);
+            }
             _ => {
-                let values = self.measures.iter().map(|&at| columns[at].value(row));
+                let values = self
+                    .measures
+                    .iter()
+                    .map(|&at| measured(columns[at].value(row)));
                 table.put(cell, values.collect());
             }
         }
@@ -296,6 +314,17 @@ impl Columnation {
     }
 }
 
+/// Returns a value that nobody declared as the number that it is, if it is one.
+fn measured(value: Value) -> Value {
+    match value {
+        Value::Any(text) => match Number::parse(text.as_bytes()) {
+            Some(number) => ValueRef::from(number).to_value(),
+            None => Value::Text(text),
+        },
+        value => value,
+    }
+}
+
 fn has_name_of_aggregate(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     AGGREGATES.iter().any(|begin| match *begin {
@@ -310,7 +339,9 @@ fn has_name_of_aggregate(name: &str) -> bool {
 fn time(value: &Value) -> Result<i64, String> {
     let time = match value {
         Value::Integer(ms) => i64::try_from(*ms).ok(),
-        Value::Text(text) => units::parse_iso(text),
+        Value::Text(text) | Value::Any(text) => {
+            text.parse().ok().or_else(|| units::parse_iso(text))
+        }
         _ => None,
     };
     time.ok_or_else(|| "the bounds of its window are no times".to_owned())
@@ -330,7 +361,7 @@ pub fn plain(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Double(number) => number.to_string(),
         Value::Boolean(is) => is.to_string(),
-        Value::Text(text) => text.to_string(),
+        Value::Text(text) | Value::Any(text) => text.to_string(),
         Value::Decimal(number) => number.to_string(),
         Value::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
     }
@@ -383,13 +414,15 @@ mod tests {
                 field("change", DataType::Text),
             ],
             change: None,
+            open: false,
         };
-        let found = Columnation::new(&schema, None).expect("a result");
+        let none = |_| false;
+        let found = Columnation::new(&schema, None, none).expect("a result");
         let table = found.table(&schema);
         assert_eq!(table.keys, ["caller", "place"]);
         assert_eq!(table.measures, ["count", "first_callee", "p99_duration"]);
-        let named = Columnation::new(&schema, Some(&["count".to_owned()])).expect("a result");
+        let named = Columnation::new(&schema, Some(&["count".to_owned()]), none).expect("a result");
         assert_eq!(named.table(&schema).keys, ["count"]);
-        assert!(Columnation::new(&schema, Some(&["callee".to_owned()])).is_err());
+        assert!(Columnation::new(&schema, Some(&["callee".to_owned()]), none).is_err());
     }
 }

@@ -518,10 +518,6 @@ fn values_that_make_no_sense_are_usage_errors() {
             ["--median-duration", "no unit"],
         ),
         (
-            "--rate 1 --seconds 1 --median-duration 2h",
-            ["--median-duration 2h", "--max-duration 1h"],
-        ),
-        (
             "--rate 1 --seconds 1 --max-duration 99d",
             ["--max-duration", "at most 30d"],
         ),

@@ -292,7 +292,7 @@ fn rows_without_a_partner_come_when_the_bound_has_passed_and_in_order() {
          a     1000  1  1999  x     1970-01-01T00:00:01.999Z\n\
          null  1500  2  null  null  1970-01-01T00:00:01.5Z\n\
          b     2000  3  3000  z     1970-01-01T00:00:03Z\n\
-         a     9000     4  null  null  1970-01-01T00:00:09Z\n\
+         a     9000  4     null  null  1970-01-01T00:00:09Z\n\
          b     9000  null  null  null  1970-01-01T00:00:09Z\n"
     );
     let said = join("inner", skip);
@@ -535,8 +535,10 @@ fn what_is_typed_wrongly_is_told() {
             "id, start_timestamp, m",
         ],
     );
-    refused(
-        "l.csv r.csv --on id --within 1s",
+    let join = "join l.csv r.csv --on id --within 1s".split_whitespace();
+    let types = ["--schema", "id bigint", "--schema", "id string"];
+    workdir.k_args(join.chain(types)).assert_refused(
+        2,
         &[
             "column `id` is a bigint on the left and a text on the right",
             "--schema 'id string'",

@@ -35,6 +35,7 @@ mod streams;
 mod top;
 mod topic;
 mod transactions;
+mod values;
 mod window;
 mod window_aggregate;
 mod window_group;

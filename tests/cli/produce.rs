@@ -106,7 +106,7 @@ fn csv_values_are_the_rows_as_they_are() {
 }
 
 #[test]
-fn json_values_keep_types_and_text_keeps_its_zeros() {
+fn json_values_keep_every_character() {
     let Some(broker) = broker() else { return };
     let dir = Workdir::new();
     let topic = unique("types");
@@ -124,7 +124,7 @@ fn json_values_keep_types_and_text_keeps_its_zeros() {
         values,
         [
             r#"{"n":12,"x":0.1,"flag":true,"code":"007","phone":"+49151","empty":null}"#,
-            r#"{"n":-3,"x":2500.0,"flag":false,"code":"100","phone":"0","empty":null}"#,
+            r#"{"n":-3,"x":2.5e3,"flag":false,"code":100,"phone":0,"empty":null}"#,
         ]
     );
     assert!(records.iter().all(|record| record.key.is_none()));

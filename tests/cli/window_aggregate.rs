@@ -156,7 +156,16 @@ fn what_a_result_takes_back_is_taken_back_by_the_next_window() {
 fn a_group_of_which_all_was_taken_back_is_a_row_of_nothing() {
     let changes = "start_timestamp,caller,x,change\n1,a,5,+\n2,a,5,-\n3,b,1,+\n";
     let agg = "count, count(x), count(distinct x), sum(x), avg(x), p50(x)";
-    let window = ["--tumbling", "10s", "--by", "caller", "--agg", agg];
+    let window = [
+        "--tumbling",
+        "10s",
+        "--by",
+        "caller",
+        "--agg",
+        agg,
+        "--change",
+        "change",
+    ];
     let final_rows = over(changes, &window);
     assert!(
         final_rows
@@ -184,7 +193,8 @@ fn a_group_of_which_all_was_taken_back_is_a_row_of_nothing() {
 fn a_part_of_a_result_says_by_how_much_its_sum_has_changed() {
     let changes = "start_timestamp,x,y,change\n1,5,0.5,+\n2,5,0.5,-\n3,7,0.25,+\n";
     let parts = ["--refine", "discarding", "--trigger", "count 2"];
-    let window = ["--tumbling", "10s", "--agg", "sum(x), sum(y), count"];
+    let window = ["--tumbling", "10s", "--change", "change", "--agg"];
+    let window = [&window[..], &["sum(x), sum(y), count"]].concat();
     let run = over(changes, &[&window[..], &parts].concat());
     assert!(
         run.stdout().ends_with("\n0,10000,,,0\n0,10000,7,0.25,1\n"),
@@ -195,7 +205,7 @@ fn a_part_of_a_result_says_by_how_much_its_sum_has_changed() {
     let run = over(&changes, &[&window[..], &parts].concat());
     assert!(
         run.stdout()
-            .ends_with("\n0,10000,8,2.0,2\n0,10000,2,-0.25,0\n"),
+            .ends_with("\n0,10000,8,2,2\n0,10000,2,-0.25,0\n"),
         "{}",
         run.stdout()
     );
@@ -205,24 +215,24 @@ fn a_part_of_a_result_says_by_how_much_its_sum_has_changed() {
 fn zero_with_and_without_a_sign_is_one_value() {
     let zeros = "start_timestamp,x\n1,-0.0\n2,0.0\n3,0\n4,-0.0\n5,1.5\n";
     let agg = "count(distinct x), approx_distinct(x), min(x), first(x), last(x), top(x, 2), p50(x)";
-    let run = over(zeros, &["--global", "--agg", agg, "--where", "x < 1"]);
+    let declared = &["--global", "--schema", "x double"][..];
+    let over = |input, more: &[&str]| over(input, &[declared, more].concat());
+    let run = over(zeros, &["--agg", agg, "--where", "x < 1"]);
     let row = ",,1,1,0.0,0.0,0.0,\"[0.0,0.0]\",0.0\n";
     assert!(run.stdout().ends_with(row), "{}", run.stdout());
-    let run = over(zeros, &["--global", "--distinct", "x"]);
+    let run = over(zeros, &["--distinct", "x"]);
     assert!(run.stdout().ends_with(",,2\n"), "{}", run.stdout());
-    let run = over(
-        zeros,
-        &["--global", "--by", "greatest(x, 0.0), least(-x, 0.0)"],
-    );
+    let run = over(zeros, &["--by", "greatest(x, 0.0), least(-x, 0.0)"]);
     assert_eq!(run.stdout().lines().count(), 3, "{}", run.stdout());
 }
 
 #[test]
-fn a_column_change_of_other_values_means_nothing() {
+fn a_column_change_means_nothing_unless_it_stands_beside_a_window_or_is_named() {
     let run = over("start_timestamp,change\n1,up\n2,-\n", &["--global"]);
     assert!(run.stdout().ends_with(",,2\n"), "{}", run.stdout());
     let later = format!("start_timestamp,change\n{}5,x\n", "1,+\n".repeat(1_500));
-    let run = over(&later, &["--global"]);
+    assert!(over(&later, &["--global"]).stdout().ends_with(",,1501\n"));
+    let run = over(&later, &["--global", "--change", "change"]);
     run.assert_status(1);
     assert!(
         run.stderr()

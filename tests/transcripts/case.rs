@@ -219,7 +219,7 @@ fn print_value(value: &Value) -> String {
         Value::Double(value) => format!("{value:?}"),
         Value::Decimal(value) => value.to_string(),
         Value::Boolean(value) => value.to_string(),
-        Value::Text(text) => text.to_string(),
+        Value::Text(text) | Value::Any(text) => text.to_string(),
         Value::List(values) => {
             let values: Vec<String> = values.iter().map(print_value).collect();
             format!("[{}]", values.join(", "))

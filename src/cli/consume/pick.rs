@@ -8,12 +8,14 @@ use std::ops::Range;
 use bumpalo::Bump;
 
 use crate::cli::Context;
-use crate::cli::input::topic_columns;
-use crate::column::{Column, Columns};
+use crate::cli::input::{Given, Notation, topic_columns, warn_of_unseen};
+use crate::column::{Column, Columns, Misfit, ValueRef};
 use crate::error::{Error, Result};
-use crate::expression::{Expression, Item, parse_list};
+use crate::expression::{Expression, Item, Kind, open_up, parse_list};
+use crate::format::json::is_string;
 use crate::format::schema::parse_declaration;
 use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::number::is_bare;
 use crate::sink::text::{member, push_json};
 use crate::source::{Message, Records};
 
@@ -30,9 +32,13 @@ pub(super) struct PickOptions {
     #[arg(long, value_name = "COLUMN,…")]
     select: Option<String>,
 
-    /// Declare the values' columns: 'caller string, n bigint' [default: inferred, shown with -v]
+    /// Declare the values' columns: 'caller string, n bigint' [default: as their use asks]
     #[arg(long, value_name = "COLUMNS")]
     schema: Option<String>,
+
+    /// How values are written, where the first ones do not say
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input: Option<Notation>,
 
     /// Pass over records whose value is malformed, and count them.
     #[arg(long)]
@@ -56,6 +62,8 @@ struct Choice {
     item: Item,
     /// Its name as JSON, with a colon.
     member: Vec<u8>,
+    /// The member of JSON that it is, if it is nothing else.
+    copied: Option<String>,
 }
 
 /// What was picked from some records.
@@ -99,7 +107,19 @@ impl PickOptions {
     /// `usage` for expressions that do not fit the values, or values whose columns have no names.
     pub fn picker(&self, topic: &str, records: &Records<'_>, context: &Context) -> Result<Picker> {
         let declared = self.schema.as_deref().map(parse_declaration).transpose()?;
-        let (notation, schema) = topic_columns(topic, records, declared, context)?;
+        let given = Given {
+            declared,
+            notation: self.input,
+        };
+        let (notation, schema) = topic_columns(topic, records, given, context)?;
+        let mut schema = schema;
+        let texts = [(&self.filter, Kind::One), (&self.select, Kind::List)];
+        let known = schema.fields.len();
+        for (text, kind) in texts {
+            text.as_ref()
+                .map_or(Ok(()), |text| open_up(&mut schema, text, kind))?;
+        }
+        warn_of_unseen(&schema, known, context);
         let filter = self.filter.as_deref();
         let filter = filter.map(|text| Expression::parse_condition(text, &schema));
         let filter = filter.transpose()?;
@@ -110,8 +130,15 @@ impl PickOptions {
         let mut wanted: Vec<usize> = read.copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
+        let is_json = notation == Notation::Json;
+        let fields = schema.fields.clone();
         let choice = |item: Item| Choice {
             member: member(&item.name),
+            copied: item
+                .expression
+                .column()
+                .filter(|_| is_json)
+                .map(|index| fields[index].name.clone()),
             item,
         };
         Ok(Picker {
@@ -180,7 +207,7 @@ impl Picker {
         &'b self,
         columns: &'b Columns<'a>,
         arena: &'a Bump,
-    ) -> Result<Evaluated<'b, 'a>, Vec<(usize, String)>> {
+    ) -> Result<Evaluated<'b, 'a>, Vec<(usize, Misfit)>> {
         let mut errors = Vec::new();
         let selected = self.filter.as_ref().map(|filter| {
             let selection = filter.select(columns, arena);
@@ -203,7 +230,7 @@ impl Picker {
             }),
             false => Err(errors
                 .into_iter()
-                .map(|error| (error.row, error.reason))
+                .map(|error| (error.row, error.misfit))
                 .collect()),
         }
     }
@@ -235,7 +262,8 @@ impl Picker {
                 match (row, &self.selection) {
                     (Some((row, _)), _) if !is_selected(row) => Fate::Left,
                     (Some((row, _)), Some(selection)) => {
-                        Fate::Changed(picked.push_value(selection, &evaluated.columns, row))
+                        let object = decoded.origins[row].1;
+                        Fate::Changed(picked.push_value(selection, &evaluated.columns, row, object))
                     }
                     (Some(_), None) => Fate::Taken,
                     (None, _) if self.filter.is_some() => Fate::Left,
@@ -255,12 +283,20 @@ impl Picked {
         selection: &[Choice],
         columns: &[Cow<'_, Column<'_>>],
         row: usize,
+        object: &[u8],
     ) -> Range<usize> {
         let start = self.bytes.len();
         for (nth, (choice, column)) in selection.iter().zip(columns).enumerate() {
             self.bytes.push(if nth > 0 { b',' } else { b'{' });
             self.bytes.extend_from_slice(&choice.member);
-            push_json(&mut self.bytes, column.value_ref(row));
+            let value = match (column.value_ref(row), &choice.copied) {
+                // A string of JSON that looks like a number stays a string.
+                (ValueRef::Any(text), Some(name)) if is_bare(text) && is_string(object, name) => {
+                    ValueRef::Text(text)
+                }
+                (value, _) => value,
+            };
+            push_json(&mut self.bytes, value);
         }
         self.bytes.push(b'}');
         start..self.bytes.len()

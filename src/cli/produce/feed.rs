@@ -12,11 +12,12 @@ use bumpalo::Bump;
 
 use super::super::Context;
 use super::super::endpoint::Endpoint;
-use super::super::input::{self, LineKind, Notation};
+use super::super::input::{self, Given, LineKind, Notation};
 use super::ValueNotation;
-use crate::column::{Schema, ValueRef};
+use crate::column::{DataType, Misfit, Schema, ValueRef};
 use crate::error::{Error, Result};
 use crate::format::envelope::Envelope;
+use crate::format::schema;
 use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
 use crate::kafka::producer::Block;
 use crate::sink::text::{push_csv, push_json};
@@ -31,6 +32,8 @@ pub(super) struct Mapping {
     pub time: Option<String>,
     /// How values are written.
     pub value: ValueNotation,
+    /// The types that a person declared.
+    pub declared: Option<Schema>,
     /// Whether malformed records are counted instead of ending the run.
     pub skip_bad: bool,
 }
@@ -144,11 +147,15 @@ impl Feed {
                 .hint(format!("read a file of that name as `file:{name}`")));
             }
         };
-        let (lines, kind) = input::open_lines(path, context)?;
+        let (lines, kind) = input::open_lines(path, None, context)?;
         let (source, reader): (Box<dyn Source>, Reader) = match kind {
             LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
             LineKind::Rows | LineKind::Objects => {
-                let input = input::columns(lines, kind, None, context)?;
+                let given = Given {
+                    declared: mapping.declared.clone(),
+                    notation: None,
+                };
+                let input = input::columns(lines, kind, given, context)?;
                 let reader = Reader::of_columns(input.notation, input.schema, mapping)?;
                 (input.source, reader)
             }
@@ -242,7 +249,15 @@ impl Feed {
 }
 
 impl Reader {
-    fn of_columns(notation: Notation, schema: Schema, mapping: &Mapping) -> Result<Self> {
+    fn of_columns(notation: Notation, mut schema: Schema, mapping: &Mapping) -> Result<Self> {
+        if schema.open {
+            let named = [&mapping.key, &mapping.time].into_iter().flatten();
+            for name in named.filter(|name| *name != "none") {
+                if schema.index_of(name).is_none() {
+                    schema.fields.push(schema::field(name));
+                }
+            }
+        }
         let column = |flag: &str, name: &str| {
             schema.index_of(name).ok_or_else(|| {
                 Error::usage(format!("`{flag}`: there is no column `{name}`"))
@@ -274,6 +289,21 @@ impl Reader {
                 Writer::Json(schema.fields.iter().map(member).collect())
             }
         };
+        // What is copied keeps every character, unless a person says what it is.
+        let is_declared = |name: &str| {
+            let declared = mapping.declared.as_ref();
+            declared.is_some_and(|declared| declared.index_of(name).is_some())
+        };
+        let is_copied = |index: usize| key == Some(index) || !matches!(writer, Writer::Raw);
+        for (index, field) in schema.fields.iter_mut().enumerate() {
+            if field.data_type == DataType::Bigint
+                && is_copied(index)
+                && time != Some(index)
+                && !is_declared(&field.name)
+            {
+                field.data_type = DataType::Any;
+            }
+        }
         let mut wanted: Vec<usize> = match writer {
             Writer::Raw => key.into_iter().chain(time).collect(),
             _ => (0..schema.fields.len()).collect(),
@@ -317,8 +347,8 @@ fn prepare_columns(
     let mut decoded = decoder.decode(&Records::Lines(lines), Origins::Keep, &arena);
     if timed {
         let times = decoded.times.iter().enumerate();
-        let misfits: Vec<(usize, String)> = times
-            .filter_map(|(row, &time)| Some((row, refuse_time(time)?)))
+        let misfits: Vec<(usize, Misfit)> = times
+            .filter_map(|(row, &time)| Some((row, refuse_time(time)?.into())))
             .collect();
         if !misfits.is_empty() {
             let origins = decoded.origins.clone();
@@ -381,7 +411,7 @@ fn push_key(keys: &mut Vec<u8>, key: ValueRef<'_>) -> Option<Range<usize>> {
     let start = keys.len();
     match key {
         ValueRef::Null => return None,
-        ValueRef::Text(text) => keys.extend_from_slice(text.as_bytes()),
+        ValueRef::Text(text) | ValueRef::Any(text) => keys.extend_from_slice(text.as_bytes()),
         value => push_json(keys, value),
     }
     Some(start..keys.len())
@@ -437,7 +467,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
                     before: rows.len(),
                     place: Place::Line(line),
                     at: None,
-                    reason,
+                    misfit: reason.into(),
                     bytes,
                 });
                 continue;

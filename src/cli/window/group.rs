@@ -18,7 +18,7 @@ use crate::kafka::member::Member;
 use crate::kafka::producer::{self, Producer};
 use crate::node::group::commit::{Crash, Guarantee, Lease};
 use crate::node::group::metrics::Metrics;
-use crate::node::group::plan::Described;
+use crate::node::group::plan::{COLUMNS, Described};
 use crate::node::group::snapshot::{self, Snapshots};
 use crate::node::group::{self, Node, Parts, keys};
 use crate::plan::{Plan, Query};
@@ -194,14 +194,20 @@ impl Options {
             context.report.status("0 records in: the topic is empty");
             return Ok(());
         };
-        let plan = query.plan(schema.clone(), true)?;
+        let mut plan = query.plan(schema.clone(), true)?;
         let (asked, layout) = (self.time.is_some(), &plan.layout);
         input::tell_time(asked, layout.time, &layout.schema, "the records", context);
+        input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
         let decoder = notation.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
         let described = self.described(&from, &schema, notation, is_repartitioned)?;
         described.check(&group, &built_with)?;
+        if let Some((built_with, _)) = built_columns(&built_with)? {
+            let types = query.plan(built_with, true)?.state_types();
+            let taken = plan.take_over(&types);
+            taken.map_err(|types| Described::other_type(&group, types))?;
+        }
         self.refuse_scattered(&plan, is_repartitioned)?;
         if is_repartitioned {
             group::refuse_lost_repartition(&admin, &settings, &group, &starts)?;
@@ -336,21 +342,19 @@ impl Options {
         settings: &Settings,
         context: &Context,
     ) -> Result<Option<(Schema, Notation)>> {
-        let declared = self.schema.as_deref().map(schema::parse_declaration);
-        let declared = declared.transpose()?;
-        if let (None, Some(built_with)) = (&declared, built_with)
-            && let (Some(columns), Some(format)) =
-                (built_with.get("columns"), built_with.get("format"))
-        {
-            let mut schema = schema::parse_declaration(columns)?;
-            schema.change = built_with
-                .get("change")
-                .and_then(|name| schema.index_of(name));
-            let notation = match format {
-                "json" => Notation::Json,
-                _ => Notation::Delimited,
+        let given = self.given()?;
+        let built_with = built_with.map(built_columns).transpose()?.flatten();
+        if let Some((schema, notation)) = built_with {
+            let declared = given.declared.unwrap_or_default();
+            let mut names = declared.fields.iter().map(|field| &field.name);
+            let unknown = names.find(|name| schema.index_of(name).is_none());
+            return match unknown.filter(|_| notation == Notation::Delimited) {
+                Some(name) => Err(Error::usage(format!(
+                    "`--schema` declares column `{name}`, which the group's records have not"
+                ))
+                .hint(format!("there are {}", schema.names()))),
+                None => Ok(Some((schema::declare(schema, &declared), notation))),
             };
-            return Ok(Some((schema, notation)));
         }
         let exits = self.range.exits();
         let range = Range {
@@ -361,7 +365,7 @@ impl Options {
                 false => crate::source::kafka::Until::Never,
             },
         };
-        let input = input::open_topic(topic, &range, declared, settings, context)?;
+        let input = input::open_topic(topic, &range, given, settings, context)?;
         Ok(input.map(|input| (input.schema, input.notation)))
     }
 
@@ -373,9 +377,6 @@ impl Options {
         notation: Notation,
         is_repartitioned: bool,
     ) -> Result<Described> {
-        let columns = schema.fields.iter();
-        let columns = columns.map(|field| format!("{} {}", field.name, field.data_type));
-        let columns: Vec<String> = columns.collect();
         let change = schema.change.map(|index| schema.fields[index].name.clone());
         let typed = |flag: &Option<String>| flag.clone().unwrap_or_default();
         let unit = clap::ValueEnum::to_possible_value(&self.time_unit);
@@ -398,7 +399,7 @@ impl Options {
         ];
         flags.extend(self.when.told());
         flags.extend([
-            ("columns", columns.join(", ")),
+            (COLUMNS, schema::declaration(schema)),
             ("change", change.unwrap_or_default()),
             (
                 "format",
@@ -411,6 +412,26 @@ impl Options {
         ]);
         Ok(Described::new(flags))
     }
+}
+
+/// Returns the columns that a group's state was built with, and how its records are written.
+fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
+    let (Some(columns), Some(format)) = (built_with.get(COLUMNS), built_with.get("format")) else {
+        return Ok(None);
+    };
+    let notation = match format {
+        "json" => Notation::Json,
+        _ => Notation::Delimited,
+    };
+    let mut schema = match columns {
+        "" => Schema::default(),
+        columns => schema::parse_declaration(columns)?,
+    };
+    schema.open = notation == Notation::Json;
+    schema.change = built_with
+        .get("change")
+        .and_then(|name| schema.index_of(name));
+    Ok(Some((schema, notation)))
 }
 
 /// Returns a name for the transactions of this process that no other has.

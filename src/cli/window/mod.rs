@@ -13,7 +13,7 @@ use console::Term;
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{self, Endpoint, stdin_is_input};
-use crate::cli::input::{self, Input};
+use crate::cli::input::{self, Given, Input, Notation as InputNotation};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
@@ -126,9 +126,13 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
 
-    /// Declare column types: 'caller string, n bigint' [default: inferred, shown with -v]
+    /// Declare column types: 'caller string, n bigint' [default: as their use asks]
     #[arg(long, value_name = "COLUMNS", help_heading = STREAMS)]
     schema: Option<String>,
+
+    /// How records are written, where the first ones do not say
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
+    input: Option<InputNotation>,
 
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
@@ -185,6 +189,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     options.refuse_collisions()?;
     let (asked, layout) = (options.time.is_some(), &plan.layout);
     input::tell_time(asked, layout.time, &layout.schema, "the records", context);
+    input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
     let sink = options.sink(&plan, context)?;
     let sink: Box<dyn Sink> = match &plan.selection {
         Some(selection) => Box::new(SelectSink::new(selection.clone(), sink)),
@@ -227,12 +232,17 @@ impl Options {
         self.from.clone().unwrap_or_else(default)
     }
 
+    /// Returns what the flags say of the input.
+    fn given(&self) -> Result<Given> {
+        let declared = self.schema.as_deref().map(schema::parse_declaration);
+        Ok(Given {
+            declared: declared.transpose()?,
+            notation: self.input,
+        })
+    }
+
     fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
-        let declared = self
-            .schema
-            .as_deref()
-            .map(schema::parse_declaration)
-            .transpose()?;
+        let given = self.given()?;
         let from = self.source();
         if let Some(flag) = self.range.given()
             && !matches!(from, Endpoint::Topic(_))
@@ -242,14 +252,14 @@ impl Options {
             )));
         }
         match from {
-            Endpoint::Pipe => input::open_file(None, declared, context).map(Some),
-            Endpoint::File(path) => input::open_file(Some(&path), declared, context).map(Some),
+            Endpoint::Pipe => input::open_file(None, given, context).map(Some),
+            Endpoint::File(path) => input::open_file(Some(&path), given, context).map(Some),
             Endpoint::Topic(topic) => {
                 if !self.range.exits() {
                     model::refuse_endless(&query.windows, &query.trigger)?;
                 }
                 let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
-                input::open_topic(&topic, &range, declared, &settings, context)
+                input::open_topic(&topic, &range, given, &settings, context)
             }
         }
     }

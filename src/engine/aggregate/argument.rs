@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Arguments, Slot};
-use crate::column::{Column, Value, Values, compare_doubles, told_apart};
+use crate::column::{Column, Value, ValueRef, Values, compare_doubles, told_apart};
+use crate::number::{self, Number};
 
 /// A row of a batch: when and where it stands, and whether it takes an earlier one back.
 #[derive(Debug, Clone, Copy)]
@@ -86,13 +87,7 @@ impl Argument<'_> for Present {
         rows: &[u32],
         mut add: impl FnMut(usize, u32, Self),
     ) {
-        let nulls = arguments.column.map_or(&[][..], |column| match column {
-            Column::Bigint(values) => &values.nulls,
-            Column::Double(values) => &values.nulls,
-            Column::Decimal(values) => &values.nulls,
-            Column::Boolean(values) => &values.nulls,
-            Column::Text(values) => &values.nulls,
-        });
+        let nulls = arguments.column.map_or(&[][..], Column::nulls);
         for (&slot, &row) in slots.iter().zip(rows) {
             if !nulls.get(row as usize).copied().unwrap_or(false) {
                 add(slot as usize, row, Present);
@@ -124,7 +119,46 @@ argument!(i64, Bigint);
 argument!(f64, Double);
 argument!(Decimal, Decimal);
 argument!(bool, Boolean);
-argument!(&'a str, Text);
+
+impl<'a> Argument<'a> for &'a str {
+    #[inline]
+    fn each(
+        arguments: &Arguments<'_, 'a>,
+        slots: &[Slot],
+        rows: &[u32],
+        add: impl FnMut(usize, u32, Self),
+    ) {
+        match arguments.column {
+            Some(Column::Text(values) | Column::Any(values)) => each(values, slots, rows, add),
+            _ => debug_assert!(false, "the plan has checked the argument's type"),
+        }
+    }
+}
+
+/// A column of numbers is of the narrowest type that holds a batch.
+impl<'a> Argument<'a> for Number {
+    #[inline]
+    fn each(
+        arguments: &Arguments<'_, 'a>,
+        slots: &[Slot],
+        rows: &[u32],
+        mut add: impl FnMut(usize, u32, Self),
+    ) {
+        match arguments.column {
+            Some(Column::Bigint(values)) => each(values, slots, rows, |slot, row, value| {
+                add(slot, row, Number::Integer(value));
+            }),
+            Some(Column::Decimal(values)) => each(values, slots, rows, |slot, row, value| {
+                add(slot, row, Number::Decimal(value));
+            }),
+            Some(Column::Double(values)) => each(values, slots, rows, |slot, row, value| {
+                add(slot, row, Number::Double(value));
+            }),
+            Some(Column::Number(values)) => each(values, slots, rows, add),
+            _ => debug_assert!(false, "the plan has checked the argument's type"),
+        }
+    }
+}
 
 #[inline]
 fn each<T: Copy + Default>(
@@ -164,6 +198,12 @@ pub(super) trait Kept:
     /// Orders two arguments: numbers by size, -0 being 0 and what is no number last; false before
     /// true; text by bytes.
     fn compare(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering;
+
+    /// Orders two arguments for what keeps the largest. Of values that nobody declared, those that
+    /// are numbers come last: so a text counts, here as there, only where there is no number.
+    fn compare_largest(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering {
+        Self::compare(left, right)
+    }
 
     /// Returns 64 bits that look random, the same in every run.
     fn hash(argument: Self::Argument<'_>) -> u64;
@@ -297,5 +337,75 @@ impl Kept for String {
 
     fn value(&self) -> Value {
         Value::Text(self.as_str().into())
+    }
+}
+
+/// Of equal numbers the same one is kept, whichever came first.
+impl Kept for Number {
+    type Argument<'a> = Number;
+
+    fn of(argument: Number) -> Self {
+        argument.canonical()
+    }
+
+    fn argument(&self) -> Number {
+        *self
+    }
+
+    fn compare(left: Number, right: Number) -> Ordering {
+        left.compare(right)
+    }
+
+    fn hash(argument: Number) -> u64 {
+        match argument.canonical() {
+            Number::Integer(value) => i64::hash(value),
+            Number::Decimal(value) => Decimal::hash(value),
+            Number::Double(value) => f64::hash(value),
+        }
+    }
+
+    fn value(&self) -> Value {
+        ValueRef::from(*self).to_value()
+    }
+}
+
+/// What stood in a column that nobody declared: of such values only those of the same characters
+/// are equal, and numbers come in their order before texts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AsItStood(String);
+
+impl Kept for AsItStood {
+    type Argument<'a> = &'a str;
+
+    fn of(argument: &str) -> Self {
+        AsItStood(argument.to_owned())
+    }
+
+    fn set(&mut self, argument: &str) {
+        self.0.set(argument);
+    }
+
+    fn argument(&self) -> &str {
+        &self.0
+    }
+
+    fn compare(left: &str, right: &str) -> Ordering {
+        number::order(left, right)
+    }
+
+    fn compare_largest(left: &str, right: &str) -> Ordering {
+        let is_text = |text: &str| Number::parse(text.as_bytes()).is_none_or(Number::is_nan);
+        match (is_text(left), is_text(right)) {
+            (left, right) if left != right => right.cmp(&left),
+            _ => number::order(left, right),
+        }
+    }
+
+    fn hash(argument: &str) -> u64 {
+        String::hash(argument)
+    }
+
+    fn value(&self) -> Value {
+        Value::Any(self.0.as_str().into())
     }
 }

@@ -8,10 +8,11 @@ use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::argument::{Argument, Kept, Row};
+use super::argument::{Argument, AsItStood, Kept, Row};
 use super::net::Retract;
 use super::{Accumulator, Arguments, Slot, State, States};
 use crate::column::{DataType, Value};
+use crate::number::Number;
 
 /// The arguments, and how often each came less how often it was taken back, which is never 0.
 #[derive(Debug, Clone)]
@@ -121,6 +122,8 @@ pub fn seen(data_type: DataType) -> Box<dyn Seen> {
         DataType::Decimal => none::<Decimal>(),
         DataType::Boolean => none::<bool>(),
         DataType::Text => none::<String>(),
+        DataType::Number => none::<Number>(),
+        DataType::Any => none::<AsItStood>(),
     }
 }
 

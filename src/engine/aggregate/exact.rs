@@ -8,6 +8,8 @@
 use num_bigint::{BigInt, BigUint, Sign};
 use serde::{Deserialize, Serialize};
 
+use crate::number::Number;
+
 /// A two's complement integer, its lowest bits first.
 type Limbs = [u64; LIMBS];
 const LIMBS: usize = 4;
@@ -68,6 +70,16 @@ impl Addend for f64 {
         let mantissa = mantissa >> zeros;
         let signed = if self < 0.0 { -mantissa } else { mantissa };
         Ok((signed, exponent + zeros as i32))
+    }
+}
+
+impl Addend for Number {
+    #[inline]
+    fn scaled(self) -> Result<(i64, i32), f64> {
+        match self {
+            Number::Integer(value) => value.scaled(),
+            value => value.to_f64().scaled(),
+        }
     }
 }
 

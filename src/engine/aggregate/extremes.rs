@@ -21,14 +21,14 @@ impl<T, const GREATEST: bool> Default for Extreme<T, GREATEST> {
 impl<T: Kept, const GREATEST: bool> Extreme<T, GREATEST> {
     #[inline]
     fn see(&mut self, argument: T::Argument<'_>) {
-        let wanted = match GREATEST {
-            true => Ordering::Greater,
-            false => Ordering::Less,
-        };
         match &mut self.0 {
             None => self.0 = Some(T::of(argument)),
             Some(known) => {
-                if T::compare(argument, known.argument()) == wanted {
+                let is_better = match GREATEST {
+                    true => T::compare_largest(argument, known.argument()) == Ordering::Greater,
+                    false => T::compare(argument, known.argument()) == Ordering::Less,
+                };
+                if is_better {
                     known.set(argument);
                 }
             }

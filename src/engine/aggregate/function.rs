@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::argument::Kept;
+use super::argument::{AsItStood, Kept};
 use super::count::{NotNull, Rows};
 use super::deviation::Deviation;
 use super::distinct::Distinct;
@@ -11,11 +11,12 @@ use super::hyperloglog::HyperLogLog;
 use super::net::{Net, Retract};
 use super::order::{Collect, End};
 use super::quantile::{Bucketed, NetQuantile, Quantile, Share};
-use super::sum::{DecimalSum, DoubleMean, DoubleSum, Mean, Sum};
+use super::sum::{DecimalSum, DoubleMean, DoubleSum, Mean, NumberMean, NumberSum, Sum};
 use super::top::Top;
 use super::{Accumulator, States};
 use crate::column::{DataType, Value};
 use crate::error::{Error, Result};
+use crate::number::Number;
 
 /// Which function an aggregate computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,19 +88,19 @@ const ALL: [Description; 14] = [
     ),
     describe(
         "sum(x)",
-        "The sum: exact for bigint and decimal, whatever its size; for double the exact sum, rounded once.",
+        "The sum: exact for bigint and decimal, whatever its size; for double the exact sum, rounded once. Of a column that nobody declared, as wide as its numbers need.",
         "sum(x)",
         "11",
     ),
     describe(
         "min(x)",
-        "The smallest argument; of texts the first by bytes.",
+        "The smallest argument; of texts the first by bytes. Of a column that nobody declared, the smallest number as it stands, and a text only where there is no number.",
         "min(x)",
         "1",
     ),
     describe(
         "max(x)",
-        "The largest argument; of texts the last by bytes.",
+        "The largest argument, in the same way; of texts the last by bytes.",
         "max(x)",
         "4",
     ),
@@ -233,7 +234,7 @@ impl Function {
 
     /// Says whether it takes arguments of a type.
     fn check(self, argument: Option<DataType>) -> Result<()> {
-        use DataType::{Bigint, Decimal, Double, Text, Timestamp};
+        use DataType::{Any, Bigint, Decimal, Double, Number, Text, Timestamp};
         let name = self.name();
         let Some(argument) = argument else {
             return match self {
@@ -244,12 +245,15 @@ impl Function {
             };
         };
         let takes = match self {
-            Function::Sum => matches!(argument, Bigint | Double | Decimal),
+            Function::Sum => matches!(argument, Bigint | Double | Decimal | Number),
             Function::Avg | Function::Stddev | Function::Quantile(_) => {
-                matches!(argument, Bigint | Double)
+                matches!(argument, Bigint | Double | Number)
             }
             Function::Min | Function::Max | Function::Top(_) => {
-                matches!(argument, Bigint | Double | Decimal | Text | Timestamp)
+                matches!(
+                    argument,
+                    Bigint | Double | Decimal | Number | Text | Timestamp | Any
+                )
             }
             _ => true,
         };
@@ -274,6 +278,11 @@ impl Function {
             | Function::First
             | Function::Last => argument.unwrap_or(DataType::Bigint),
         }
+    }
+
+    /// Returns whether it takes numbers alone.
+    pub fn takes_numbers(self) -> bool {
+        self.calculates_with_doubles() || self == Function::Sum
     }
 
     /// Returns whether it takes decimals as doubles.
@@ -309,6 +318,10 @@ impl Function {
             Some(DataType::Boolean) => self.of::<bool>(net),
             Some(DataType::Text) => self.of::<String>(net),
             Some(DataType::Timestamp) => self.of::<i64>(net),
+            Some(DataType::Number) => self
+                .wide_numbers(net)
+                .unwrap_or_else(|| self.of::<Number>(net)),
+            Some(DataType::Any) => self.of::<AsItStood>(net),
         }
     }
 
@@ -328,6 +341,16 @@ impl Function {
             Function::Avg => maybe_net(DoubleMean::default(), net),
             Function::Stddev => maybe_net(Deviation::<f64>::default(), net),
             Function::Quantile(share) => quantile::<f64>(share, net),
+            _ => return None,
+        })
+    }
+
+    fn wide_numbers(self, net: bool) -> Option<Box<dyn Accumulator>> {
+        Some(match self {
+            Function::Sum => maybe_net(NumberSum::default(), net),
+            Function::Avg => maybe_net(NumberMean::default(), net),
+            Function::Stddev => maybe_net(Deviation::<Number>::default(), net),
+            Function::Quantile(share) => quantile::<Number>(share, net),
             _ => return None,
         })
     }

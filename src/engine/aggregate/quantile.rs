@@ -7,6 +7,7 @@
 //! parts add up exactly, whatever the order.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::argument::{Argument, Kept, Row};
 use super::distinct::Distinct;
 use super::net::Retract;
 use crate::column::Value;
+use crate::number::Number;
 
 /// Which quantile, in 10^-9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,11 @@ pub(super) trait Bucketed: Kept + for<'a> Argument<'a> + Copy {
 
     /// Returns the middle of a bucket.
     fn middle(bucket: i32) -> Self;
+
+    /// Returns what is kept of it: the same of all that are equal.
+    fn kept(self) -> Self {
+        self
+    }
 }
 
 /// How many bits tell the buckets between two powers of two apart.
@@ -71,6 +78,33 @@ impl Bucketed for i64 {
     }
 }
 
+impl Bucketed for Number {
+    fn bucket(self) -> i32 {
+        self.to_f64().bucket()
+    }
+
+    /// A whole number, if the bucket holds one.
+    fn middle(bucket: i32) -> Self {
+        let (low, high) = f64::edges(bucket.abs());
+        let (first, after) = (low.ceil(), high.ceil());
+        let middle = match first < after && after <= WHOLE {
+            true => Number::Integer((first as i64 + after as i64 - 1) / 2),
+            false => return Number::Double(f64::middle(bucket)),
+        };
+        match (middle, bucket < 0) {
+            (Number::Integer(middle), true) => Number::Integer(-middle),
+            (middle, _) => middle,
+        }
+    }
+
+    fn kept(self) -> Self {
+        self.canonical()
+    }
+}
+
+/// Up to here doubles tell all whole numbers apart.
+const WHOLE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+
 /// How many of a double's bits its bucket does not tell.
 const BELOW: u32 = f64::MANTISSA_DIGITS - 1 - FINE;
 
@@ -83,18 +117,26 @@ impl Bucketed for f64 {
     }
 
     fn middle(bucket: i32) -> Self {
+        let (low, high) = f64::edges(bucket.abs());
+        let middle = low + (high - low) / 2.0;
+        if bucket < 0 { -middle } else { middle }
+    }
+}
+
+trait Edges: Sized {
+    /// Returns where a bucket above 0 begins and the next one does.
+    fn edges(bucket: i32) -> (Self, Self);
+}
+
+impl Edges for f64 {
+    fn edges(bucket: i32) -> (f64, f64) {
         /// The bucket of infinity, above all of numbers; above it there is one of no number.
         const INFINITE: i32 = 0x7ff << FINE;
         let edge = |place: i32| f64::from_bits((place as u64) << BELOW);
-        let place = bucket.abs();
-        let middle = match place {
-            1..INFINITE => {
-                let low = edge(place);
-                low + (edge(place + 1).min(f64::MAX) - low) / 2.0
-            }
-            _ => edge(place),
-        };
-        if bucket < 0 { -middle } else { middle }
+        match bucket {
+            1..INFINITE => (edge(bucket), edge(bucket + 1).min(f64::MAX)),
+            _ => (edge(bucket), edge(bucket)),
+        }
     }
 }
 
@@ -139,16 +181,39 @@ impl Buckets {
     }
 
     /// Returns the quantile of the arguments in them.
-    fn quantile<T: Bucketed>(&self, share: Share) -> Value {
+    fn quantile<T: Bucketed>(&self, share: Share) -> Option<T> {
         let all: i64 = self.counts().map(|(_, count)| count).sum();
         let rank = share.rank(u64::try_from(all).unwrap_or(0));
-        let found = find(self.counts(), rank);
-        found.map_or(Value::Null, |bucket| T::middle(bucket).value())
+        find(self.counts(), rank).map(T::middle)
     }
 }
 
 /// Up to so many arguments a quantile is exact; they take half of a page.
 const FEW: usize = 64;
+
+/// Moves the bounds so that an argument lies within them.
+#[inline]
+fn widen<T: Bucketed>(bounds: &mut [T; 2], argument: T) {
+    let [low, high] = bounds;
+    if T::compare(argument.argument(), low.argument()) == Ordering::Less {
+        *low = argument.kept();
+    }
+    if T::compare(argument.argument(), high.argument()) == Ordering::Greater {
+        *high = argument.kept();
+    }
+}
+
+/// Returns the value of a quantile that lies near `middle`, and never beyond the bounds.
+fn within<T: Bucketed>(middle: Option<T>, [low, high]: &[T; 2]) -> Value {
+    let is_below =
+        |one: &T, other: &T| T::compare(one.argument(), other.argument()) == Ordering::Less;
+    match middle {
+        None => Value::Null,
+        Some(middle) if is_below(&middle, low) => low.value(),
+        Some(middle) if is_below(high, &middle) => high.value(),
+        Some(middle) => middle.value(),
+    }
+}
 
 /// The arguments while they are few, then their buckets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -160,7 +225,11 @@ pub(super) struct Quantile<T> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Arguments<T> {
     Few(Vec<T>),
+    /// Without their bounds, which arguments that are taken back may move; and as states were saved
+    /// before there were bounds.
     Many(Buckets),
+    /// With the smallest and the largest, beyond which no quantile lies.
+    Within(Buckets, [T; 2]),
 }
 
 /// Returns what is at a rank among what is in order, each with how often it is there: below 0 where
@@ -187,13 +256,21 @@ impl<T: Bucketed> Quantile<T> {
     fn see(&mut self, argument: T) {
         match &mut self.kept {
             Arguments::Few(arguments) => {
-                arguments.push(argument);
+                arguments.push(argument.kept());
                 if arguments.len() > FEW {
+                    let mut bounds = [arguments[0]; 2];
+                    arguments
+                        .iter()
+                        .for_each(|argument| widen(&mut bounds, *argument));
                     let arguments = arguments.iter().map(|argument| (*argument, 1));
-                    self.kept = Arguments::Many(Buckets::of(arguments));
+                    self.kept = Arguments::Within(Buckets::of(arguments), bounds);
                 }
             }
             Arguments::Many(buckets) => buckets.add(argument.bucket(), 1),
+            Arguments::Within(buckets, bounds) => {
+                buckets.add(argument.bucket(), 1);
+                widen(bounds, argument);
+            }
         }
     }
 }
@@ -211,12 +288,22 @@ impl<T: Bucketed> State for Quantile<T> {
             (_, Arguments::Few(arguments)) => {
                 arguments.iter().for_each(|argument| self.see(*argument));
             }
-            (Arguments::Many(ours), Arguments::Many(theirs)) => ours.merge(theirs),
-            (Arguments::Few(_), Arguments::Many(_)) => {
+            (Arguments::Few(_), _) => {
                 let few = std::mem::replace(&mut self.kept, other.kept.clone());
                 if let Arguments::Few(arguments) = few {
                     arguments.iter().for_each(|argument| self.see(*argument));
                 }
+            }
+            (Arguments::Within(ours, bounds), Arguments::Within(theirs, others)) => {
+                ours.merge(theirs);
+                others.iter().for_each(|bound| widen(bounds, *bound));
+            }
+            (
+                Arguments::Many(ours) | Arguments::Within(ours, _),
+                Arguments::Many(theirs) | Arguments::Within(theirs, _),
+            ) => {
+                ours.merge(theirs);
+                self.kept = Arguments::Many(std::mem::take(ours));
             }
         }
     }
@@ -231,7 +318,11 @@ impl<T: Bucketed> State for Quantile<T> {
                 let (_, found, _) = arguments.select_nth_unstable_by(nth, order);
                 found.value()
             }
-            Arguments::Many(buckets) => buckets.quantile::<T>(self.share),
+            Arguments::Many(buckets) => {
+                let middle = buckets.quantile::<T>(self.share);
+                middle.map_or(Value::Null, |middle| middle.value())
+            }
+            Arguments::Within(buckets, bounds) => within(buckets.quantile::<T>(self.share), bounds),
         }
     }
 }
@@ -258,6 +349,16 @@ impl<T: Bucketed + for<'a> Kept<Argument<'a> = T>> NetQuantile<T> {
             left: 0,
             buckets: None,
         }
+    }
+
+    /// Returns the smallest and the largest argument that is left.
+    fn bounds(&self) -> Option<[T; 2]> {
+        let left = self.arguments.each().filter(|(_, times)| *times > 0);
+        left.map(|(argument, _)| [argument; 2])
+            .reduce(|mut bounds, [argument, _]| {
+                widen(&mut bounds, argument);
+                bounds
+            })
     }
 
     fn see(&mut self, argument: T, times: i64) {
@@ -289,7 +390,9 @@ impl<T: Bucketed + for<'a> Kept<Argument<'a> = T>> State for NetQuantile<T> {
         if self.left > FEW as i64 {
             let few = || Cow::Owned(Buckets::of(self.arguments.each()));
             let buckets = self.buckets.as_ref().map_or_else(few, Cow::Borrowed);
-            return buckets.quantile::<T>(self.share);
+            let bounds = self.bounds();
+            let middle = buckets.quantile::<T>(self.share);
+            return bounds.map_or(Value::Null, |bounds| within(middle, &bounds));
         }
         let mut arguments: Vec<(T, i64)> = self.arguments.each().collect();
         arguments.sort_unstable_by(|(left, _), (right, _)| T::compare(*left, *right));

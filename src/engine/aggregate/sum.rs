@@ -9,6 +9,7 @@ use super::argument::Row;
 use super::exact::{Exact, quotient};
 use super::net::Retract;
 use crate::column::Value;
+use crate::number::Number;
 
 /// A sum of `bigint`s: 127 bits, which 2^64 of the largest do not exceed, so it never wraps; in
 /// two words, of which more stay in the cache than of an `i128` and a flag.
@@ -273,6 +274,155 @@ impl Retract for DoubleSum {
     fn none_left(&self) -> Value {
         let sum = self.sum.to_f64();
         difference(Value::Double(sum), sum == 0.0)
+    }
+}
+
+/// `sum` over numbers as wide as their values: of integers an integer, with decimals an exact
+/// decimal; with doubles the exact sum of them and of the nearest double to all else.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct NumberSum {
+    integers: Integers,
+    /// Created by the first number that is no integer.
+    wide: Option<Box<Wide>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Wide {
+    decimals: DecimalSum,
+    doubles: DoubleSum,
+}
+
+impl Wide {
+    /// Returns whether doubles are left, or a part of them has changed the sum.
+    fn has_doubles(&self) -> bool {
+        self.doubles.count != 0 || self.doubles.sum.to_f64() != 0.0
+    }
+
+    fn has_decimals(&self) -> bool {
+        self.decimals.count != 0 || self.decimals.digits().0 != BigInt::ZERO
+    }
+}
+
+impl NumberSum {
+    #[inline]
+    fn add(&mut self, argument: Number, times: i64) {
+        match argument {
+            Number::Integer(value) if times > 0 => self.integers.add(value),
+            Number::Integer(value) => self.integers.subtract(value),
+            Number::Decimal(value) => {
+                let sum = &mut self.wide.get_or_insert_default().decimals;
+                sum.add_times(value, times.into());
+                sum.count += times;
+            }
+            Number::Double(value) => {
+                let sum = &mut self.wide.get_or_insert_default().doubles;
+                sum.sum.add(value, times);
+                sum.count += times;
+            }
+        }
+    }
+
+    /// Returns the sum of integers and decimals.
+    fn decimals(&self, wide: &Wide) -> DecimalSum {
+        let mut sum = wide.decimals.clone();
+        sum.add_parts(self.integers.sum(), 0);
+        sum
+    }
+
+    /// Returns the exact sum of the doubles, and of the double nearest to the sum of all else.
+    fn exact(&self) -> Exact {
+        let Some(wide) = &self.wide else {
+            let mut exact = Exact::default();
+            exact.add(self.integers.sum() as f64, 1);
+            return exact;
+        };
+        let mut exact = wide.doubles.sum.clone();
+        let (number, places) = self.decimals(wide).digits();
+        exact.add(written(&number, places).parse().unwrap_or(f64::NAN), 1);
+        exact
+    }
+}
+
+impl State for NumberSum {
+    type Argument<'a> = Number;
+
+    #[inline]
+    fn add(&mut self, argument: Number, _: Row<'_>) {
+        self.add(argument, 1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.integers.merge(&other.integers);
+        if let Some(other) = &other.wide {
+            let wide = self.wide.get_or_insert_default();
+            wide.decimals.merge(&other.decimals);
+            wide.doubles.merge(&other.doubles);
+        }
+    }
+
+    fn result(&self) -> Value {
+        let has_integers = self.integers.wraps & 1 == 1;
+        match &self.wide {
+            Some(wide) if wide.has_doubles() => Value::Double(self.exact().to_f64()),
+            Some(wide) if wide.has_decimals() => {
+                let mut sum = self.decimals(wide);
+                sum.count = 1;
+                match sum.result() {
+                    // It is a number, however many digits it has.
+                    Value::Text(digits) => Value::Any(digits),
+                    sum => sum,
+                }
+            }
+            _ if has_integers => Value::Integer(self.integers.sum()),
+            _ => Value::Null,
+        }
+    }
+}
+
+impl Retract for NumberSum {
+    fn retract(&mut self, argument: Number) {
+        self.add(argument, -1);
+    }
+
+    fn none_left(&self) -> Value {
+        let sum = State::result(self);
+        difference(sum, self.exact().to_f64() == 0.0)
+    }
+}
+
+/// `avg` over numbers as wide as their values: the exact sum, rounded and divided.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct NumberMean {
+    sum: NumberSum,
+    count: i64,
+}
+
+impl State for NumberMean {
+    type Argument<'a> = Number;
+
+    #[inline]
+    fn add(&mut self, argument: Number, _: Row<'_>) {
+        self.sum.add(argument, 1);
+        self.count += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sum.merge(&other.sum);
+        self.count += other.count;
+    }
+
+    fn result(&self) -> Value {
+        match self.count {
+            0 => Value::Null,
+            count => Value::Double(self.sum.exact().over(count)),
+        }
+    }
+}
+
+impl Retract for NumberMean {
+    fn retract(&mut self, argument: Number) {
+        self.sum.add(argument, -1);
+        self.count -= 1;
     }
 }
 

@@ -23,7 +23,8 @@ impl<T: Kept> Top<T> {
     }
 
     fn see(&mut self, argument: T::Argument<'_>) {
-        let is_larger = |known: &T| T::compare(known.argument(), argument) != Ordering::Less;
+        let is_larger =
+            |known: &T| T::compare_largest(known.argument(), argument) != Ordering::Less;
         let full = self.kept.len() >= self.most as usize;
         if full && self.kept.last().is_some_and(is_larger) {
             return;

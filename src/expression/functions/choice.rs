@@ -36,7 +36,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "nullif",
         &[("value", Any), ("null value", Any)],
         Returns::Same,
-        |arguments, _| match arguments.get(0) == arguments.get(1) {
+        |arguments, _| match are_equal(arguments) {
             true => Ok(Scalar::Null),
             false => Ok(arguments.get(0)),
         },
@@ -67,6 +67,13 @@ fn all_before_are_null(arguments: Arguments<'_, '_>, nth: usize) -> bool {
     (0..nth).all(|before| arguments.is_null(before))
 }
 
+fn are_equal(arguments: Arguments<'_, '_>) -> bool {
+    match (arguments.get(0), arguments.get(1)) {
+        (Scalar::Text(left), Scalar::Text(right)) => arguments.compare(left, right).is_eq(),
+        (left, right) => left == right,
+    }
+}
+
 fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
     let mut extreme = Scalar::Null;
     for value in arguments.each() {
@@ -77,7 +84,7 @@ fn extreme<'a>(arguments: Arguments<'_, 'a>, wanted: Ordering) -> Returned<'a> {
             (Scalar::Double(value), Scalar::Double(best)) => compare_doubles(value, best) == wanted,
             (Scalar::Decimal(value), Scalar::Decimal(best)) => value.cmp(&best) == wanted,
             (Scalar::Boolean(value), Scalar::Boolean(best)) => value.cmp(&best) == wanted,
-            (Scalar::Text(value), Scalar::Text(best)) => value.cmp(best) == wanted,
+            (Scalar::Text(value), Scalar::Text(best)) => arguments.compare(value, best) == wanted,
             _ => false,
         };
         if better {

@@ -87,7 +87,7 @@ fn mask<'a>(
     }
     let text = arguments.text(0);
     let all = text.chars().count() as i64;
-    let shown = |at: usize, default: char| match arguments.0.get(first + at) {
+    let shown = |at: usize, default: char| match arguments.values.get(first + at) {
         None => Some(default),
         Some(Scalar::Text(text)) => text.chars().next(),
         Some(_) => None,

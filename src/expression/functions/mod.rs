@@ -13,6 +13,8 @@ mod regexp;
 mod text;
 mod time;
 
+use std::cmp::Ordering;
+
 use bumpalo::Bump;
 use rust_decimal::Decimal;
 
@@ -254,15 +256,20 @@ impl<'t> Constants<'t> {
 
 /// The arguments of one call, of the types that the checker made sure of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arguments<'v, 'a>(pub &'v [Scalar<&'a str>]);
+pub(super) struct Arguments<'v, 'a> {
+    pub values: &'v [Scalar<&'a str>],
+    /// Whether texts are values that nobody declared, which are compared as numbers where they are
+    /// numbers.
+    pub undeclared: bool,
+}
 
 impl<'v, 'a> Arguments<'v, 'a> {
     fn get(self, at: usize) -> Scalar<&'a str> {
-        self.0.get(at).copied().unwrap_or(Scalar::Null)
+        self.values.get(at).copied().unwrap_or(Scalar::Null)
     }
 
     fn each(self) -> impl Iterator<Item = Scalar<&'a str>> + 'v {
-        self.0.iter().copied()
+        self.values.iter().copied()
     }
 
     /// Returns a text; empty for null, which only functions that see null are given.
@@ -294,6 +301,14 @@ impl<'v, 'a> Arguments<'v, 'a> {
         match self.get(at) {
             Scalar::Decimal(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// Compares two texts.
+    fn compare(self, left: &str, right: &str) -> Ordering {
+        match self.undeclared {
+            true => crate::number::compare(left, right),
+            false => left.cmp(right),
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[("pattern", Text), ("text", Text)],
         Returns::Text,
         |arguments, _| {
-            let group = match arguments.0.len() {
+            let group = match arguments.values.len() {
                 3 => arguments
                     .bigint(2)
                     .and_then(|group| usize::try_from(group).ok()),

@@ -237,7 +237,7 @@ fn instr<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
         return Ok(Scalar::Bigint(0));
     }
     let (text, part) = (arguments.text(0), arguments.text(1));
-    let position = |at: usize, default: i64| match arguments.0.len() > at {
+    let position = |at: usize, default: i64| match arguments.values.len() > at {
         true => arguments.bigint(at),
         false => Some(default),
     };

@@ -180,7 +180,7 @@ impl Grammar {
             DataType::Double => &self.doubles,
             DataType::Decimal => &self.decimals,
             DataType::Boolean => &self.booleans,
-            DataType::Text => &self.texts,
+            DataType::Text | DataType::Number | DataType::Any => &self.texts,
         };
         if depth == 0 || random.random_range(0..4) == 0 {
             return leaves[random.random_range(0..leaves.len())].to_owned();

@@ -43,6 +43,7 @@ fn schema() -> Schema {
     Schema {
         fields: fields.map(field).to_vec(),
         change: None,
+        open: false,
     }
 }
 
@@ -87,13 +88,13 @@ fn describe(expression: &Expression) -> String {
             Value::Double(value) => format!("{value:?}"),
             Value::Decimal(value) => value.to_string(),
             Value::Boolean(value) => value.to_string(),
-            Value::Text(value) => format!("'{value}'"),
+            Value::Text(value) | Value::Any(value) => format!("'{value}'"),
             Value::List(_) => unreachable!("no expression is a list"),
         })
         .collect();
     for error in &evaluated.errors {
         assert_eq!(rows[error.row], "null", "a row that failed is null");
-        rows[error.row] = format!("! {}", error.reason);
+        rows[error.row] = format!("! {}", error.misfit.reason);
     }
     rows.dedup(); // a constant's rows are shown once
     let shown = rows.join(" | ");
@@ -180,7 +181,7 @@ fn every_function_gives_what_its_example_says() {
         let expression = Expression::parse(function.example, &schema)
             .unwrap_or_else(|error| panic!("{}: {error}", function.example));
         let result = match expression.constant() {
-            Some(Value::Text(text)) => text.into_string(),
+            Some(Value::Text(text) | Value::Any(text)) => text.into_string(),
             Some(Value::Integer(value)) => value.to_string(),
             Some(Value::Double(value)) => format!("{value:?}"),
             Some(Value::Decimal(value)) => value.to_string(),
@@ -304,7 +305,7 @@ fn canonical_text_reads_back_as_the_same_expression() {
 /// Returns a row's value as text (so that NaN equals itself) and its error.
 fn shown(evaluated: &Evaluated, row: usize) -> (String, Option<String>) {
     let error = evaluated.errors.iter().find(|error| error.row == row);
-    let reason = error.map(|error| error.reason.clone());
+    let reason = error.map(|error| error.misfit.reason.clone());
     (format!("{:?}", evaluated.column.value(row)), reason)
 }
 
@@ -315,5 +316,7 @@ fn only<'a>(column: &Column<'a>, row: usize) -> Column<'a> {
         Column::Decimal(values) => Column::Decimal([values.get(row)].into_iter().collect()),
         Column::Boolean(values) => Column::Boolean([values.get(row)].into_iter().collect()),
         Column::Text(values) => Column::Text([values.get(row)].into_iter().collect()),
+        Column::Any(values) => Column::Any([values.get(row)].into_iter().collect()),
+        Column::Number(values) => Column::Number([values.get(row)].into_iter().collect()),
     }
 }

@@ -226,6 +226,7 @@ fn times_come_to_what_sqlite_says() {
     let schema = Schema {
         fields: vec![field],
         change: None,
+        open: false,
     };
     // From the year 1 to 9999.
     let seconds = || random.random_range(-62_135_596_800_i64..253_402_300_800);
@@ -346,8 +347,10 @@ fn columns(schema: &Schema) -> Vec<Json> {
             DataType::Bigint | DataType::Boolean | DataType::Timestamp => {
                 json!([field.name, "integer"])
             }
-            DataType::Double | DataType::Decimal => json!([field.name, "real"]),
-            DataType::Text => json!([field.name, "text"]),
+            DataType::Double | DataType::Decimal | DataType::Number => {
+                json!([field.name, "real"])
+            }
+            DataType::Text | DataType::Any => json!([field.name, "text"]),
         })
         .collect()
 }
@@ -368,6 +371,7 @@ fn schema() -> Schema {
     Schema {
         fields: fields.map(field).to_vec(),
         change: None,
+        open: false,
     }
 }
 
@@ -408,7 +412,9 @@ fn batch<'a>(schema: &Schema, rows: &'a [Json]) -> Columns<'a> {
                     .map(|value| value.as_i64().map(|bit| bit == 1))
                     .collect(),
             ),
-            DataType::Decimal => unreachable!("SQLite has no decimals"),
+            DataType::Decimal | DataType::Number | DataType::Any => {
+                unreachable!("SQLite has no such type")
+            }
             DataType::Text => Column::Text(values.map(Json::as_str).collect()),
         });
     }
@@ -441,7 +447,9 @@ fn as_sqlite_has_it(evaluated: &Evaluated, row: usize) -> Json {
         Value::Double(value) => json!(["real", format!("{value:?}")]),
         Value::Boolean(value) => json!(["integer", i64::from(value)]),
         Value::Text(value) => json!(["text", &*value]),
-        Value::Decimal(_) | Value::List(_) => unreachable!("SQLite has no such values"),
+        Value::Decimal(_) | Value::List(_) | Value::Any(_) => {
+            unreachable!("SQLite has no such values")
+        }
     }
 }
 

@@ -22,6 +22,7 @@ fn layout(width: usize, wanted: Vec<usize>) -> Layout {
     Layout {
         schema: Schema {
             change: None,
+            open: false,
             fields: fields.collect(),
         },
         wanted,
@@ -52,7 +53,7 @@ fn decoded(layout: &Layout, records: &Records<'_>) -> Told {
             told.push(told_malformed(
                 malformed.place,
                 malformed.bytes,
-                &malformed.reason,
+                &malformed.misfit.reason,
             ));
         }
         if let Some((place, bytes)) = decoded.origins.get(row) {
@@ -96,13 +97,12 @@ fn read_plainly(layout: &Layout, place: Place, record: &[u8]) -> Option<String> 
                 continue;
             }
             (DataType::Bigint, text) => {
-                let text = text.filter(|text| !text.starts_with('+'));
-                let value = text.and_then(|text| text.parse::<i64>().ok());
+                let value = text.and_then(|text| text.trim_ascii().parse::<i64>().ok());
                 values.extend(value.map(|value| ValueRef::Integer(value.into())));
                 "not a bigint"
             }
             (DataType::Double, text) => {
-                let value = text.and_then(|text| text.parse::<f64>().ok());
+                let value = text.and_then(|text| text.trim_ascii().parse::<f64>().ok());
                 let finite = value.filter(|value| value.is_finite());
                 values.extend(finite.map(ValueRef::Double));
                 "not a double"

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::column::{Field, Schema, ValueRef};
+use crate::column::{DataType, Field, Schema, ValueRef};
 use crate::source::Lines;
 
 /// The columns `n` bigint, `x` double, `b` boolean, `t` text, and `unwanted`.
@@ -24,6 +24,7 @@ fn layout() -> Layout {
     Layout {
         schema: Schema {
             change: None,
+            open: false,
             fields: fields.into(),
         },
         wanted: vec![0, 1, 2, 3],
@@ -56,21 +57,28 @@ fn read_plainly(object: &[u8]) -> Option<String> {
     // Bytes that are no text fit in members that nobody wants.
     let object = match std::str::from_utf8(object) {
         Ok(text) => text.to_owned(),
-        Err(_) => String::from_utf8_lossy(object).replace("\"t\":\"\u{FFFD}\"", "\"t\":[]"),
+        Err(_) => String::from_utf8_lossy(object).replace("\"t\":\"\u{FFFD}\"", "\"n\":[]"),
     };
     let object: serde_json::Map<String, Json> = serde_json::from_str(&object).ok()?;
-    let number = |value: &Json| value.as_i64().map(|value| ValueRef::Integer(value.into()));
     let mut values = Vec::new();
     for name in ["n", "x", "b", "t"] {
-        values.push(match (name, object.get(name)) {
-            (_, None | Some(Json::Null)) => ValueRef::Null,
-            ("n", Some(value)) => number(value)?,
-            ("x", Some(value)) => ValueRef::Double(value.as_f64()?),
-            ("b", Some(value)) => ValueRef::Boolean(value.as_bool()?),
-            (_, Some(value)) => ValueRef::Text(value.as_str()?),
-        });
+        let text = match object.get(name) {
+            None | Some(Json::Null) => {
+                values.push(format!("{:?}", ValueRef::Null));
+                continue;
+            }
+            Some(Json::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        let value = match name {
+            "n" => ValueRef::Integer(text.parse::<i64>().ok()?.into()),
+            "x" => ValueRef::Double(text.parse().ok()?),
+            "b" => ValueRef::Boolean(text.parse().ok()?),
+            _ => ValueRef::Text(&text),
+        };
+        values.push(format!("{value:?}"));
     }
-    Some(format!("{values:?}"))
+    Some(format!("[{}]", values.join(", ")))
 }
 
 #[test]
@@ -142,16 +150,13 @@ fn a_misfit_names_its_column_and_value() {
         decoded
             .malformed
             .into_iter()
-            .map(|record| record.reason)
+            .map(|record| record.misfit.reason)
             .collect::<String>()
     };
     for (object, expected) in [
-        ("{\"n\":\"1\"}\n", "column `n`: `1` is not a bigint"),
-        ("{\"t\":1}\n", "column `t`: `1` is not text"),
-        (
-            "{\"b\":[]}\n",
-            "column `b`: an array is no value of a column",
-        ),
+        ("{\"n\":\"x\"}\n", "column `n`: `x` is not a bigint"),
+        ("{\"n\":1.50}\n", "column `n`: `1.50` is not a bigint"),
+        ("{\"b\":[]}\n", "column `b`: `[]` is not a boolean"),
     ] {
         assert_eq!(reason(object), expected);
     }

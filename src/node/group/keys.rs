@@ -105,7 +105,7 @@ pub(super) fn first_of_another_key<'b, 'a>(
     };
     let mut number = itoa::Buffer::new();
     let mut is_key = |row: usize, key: &[u8]| match grouped.value_ref(row) {
-        ValueRef::Text(text) => text.as_bytes() == key,
+        ValueRef::Text(text) | ValueRef::Any(text) => text.as_bytes() == key,
         ValueRef::Integer(value) => number.format(value).as_bytes() == key,
         _ => false,
     };

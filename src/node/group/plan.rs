@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changelog::{SETTINGS, name_of};
 use super::restore::LogReader;
+use crate::column::DataType;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -26,6 +27,9 @@ pub(super) fn is_plan(key: &[u8]) -> bool {
     let rest = key.strip_prefix(PLAN);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
 }
+
+/// The columns of the input with their types.
+pub const COLUMNS: &str = "columns";
 
 /// What tells a state from another that was built with the same plan.
 const ID: &str = "id";
@@ -118,6 +122,16 @@ impl Described {
         producer.flush(|_| {})
     }
 
+    /// Returns the error about a state of other types than it would have to take.
+    pub fn other_type(group: &str, (text, was, is): (String, DataType, DataType)) -> Error {
+        Error::refused(format!(
+            "the state of group `{group}` was built with another type: `{text}` was {was} and is {is}"
+        ))
+        .hint(
+            "begin anew with `--reset`, which forgets state and offsets, or as another `--group`",
+        )
+    }
+
     /// Refuses to go on with a state that another plan has built.
     ///
     /// # Errors
@@ -127,7 +141,9 @@ impl Described {
             None | Some("") => "not given".to_owned(),
             Some(typed) => format!("`{typed}`"),
         };
-        let differs = self.0.iter().find_map(|(flag, now)| {
+        // Of the columns only those types matter that states depend on, which the plan compares.
+        let flags = self.0.iter().filter(|(flag, _)| flag != COLUMNS);
+        let differs = flags.into_iter().find_map(|(flag, now)| {
             let same = built_with.get(flag).unwrap_or("") == now;
             (!same).then(|| (flag, typed(built_with, flag), typed(self, flag)))
         });

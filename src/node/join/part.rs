@@ -237,6 +237,7 @@ fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
         begins && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text)
     };
     match data_type {
+        DataType::Any if !text.is_empty() => push_json(line, ValueRef::Any(text)),
         _ if text.is_empty() => line.extend_from_slice(b"null"),
         DataType::Bigint | DataType::Double | DataType::Decimal if is_number() => {
             line.extend_from_slice(field)

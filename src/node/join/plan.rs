@@ -30,7 +30,9 @@ pub struct Query {
 pub struct SideQuery {
     /// The event time's column, `@record` for the record's own timestamp, or `None` for the default.
     pub time: Option<String>,
-    /// The unit of a `bigint` time column.
+    /// Whether the other input has the same `time`, given once for both.
+    pub shared: bool,
+    /// The unit of a time column of numbers.
     pub time_unit: TimeUnit,
     /// How far the watermark stays behind the highest event time.
     pub out_of_order_ms: i64,
@@ -73,13 +75,20 @@ impl Query {
     ///
     /// # Errors
     /// `usage` for an unknown column, types that differ, or a missing event time.
-    pub fn plan(self, given: [Given; 2]) -> Result<Plan> {
+    pub fn plan(self, mut given: [Given; 2]) -> Result<Plan> {
         let [left, right] = [Side::Left, Side::Right].map(|side| self.key(side, &given));
         let keys = [left?, right?];
-        let types = Side::BOTH.map(|side| {
+        let mut types = Side::BOTH.map(|side| {
             let at = side.index();
             given[at].schema.fields[keys[at]].data_type
         });
+        // What one side has declared holds for the other one, too.
+        for (at, other) in [(0, 1), (1, 0)] {
+            if types[at] == DataType::Any {
+                types[at] = types[other];
+                given[at].schema.fields[keys[at]].data_type = types[other];
+            }
+        }
         if types[0] != types[1] {
             return Err(Error::usage(format!(
                 "column `{}` is a {} on the left and a {} on the right",
@@ -145,7 +154,10 @@ impl Query {
             record_times,
         } = &given[side.index()];
         let SideQuery {
-            time, time_unit, ..
+            time,
+            shared,
+            time_unit,
+            ..
         } = &self.sides[side.index()];
         let wrong = |message: String| {
             Error::usage(message).hint(format!(
@@ -154,7 +166,12 @@ impl Query {
                 schema.names()
             ))
         };
-        let index = match time.as_deref() {
+        let is_table = self.method == Method::Table && side == Side::Right;
+        // Given once, a name may be that of the stream's column alone.
+        let is_other = |name: &&str| {
+            is_table && *shared && !name.starts_with('@') && schema.index_of(name).is_none()
+        };
+        let index = match time.as_deref().filter(|name| !is_other(name)) {
             Some("@record") if *record_times => return Ok(TimeFrom::Record),
             Some("@record") => {
                 return Err(wrong(
@@ -172,9 +189,7 @@ impl Query {
                 match defaults.find_map(|name| schema.index_of(name)) {
                     Some(index) => index,
                     None if *record_times => return Ok(TimeFrom::Record),
-                    None if self.method == Method::Table && side == Side::Right => {
-                        return Ok(TimeFrom::Nowhere);
-                    }
+                    None if is_table => return Ok(TimeFrom::Nowhere),
                     None => {
                         return Err(wrong(format!(
                             "no event time: the {} side has no column `start_timestamp`",
@@ -185,9 +200,12 @@ impl Query {
             }
         };
         match schema.fields[index].data_type {
-            DataType::Bigint | DataType::Text => Ok(TimeFrom::Column(index, *time_unit)),
+            DataType::Bigint | DataType::Text | DataType::Any => {
+                Ok(TimeFrom::Column(index, *time_unit))
+            }
+            DataType::Timestamp => Ok(TimeFrom::Column(index, TimeUnit::Ms)),
             other => Err(Error::usage(format!(
-                "column `{}` is a {other}; an event time is a bigint or ISO 8601 text",
+                "column `{}` is a {other}; an event time is a bigint, a timestamp or ISO 8601 text",
                 schema.fields[index].name
             ))),
         }

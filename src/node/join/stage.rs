@@ -12,7 +12,8 @@ use super::plan::SidePlan;
 use crate::column::{Column, DataType};
 use crate::engine::join::{Content, Records};
 use crate::error::Error;
-use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom, parse_decimal};
+use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom};
+use crate::number::parse_decimal;
 use crate::source::{Batch, Message, Records as Source};
 
 /// Decodes the records of one side.
@@ -57,7 +58,7 @@ impl Load {
 
     /// Returns whether there is something to be taken in: records, or the error to end with.
     pub fn has_more(&self) -> bool {
-        self.records.has_more() || self.stop.is_some()
+        self.records.has_more() || self.malformed > 0 || self.stop.is_some()
     }
 
     /// Returns the error of a malformed record that stands behind the records.
@@ -125,6 +126,7 @@ impl Stage {
         let text = std::str::from_utf8(key).ok();
         let column = match self.key_type {
             DataType::Text => text.map(|key| Column::Text([Some(key)].into_iter().collect())),
+            DataType::Any => text.map(|key| Column::Any([Some(key)].into_iter().collect())),
             DataType::Bigint | DataType::Timestamp => {
                 let key = text.and_then(|text| text.parse().ok());
                 key.map(|key| Column::Bigint([Some(key)].into_iter().collect()))
@@ -133,7 +135,7 @@ impl Stage {
                 let key = parse_decimal(key);
                 key.map(|key| Column::Decimal([Some(key)].into_iter().collect()))
             }
-            DataType::Double | DataType::Boolean => None,
+            DataType::Double | DataType::Boolean | DataType::Number => None,
         };
         let time = match self.time {
             TimeFrom::Nowhere => Some(EARLIEST),
@@ -151,8 +153,9 @@ impl Stage {
                     before: 0,
                     place: Place::Offset(message.partition, message.offset),
                     at: None,
-                    reason: "the value is null, and the key is no value of the join column"
-                        .to_owned(),
+                    misfit: "the value is null, and the key is no value of the join column"
+                        .to_owned()
+                        .into(),
                     bytes: key,
                 },
             ),
@@ -205,7 +208,7 @@ impl Stage {
                             before,
                             place,
                             at: Some(time),
-                            reason,
+                            misfit: reason.into(),
                             bytes,
                         },
                     );
