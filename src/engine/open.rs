@@ -42,6 +42,14 @@ impl Operator {
         }
     }
 
+    /// Takes the open windows for shown as they are: a run of an earlier version has shown them, and did
+    /// not say so in its state.
+    pub fn take_for_shown(&mut self) {
+        let account = self.account;
+        self.show_open(&mut Panes::default());
+        self.account = account;
+    }
+
     /// Shows an open window that fires once.
     fn show_once(&mut self, slot: Slot, panes: &mut Panes) {
         let entry = *self.store.entry(slot);

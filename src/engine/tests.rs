@@ -407,3 +407,37 @@ fn parts_that_are_handed_over_late_keep_their_keys() {
     assert!(rows_of(30) == rows_of(1));
     assert_eq!(rows_of(30).len(), names.len());
 }
+
+#[test]
+fn what_an_earlier_version_has_shown_without_saying_so_is_taken_back() {
+    for trigger in ["watermark", "count 3"] {
+        let plan = || {
+            let windows = Windows::Session {
+                gap_ms: 1_000,
+                max_ms: None,
+            };
+            let mut operator =
+                operator_of(windows, 0, Trigger::parse(trigger).expect("a trigger"), 1);
+            operator.log_changes();
+            operator
+        };
+        let (mut operator, mut rows) = (plan(), Vec::new());
+        feed(&mut operator, &[(0, 1_000, "a", 1)], &mut rows);
+        // That version has shown the session now, but for its state it has not.
+        let header = operator.save_header();
+        let mut log = Vec::new();
+        operator.take_changes(|key, value| log.push((key.to_owned(), value.map(<[u8]>::to_owned))));
+        let mut operator = plan();
+        operator.load_header(&header).expect("a header");
+        for (key, value) in log {
+            let value = value.expect("it is open");
+            operator.restore_row(&key, &value).expect("a row");
+        }
+        operator.take_for_shown();
+        assert_eq!(operator.account().rows, 0);
+        feed(&mut operator, &[(0, 1_500, "a", 2)], &mut rows);
+        end(&mut operator, &mut rows);
+        let shown = row((1_000, 1_000), "a", 1, 1);
+        assert_eq!(rows, [shown, row((1_000, 1_500), "a", 2, 3)], "{trigger}");
+    }
+}

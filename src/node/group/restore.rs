@@ -181,7 +181,8 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             "the state in topic `{}`, partition {}, cannot be read",
             log.topic, place.partition
         ))
-        .hint("begin anew with `--reset`, or as another group")
+        .hint("the version of `k` that has written it goes on with it")
+        .hint("or begin anew with `--reset`, or as another group: all is computed again")
     };
     if role == Role::Upstream {
         // All it has to know stands beside the offset.
@@ -385,6 +386,9 @@ fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>, Kep
     };
     for (key, value) in log.into_rows() {
         operator.restore_row(&key, &value)?;
+    }
+    if is_shown && kept == Kept::Unsaid {
+        operator.take_for_shown();
     }
     Ok((is_shown, positions, kept))
 }
