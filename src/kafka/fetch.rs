@@ -334,22 +334,25 @@ pub(super) fn high_watermark<C: ConsumerContext>(
     known.then_some(high)
 }
 
+/// Returns the error of a partition whose next records were deleted, without a way out.
+pub(super) fn purged(topic: &str, partition: i32) -> Error {
+    Error::refused(format!(
+        "the records to go on with are gone from topic `{topic}`, partition {partition}"
+    ))
+}
+
 /// Returns the error of a partition that cannot be read on.
 pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> Error {
     match code {
-        RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => Error::refused(
-            format!(
-                "the records to go on with are gone from topic `{topic}`, partition {partition}"
-            ),
-        )
-        .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group"),
+        RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => purged(topic, partition)
+            .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group"),
         RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownPartition => gone(topic),
         RDKafkaErrorCode::BadCompression => Error::refused(format!(
             "topic `{topic}`, partition {partition}: a batch of records is too large to be unpacked, or damaged"
         ))
-        .hint("`-X receive.message.max.bytes=1000000000` lets it have 1 GB"),
+        .hint("`-X receive.message.max.bytes=2147483647` lets it have 2 GB, which is the most"),
         _ => Failure::Refused(code, words_of(code))
             .told(format!("read topic `{topic}`"))
             .during(format!("reading topic `{topic}`, partition {partition}")),

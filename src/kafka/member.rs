@@ -19,7 +19,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
-use super::fetch::{LOOK_UP, close, gone, high_watermark, is_passing, not_read};
+use super::fetch::{LOOK_UP, close, gone, high_watermark, is_passing, not_read, purged};
 use super::native::Proof;
 use super::queue::{Bell, Fetched, Queue};
 use super::{
@@ -394,13 +394,16 @@ impl Member {
         };
         let fetched = queue.read(Duration::ZERO, most);
         if let Some(code) = fetched.error() {
-            let error = not_read(&place.topic, place.partition, code);
             let is_gone = matches!(
                 code,
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
             );
-            if !is_gone || !self.gone.insert(place.clone()) {
-                return Err(error);
+            if !is_gone {
+                return Err(not_read(&place.topic, place.partition, code));
+            }
+            let error = purged(&place.topic, place.partition);
+            if !self.gone.insert(place.clone()) {
+                return Err(self.with_ways_out(error, place));
             }
             self.is_astray = true;
             return Err(Error::fenced(error.to_string()));
@@ -409,6 +412,21 @@ impl Member {
             self.gone.remove(place);
         }
         Ok(fetched)
+    }
+
+    /// Adds how to go on without the records that are gone.
+    fn with_ways_out(&self, error: Error, place: &Place) -> Error {
+        let Place { topic, partition } = place;
+        // Where records are brought together, what was read is told downstream, too.
+        let error = match self.topics.as_slice() {
+            [_] => error.hint(format!(
+                "`kafka-consumer-groups.sh --reset-offsets --execute --group {} --topic \
+                 {topic}:{partition} --to-earliest` goes on with the state, without them",
+                self.group
+            )),
+            _ => error,
+        };
+        error.hint("begin anew with `--reset`; with another `--group` and `--to` the results so far stay as they are")
     }
 
     /// Returns the next offset that would be handed over, for each partition of which something was

@@ -164,6 +164,53 @@ fn offsets_that_were_set_by_hand_are_refused_where_the_state_stands_elsewhere() 
 }
 
 #[test]
+fn a_group_whose_next_records_are_gone_can_go_on_without_them() {
+    let Some(broker) = broker() else { return };
+    for window in WINDOWS {
+        let (shared, after) = half(broker, window);
+        shared.produce(&after);
+        // All but the last three of each partition, and so some that were not read.
+        let held = read_topic(broker, &shared.topic);
+        let ends = (0..4).map(|number| {
+            let offsets = held.iter().filter(|record| record.partition == number);
+            let last = offsets.map(|record| record.offset).max();
+            (number, last.expect("a record") - 2)
+        });
+        let firsts: Vec<(i32, i64)> = ends.collect();
+        let mut before = TopicPartitionList::new();
+        for &(number, first) in &firsts {
+            let added = before.add_partition_offset(&shared.topic, number, Offset::Offset(first));
+            added.expect("a partition");
+        }
+        let admin = admin(&shared);
+        let deleted = admin.delete_records(&before, &AdminOptions::new());
+        wait_for(deleted).expect("they are deleted");
+        let run = shared.k("--exit");
+        run.assert_status(1);
+        for said in ["the records to go on with are gone", "`--reset`"] {
+            assert!(run.stderr().contains(said), "{}", run.stderr());
+        }
+        let is_told = run.stderr().contains("--to-earliest");
+        assert_eq!(is_told, window == WINDOWS[0], "{}", run.stderr());
+        if is_told {
+            firsts
+                .iter()
+                .for_each(|&(number, first)| set_offset(&shared, number, first));
+            let run = shared.k("--exit");
+            run.assert_status(0);
+            assert!(run.stderr().contains("12 records in"), "{}", run.stderr());
+            assert!(run.stderr().contains("of state"), "{}", run.stderr());
+            // But not past records that are there.
+            shared.produce(&after);
+            set_offset(&shared, 1, firsts[1].1 + 4);
+            shared.k("--exit").assert_refused(1, &["would be left out"]);
+        } else {
+            shared.k("--exit --reset").assert_status(0);
+        }
+    }
+}
+
+#[test]
 fn a_changelog_of_which_a_partition_was_emptied_is_refused() {
     let Some(broker) = broker() else { return };
     for window in WINDOWS {

@@ -225,8 +225,11 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         };
         found.told(&belongs.group, place, &belongs.input, &log.topic)
     };
-    let goes_on = stand::fit(&kept, committed.as_ref(), id, role, guarantee)
-        .map_err(|found| misfit(found, &place))?;
+    let goes_on = match stand::fit(&kept, committed.as_ref(), id, role, guarantee) {
+        // A person has said to go on without them.
+        Err(Misfit::Elsewhere { .. }) if log.are_gone(&kept, committed.as_ref(), &place) => None,
+        fitted => fitted.map_err(|found| misfit(found, &place))?,
+    };
     // Those upstream have no state but beside their offsets.
     for ((place, upstream), &seen) in places[1..].iter().zip(told).zip(&positions) {
         if seen > 0 {
@@ -344,6 +347,22 @@ impl LogReader {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether no record is left of those between a state and the offset behind it of its group.
+    fn are_gone(&self, kept: &Kept, committed: Option<&Committed>, place: &Place) -> bool {
+        let (Kept::State(stand), Some(committed)) = (kept, committed) else {
+            return false;
+        };
+        let input = LogReader {
+            topic: place.topic.to_string(),
+            settings: self.settings.clone(),
+        };
+        let first = || {
+            let admin = Admin::new(&self.settings)?;
+            input.offset(&admin, place.partition, OffsetOf::Earliest)
+        };
+        committed.offset > stand.position && first().is_ok_and(|first| first >= committed.offset)
     }
 
     /// Returns the id of a topic as it is now, if it is known.
