@@ -241,3 +241,24 @@ fn what_is_wrong_with_a_topic_is_told_with_its_place() {
             .ends_with("1767225600000,1767225610000,2\n")
     );
 }
+
+/// A batch of zstd may be some thousand times as large as what is sent of it.
+#[test]
+fn a_batch_that_is_too_large_when_it_is_unpacked_is_told_as_that() {
+    let Some(broker) = broker() else { return };
+    let (workdir, topic) = (Workdir::new(), unique("large"));
+    let blanks = " ".repeat(9_000);
+    let rows: String = (0..300).map(|n| format!("{n},x{blanks}\n")).collect();
+    workdir.write("large.csv", format!("t,blanks\n{rows}"));
+    let produce = format!("produce large.csv -t {topic} --key none --compression zstd -b {broker}");
+    workdir.k(&produce).assert_status(0);
+    let read = |limit: &str| {
+        let from = format!("--from {topic} --time t --exit -b {broker} {limit}");
+        workdir.k(&format!("window --global {from}"))
+    };
+    let limit =
+        "-X message.max.bytes=50000 -X fetch.max.bytes=50000 -X receive.message.max.bytes=100000";
+    let parts = ["too large to be unpacked", "receive.message.max.bytes"];
+    read(limit).assert_refused(1, &parts);
+    read("").assert_status(0);
+}

@@ -64,7 +64,9 @@ impl Node<'_> {
                 return Ok(());
             }
             let due = self.open.is_due().then(|| places.clone());
-            for open in self.open.look(due) {
+            // One that is hopeless ends the run, and is told then.
+            let waited_for = self.open.look(due).into_iter();
+            for open in waited_for.filter(|open| !open.is_hopeless()) {
                 self.report.status(open.waited_for());
             }
             let to = self.options.to.as_str();
@@ -80,8 +82,8 @@ impl Node<'_> {
 
 fn story(open: &Open) -> String {
     format!(
-        "everything is computed and committed, but readers of committed records see none of it from \
-         there on: {}",
+        "everything is computed and committed, but readers of committed records see none of it that lies \
+         behind an open transaction: {}",
         open.story()
     )
 }
