@@ -47,6 +47,8 @@ pub struct Query {
     pub windows: Windows,
     /// For how long after its close a window takes late records.
     pub grace_ms: i64,
+    /// How far ahead of its arrival a record's time may be, in ms; `None` for any time.
+    pub ahead_ms: Option<i64>,
     /// How far the watermark stays behind the highest event time.
     pub bound: Bound,
     /// When panes leave.
@@ -89,6 +91,8 @@ pub struct Plan {
     pub arrival: Option<(usize, TimeUnit)>,
     /// Whether a record's event time is when it came.
     pub by_arrival: bool,
+    /// How far ahead of its arrival a record's time may be, in ms; `None` for any time.
+    pub ahead_ms: Option<i64>,
     /// Where: the windows.
     pub windows: Windows,
     /// When panes leave.
@@ -139,6 +143,12 @@ impl Query {
         let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
         let arrival = arrival.transpose()?;
         let by_arrival = self.time.as_deref() == Some("@arrival");
+        if by_arrival && self.ahead_ms.is_some() {
+            return Err(
+                Error::usage("with `--time @arrival` no record is ahead of its arrival")
+                    .hint("leave `--ahead` away, or name the column of event times with `--time`"),
+            );
+        }
         let time = match (by_arrival, arrival) {
             (false, _) => self.event_time(&schema, record_times)?,
             (true, Some(index)) => TimeFrom::Column(index, self.unit_of(&schema, index)),
@@ -177,6 +187,7 @@ impl Query {
             selection: None,
             arrival,
             by_arrival,
+            ahead_ms: self.ahead_ms,
             windows: self.windows.clone(),
             trigger: self.trigger,
             refinement: self.refinement,

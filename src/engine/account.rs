@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Counts of records, each counted once by its best window, and of record × window.
 ///
-/// in = on time + late + expired + malformed + filtered + duplicates.
+/// in = on time + late + expired + malformed + filtered + duplicates + ahead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// In at least one window, and none of its windows had closed.
@@ -19,6 +19,8 @@ pub struct Account {
     pub filtered: u64,
     /// Their `--distinct` value had been counted in each of their windows.
     pub duplicates: u64,
+    /// Set aside: their time was too far ahead of their arrival.
+    pub ahead: u64,
     /// The same by record × window.
     pub windows: WindowAccount,
     /// The grace, in ms, that would have kept every expired record.
@@ -43,7 +45,8 @@ pub struct WindowAccount {
 impl Account {
     /// Returns the number of records that came in.
     pub fn records(&self) -> u64 {
-        self.on_time + self.late + self.expired + self.malformed + self.filtered + self.duplicates
+        let kept = self.on_time + self.late;
+        kept + self.expired + self.malformed + self.filtered + self.duplicates + self.ahead
     }
 
     /// Adds what another part of the input came to.
@@ -54,6 +57,7 @@ impl Account {
         self.malformed += other.malformed;
         self.filtered += other.filtered;
         self.duplicates += other.duplicates;
+        self.ahead += other.ahead;
         self.windows.on_time += other.windows.on_time;
         self.windows.late += other.windows.late;
         self.windows.expired += other.windows.expired;

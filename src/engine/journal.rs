@@ -100,7 +100,7 @@ pub enum Event<'e> {
         /// Its values.
         values: &'e [Value],
     },
-    /// A record did not fit its format or its columns.
+    /// A record did not fit its format or its columns, or was too far ahead of its arrival.
     Malformed {
         /// Its number among all that were read.
         record: u64,
@@ -113,7 +113,8 @@ pub enum Event<'e> {
     End,
 }
 
-/// A record that does not fit its format or its columns, among others that do.
+/// A record that does not fit its format or its columns, or comes from a wrong clock, among others
+/// that do and are not.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Misfit<'m> {
     /// How many of the others come before it.
@@ -124,6 +125,8 @@ pub struct Misfit<'m> {
     pub at: Option<i64>,
     /// Why it does not fit.
     pub reason: &'m str,
+    /// Whether it would, if its time were not too far ahead of its arrival.
+    pub is_ahead: bool,
 }
 
 /// Why a pane was fired.

@@ -385,7 +385,7 @@ impl Operator {
         self.fire_due(panes);
     }
 
-    /// Counts a record that never became a row.
+    /// Counts a record that never became a row, and moves no watermark.
     pub fn on_malformed(&mut self, partition: usize, misfit: &Misfit<'_>) {
         self.note(|record| Event::Malformed {
             record,
@@ -393,7 +393,10 @@ impl Operator {
             misfit,
         });
         self.malformed_at.push(self.watermarks.combined());
-        self.account.malformed += 1;
+        match misfit.is_ahead {
+            true => self.account.ahead += 1,
+            false => self.account.malformed += 1,
+        }
         self.records += 1;
     }
 

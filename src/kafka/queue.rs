@@ -205,6 +205,17 @@ impl<'a> Headers<'a> {
         fetched: PhantomData,
     };
 
+    /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
+    /// what the producer wrote.
+    pub fn appended_at(self) -> Option<i64> {
+        let message = self.message?;
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message lives as long as `'a`.
+        let at = unsafe { rd::rd_kafka_message_timestamp(message.as_ptr(), &mut kind) };
+        let appended = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
+        (kind == appended).then_some(at)
+    }
+
     /// Returns the headers in their order.
     pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
         let mut headers = ptr::null_mut();

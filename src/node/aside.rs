@@ -1,4 +1,4 @@
-//! Records that are set aside with the reason: late, expired, malformed.
+//! Records that are set aside with the reason: late, expired, ahead, malformed.
 //!
 //! To a file or stdout go lines with what became of the record, why, its window, the watermark
 //! then, how late it was, where it stood, and the record itself. To a topic goes the record as it
@@ -114,15 +114,20 @@ impl Aside {
         })
     }
 
-    /// Sets a malformed record aside.
+    /// Sets a record aside that is in no window: `malformed`, or `ahead`.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn write_malformed(&mut self, malformed: &Malformed<'_>, watermark: i64) -> Result<()> {
+    pub fn write_unfit(
+        &mut self,
+        outcome: &str,
+        malformed: &Malformed<'_>,
+        watermark: i64,
+    ) -> Result<()> {
         let place = malformed.place.to_string();
         self.write(&Case {
             facts: [
-                ValueRef::Text("malformed"),
+                ValueRef::Text(outcome),
                 ValueRef::Text(&malformed.misfit.reason),
                 ValueRef::Null,
                 ValueRef::Null,

@@ -207,7 +207,11 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             partition,
             misfit,
         } => {
-            line.event("malformed");
+            line.event(if misfit.is_ahead {
+                "ahead"
+            } else {
+                "malformed"
+            });
             line.number("record", record);
             line.number("partition", partition as u64);
             line.number("place", misfit.place);

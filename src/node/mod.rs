@@ -3,6 +3,7 @@
 //! Comes in: batches of a source. Goes out: rows in a sink, the account of every record, and on
 //! demand what was set aside and a journal.
 
+mod ahead;
 pub mod aside;
 pub mod group;
 pub mod join;
@@ -21,7 +22,7 @@ use crate::engine::account::Account;
 use crate::engine::operator::{Input, Open, Operator};
 use crate::engine::pane::Panes;
 use crate::error::{Remedy, Result};
-use crate::format::{Decoded, Decoder, Malformed, Origins};
+use crate::format::{Decoded, Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -29,7 +30,7 @@ use crate::source::{Batch, Polled, Source};
 use aside::Aside;
 use journal::JournalFile;
 use progress::Progress;
-use rows::{Rows, now_ms};
+use rows::{Rows, Unfit, now_ms};
 use stall::Watch;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
@@ -53,7 +54,7 @@ pub struct Options {
 /// What a node writes beside its rows.
 #[derive(Default)]
 pub struct Outputs {
-    /// Late and expired records.
+    /// Late and expired records, and those too far ahead.
     pub late: Option<Aside>,
     /// Malformed records, which then do not end the run.
     pub bad: Option<Aside>,
@@ -73,13 +74,17 @@ impl Outputs {
         operator: &mut Operator,
         input: &Input<'_, '_>,
         decoded: &Decoded<'_>,
-        malformed: &[Malformed<'_>],
+        unfit: &[Unfit<'_>],
         panes: &mut Panes,
     ) -> Result<()> {
         operator.on_batch(input, panes);
-        if let Some(bad) = &mut self.bad {
-            for (malformed, &watermark) in malformed.iter().zip(operator.malformed_at()) {
-                bad.write_malformed(malformed, watermark)?;
+        for (unfit, &watermark) in unfit.iter().zip(operator.malformed_at()) {
+            let (aside, outcome) = match unfit.is_ahead {
+                true => (&mut self.late, "ahead"),
+                false => (&mut self.bad, "malformed"),
+            };
+            if let Some(aside) = aside {
+                aside.write_unfit(outcome, &unfit.record, watermark)?;
             }
         }
         if let Some(aside) = &mut self.late {
@@ -291,12 +296,12 @@ impl<'n> Node<'n> {
         let (operator, outputs) = (&mut self.operator, &mut self.outputs);
         let (panes, progress) = (&mut self.panes, &mut self.progress);
         let skip_bad = self.rows.skip_bad;
-        self.rows.decode(batch, arena, |input, decoded, malformed| {
+        self.rows.decode(batch, arena, |input, decoded, unfit| {
             if let Some(progress) = progress {
                 progress.add(batch, input.times, |at| operator.forgotten_at(at));
             }
-            outputs.take_in(operator, input, decoded, malformed, panes)?;
-            match malformed.first() {
+            outputs.take_in(operator, input, decoded, unfit, panes)?;
+            match Unfit::first_malformed(unfit) {
                 Some(first) if !skip_bad => Err(first.told(source)),
                 _ => Ok(()),
             }

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bumpalo::Bump;
 
-use super::rows::Rows;
+use super::rows::{Rows, Unfit};
 use crate::engine::account::Account;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
@@ -204,8 +204,8 @@ impl Reader<'_, '_> {
         };
         let (shared, operator) = (self.shared, &mut self.operator);
         let skip_bad = self.rows.skip_bad;
-        self.rows.decode(&batch, arena, |input, _, malformed| {
-            let stop = malformed.first().filter(|_| !skip_bad);
+        self.rows.decode(&batch, arena, |input, _, unfit| {
+            let stop = Unfit::first_malformed(unfit).filter(|_| !skip_bad);
             let high = highest(input.times).unwrap_or(BEGINNING);
             let stop = stop.map(|first| first.told(&shared.name));
             let Some(before) = shared.take_turn(number, high, stop) else {

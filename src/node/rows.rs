@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 
+use super::ahead::Ahead;
 use crate::column::{Column, Columns, Misfit, ValueRef};
 use crate::engine::journal;
 use crate::engine::operator::Input;
@@ -28,6 +29,22 @@ pub(super) struct Rows<'n> {
     pub skip_bad: bool,
 }
 
+/// A record that is no row.
+pub(super) struct Unfit<'a> {
+    /// The record, and why.
+    pub record: Malformed<'a>,
+    /// Whether it would be one, if its time were not too far ahead.
+    pub is_ahead: bool,
+}
+
+impl<'a> Unfit<'a> {
+    /// Returns the first that is malformed, which ends a run unless those are passed over.
+    pub fn first_malformed<'u>(unfit: &'u [Unfit<'a>]) -> Option<&'u Malformed<'a>> {
+        let malformed = unfit.iter().find(|unfit| !unfit.is_ahead);
+        malformed.map(|unfit| &unfit.record)
+    }
+}
+
 /// What the expressions of a plan came to over a batch.
 struct Evaluated<'b, 'a> {
     arrivals: Vec<i64>,
@@ -47,17 +64,18 @@ struct Places<'m> {
 }
 
 impl<'m> Places<'m> {
-    fn of(plan: &Plan, decoded: &Decoded<'_>, malformed: &'m [Malformed<'_>]) -> Self {
+    fn of(plan: &Plan, decoded: &Decoded<'_>, unfit: &'m [Unfit<'_>]) -> Self {
         let rows = decoded.origins.iter();
-        let misfit = |malformed: &'m Malformed<'_>| journal::Misfit {
-            before: malformed.before,
-            place: malformed.place.number(),
-            at: malformed.at.filter(|_| !plan.by_arrival),
-            reason: &malformed.misfit.reason,
+        let misfit = |Unfit { record, is_ahead }: &'m Unfit<'_>| journal::Misfit {
+            before: record.before,
+            place: record.place.number(),
+            at: record.at.filter(|_| !plan.by_arrival),
+            reason: &record.misfit.reason,
+            is_ahead: *is_ahead,
         };
         Places {
             rows: rows.map(|(place, _)| place.number()).collect(),
-            malformed: malformed.iter().map(misfit).collect(),
+            malformed: unfit.iter().map(misfit).collect(),
         }
     }
 }
@@ -66,8 +84,8 @@ impl<'m> Places<'m> {
 type Misfits = Vec<(usize, Misfit)>;
 
 impl Rows<'_> {
-    /// Hands the rows of a batch to `take`, and the malformed records: all of them, or where they
-    /// are not passed over the first, and then only the rows before it.
+    /// Hands the rows of a batch to `take`, and the records that are none: all of them, or where
+    /// malformed ones are not passed over up to the first, and then only the rows before it.
     ///
     /// # Errors
     /// Those of `take`.
@@ -75,19 +93,27 @@ impl Rows<'_> {
         &mut self,
         batch: &Batch<'a>,
         arena: &'a Bump,
-        take: impl FnOnce(&Input<'_, 'a>, &Decoded<'a>, &[Malformed<'a>]) -> Result<T>,
+        take: impl FnOnce(&Input<'_, 'a>, &Decoded<'a>, &[Unfit<'a>]) -> Result<T>,
     ) -> Result<T> {
         let mut decoded = self.decoder.decode(&batch.records, self.origins, arena);
+        let ahead = self.plan.ahead_ms.map(|allowed_ms| Ahead {
+            allowed_ms,
+            now: now_ms(),
+        });
+        let may_be_ahead = |decoded: &Decoded<'_>, arrivals: &[i64]| {
+            ahead.is_some_and(|ahead| ahead.may_hold(&decoded.times, arrivals, &batch.records))
+        };
         let misfits = match evaluate(self.plan, &decoded, arena) {
-            Ok(evaluated) => {
+            Ok(evaluated) if !may_be_ahead(&decoded, &evaluated.arrivals) => {
                 let places = Places::of(self.plan, &decoded, &[]);
                 let input = evaluated.input(self.plan, batch, &decoded, &places);
                 return take(&input, &decoded, &[]);
             }
+            Ok(_) => Vec::new(),
             Err(misfits) => misfits,
         };
         // Some record does not fit: rare, so only now are the places of rows looked for.
-        if !misfits.is_empty() {
+        if !misfits.is_empty() || ahead.is_some() {
             decoded = self.decoder.decode(&batch.records, Origins::Keep, arena);
             let origins = decoded.origins.clone();
             decoded.refuse(misfits, |row| origins[row]);
@@ -95,14 +121,49 @@ impl Rows<'_> {
         let mut malformed = std::mem::take(&mut decoded.malformed);
         if !self.skip_bad {
             malformed.truncate(1);
-            decoded.truncate(malformed.first().map_or(usize::MAX, |first| first.before));
+            if let Some(first) = malformed.first() {
+                decoded.truncate(first.before);
+            }
         }
+        let unfit = match ahead {
+            Some(ahead) => self.take_out(ahead, &mut decoded, malformed, batch),
+            None => unfit(malformed, false).collect(),
+        };
         let evaluated = evaluate(self.plan, &decoded, arena)
             .map_err(|_| Error::bug("rows that were taken out have failed again"))?;
-        let places = Places::of(self.plan, &decoded, &malformed);
+        let places = Places::of(self.plan, &decoded, &unfit);
         let input = evaluated.input(self.plan, batch, &decoded, &places);
-        take(&input, &decoded, &malformed)
+        take(&input, &decoded, &unfit)
     }
+
+    /// Takes the rows out that are too far ahead; returns all records that are no rows, in their order.
+    fn take_out<'a>(
+        &self,
+        ahead: Ahead,
+        decoded: &mut Decoded<'a>,
+        mut malformed: Vec<Malformed<'a>>,
+        batch: &Batch<'a>,
+    ) -> Vec<Unfit<'a>> {
+        let arrivals = match self.plan.arrival {
+            Some(_) => arrivals(self.plan, decoded, &mut Vec::new()),
+            None => Vec::new(),
+        };
+        let found = ahead.find(decoded, &arrivals, &batch.records);
+        for record in &mut malformed {
+            record.before -= found.partition_point(|(row, _)| *row < record.before);
+        }
+        let origins = decoded.origins.clone();
+        decoded.refuse(found, |row| origins[row]);
+        let ahead = std::mem::take(&mut decoded.malformed);
+        let mut all: Vec<_> = unfit(malformed, false).chain(unfit(ahead, true)).collect();
+        all.sort_by_key(|unfit| unfit.record.place.number());
+        all
+    }
+}
+
+fn unfit(records: Vec<Malformed<'_>>, is_ahead: bool) -> impl Iterator<Item = Unfit<'_>> {
+    let records = records.into_iter();
+    records.map(move |record| Unfit { record, is_ahead })
 }
 
 /// Evaluates the plan's expressions, unless some record does not fit; of those that fail here the

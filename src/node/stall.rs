@@ -196,6 +196,7 @@ fn no_window(account: &Account) -> String {
         (account.expired, "expired"),
         (account.filtered, "filtered"),
         (account.malformed, "malformed"),
+        (account.ahead, "ahead of their arrival"),
     ];
     let gone: Vec<String> = gone
         .into_iter()

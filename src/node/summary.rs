@@ -18,8 +18,12 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
         0 => String::new(),
         count => format!(" + {} duplicates", format_count(count)),
     };
+    let ahead = match account.ahead {
+        0 => String::new(),
+        count => format!(" + {} ahead", format_count(count)),
+    };
     let mut lines = vec![format!(
-        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates} → {}{to}; \
+        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates}{ahead} → {}{to}; \
          watermark {}",
         format_plural(account.records(), "record"),
         format_count(account.on_time),
@@ -71,6 +75,7 @@ pub fn json(account: &Account, watermark: i64) -> String {
         "malformed": account.malformed,
         "filtered": account.filtered,
         "duplicates": account.duplicates,
+        "ahead": account.ahead,
         "panes": account.rows,
         "watermark": json_watermark(watermark),
     })

@@ -38,6 +38,7 @@ mod transactions;
 mod values;
 mod window;
 mod window_aggregate;
+mod window_ahead;
 mod window_group;
 mod window_journal;
 mod window_model;

@@ -52,6 +52,7 @@ struct Rebuilder {
     shown: HashMap<String, Vec<Value>>,
     panes: Vec<Value>,
     malformed: u64,
+    ahead: u64,
     /// How many records were read, malformed ones among them.
     numbered: u64,
     combined: Option<i64>,
@@ -107,11 +108,14 @@ impl Rebuilder {
                 Some(())
             }
             "pane" => self.pane(event),
-            "malformed" => {
+            outcome @ ("malformed" | "ahead") => {
                 let in_order = event["record"].as_u64()? == self.numbered;
                 event["place"].as_u64()?;
                 event["reason"].as_str()?;
-                self.malformed += 1;
+                match outcome {
+                    "ahead" => self.ahead += 1,
+                    _ => self.malformed += 1,
+                }
                 self.numbered += 1;
                 in_order.then_some(())
             }
@@ -247,6 +251,7 @@ impl Rebuilder {
     fn account(&self) -> Account {
         let mut account = Account {
             malformed: self.malformed,
+            ahead: self.ahead,
             rows: self.panes.len() as u64,
             ..Account::default()
         };

@@ -147,7 +147,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     bad_to: Option<Endpoint>,
 
-    /// Keep late and expired records, with the reason, in a file or topic. With `--group` processes
+    /// Keep late and expired records, and those of `--ahead`, with the reason, in a file or topic. With `--group` processes
     /// may share a file: lines are added to it, and after a crash some may be there twice; in a topic
     /// they are not, unless the guarantee says so.
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
@@ -216,6 +216,7 @@ impl Options {
             time_unit: self.time_unit,
             windows: self.windows.windows(&self.alignment)?,
             grace_ms: self.when.grace,
+            ahead_ms: self.when.ahead,
             bound: self.when.bound(),
             trigger: self.when.trigger()?,
             refinement: self.when.refine,
@@ -452,7 +453,9 @@ impl Options {
         for line in summary::lines(account, watermark, &behind_rows) {
             context.report.status(line);
         }
-        if account.before_1980 > 0 && account.before_1980 == account.records() - account.malformed {
+        if account.before_1980 > 0
+            && account.before_1980 == account.records() - account.malformed - account.ahead
+        {
             context.report.warning(
                 "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us`",
             );

@@ -94,6 +94,12 @@ pub(super) struct When {
     #[arg(long, value_name = "HOW", value_parser = parse_percentile)]
     watermark: Option<f64>,
 
+    /// Set records aside, and count them, whose time is further ahead of their arrival than this: one
+    /// wrong clock does not make all others late. Arrival is the column of `--arrival`, else when the
+    /// broker appended the record (of a topic with LogAppendTime), else the clock.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub ahead: Option<i64>,
+
     /// Keep records that come this late after their window's close, and its last row as long.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub grace: i64,
@@ -266,7 +272,7 @@ impl When {
     }
 
     /// Returns what a state depends on, by flag.
-    pub fn told(&self) -> [(&'static str, String); 4] {
+    pub fn told(&self) -> [(&'static str, String); 5] {
         let refine = self.refine.name();
         let trigger = self.trigger.clone().or_else(|| {
             let changes = matches!(self.emit, Some(Emit::Changes));
@@ -280,6 +286,10 @@ impl When {
             ("--trigger", trigger.unwrap_or_default()),
             ("--refine", refine.to_owned()),
             ("--out-of-order", bound),
+            (
+                "--ahead",
+                self.ahead.map(format_duration).unwrap_or_default(),
+            ),
             ("--grace", format_duration(self.grace)),
         ]
     }

@@ -7,11 +7,11 @@ use bumpalo::Bump;
 use crate::column::ValueRef;
 use crate::engine::operator::Input;
 use crate::error::{Error, Result};
-use crate::format::{Decoder, Malformed, Origins, Place};
+use crate::format::{Decoder, Origins, Place};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::fetch::Fetcher;
-use crate::node::rows::Rows;
+use crate::node::rows::{Rows, Unfit};
 use crate::plan::Plan;
 use crate::source::kafka::Starts;
 use crate::source::{Batch, Message, Records};
@@ -76,12 +76,12 @@ pub fn need_repartition(
                 partition: 0,
                 records: Records::Messages(messages.collect()),
             };
-            let is_other = rows.decode(&batch, &arena, |input, _, malformed| {
+            let is_other = rows.decode(&batch, &arena, |input, _, unfit| {
                 looked_at |= match input.selected {
                     Some(selected) => selected.contains(&true),
                     None => !input.times.is_empty(),
                 };
-                Ok(first_of_another_key(&batch, input, malformed).is_some())
+                Ok(first_of_another_key(&batch, input, unfit).is_some())
             })?;
             arena.reset();
             if is_other {
@@ -98,7 +98,7 @@ pub fn need_repartition(
 pub(super) fn first_of_another_key<'b, 'a>(
     batch: &'b Batch<'a>,
     input: &Input<'_, 'a>,
-    malformed: &[Malformed<'a>],
+    unfit: &[Unfit<'a>],
 ) -> Option<&'b Message<'a>> {
     let (Records::Messages(messages), [grouped]) = (&batch.records, input.keys) else {
         return None;
@@ -109,10 +109,12 @@ pub(super) fn first_of_another_key<'b, 'a>(
         ValueRef::Integer(value) => number.format(value).as_bytes() == key,
         _ => false,
     };
-    let mut misfits = malformed.iter().peekable();
+    let mut misfits = unfit.iter().peekable();
     let fitting = messages.iter().filter(|message| {
         let place = Place::Offset(message.partition, message.offset);
-        misfits.next_if(|misfit| misfit.place == place).is_none()
+        misfits
+            .next_if(|misfit| misfit.record.place == place)
+            .is_none()
     });
     let mut rows = fitting.zip(0..input.times.len());
     let found = rows.find(|&(message, row)| {

@@ -246,6 +246,7 @@ impl Figures {
             ("late", account.late),
             ("expired", account.expired),
             ("malformed", account.malformed),
+            ("ahead", account.ahead),
             ("filtered", account.filtered),
             ("duplicate", account.duplicates),
         ] {

@@ -18,7 +18,7 @@ use crate::engine::parts::Parts;
 use crate::error::Result;
 use crate::kafka::member::Place;
 use crate::node::Outputs;
-use crate::node::rows::Rows;
+use crate::node::rows::{Rows, Unfit};
 use crate::source::{Batch, Message, Records};
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
@@ -331,12 +331,12 @@ pub(super) fn take_in(
     let skip_bad = rows.skip_bad;
     let check_keys = check_keys && matches!(task.work, Work::Window);
     let operator = &mut task.operator;
-    let processed = rows.decode(&batch, arena, |input, decoded, malformed| {
-        if check_keys && let Some(message) = first_of_another_key(&batch, input, malformed) {
+    let processed = rows.decode(&batch, arena, |input, decoded, unfit| {
+        if check_keys && let Some(message) = first_of_another_key(&batch, input, unfit) {
             return Err(another_key(&task.name, message));
         }
-        outputs.take_in(operator, input, decoded, malformed, panes)?;
-        match malformed.first() {
+        outputs.take_in(operator, input, decoded, unfit, panes)?;
+        match Unfit::first_malformed(unfit) {
             Some(first) if !skip_bad => Err(first.told(&task.name)),
             _ => Ok(()),
         }

@@ -1,0 +1,79 @@
+//! Records whose time is further ahead of their arrival than `--ahead` allows: some clock is wrong.
+//!
+//! They are taken out before the engine sees them, as malformed ones are, so that they move no
+//! watermark. When a record arrived is its arrival column; else when the broker appended it, where its topic
+//! keeps that (`message.timestamp.type=LogAppendTime`); else now. The first two are the same in every run.
+
+use crate::column::Misfit;
+use crate::engine::watermark::highest;
+use crate::format::{Decoded, Place};
+use crate::source::{Message, Records};
+use crate::term::units::{format_duration, format_time};
+
+/// How far ahead of its arrival a record may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    /// So many ms.
+    pub allowed_ms: i64,
+    /// The clock, in ms since 1970, UTC.
+    pub now: i64,
+}
+
+impl Ahead {
+    /// Returns whether some of the times may be too far ahead; quickly, for most often none is.
+    /// `arrivals` has one for each, or is empty.
+    pub fn may_hold(self, times: &[i64], arrivals: &[i64], records: &Records<'_>) -> bool {
+        if !arrivals.is_empty() {
+            let mut pairs = times.iter().zip(arrivals);
+            return pairs.any(|(&at, &arrival)| self.is_ahead(at, arrival));
+        }
+        let first = messages(records)
+            .iter()
+            .map(|message| self.arrival(message))
+            .min();
+        highest(times).is_some_and(|high| self.is_ahead(high, first.unwrap_or(self.now)))
+    }
+
+    /// Returns the rows that are too far ahead, in their order, each with the reason. The places of all
+    /// rows are known.
+    pub fn find(
+        self,
+        decoded: &Decoded<'_>,
+        arrivals: &[i64],
+        records: &Records<'_>,
+    ) -> Vec<(usize, Misfit)> {
+        let mut messages = messages(records).iter();
+        let mut found = Vec::new();
+        for (row, (&at, (place, _))) in decoded.times.iter().zip(&decoded.origins).enumerate() {
+            let of_row =
+                |message: &&Message<'_>| *place == Place::Offset(message.partition, message.offset);
+            let arrival = match arrivals.get(row) {
+                Some(&arrival) => arrival,
+                None => messages
+                    .find(of_row)
+                    .map_or(self.now, |message| self.arrival(message)),
+            };
+            if self.is_ahead(at, arrival) {
+                let by = format_duration(at.saturating_sub(arrival));
+                let reason = format!("{by} ahead of its arrival at {}", format_time(arrival));
+                found.push((row, reason.into()));
+            }
+        }
+        found
+    }
+
+    fn is_ahead(self, at: i64, arrival: i64) -> bool {
+        at.saturating_sub(arrival) > self.allowed_ms
+    }
+
+    fn arrival(self, message: &Message<'_>) -> i64 {
+        message.headers.appended_at().unwrap_or(self.now)
+    }
+}
+
+fn messages<'r, 'a>(records: &'r Records<'a>) -> &'r [Message<'a>] {
+    match records {
+        Records::Lines(_) => &[],
+        Records::Messages(messages) => messages,
+    }
+}
