@@ -77,14 +77,15 @@ impl Schema {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// Returns the names as a list for an error message: `a, b, c`.
+    /// Returns the names as a list for an error message: `a, b, c`; the first of very many.
     pub fn names(&self) -> String {
-        let names: Vec<&str> = self
-            .fields
-            .iter()
-            .map(|field| field.name.as_str())
-            .collect();
-        names.join(", ")
+        const MOST: usize = 100;
+        let names = self.fields.iter().map(|field| field.name.as_str());
+        let names: Vec<&str> = names.take(MOST).collect();
+        match self.fields.len() - names.len() {
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        }
     }
 }
 

@@ -156,8 +156,12 @@ pub(crate) fn refuse_collisions<'e>(
             continue;
         };
         if read.contains(&file) {
+            let to = match to {
+                Endpoint::Pipe => "stdout".to_owned(),
+                to => format!("`{to}`"),
+            };
             return Err(Error::refused(format!(
-                "`{to}` is an input: what `{flag}` writes would destroy it"
+                "{to} is an input: what `{flag}` writes would destroy it"
             )));
         }
         // Two that both go to stdout write one after the other.

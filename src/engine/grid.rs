@@ -352,6 +352,13 @@ impl Grid {
         (open().count(), records.sum())
     }
 
+    /// Returns the open windows whose row has not left at their close.
+    pub fn not_closed(&self) -> impl Iterator<Item = Window> {
+        let open = self.by_end.iter();
+        let open = open.filter(|&(_, &index)| !self.all[index].closed);
+        open.map(|(&window, _)| window)
+    }
+
     fn set_due(&mut self) {
         let end = |window: Option<&Window>| window.map_or(NEVER, |window| window.end);
         let expires = end(self.by_end.keys().next()).saturating_add(self.grace_ms);

@@ -122,8 +122,8 @@ pub struct Awaited {
 pub struct Open {
     /// How many windows are open; of sessions and sliding windows those of each key.
     pub windows: usize,
-    /// How many records they hold, each as often as it lies in one.
-    pub records: u64,
+    /// How many records they hold, each as often as it lies in one; `None` where that is not known.
+    pub records: Option<u64>,
 }
 
 /// A windowed aggregation.
@@ -445,7 +445,16 @@ impl Operator {
                 (slots().count(), slots().map(records).sum())
             }
         };
+        let records = Some(records);
         Open { windows, records }
+    }
+
+    /// Returns the windows that are open; `None` where each key has its own.
+    pub fn open_on_grid(&self) -> Option<impl Iterator<Item = Window>> {
+        match &self.placement {
+            Placement::Grid(grid) => Some(grid.not_closed()),
+            Placement::Sessions(..) | Placement::Sliding(..) => None,
+        }
     }
 
     /// Returns how many states are held.

@@ -140,6 +140,11 @@ impl Partial {
 }
 
 impl Merger {
+    /// Returns the windows of which not all parts have come.
+    pub fn windows(&self) -> impl Iterator<Item = Window> {
+        self.windows.keys().copied()
+    }
+
     /// Takes a window that has left the operator with the number `nth`, of whose `keys` it is.
     pub(super) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) {
         self.rename(nth, &mut part.keys, keys);

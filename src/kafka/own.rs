@@ -16,7 +16,7 @@ pub struct Own {
 
 const BY_THE_CLOCK: &str = "offsets would be committed before what was made of the records";
 const COMMITS: &str = "`--group NAME` commits, and `--guarantee` of `k window` says how surely";
-const FEWER_ACKS: &str = "rows could be lost or doubled that count as written";
+const FEWER_ACKS: &str = "rows that count as written could be lost or doubled";
 const ACKS: &str = "write `--acks` for `k produce`; `k window` has `--guarantee`";
 
 const OWN: &[Own] = &[
@@ -47,7 +47,7 @@ const OWN: &[Own] = &[
     },
     Own {
         names: &["group.id"],
-        why: "the group could be another one than its flag names",
+        why: "`--group` alone names the group",
         instead: "write `--group NAME`",
     },
     Own {

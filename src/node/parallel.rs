@@ -8,6 +8,7 @@
 //!
 //! For windows on a grid that fire once: their parts are as good as the whole.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use bumpalo::Bump;
 
 use super::rows::{Rows, Unfit};
 use crate::engine::account::Account;
-use crate::engine::operator::Operator;
+use crate::engine::operator::{Open, Operator};
 use crate::engine::pane::Panes;
 use crate::engine::partial::Merger;
 use crate::engine::watermark::{BEGINNING, highest};
@@ -51,6 +52,8 @@ pub struct Parallel<'n> {
 pub struct Outcome {
     /// Where every record went.
     pub account: Account,
+    /// What is open where the run was stopped.
+    pub open: Open,
     /// How far event time has come.
     pub watermark: i64,
 }
@@ -90,6 +93,8 @@ struct Results<'n> {
     reached: Vec<i64>,
     /// The rows that were written, and what readers that are done have counted.
     account: Account,
+    /// The windows that readers have left open.
+    open: BTreeSet<Window>,
     sink: Box<dyn Sink + 'n>,
 }
 
@@ -136,9 +141,15 @@ impl<'n> Parallel<'n> {
             .results
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        let unfinished: Vec<Window> = results.merger.windows().collect();
+        results.open.extend(unfinished);
         let watermark = results.reached.iter().copied().min().unwrap_or(BEGINNING);
         let outcome = Outcome {
             account: results.account,
+            open: Open {
+                windows: results.open.len(),
+                records: results.open.is_empty().then_some(0),
+            },
             watermark,
         };
         let flushed = results.sink.flush();
@@ -253,6 +264,9 @@ impl Reader<'_, '_> {
         }
         let mut results = lock(&self.shared.results);
         results.account.absorb(self.operator.account());
+        results
+            .open
+            .extend(self.operator.open_on_grid().into_iter().flatten());
         self.hand_over_to(results);
     }
 }
@@ -276,6 +290,7 @@ impl<'n> Shared<'n> {
                 merger: Merger::default(),
                 reached: vec![BEGINNING; threads],
                 account: Account::default(),
+                open: BTreeSet::new(),
                 sink,
             }),
         }

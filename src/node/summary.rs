@@ -49,24 +49,46 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     lines
 }
 
-/// Returns what a run that was stopped has not shown, behind the number of its rows, and what would
-/// show it: `, 1 window open with 5 records (--exit shows it)`.
-pub fn open_windows(open: Open, way_out: &str) -> String {
-    let it = match open.windows {
+/// What becomes of windows that a run leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayOut {
+    /// What would have shown them.
+    Shows(&'static str),
+    /// Their group goes on with them.
+    Kept,
+    /// Each record has shown its row.
+    Shown,
+}
+
+/// Returns what a run that was stopped leaves open, behind the number of its rows:
+/// `, 1 window open with 5 records (--exit shows it)`.
+pub fn open_windows(open: Open, account: &Account, way_out: WayOut) -> String {
+    let them = match open.windows {
         0 => return String::new(),
         1 => "it",
         _ => "them",
     };
-    format!(
-        ", {} open with {} ({way_out} shows {it})",
-        format_plural(open.windows as u64, "window"),
-        format_plural(open.records, "record"),
-    )
+    let apart = account.on_time + account.late;
+    let how_often = match account.windows.on_time + account.windows.late > apart {
+        true => ", each counted once a window",
+        false => "",
+    };
+    let records = open.records.map_or(String::new(), |records| {
+        format!(" with {}{how_often}", format_plural(records, "record"))
+    });
+    let way_out = match way_out {
+        WayOut::Shows(what) => format!(" ({what} shows {them})"),
+        WayOut::Kept => format!(" (the group's next run goes on with {them})"),
+        WayOut::Shown => String::new(),
+    };
+    let windows = format_plural(open.windows as u64, "window");
+    format!(", {windows} open{records}{way_out}")
 }
 
 /// Returns the account as one line of JSON; times in ms since 1970, UTC, the watermark null
-/// before the first record and "end" at the end of a bounded input.
-pub fn json(account: &Account, watermark: i64) -> String {
+/// before the first record and "end" at the end of a bounded input. `open` is what a run that was
+/// stopped leaves open; its records are null where they are not known.
+pub fn json(account: &Account, open: Open, watermark: i64) -> String {
     json!({
         "in": account.records(),
         "on_time": account.on_time,
@@ -77,6 +99,8 @@ pub fn json(account: &Account, watermark: i64) -> String {
         "duplicates": account.duplicates,
         "ahead": account.ahead,
         "panes": account.rows,
+        "open_windows": open.windows,
+        "open_records": open.records,
         "watermark": json_watermark(watermark),
     })
     .to_string()

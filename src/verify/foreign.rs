@@ -109,7 +109,7 @@ impl Foreign {
         let is_other = |how: String| {
             why(
                 format!("{how}: these look like another `k gen`"),
-                "make the answer anew from the data of gen.json, or name their recipe with `--truth`",
+                "compute the answer again from the data of gen.json, or name their recipe with `--truth`",
             )
         };
         match self {

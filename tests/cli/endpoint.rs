@@ -43,7 +43,7 @@ fn outputs_that_are_one_file_and_an_output_that_is_an_input_are_refused() {
             "`hard.csv` is an input: what `--stats-to`",
         ),
         ("WINDOW --journal ./in.csv", 1, "is an input"),
-        ("WINDOW >> in.csv", 1, "`-` is an input"),
+        ("WINDOW >> in.csv", 1, "stdout is an input"),
         ("JOIN --to old.csv --stats-to link.csv", 2, "one file"),
         ("JOIN --stats-to hard.csv", 1, "is an input"),
     ] {

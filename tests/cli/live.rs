@@ -45,18 +45,36 @@ fn a_pipe_that_is_stopped_says_what_is_open_of_every_kind_of_window() {
         (
             "--hopping 10s,5s --by who",
             4,
-            "2 windows open with 4 records",
+            "2 windows open with 4 records, each counted once a window",
         ),
         ("--session 5s --by who", 2, "2 windows open with 2 records"),
-        ("--sliding 2s", 6, "2 windows open with 3 records"),
+        (
+            "--sliding 2s",
+            6,
+            "2 windows open with 3 records, each counted once a window",
+        ),
     ] {
         let workdir = Workdir::new();
-        let mut running = Running::start(&workdir, &format!("window {windows} --time at --from -"));
+        let mut running = Running::start(
+            &workdir,
+            &format!("window {windows} --time at --from - --stats json"),
+        );
         running.write(PIPED);
         running.await_lines(rows + 1);
         let run = running.ended_by(Signal::INT);
         run.assert_status(130);
         let told = format!("{open} (the end of the input shows");
+        let counted = open.split(',').next().unwrap_or(open);
+        let counted: Vec<&str> = counted.split(' ').collect();
+        let members = format!(
+            "\"open_records\":{},\"open_windows\":{},",
+            counted[4], counted[0]
+        );
+        assert!(
+            run.stderr().contains(&members),
+            "{windows}: {}",
+            run.stderr()
+        );
         assert!(run.stderr().contains(&told), "{windows}: {}", run.stderr());
     }
 }

@@ -395,7 +395,7 @@ fn the_account_is_there_for_programs() {
     let run =
         workdir.k("window --tumbling 10s --from calls.csv -q --stats json --stats-to stats.json");
     run.assert_status(0);
-    let expected = "{\"ahead\":0,\"duplicates\":0,\"expired\":1,\"filtered\":0,\"in\":5,\"late\":0,\"malformed\":0,\"on_time\":4,\"panes\":3,\"watermark\":\"end\"}\n";
+    let expected = "{\"ahead\":0,\"duplicates\":0,\"expired\":1,\"filtered\":0,\"in\":5,\"late\":0,\"malformed\":0,\"on_time\":4,\"open_records\":0,\"open_windows\":0,\"panes\":3,\"watermark\":\"end\"}\n";
     assert!(run.stderr().ends_with(expected), "{}", run.stderr());
     assert_eq!(workdir.read("stats.json"), expected);
 }

@@ -9,7 +9,6 @@ use crate::cli::Context;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::input::{self, Notation};
 use crate::column::Schema;
-use crate::engine::operator::Open;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema;
 use crate::kafka::Settings;
@@ -270,12 +269,12 @@ impl Options {
         };
         let mut node = Node::join(parts, options, starts)?;
         let ended = node.run();
-        let (account, watermark) = (node.account(), node.watermark());
+        let (account, watermark, open) = (node.account(), node.watermark(), node.open());
         drop(node); // leaves the group, whatever is told below
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
-                self.tell(&account, watermark, Open::default(), context)?;
+                self.tell(&account, watermark, open, context)?;
                 ended
             }
         }

@@ -19,6 +19,7 @@ use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
+use crate::engine::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
@@ -26,6 +27,7 @@ use crate::node::aside::Aside;
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
 use crate::node::stall::Watch;
+use crate::node::summary::WayOut;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Change, Plan, Query};
@@ -403,7 +405,7 @@ impl Options {
                     interrupt: &context.interrupt,
                 };
                 let (outcome, ended) = parallel.run(file, sink);
-                (outcome.account, outcome.watermark, Open::default(), ended)
+                (outcome.account, outcome.watermark, outcome.open, ended)
             }
             _ => {
                 let partitions = input.source.partitions();
@@ -425,7 +427,7 @@ impl Options {
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
         match ended {
             Err(error) if !stopped(&error) => {
-                let stats = summary::json(&account, watermark);
+                let stats = summary::json(&account, Open::default(), watermark);
                 self.stats.write(&stats, self.range.group().is_some())?;
                 Err(error)
             }
@@ -436,19 +438,21 @@ impl Options {
         }
     }
 
-    /// Returns what would show the windows that are open when a run is stopped.
-    fn way_out(&self) -> &'static str {
-        match (self.source(), self.range.exits()) {
-            (Endpoint::Topic(_), false) => "`--exit`",
-            _ => "the end of the input",
-        }
+    /// Returns what becomes of the windows that are open when a run is stopped.
+    fn way_out(&self) -> Result<WayOut> {
+        Ok(match (self.source(), self.range.exits()) {
+            _ if self.when.trigger()? == Trigger::CHANGES => WayOut::Shown,
+            _ if self.range.group().is_some() => WayOut::Kept,
+            (Endpoint::Topic(_), false) => WayOut::Shows("`--exit`"),
+            _ => WayOut::Shows("the end of the input"),
+        })
     }
 
     /// Tells where every record went.
     fn tell(&self, account: &Account, watermark: i64, open: Open, context: &Context) -> Result<()> {
-        let stats = summary::json(account, watermark);
+        let stats = summary::json(account, open, watermark);
         self.stats.write(&stats, self.range.group().is_some())?;
-        let open = summary::open_windows(open, self.way_out());
+        let open = summary::open_windows(open, account, self.way_out()?);
         let behind_rows = format!("{}{open}", self.to.behind_rows());
         for line in summary::lines(account, watermark, &behind_rows) {
             context.report.status(line);

@@ -40,12 +40,13 @@ mod stand;
 mod task;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 
 use crate::engine::account::Account;
+use crate::engine::operator::Open;
 use crate::engine::pane::Panes;
 use crate::engine::watermark::BEGINNING;
 use crate::error::{Error, Remedy, Result};
@@ -285,6 +286,28 @@ impl<'n> Node<'n> {
             false => counts.absorb(&task.counts()),
         });
         counts
+    }
+
+    /// Returns what this process leaves open. A state that was restored does not say of how many
+    /// records it is.
+    pub fn open(&self) -> Open {
+        let mut on_grid = BTreeSet::new();
+        let mut by_key = 0;
+        let hands_on = |task: &Task| matches!(task.work, Work::Upstream(_));
+        for task in self
+            .tasks()
+            .filter(|task| !hands_on(task) && !task.is_shown)
+        {
+            match task.operator.open_on_grid() {
+                Some(windows) => on_grid.extend(windows),
+                None => by_key += task.operator.open().windows,
+            }
+        }
+        let windows = on_grid.len() + by_key;
+        Open {
+            windows,
+            records: (windows == 0).then_some(0),
+        }
     }
 
     /// Returns how far event time has come in the partition furthest behind.
