@@ -84,7 +84,8 @@ pub(super) struct Options {
     select: Option<String>,
 
     /// Take earlier records back where this column says `-` and not `+`, or `none`; a group of which
-    /// all were taken back is a row with count 0 [default: a column `change` with nothing else in it]
+    /// all were taken back is a row with count 0 [default: a column `change` beside
+    /// `window_start` and `window_end`]
     #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
     change: Option<String>,
 
