@@ -310,7 +310,7 @@ fn may_hold_times(field: &Field) -> bool {
         .any(|word| WORDS.contains(&word.as_str()));
     let typed = matches!(
         field.data_type,
-        DataType::Bigint | DataType::Text | DataType::Timestamp
+        DataType::Bigint | DataType::Text | DataType::Timestamp | DataType::Any
     );
     named && typed
 }
