@@ -398,9 +398,8 @@ fn a_signal_ends_the_run_with_whole_lines_and_says_how_many_calls_there_are() {
         let dir = Workdir::new();
         let child = dir.spawn("gen --rate 100 --seconds 3600 --pace real", Stdio::null());
         // The recipe and the headers are there before the first wait.
-        let begun =
-            |name: &str| std::fs::metadata(dir.path(name)).is_ok_and(|file| file.len() > 100);
-        while !begun("data/mono_signal.csv") {
+        let begun = |name: &str| std::fs::metadata(dir.path(name)).is_ok_and(|file| file.len() > 0);
+        while !begun("data/mono_signal.csv") || !begun("data/tower.csv") {
             std::thread::yield_now();
         }
         let asked = Instant::now();
