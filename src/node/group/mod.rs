@@ -449,6 +449,7 @@ impl<'n> Node<'n> {
             .take_while(|message| message.offset < end)
             .collect();
         let last = messages.last().map(|message| message.offset);
+        let is_whole = messages.len() == fetched.len();
         let processed = match task.work {
             Work::Downstream(_) => repartition::take_in(task, &messages, &mut self.panes),
             Work::Window | Work::Upstream(_) => task::take_in(
@@ -463,7 +464,7 @@ impl<'n> Node<'n> {
         };
         task.position = match last {
             // What follows is after the end, and is not read.
-            Some(last) if last + 1 < end => last + 1,
+            Some(last) if is_whole && last + 1 < end => last + 1,
             _ => end,
         };
         drop(fetched);
@@ -493,14 +494,16 @@ impl<'n> Node<'n> {
         self.write()
     }
 
-    /// Moves positions past transaction markers, which are no records.
+    /// Moves positions past transaction markers, which are no records, and no further than to the end
+    /// of what is to be read: what the client has handed over beyond it is left to the next run.
     fn note_positions(&mut self) {
         let positions = self.member.positions();
         for (place, slot) in &mut self.slots {
             if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
                 && !task.is_done
             {
-                task.position = task.position.max(position);
+                let end = task.end.unwrap_or(i64::MAX);
+                task.position = task.position.max(position.min(end));
             }
         }
     }
