@@ -319,8 +319,8 @@ impl KafkaSource {
         let positions = self.fetcher.positions();
         let passed = matches!(self.until, Until::Time(time) if now_ms() >= time);
         for (nth, (partition, position)) in self.partitions.iter_mut().zip(positions).enumerate() {
-            if !partition.is_drained() {
-                continue; // the fetcher's position is past what was handed over
+            if !partition.is_drained() || partition.done {
+                continue; // the fetcher's position is past what was handed over, or is to be read
             }
             partition.position = partition
                 .position
