@@ -346,7 +346,10 @@ impl Grid {
         let open = || self.by_end.values().map(|&index| &self.all[index]);
         let open = || open().filter(|window| !window.closed);
         let records = open().map(|window| {
-            let by_slot = window.slots.iter().map(|&slot| store.entry(slot).records);
+            let by_slot = window
+                .slots
+                .iter()
+                .map(|&slot| u64::from(store.entry(slot).records));
             window.records + by_slot.sum::<u64>()
         });
         (open().count(), records.sum())

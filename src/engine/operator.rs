@@ -440,7 +440,7 @@ impl Operator {
         let (windows, records) = match &self.placement {
             Placement::Grid(grid) => grid.open_count(&self.store),
             Placement::Sessions(..) | Placement::Sliding(..) => {
-                let records = |slot: Slot| self.store.entry(slot).records;
+                let records = |slot: Slot| u64::from(self.store.entry(slot).records);
                 let slots = || self.open_slots();
                 (slots().count(), slots().map(records).sum())
             }

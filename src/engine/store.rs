@@ -33,8 +33,9 @@ pub(super) struct Entry {
     pub window: Window,
     /// Whether its window had closed before its first record came; of a session, whenever one did.
     pub born_late: bool,
-    /// How many records it has taken in, but for those that a grid counts by window.
-    pub records: u64,
+    /// How many records it has taken in, but for those that a grid counts by window; from 2^32 - 1 on
+    /// no more are counted, so that an entry is no larger than without.
+    pub records: u32,
     /// Counts the uses of the slot, so that a note about an earlier one is known as old.
     pub stamp: u32,
 }
@@ -100,7 +101,8 @@ impl Store {
 
     /// Counts a record that a slot takes in.
     pub fn count(&mut self, slot: Slot) {
-        self.entries[slot as usize].records += 1;
+        let records = &mut self.entries[slot as usize].records;
+        *records = records.saturating_add(1);
     }
 
     /// Makes a slot's states empty.
@@ -232,7 +234,8 @@ impl Store {
             .iter_mut()
             .for_each(|aggregate| aggregate.merge(into, from));
         let records = self.entries[from as usize].records;
-        self.entries[into as usize].records += records;
+        let sum = &mut self.entries[into as usize].records;
+        *sum = sum.saturating_add(records);
         self.touch(into);
     }
 
