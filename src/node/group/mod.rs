@@ -462,11 +462,8 @@ impl<'n> Node<'n> {
                 &mut self.arena,
             ),
         };
-        task.position = match last {
-            // What follows is after the end, and is not read.
-            Some(last) if is_whole && last + 1 < end => last + 1,
-            _ => end,
-        };
+        // What else came lies behind the end, and is not read.
+        task.reach(last.filter(|_| is_whole).map_or(end, |last| last + 1));
         drop(fetched);
         self.write()?; // also what was due before a malformed record
         processed?;
@@ -494,16 +491,14 @@ impl<'n> Node<'n> {
         self.write()
     }
 
-    /// Moves positions past transaction markers, which are no records, and no further than to the end
-    /// of what is to be read: what the client has handed over beyond it is left to the next run.
+    /// Moves positions past transaction markers, which are no records.
     fn note_positions(&mut self) {
         let positions = self.member.positions();
         for (place, slot) in &mut self.slots {
             if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
                 && !task.is_done
             {
-                let end = task.end.unwrap_or(i64::MAX);
-                task.position = task.position.max(position.min(end));
+                task.reach(position);
             }
         }
     }

@@ -182,6 +182,13 @@ impl Task {
         task
     }
 
+    /// Moves the position on, and no further than to the end of what is to be read: what was handed over
+    /// beyond it is left to the next run.
+    pub fn reach(&mut self, position: i64) {
+        let end = self.end.unwrap_or(i64::MAX);
+        self.position = self.position.max(position.min(end));
+    }
+
     /// Returns whether everything is read that there was at the start.
     pub fn is_at_end(&self) -> bool {
         match &self.work {
