@@ -309,8 +309,12 @@ impl Function {
     fn states(self, argument: Option<DataType>, net: bool) -> Box<dyn Accumulator> {
         match argument {
             None => maybe_net(Rows::default(), net),
-            Some(DataType::Bigint) => self.numbers(net).unwrap_or_else(|| self.of::<i64>(net)),
-            Some(DataType::Double) => self.doubles(net).unwrap_or_else(|| self.of::<f64>(net)),
+            Some(DataType::Bigint) => self
+                .calculated::<Sum, Mean, i64>(net)
+                .unwrap_or_else(|| self.of::<i64>(net)),
+            Some(DataType::Double) => self
+                .calculated::<DoubleSum, DoubleMean, f64>(net)
+                .unwrap_or_else(|| self.of::<f64>(net)),
             Some(DataType::Decimal) if self == Function::Sum => {
                 maybe_net(DecimalSum::default(), net)
             }
@@ -319,38 +323,26 @@ impl Function {
             Some(DataType::Text) => self.of::<String>(net),
             Some(DataType::Timestamp) => self.of::<i64>(net),
             Some(DataType::Number) => self
-                .wide_numbers(net)
+                .calculated::<NumberSum, NumberMean, Number>(net)
                 .unwrap_or_else(|| self.of::<Number>(net)),
             Some(DataType::Any) => self.of::<AsItStood>(net),
         }
     }
 
-    fn numbers(self, net: bool) -> Option<Box<dyn Accumulator>> {
+    /// Returns the states of a function that calculates, by what `sum` and `avg` keep of numbers of a
+    /// type.
+    fn calculated<S, M, T>(self, net: bool) -> Option<Box<dyn Accumulator>>
+    where
+        S: Retract + Default,
+        M: Retract + Default,
+        T: Bucketed + for<'a> Kept<Argument<'a> = T>,
+        Deviation<T>: Retract,
+    {
         Some(match self {
-            Function::Sum => maybe_net(Sum::default(), net),
-            Function::Avg => maybe_net(Mean::default(), net),
-            Function::Stddev => maybe_net(Deviation::<i64>::default(), net),
-            Function::Quantile(share) => quantile::<i64>(share, net),
-            _ => return None,
-        })
-    }
-
-    fn doubles(self, net: bool) -> Option<Box<dyn Accumulator>> {
-        Some(match self {
-            Function::Sum => maybe_net(DoubleSum::default(), net),
-            Function::Avg => maybe_net(DoubleMean::default(), net),
-            Function::Stddev => maybe_net(Deviation::<f64>::default(), net),
-            Function::Quantile(share) => quantile::<f64>(share, net),
-            _ => return None,
-        })
-    }
-
-    fn wide_numbers(self, net: bool) -> Option<Box<dyn Accumulator>> {
-        Some(match self {
-            Function::Sum => maybe_net(NumberSum::default(), net),
-            Function::Avg => maybe_net(NumberMean::default(), net),
-            Function::Stddev => maybe_net(Deviation::<Number>::default(), net),
-            Function::Quantile(share) => quantile::<Number>(share, net),
+            Function::Sum => maybe_net(S::default(), net),
+            Function::Avg => maybe_net(M::default(), net),
+            Function::Stddev => maybe_net(Deviation::<T>::default(), net),
+            Function::Quantile(share) => quantile::<T>(share, net),
             _ => return None,
         })
     }
