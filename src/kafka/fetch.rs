@@ -373,7 +373,7 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
 }
 
 /// Returns the error of a topic that was deleted while it was read.
-pub(super) fn gone(topic: &str) -> Error {
+pub(crate) fn gone(topic: &str) -> Error {
     Error::refused(format!("topic `{topic}` is gone")).hint("`k topic list` shows the topics")
 }
 

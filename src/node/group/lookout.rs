@@ -13,6 +13,7 @@ use super::stand::made_again;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, TopicIdentity};
+use crate::kafka::fetch::gone;
 
 /// How often the topics are looked up.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,7 +53,9 @@ impl Lookout {
                     }
                     // One broker may know less than the others.
                     Some(Change::Gone(name)) if missed.as_ref() == Some(&name) => {
-                        return tell.send(gone(&name)).unwrap_or(());
+                        let gone =
+                            gone(&name).hint("to compute all again: `--reset`, or another group");
+                        return tell.send(gone).unwrap_or(());
                     }
                     Some(Change::Gone(name)) => missed = Some(name),
                     None => missed = None,
@@ -95,12 +98,6 @@ fn change(name: &str, known: &Ids, found: &Ids) -> Option<Change> {
         }
         _ => None,
     }
-}
-
-fn gone(topic: &str) -> Error {
-    Error::refused(format!("topic `{topic}` is gone"))
-        .hint("`k topic list` shows the topics")
-        .hint("to compute all again: `--reset`, or another group")
 }
 
 #[cfg(test)]
