@@ -45,6 +45,28 @@ impl Shared {
         shared
     }
 
+    /// Puts every record into one of four partitions of a new topic.
+    pub fn produce_to_one_of_four(&self) {
+        let Shared { broker, topic, .. } = self;
+        let create = format!("topic create {topic} --partitions 4 -b {broker}");
+        self.dir.k(&create).assert_status(0);
+        let produce = format!("produce data/mono_signal.csv -t {topic} --partition 2 -b {broker}");
+        self.dir.k(&produce).assert_status(0);
+    }
+
+    /// Waits for the rows of every window but the last, which nothing moves time past, by a process that
+    /// does not wait long for partitions that are silent.
+    pub fn assert_silence_holds_nothing_back(&self) {
+        let running = self.start("--idle 300ms");
+        let closed = |row: &String| !row.contains("\"window_end\":1767225780000");
+        let expected: Vec<String> = self.expected().into_iter().filter(closed).collect();
+        await_that("not every closed window came", || {
+            self.rows().len() >= expected.len()
+        });
+        assert!(self.rows() == expected);
+        running.ended_by(Signal::TERM).assert_status(143);
+    }
+
     pub fn produce(&self, file: &str) {
         let Shared { topic, broker, .. } = self;
         let produce = format!("produce {file} -t {topic} --partitions 4 -b {broker}");
