@@ -1,7 +1,7 @@
-//! What README.md shows is what the binary does.
+//! What README.md and the pages of docs/ show is what the binary does.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::workdir::Workdir;
 
@@ -21,19 +21,53 @@ fn transcripts(page: &str) -> Vec<(String, String)> {
     shown
 }
 
-#[test]
-fn every_transcript_of_the_readme_is_real() {
+/// README.md and every page of docs/.
+fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = std::fs::read_to_string(root.join("README.md")).expect("a README");
+    let mut pages = vec![root.join("README.md"), root.join("NOTES.md")];
+    for folder in ["docs", "docs/design"] {
+        let files = std::fs::read_dir(root.join(folder)).expect("a folder");
+        let files = files.map(|file| file.expect("a file").path());
+        pages.extend(files.filter(|file| file.extension().is_some_and(|end| end == "md")));
+    }
+    pages
+}
+
+#[test]
+fn every_transcript_of_the_pages_is_real() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let workdir = Workdir::new();
     symlink(root.join("data"), workdir.path("data")).expect("a link");
-    let transcripts = transcripts(&page);
-    assert!(transcripts.len() >= 4);
-    for (command, expected) in transcripts {
-        let run = workdir.shell(&command);
-        // What a person sees: rows, and below them the summary where the page shows it.
-        let seen = format!("{}{}", run.stdout(), run.stderr());
-        let shown = seen == expected || run.stdout() == expected;
-        assert!(shown, "$ {command}\n{seen}");
+    let mut shown = 0;
+    for file in pages() {
+        let page = std::fs::read_to_string(&file).expect("a page");
+        for (command, expected) in transcripts(&page) {
+            let run = workdir.shell(&command);
+            // What a person sees: rows, and below them the summary where the page shows it.
+            let seen = format!("{}{}", run.stdout(), run.stderr());
+            let is_shown = seen == expected || run.stdout() == expected;
+            assert!(is_shown, "{}: $ {command}\n{seen}", file.display());
+            shown += 1;
+        }
     }
+    assert!(shown >= 9, "{shown}");
+}
+
+#[test]
+fn every_link_of_the_pages_leads_to_a_file() {
+    let mut followed = 0;
+    for file in pages() {
+        let page = std::fs::read_to_string(&file).expect("a page");
+        for link in page.split("](").skip(1) {
+            let link = link.split(')').next().expect("it is closed");
+            let link = link.split('#').next().expect("a part");
+            if link.is_empty() || link.starts_with("http") {
+                continue;
+            }
+            let target = file.parent().expect("a folder").join(link);
+            assert!(target.exists(), "{}: {link}", file.display());
+            followed += 1;
+        }
+    }
+    assert!(followed >= 20, "{followed}");
 }

@@ -6,7 +6,7 @@
 
 mod fuzz;
 mod generate;
-mod readme;
+mod page;
 mod sqlite;
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! README's tables of functions are those of the code.
+//! The tables of functions in docs/functions.md are those of the code.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -44,14 +44,14 @@ fn row(table: &mut String, usage: &str, summary: &str, example: &str) {
 }
 
 #[test]
-fn the_readme_has_every_function_of_the_code() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let page = std::fs::read_to_string(&path).expect("a README");
+fn the_page_has_every_function_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/functions.md");
+    let page = std::fs::read_to_string(&path).expect("a page");
     let mut expected = page.clone();
     for (mark, table) in TABLES {
         let parts: Vec<&str> = expected.split(mark).collect();
         let [before, _, behind] = parts[..] else {
-            panic!("`{mark}` stands before and behind a table in README.md");
+            panic!("`{mark}` stands before and behind a table in docs/functions.md");
         };
         expected = format!("{before}{mark}\n{}{mark}{behind}", table());
     }
@@ -60,7 +60,7 @@ fn the_readme_has_every_function_of_the_code() {
     } else {
         assert_eq!(
             page, expected,
-            "UPDATE_EXPECTED=1 cargo test readme writes it anew"
+            "UPDATE_EXPECTED=1 cargo test the_page_has_every writes it again"
         );
     }
 }
