@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::column::{DataType, Field, Schema};
 use crate::engine::aggregate::{Accumulator, Function, seen};
+use crate::engine::combine::parts::Combining;
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
-use crate::engine::parts::Combining;
-use crate::engine::trigger::Trigger;
+use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::Windows;
 use crate::error::{Error, Result};

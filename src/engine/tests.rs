@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::account::Account;
 use super::aggregate::Function;
+use super::combine::merge::Merger;
+use super::combine::parts::Combining;
 use super::operator::{Input, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;
-use super::partial::Merger;
-use super::parts::Combining;
-use super::trigger::Trigger;
+use super::pane::trigger::Trigger;
 use super::watermark::Bound;
 use super::window::{Aligned, Windows};
 use crate::column::{Column, DataType, Value, ValueRef, Values};

@@ -158,10 +158,10 @@ impl Watermarks {
     }
 
     /// Takes up what was saved, unless it is of another number of partitions.
-    pub(super) fn load(&mut self, bytes: &mut &[u8]) -> Result<(), super::save::Corrupt> {
-        let (partitions, combined): (Vec<Partition>, i64) = super::save::take(bytes)?;
+    pub(super) fn load(&mut self, bytes: &mut &[u8]) -> Result<(), super::codec::Corrupt> {
+        let (partitions, combined): (Vec<Partition>, i64) = super::codec::take(bytes)?;
         if partitions.len() != self.partitions.len() {
-            return Err(super::save::Corrupt);
+            return Err(super::codec::Corrupt);
         }
         (self.partitions, self.combined) = (partitions, combined);
         Ok(())

@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 
 use crate::column::{Value, ValueRef};
-use crate::engine::journal::{Event, Journal};
 use crate::engine::key;
+use crate::engine::pane::journal::{Event, Journal};
 use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
 use crate::error::Result;

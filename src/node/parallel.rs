@@ -16,9 +16,9 @@ use bumpalo::Bump;
 
 use super::rows::{Rows, Unfit};
 use crate::engine::account::Account;
+use crate::engine::combine::merge::Merger;
 use crate::engine::operator::{Open, Operator};
 use crate::engine::pane::Panes;
-use crate::engine::partial::Merger;
 use crate::engine::watermark::{BEGINNING, highest};
 use crate::engine::window::Window;
 use crate::error::{Error, Result};

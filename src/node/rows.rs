@@ -9,8 +9,8 @@ use bumpalo::Bump;
 
 use super::ahead::Ahead;
 use crate::column::{Column, Columns, Misfit, ValueRef};
-use crate::engine::journal;
 use crate::engine::operator::Input;
+use crate::engine::pane::journal;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
 use crate::format::{Decoded, Decoder, Malformed, Origins, time_of};

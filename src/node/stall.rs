@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::account::Account;
 use crate::engine::operator::{Awaited, Operator};
-use crate::engine::trigger::Trigger;
+use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::{BEGINNING, END, Watermarks};
 use crate::engine::window::ALL_TIME;
 use crate::source::Source;
@@ -214,8 +214,8 @@ fn no_window(account: &Account) -> String {
 mod tests {
     use super::*;
     use crate::engine::aggregate::Function;
-    use crate::engine::journal::Misfit;
     use crate::engine::operator::{Input, Settings};
+    use crate::engine::pane::journal::Misfit;
     use crate::engine::pane::{Panes, Refinement};
     use crate::engine::watermark::Bound;
     use crate::engine::window::{Aligned, Windows};

@@ -3,7 +3,7 @@
 use jiff::civil::{Date, Time, Weekday, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use k::engine::calendar::Calendar;
+use k::engine::window::calendar::Calendar;
 use k::engine::window::{Window, Windows};
 use k::term::period::Period;
 use k::term::units::DAY;

@@ -13,8 +13,8 @@ mod naive;
 use std::collections::BTreeMap;
 
 use k::engine::account::Account;
+use k::engine::pane::trigger::Trigger;
 use k::engine::pane::{Refinement, Timing};
-use k::engine::trigger::Trigger;
 use k::engine::watermark::Bound;
 use k::engine::window::Window;
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use k::column::{DataType, Value};
 use k::engine::aggregate::{Accumulator, Function};
 use k::engine::operator::{Operator, Settings};
 use k::engine::pane::Refinement;
-use k::engine::trigger::Trigger;
+use k::engine::pane::trigger::Trigger;
 use k::engine::watermark::Bound;
 use k::engine::window::{ALL_TIME, Window, Windows};
 

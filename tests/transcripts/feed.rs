@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k::column::{Column, Value, ValueRef, Values};
+use k::engine::codec::Corrupt;
 use k::engine::operator::{Input, Operator};
 use k::engine::pane::{Panes, Timing};
-use k::engine::save::Corrupt;
 use k::engine::window::Window;
 
 /// One record.

@@ -2,10 +2,10 @@
 
 use jiff::tz::TimeZone;
 use k::column::Value;
-use k::engine::calendar::Calendar;
+use k::engine::pane::trigger::Trigger;
 use k::engine::pane::{Refinement, Timing};
-use k::engine::trigger::Trigger;
 use k::engine::watermark::Bound;
+use k::engine::window::calendar::Calendar;
 use k::engine::window::{ALL_TIME, Aligned, Window, Windows};
 use k::term::period::Period;
 use k::term::units::parse_duration;

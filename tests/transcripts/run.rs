@@ -1,8 +1,8 @@
 //! An operator that is fed with a case.
 
-use k::engine::journal::Misfit;
 use k::engine::operator::{Late, Operator};
 use k::engine::pane::Panes;
+use k::engine::pane::journal::Misfit;
 
 use crate::case::{Action, Case, Record};
 use crate::feed::{Log, Pane, Row, feed, taken};

@@ -19,7 +19,7 @@ use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
-use crate::engine::trigger::Trigger;
+use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};

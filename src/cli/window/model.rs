@@ -2,10 +2,10 @@
 
 use jiff::tz::TimeZone;
 
-use crate::engine::calendar::{Calendar, MONDAY};
 use crate::engine::pane::Refinement;
-use crate::engine::trigger::Trigger;
+use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::Bound;
+use crate::engine::window::calendar::{Calendar, MONDAY};
 use crate::engine::window::{Aligned, Windows};
 use crate::error::{Error, Result};
 use crate::term::period::Period;

@@ -31,7 +31,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::column::{Column, Value};
-use crate::engine::save::{self, Corrupt};
+use crate::engine::codec::{self, Corrupt};
 use argument::{Argument, Row};
 pub use distinct::{Seen, seen};
 pub use function::{Description, Function, all};
@@ -178,11 +178,11 @@ impl<S: State> Accumulator for States<S> {
     }
 
     fn save(&self, slot: Slot, bytes: &mut Vec<u8>) {
-        save::put(bytes, &self.of[slot as usize]);
+        codec::put(bytes, &self.of[slot as usize]);
     }
 
     fn load(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<(), Corrupt> {
-        self.of[slot as usize] = save::take(bytes)?;
+        self.of[slot as usize] = codec::take(bytes)?;
         Ok(())
     }
 

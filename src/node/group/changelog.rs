@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::task::{Task, Work};
+use crate::engine::codec;
 use crate::engine::operator::Operator;
-use crate::engine::save;
 use crate::error::Result;
 use crate::kafka::producer::{Block, Producer, Record, TopicId};
 use crate::sink::topic::Shared;
@@ -65,13 +65,13 @@ impl Changelog {
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
         let Changed { mut there, gone } = std::mem::take(&mut task.changed);
         let mut value = Vec::new();
-        save::put(&mut value, &(task.operator.save_header(), task.is_shown));
+        codec::put(&mut value, &(task.operator.save_header(), task.is_shown));
         let positions: &[i64] = match &task.work {
             Work::Downstream(downstream) => &downstream.positions,
             Work::Window | Work::Upstream(_) => &[],
         };
-        save::put(&mut value, &positions);
-        save::put(&mut value, &task.stand(self.input.clone()));
+        codec::put(&mut value, &positions);
+        codec::put(&mut value, &task.stand(self.input.clone()));
         there.push(HEADER, Some(&value));
         if let Some(snapshot) = &mut task.snapshot {
             let mut note = |key: &[u8], value: Option<&[u8]>| snapshot.note(key, value);

@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::save;
+use crate::engine::codec;
 use crate::node::rows::now_ms;
 
 /// What a task does.
@@ -45,7 +45,7 @@ const MOST_STATE: usize = 2_900;
 /// many. The changelog has it in any case.
 pub(super) fn state_downstream(positions: &[i64]) -> Vec<u8> {
     let mut state = Vec::new();
-    save::put(&mut state, &positions);
+    codec::put(&mut state, &positions);
     match state.len() <= MOST_STATE {
         true => state,
         false => Vec::new(),
@@ -83,7 +83,7 @@ impl Note {
     pub(super) fn positions(&self) -> Option<Vec<i64>> {
         match self.state.is_empty() {
             true => None,
-            false => save::take(&mut self.state.as_slice()).ok(),
+            false => codec::take(&mut self.state.as_slice()).ok(),
         }
     }
 

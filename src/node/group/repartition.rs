@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::changelog::Rows;
 use super::task::{Task, Work};
+use crate::engine::codec;
 use crate::engine::pane::Panes;
-use crate::engine::save;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Topic};
@@ -105,7 +105,7 @@ impl Repartition {
         });
         sent.clear();
         sent.push(MARK);
-        save::put(&mut sent, &task.mark());
+        codec::put(&mut sent, &task.mark());
         for (partition, mut rows) in rows.into_iter().enumerate() {
             rows.push(MARK_KEY, Some(&sent));
             rows.send(self.topic, partition as i32, producer)?;
@@ -138,7 +138,7 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
                 parts.push(key, part).map_err(|_| strange())?;
             }
             Some((&MARK, mut mark)) => {
-                let mark: Mark = save::take(&mut mark).map_err(|_| strange())?;
+                let mark: Mark = codec::take(&mut mark).map_err(|_| strange())?;
                 task.is_shown &= parts.is_empty();
                 operator.on_parts(parts, panes);
                 parts.clear();

@@ -20,8 +20,8 @@ use super::note::{Note, Role};
 use super::snapshot::file::Flaw;
 use super::snapshot::{Draft, Home};
 use super::stand::{self, Kept, Misfit};
+use crate::engine::codec::{self, Corrupt};
 use crate::engine::operator::Operator;
-use crate::engine::save::{self, Corrupt};
 use crate::error::{Error, Remedy, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
@@ -415,14 +415,14 @@ fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>, Kep
 /// Returns what a header holds: the operator's own, whether its open windows were shown, how far the
 /// tasks upstream had read, and what the state belongs to.
 fn read_header(mut header: &[u8]) -> Result<(Vec<u8>, bool, Vec<i64>, Kept), Corrupt> {
-    let (saved, is_shown) = save::take(&mut header)?;
+    let (saved, is_shown) = codec::take(&mut header)?;
     let positions = match header.is_empty() {
         true => Vec::new(),
-        false => save::take(&mut header)?,
+        false => codec::take(&mut header)?,
     };
     let kept = match header.is_empty() {
         true => Kept::Unsaid,
-        false => Kept::State(save::take(&mut header)?),
+        false => Kept::State(codec::take(&mut header)?),
     };
     Ok((saved, is_shown, positions, kept))
 }

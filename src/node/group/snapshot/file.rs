@@ -19,7 +19,7 @@ use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::log::Log;
-use crate::engine::save;
+use crate::engine::codec;
 
 /// What every snapshot begins with; another number where the format changes.
 const MAGIC: &[u8] = b"k snapshot 1\n";
@@ -183,7 +183,7 @@ pub fn write(
     let mut writer = BufWriter::new(file);
     writer.write_all(MAGIC)?;
     let mut frame = vec![0; BEFORE];
-    save::put(&mut frame, origin);
+    codec::put(&mut frame, origin);
     seal(&mut frame);
     writer.write_all(&frame)?;
     let mut length = (MAGIC.len() + frame.len()) as u64;
@@ -222,7 +222,7 @@ pub fn read(path: &Path, length: u64, origin: &Origin) -> Result<Loaded, Flaw> {
     if !next(&mut file, &mut left, &mut frame)? {
         return Err(Flaw::Damaged);
     }
-    let found: Origin = save::take(&mut frame.as_slice()).map_err(|_| Flaw::Damaged)?;
+    let found: Origin = codec::take(&mut frame.as_slice()).map_err(|_| Flaw::Damaged)?;
     if let Some(flaw) = origin.differs(&found) {
         return Err(flaw);
     }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 
-use super::aggregate::Slot;
-use super::key::KeyId;
-use super::store::Store;
-use super::window::{Span, Window, Windows};
+use crate::engine::aggregate::Slot;
+use crate::engine::state::keys::KeyId;
+use crate::engine::state::store::Store;
+use crate::engine::window::{Span, Window, Windows};
 
 /// When the next of no windows is due; the loop over due windows ends by there being none.
 const NEVER: i64 = i64::MAX;
 
 /// Finds a key's slot in each window that contains a time.
 #[derive(Debug)]
-pub(super) struct Grid {
+pub struct Grid {
     grace_ms: i64,
     /// Whether windows have something to do when they close, and not only when they expire.
     close: bool,
@@ -39,7 +39,7 @@ struct Near {
 
 /// A window that a record lies in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate {
+pub struct Candidate {
     pub window: Window,
     pub expires_at: i64,
     /// Its place among the open ones, once a record has opened it.
@@ -70,14 +70,14 @@ const NONE: Slot = Slot::MAX;
 /// The times that lie in the windows of the last record, and the watermark below which nothing
 /// happens to these or any other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quiet {
+pub struct Quiet {
     pub span: Span,
     pub below: i64,
 }
 
 /// What is due of a window: its slots.
 #[derive(Debug)]
-pub(super) struct Due {
+pub struct Due {
     pub slots: Vec<Slot>,
     /// Whether its grace has passed: it is open no more.
     pub expired: bool,

@@ -3,11 +3,11 @@
 //! Comes in: a row of a batch, once the watermark has taken note of its time. Goes out: the row
 //! left for its slots' states, or a record counted as expired or a duplicate.
 
-use super::aggregate::Slot;
-use super::journal::Event;
-use super::key::KeyId;
-use super::operator::{Input, Late, Operator, Placement};
-use super::window::Window;
+use super::{Input, Late, Operator, Placement};
+use crate::engine::aggregate::Slot;
+use crate::engine::pane::journal::Event;
+use crate::engine::state::keys::KeyId;
+use crate::engine::window::Window;
 
 impl Operator {
     /// Puts a record into its windows.

@@ -6,26 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
-use super::aggregate::Slot;
-use super::firing::Shown;
-use super::journal::Why;
-use super::operator::{Awaited, Operator, Placement};
-use super::pane::{Firing, Panes, Timing};
-use super::save::{self, Corrupt};
-use super::trigger::Trigger;
-use super::window::Window;
+use super::{Awaited, Operator, Placement};
 use crate::column::Value;
-
-/// What of a window that fires once was shown before, while it was open.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Before {
-    /// How many panes were fired.
-    pub fired: u32,
-    /// What is to be taken back before the next pane.
-    pub shown: Vec<Shown>,
-}
+use crate::engine::aggregate::Slot;
+use crate::engine::codec::{self, Corrupt};
+use crate::engine::pane::journal::Why;
+use crate::engine::pane::trigger::Trigger;
+use crate::engine::pane::{Firing, Panes, Timing};
+use crate::engine::state::history::{Before, Shown};
+use crate::engine::window::Window;
 
 impl Operator {
     /// Shows the open windows as they are, for there may be nobody who goes on. They stay open: what
@@ -98,7 +87,7 @@ impl Operator {
         if let Some(firings) = &mut self.firings {
             firings.save(slot, &self.store, bytes);
         } else if let Some(before) = self.before.get(&slot) {
-            save::put(bytes, before);
+            codec::put(bytes, before);
         }
     }
 
@@ -111,7 +100,7 @@ impl Operator {
                 firings.list(slot, &self.store);
             }
         } else if !bytes.is_empty() {
-            self.before.insert(slot, save::take(bytes)?);
+            self.before.insert(slot, codec::take(bytes)?);
         }
         Ok(())
     }

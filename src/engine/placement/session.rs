@@ -6,14 +6,14 @@
 //! ```
 //! As Kafka Streams' `KStreamSessionWindowAggregate` has them: both ends belong to a session.
 
-use super::aggregate::Slot;
-use super::key::KeyId;
-use super::store::Store;
-use super::window::Window;
+use crate::engine::aggregate::Slot;
+use crate::engine::state::keys::KeyId;
+use crate::engine::state::store::Store;
+use crate::engine::window::Window;
 
 /// The sessions that hold records, by key.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub struct Sessions {
     gap_ms: i64,
     max_ms: i64,
     /// The slots of each key's sessions, the earliest first.
@@ -22,7 +22,7 @@ pub(super) struct Sessions {
 
 /// The session that a record makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Joined {
+pub struct Joined {
     /// From its first record to its last.
     pub window: Window,
     /// The session that the record joins; `None` where it makes a new one.

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::operator::{Input, Operator, Placement, YEAR_1980};
-use super::watermark::{Bound, highest};
+use super::{Input, Operator, Placement, YEAR_1980};
+use crate::engine::watermark::{Bound, highest};
 
 impl Operator {
     /// Returns the rows of a batch from `first` on that can be taken in at once; none where the

@@ -1,5 +1,8 @@
 //! What leaves a window: panes, gathered in the order in which they were fired.
 
+pub mod journal;
+pub mod trigger;
+
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Value, ValueRef};

@@ -10,14 +10,14 @@
 //! Beside a slot for each window there is one for each moment that has records, from which the
 //! states of new windows are made.
 
-use super::aggregate::Slot;
-use super::key::KeyId;
-use super::store::Store;
-use super::window::Window;
+use crate::engine::aggregate::Slot;
+use crate::engine::state::keys::KeyId;
+use crate::engine::state::store::Store;
+use crate::engine::window::Window;
 
 /// The windows and moments that hold records, by key.
 #[derive(Debug)]
-pub(super) struct Sliding {
+pub struct Sliding {
     apart_ms: i64,
     by_key: Vec<Slots>,
 }

@@ -1,27 +1,34 @@
 //! The stages composed: records, watermarks, idle partitions and processing time in, panes out.
 
+mod assign;
+mod batch;
+mod fire;
+mod handoff;
+mod open;
+mod restore;
+
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use super::account::Account;
-use super::aggregate::{Accumulator, Arguments, Seen, Slot};
-use super::firing::Firings;
-use super::grid::Grid;
-use super::journal::{Event, Journal, Misfit};
-use super::key::KeyId;
-use super::open::Before;
-use super::pane::{Panes, Refinement};
-use super::partial::{Merger, Partial};
-use super::parts::{Handing, Parts};
-use super::session::Sessions;
-use super::sliding::Sliding;
-use super::store::Store;
-use super::timers::Timers;
-use super::trigger::Trigger;
-use super::watermark::{BEGINNING, Bound, Watermarks};
-use super::window::{Window, Windows};
 use crate::column::{Column, Value};
+use crate::engine::account::Account;
+use crate::engine::aggregate::{Accumulator, Arguments, Seen, Slot};
+use crate::engine::combine::merge::{Merger, Partial};
+use crate::engine::combine::parts::{Handing, Parts};
+use crate::engine::pane::journal::{Event, Journal, Misfit};
+use crate::engine::pane::trigger::Trigger;
+use crate::engine::pane::{Panes, Refinement};
+use crate::engine::placement::grid::Grid;
+use crate::engine::placement::session::Sessions;
+use crate::engine::placement::sliding::Sliding;
+use crate::engine::placement::timers::Timers;
+use crate::engine::state::history::Before;
+use crate::engine::state::history::Firings;
+use crate::engine::state::keys::KeyId;
+use crate::engine::state::store::Store;
+use crate::engine::watermark::{BEGINNING, Bound, Watermarks};
+use crate::engine::window::{Window, Windows};
 
 /// 1980-01-01 in ms since 1970, UTC.
 pub(super) const YEAR_1980: i64 = 315_532_800_000;
@@ -493,7 +500,7 @@ impl Operator {
     fn note_read(&mut self, row: usize, input: &Input<'_, '_>) {
         let mut key = Vec::new();
         let columns = input.keys.iter();
-        columns.for_each(|column| super::key::push(&mut key, column, row));
+        columns.for_each(|column| crate::engine::key::push(&mut key, column, row));
         let argument = |column: &Option<Cow<'_, Column<'_>>>| match column {
             Some(column) => column.value(row),
             None => Value::Null,

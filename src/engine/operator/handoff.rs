@@ -1,125 +1,12 @@
-//! Parts of states that one operator hands on to another, which holds the whole of each window.
-//!
-//! Where the records of a key are read in several places, each place has an operator that judges
-//! them by its own watermark and adds them up; what it has since the last time leaves as parts, and
-//! its states begin anew. Comes in at the other side: the parts of one place after the other, each
-//! followed by the watermark of that place. So it is decided upstream who is late, and the minimum of
-//! the watermarks says downstream when a window is whole.
-//!
-//! Windows of a grid are the same for all records, so those of a window and key are one part.
-//! Sessions and sliding windows depend on all records of a key. A record of a session that is on time
-//! even alone becomes a part with its neighbours; any other is one of its own, with the watermark by
-//! which it is to be judged once its window is known.
+//! What an operator hands on to another, and takes in from others.
 
-use super::aggregate::{Accumulator, Slot};
-use super::operator::{Input, Operator, Placement};
-use super::pane::Panes;
-use super::save::{self, Corrupt};
-use super::watermark::BEGINNING;
-use super::window::{Window, Windows};
-
-/// What becomes a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Combining {
-    /// All records of a window and key since the last parts were taken.
-    ByWindow,
-    /// Each record, in each of its windows.
-    ByRecord,
-}
-
-/// What an operator hands on.
-#[derive(Debug)]
-pub(super) struct Handing {
-    pub combining: Combining,
-    /// The slots of windows that have left, or of single records; taken with the next parts.
-    pub left: Vec<Left>,
-}
-
-/// A slot that is not open any more.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Left {
-    pub slot: Slot,
-    /// The watermark by which it is judged downstream; `None` for one that was judged.
-    pub judged_at: Option<i64>,
-}
-
-/// Parts that were handed on, in their order.
-#[derive(Debug)]
-pub struct Parts {
-    /// The keys' bytes, one after the other, and where each ends.
-    keys: Vec<u8>,
-    key_ends: Vec<usize>,
-    /// The window's start, or the event time of a single record.
-    times: Vec<i64>,
-    heads: Vec<Head>,
-    /// By aggregate; the slot `i` holds the state of part `i`.
-    states: Vec<Box<dyn Accumulator>>,
-}
-
-/// What is known of a part beside its states.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    window: Window,
-    judged_at: Option<i64>,
-    born_late: bool,
-}
-
-impl Parts {
-    /// Takes up a part that [`Operator::take_parts`] has handed over.
-    ///
-    /// # Errors
-    /// [`Corrupt`] where it is none of the same plan; then nothing more may be added.
-    pub fn push(&mut self, key: &[u8], mut value: &[u8]) -> Result<(), Corrupt> {
-        let slot = self.len() as Slot;
-        let (window, judged_at): (Window, Option<i64>) = save::take(&mut value)?;
-        let born_late = save::take(&mut value)?;
-        for states in &mut self.states {
-            states.reset(slot);
-            states.load(slot, &mut value)?;
-        }
-        if !value.is_empty() {
-            return Err(Corrupt);
-        }
-        self.keys.extend_from_slice(key);
-        self.key_ends.push(self.keys.len());
-        self.times.push(window.start);
-        self.heads.push(Head {
-            window,
-            judged_at,
-            born_late,
-        });
-        Ok(())
-    }
-
-    /// Returns how many there are.
-    pub fn len(&self) -> usize {
-        self.heads.len()
-    }
-
-    /// Returns whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.keys.clear();
-        self.key_ends.clear();
-        self.times.clear();
-        self.heads.clear();
-    }
-
-    /// Returns the window of a part that was judged.
-    pub(super) fn judged_whole(&self, nth: usize) -> Option<Window> {
-        let head = self.heads[nth];
-        head.judged_at.is_none().then_some(head.window)
-    }
-
-    /// Returns the states, by aggregate.
-    pub(super) fn states(&self) -> &[Box<dyn Accumulator>] {
-        &self.states
-    }
-}
+use super::{Input, Operator, Placement};
+use crate::engine::aggregate::Slot;
+use crate::engine::codec;
+use crate::engine::combine::parts::{Combining, Handing, Head, Left, Parts};
+use crate::engine::pane::Panes;
+use crate::engine::watermark::BEGINNING;
+use crate::engine::window::{Window, Windows};
 
 impl Operator {
     /// Hands parts on from now on, and shows nothing itself: for [`Operator::take_parts`].
@@ -239,7 +126,7 @@ impl Operator {
             key.clear();
             self.store.keys.push_bytes(entry.key, &mut key);
             value.clear();
-            save::put(&mut value, &(entry.window, judged_at));
+            codec::put(&mut value, &(entry.window, judged_at));
             self.store.save_states(slot, &mut value);
             part(&key, &value);
         }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::account::Account;
-use super::aggregate::{Accumulator, Slot};
-use super::key::{KeyId, Keys};
-use super::pane::{Firing, Panes, Timing};
-use super::store::Store;
-use super::window::{ALL_TIME, Window};
+use crate::engine::account::Account;
+use crate::engine::aggregate::{Accumulator, Slot};
+use crate::engine::pane::{Firing, Panes, Timing};
+use crate::engine::state::keys::{KeyId, Keys};
+use crate::engine::state::store::Store;
+use crate::engine::window::{ALL_TIME, Window};
 
 /// The states of one window's keys in one part of the input; the number `i` stands for the same
 /// key in each of its vectors.
@@ -50,7 +50,7 @@ const NONE: u32 = u32::MAX;
 
 impl Partial {
     /// Takes the states of a window's slots, in any order.
-    pub(super) fn take(slots: &[Slot], store: &mut Store) -> Self {
+    pub(crate) fn take(slots: &[Slot], store: &mut Store) -> Self {
         let entries = || slots.iter().map(|&slot| store.entry(slot));
         Partial {
             // A window that left has records, and they have slots.
@@ -62,7 +62,7 @@ impl Partial {
     }
 
     /// Returns how many keys it has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
@@ -146,7 +146,7 @@ impl Merger {
     }
 
     /// Takes a window that has left the operator with the number `nth`, of whose `keys` it is.
-    pub(super) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) {
+    pub(crate) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) {
         self.rename(nth, &mut part.keys, keys);
         match self.windows.entry(part.window) {
             Entry::Vacant(first) => {

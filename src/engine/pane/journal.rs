@@ -1,7 +1,7 @@
 //! What the engine did, told as it happens to whoever listens.
 //!
 //! From these events alone every pane and the account can be computed again. Without a listener
-//! nothing of this is made. Times are ms since 1970, UTC; keys are the bytes of [`super::key`].
+//! nothing of this is made. Times are ms since 1970, UTC; keys are the bytes of [`crate::engine::state::keys`].
 
 use crate::column::Value;
 use crate::engine::pane::Firing;

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::aggregate::Slot;
-use super::store::Store;
+use crate::engine::aggregate::Slot;
+use crate::engine::state::store::Store;
 
 /// Notes of slots by the watermark at which something may be to do.
 ///
 /// A slot may come to be due later than a note says, and then gets a new one when it is looked
 /// at; it is never due before its earliest note.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub struct Timers {
     /// The time, the slot, and the stamp that it had; a slot with another one is in other use.
     notes: BinaryHeap<Reverse<(i64, Slot, u32)>>,
 }

@@ -3,16 +3,16 @@
 //! Each window and key has a slot, a small number that its states are found by. Comes in: rows
 //! with their slots. Goes out: values, and the slots in the order of their results.
 
-use super::aggregate::{Accumulator, Arguments, Seen, Slot};
 use super::changes::Changes;
-use super::key::{KeyId, Keys};
-use super::save::{self, Corrupt};
-use super::window::Window;
+use super::keys::{KeyId, Keys};
 use crate::column::Value;
+use crate::engine::aggregate::{Accumulator, Arguments, Seen, Slot};
+use crate::engine::codec::{self, Corrupt};
+use crate::engine::window::Window;
 
 /// States by slot.
 #[derive(Debug)]
-pub(super) struct Store {
+pub struct Store {
     /// The keys that have a slot.
     pub keys: Keys,
     entries: Vec<Entry>,
@@ -28,7 +28,7 @@ pub(super) struct Store {
 
 /// What a slot is for. Created by its first record, meaningless once the slot is free.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub struct Entry {
     pub key: KeyId,
     pub window: Window,
     /// Whether its window had closed before its first record came; of a session, whenever one did.
@@ -265,7 +265,7 @@ impl Store {
 
     /// Appends a slot's states to `bytes`.
     pub fn save_states(&self, slot: Slot, bytes: &mut Vec<u8>) {
-        save::put(bytes, &self.entry(slot).born_late);
+        codec::put(bytes, &self.entry(slot).born_late);
         for aggregate in &self.aggregates {
             aggregate.save(slot, bytes);
         }
@@ -279,7 +279,7 @@ impl Store {
         window: Window,
         bytes: &mut &[u8],
     ) -> Result<Slot, Corrupt> {
-        let born_late = save::take(bytes)?;
+        let born_late = codec::take(bytes)?;
         let key = self.keys.intern(key);
         let slot = self.take(key, window, born_late);
         for aggregate in &mut self.aggregates {

@@ -7,7 +7,7 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use super::window::{MOST_WINDOWS, Window};
+use super::span::{MOST_WINDOWS, Window};
 use crate::error::{Error, Result};
 use crate::term::period::Period;
 use crate::term::units::DAY;
@@ -230,8 +230,8 @@ fn first_of_month(month: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::window::Windows;
     use super::*;
+    use crate::engine::window::Windows;
 
     fn calendar(size: &str, advance: &str, zone: &str, align: &str) -> Result<Calendar> {
         let period = |text| Period::parse(text).expect("a period");

@@ -1,0 +1,100 @@
+//! What of the state has changed since it was last looked at, as rows of a log.
+//!
+//! Comes in: notes of the store that a slot has changed or was dropped. Goes out: for each window
+//! and key that changed its states as bytes, and nothing for those that are no more. Whoever keeps
+//! the last row of each builds the state again (Kafka Streams' `ChangeLoggingWindowBytesStore`).
+//! However often a slot changes between two looks, it is one row; one that came and went is none.
+
+use super::keys::Keys;
+use super::store::Entry;
+use crate::engine::aggregate::Slot;
+use crate::engine::window::Window;
+
+/// Which slots have changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The slots that have changed, some perhaps twice.
+    pub changed: Vec<Slot>,
+    /// What is known of each slot.
+    pub of: Vec<Note>,
+    /// The row keys of what is no more, one after the other, and where each ends.
+    pub dropped: Vec<u8>,
+    pub dropped_ends: Vec<usize>,
+    /// How many rows stand in the log that were not taken back, and how long they are.
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// What is known of a slot; empty again when it is dropped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Note {
+    pub changed: bool,
+    /// The window of its row in the log, and the row's length.
+    pub logged: Option<(Window, u32)>,
+}
+
+impl Changes {
+    /// Takes note that a slot has changed.
+    #[inline]
+    pub fn touch(&mut self, slot: Slot) {
+        let place = slot as usize;
+        if place >= self.of.len() {
+            self.of.resize(place + 1, Note::default());
+        }
+        if !self.of[place].changed {
+            self.of[place].changed = true;
+            self.changed.push(slot);
+        }
+    }
+
+    /// Takes note that a slot is no more.
+    pub fn drop(&mut self, slot: Slot, entry: &Entry, keys: &Keys) {
+        let Some(note) = self.of.get_mut(slot as usize) else {
+            return;
+        };
+        if let Some((window, length)) = std::mem::take(note).logged {
+            self.take_back(entry, window, length, keys);
+        }
+    }
+
+    /// Takes note that a row of the log is to be taken back.
+    pub fn take_back(&mut self, entry: &Entry, window: Window, length: u32, keys: &Keys) {
+        push_row_key(&mut self.dropped, window, entry, keys);
+        self.dropped_ends.push(self.dropped.len());
+        self.rows -= 1;
+        self.bytes -= u64::from(length);
+    }
+
+    /// Takes note of a row that the log has now.
+    pub fn log(&mut self, slot: Slot, window: Window, length: usize) {
+        let place = slot as usize;
+        if place >= self.of.len() {
+            self.of.resize(place + 1, Note::default());
+        }
+        let length = length as u32;
+        let before = self.of[place].logged.replace((window, length));
+        self.bytes += u64::from(length);
+        match before {
+            Some((_, before)) => self.bytes -= u64::from(before),
+            None => self.rows += 1,
+        }
+    }
+}
+
+/// Appends what a row is found by: the window's start and end, then the key's bytes.
+pub fn push_row_key(bytes: &mut Vec<u8>, window: Window, entry: &Entry, keys: &Keys) {
+    bytes.extend_from_slice(&window.start.to_be_bytes());
+    bytes.extend_from_slice(&window.end.to_be_bytes());
+    keys.push_bytes(entry.key, bytes);
+}
+
+/// Returns the window and the key's bytes of a row key; `None` where it is none.
+pub fn parse_row_key(row_key: &[u8]) -> Option<(Window, &[u8])> {
+    let (start, rest) = row_key.split_first_chunk()?;
+    let (end, key) = rest.split_first_chunk()?;
+    let window = Window {
+        start: i64::from_be_bytes(*start),
+        end: i64::from_be_bytes(*end),
+    };
+    Some((window, key))
+}
