@@ -115,6 +115,8 @@ pub struct Aggregate {
     pub function: Function,
     /// What it is computed over; `None` for `count(*)`.
     pub argument: Option<Expression>,
+    /// What `max_by` and `min_by` give of the row that they choose by its argument.
+    pub carried: Option<Expression>,
 }
 
 impl Query {
@@ -156,9 +158,7 @@ impl Query {
         };
 
         let mut wanted: Vec<usize> = Vec::new();
-        let arguments = aggregates
-            .iter()
-            .filter_map(|aggregate| aggregate.argument.as_ref());
+        let arguments = aggregates.iter().flat_map(Aggregate::expressions);
         let expressions = filter.iter().chain(by.iter().map(|item| &item.expression));
         for expression in expressions.chain(arguments) {
             wanted.extend_from_slice(expression.columns());
@@ -338,7 +338,11 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
     let span = call.span;
     let wrong = |error: Error| error.at(text, span.start, span.end);
     let mut arguments = call.arguments.into_iter();
-    let (argument, parameter) = (arguments.next(), arguments.next());
+    let (mut argument, mut parameter) = (arguments.next(), arguments.next());
+    let mut carried = None;
+    if Function::carries(&call.function) {
+        (carried, argument) = (argument, parameter.take());
+    }
     let parameter = parameter.map(|parameter| {
         let span = parameter.span();
         let varies =
@@ -363,6 +367,7 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
         name: call.name,
         function,
         argument,
+        carried,
     };
     aggregate.accumulator(net).map_err(wrong)?;
     Ok(aggregate)
@@ -371,8 +376,13 @@ fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
 impl Aggregate {
     /// Returns the type of its values; a list is text.
     fn data_type(&self) -> DataType {
-        let argument = self.argument.as_ref().map(Expression::data_type);
-        self.function.data_type(argument)
+        let given = self.carried.as_ref().or(self.argument.as_ref());
+        self.function.data_type(given.map(Expression::data_type))
+    }
+
+    /// Returns what it reads of a record.
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.argument.iter().chain(&self.carried)
     }
 
     /// Returns states without a slot; of rows of which some take others back, if `net`.
@@ -439,10 +449,7 @@ impl Plan {
     pub fn state_types(&self) -> Vec<(String, DataType)> {
         let of = |expression: &Expression| (expression.text().to_owned(), expression.data_type());
         let mut types: Vec<_> = self.by.iter().map(|item| of(&item.expression)).collect();
-        let arguments = self
-            .aggregates
-            .iter()
-            .filter_map(|aggregate| aggregate.argument.as_ref());
+        let arguments = self.aggregates.iter().flat_map(Aggregate::expressions);
         types.extend(arguments.chain(&self.distinct).map(of));
         types
     }
@@ -458,7 +465,8 @@ impl Plan {
     ) -> Result<(), (String, DataType, DataType)> {
         let by = self.by.iter_mut().map(|item| &mut item.expression);
         let arguments = self.aggregates.iter_mut();
-        let arguments = arguments.filter_map(|aggregate| aggregate.argument.as_mut());
+        let arguments = arguments
+            .flat_map(|aggregate| aggregate.argument.iter_mut().chain(&mut aggregate.carried));
         let expressions = by.chain(arguments).chain(&mut self.distinct);
         for (expression, (_, was)) in expressions.zip(built_with) {
             let is = expression.data_type();

@@ -61,6 +61,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             selected: None,
             keys: &[Cow::Owned(Column::Text(callers))],
             arguments: &[None, Some(Cow::Owned(Column::Bigint(arguments)))],
+            carried: &[],
             taken_back: None,
             distinct: None,
             parts: None,

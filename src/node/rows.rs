@@ -51,6 +51,7 @@ struct Evaluated<'b, 'a> {
     selected: Option<Vec<bool>>,
     keys: Vec<Cow<'b, Column<'a>>>,
     arguments: Vec<Option<Cow<'b, Column<'a>>>>,
+    carried: Vec<Option<Cow<'b, Column<'a>>>>,
     taken_back: Option<Vec<bool>>,
     distinct: Option<Cow<'b, Column<'a>>>,
 }
@@ -190,9 +191,12 @@ fn evaluate<'b, 'a>(
     };
     let by = plan.by.iter().map(|item| evaluate(&item.expression));
     let keys = by.collect();
-    let aggregates = plan.aggregates.iter();
-    let arguments = aggregates
+    let aggregates = || plan.aggregates.iter();
+    let arguments = aggregates()
         .map(|aggregate| aggregate.argument.as_ref().map(&mut evaluate))
+        .collect();
+    let carried = aggregates()
+        .map(|aggregate| aggregate.carried.as_ref().map(&mut evaluate))
         .collect();
     let distinct = plan.distinct.as_ref().map(&mut evaluate);
     let taken_back = plan
@@ -207,6 +211,7 @@ fn evaluate<'b, 'a>(
         selected,
         keys,
         arguments,
+        carried,
         taken_back,
         distinct,
     })
@@ -237,6 +242,7 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             selected: self.selected.as_deref(),
             keys: &self.keys,
             arguments: &self.arguments,
+            carried: &self.carried,
             taken_back: self.taken_back.as_deref(),
             distinct: self.distinct.as_deref(),
             parts: None,

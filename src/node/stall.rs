@@ -249,6 +249,7 @@ mod tests {
             selected: (!selected).then_some(&[false; 4][..times.len()]),
             keys: &[],
             arguments: &[None],
+            carried: &[],
             taken_back: None,
             distinct: None,
             parts: None,

@@ -18,7 +18,7 @@ use crate::term::units;
 /// The columns of `k window --panes`, which say of a row which pane it is.
 const PANE_COLUMNS: [&str; 3] = ["timing", "pane", "is_last"];
 /// How the names of aggregates begin that `k window` gives.
-const AGGREGATES: [&str; 13] = [
+const AGGREGATES: [&str; 14] = [
     "count",
     "sum_",
     "min_",
@@ -30,6 +30,7 @@ const AGGREGATES: [&str; 13] = [
     "first_",
     "last_",
     "collect_",
+    "mode_",
     "approx_distinct",
     "p",
 ];

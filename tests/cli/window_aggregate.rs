@@ -323,3 +323,74 @@ fn decimals_are_read_added_up_and_grouped_by_exactly() {
     let said = "line 2: column `price`: `cheap` is not a decimal";
     assert!(run.stderr().contains(said), "{}", run.stderr());
 }
+
+#[test]
+fn the_row_of_the_largest_value_and_the_most_frequent_one() {
+    let content = "\
+t,caller,duration,tower
+1000,a,5,T1
+3000,b,60,T2
+2000,c,060.0,T2
+4000,d,n/a,007
+5000,e,9,7
+6000,f,70,
+";
+    let agg =
+        "max_by(caller, duration), min_by(caller, duration), max_by(tower, duration), mode(tower)";
+    let expected = "\
+window_start,window_end,max_by_caller_duration,min_by_caller_duration,max_by_tower_duration,mode_tower
+0,10000,f,a,T2,T2
+";
+    // A text counts only where there is no number; of equal numbers the first in time does; a row
+    // without the wanted value is passed over.
+    for windows in [["--tumbling", "10s"], ["--hopping", "10s,10s"]] {
+        for threads in ["1", "3"] {
+            let more = [
+                "--time",
+                "t",
+                "--out-of-order",
+                "10s",
+                "--agg",
+                agg,
+                "--threads",
+                threads,
+            ];
+            let run = over(content, &[&windows[..], &more].concat());
+            run.assert_status(0);
+            assert_eq!(run.stdout(), expected, "{windows:?} {threads}");
+        }
+    }
+    // Sessions are put together from parts, and sliding windows from moments.
+    let more = ["--time", "t", "--out-of-order", "10s", "--agg", agg];
+    let run = over(content, &[&["--session", "5s"][..], &more].concat());
+    assert_eq!(run.stdout(), expected.replace("0,10000", "1000,6000"));
+    let run = over(
+        content,
+        &[&["--sliding", "5s", "--by", "null"][..], &more].concat(),
+    );
+    assert!(
+        run.stdout().contains("\n1000,6000,,f,a,T2,T2\n"),
+        "{}",
+        run.stdout()
+    );
+}
+
+#[test]
+fn an_aggregate_of_two_columns_says_what_it_needs() {
+    for (agg, told) in [
+        (
+            "max_by(caller)",
+            "`max_by` needs two arguments, such as `max_by(caller, duration)`",
+        ),
+        ("min_by(caller, x > 1)", "`min_by` takes no boolean"),
+        (
+            "max_by(caller, x, x)",
+            "`max_by` takes at most two arguments",
+        ),
+        ("mode", "`mode` needs an argument, such as `mode(duration)`"),
+    ] {
+        let run = over(CALLS, &["--global", "--agg", agg]);
+        run.assert_status(2);
+        assert!(run.stderr().contains(told), "{agg}: {}", run.stderr());
+    }
+}

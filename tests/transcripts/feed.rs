@@ -71,6 +71,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         selected: selected.contains(&false).then_some(&selected),
         keys: &keys,
         arguments: &arguments,
+        carried: &[],
         taken_back: taken_back.contains(&true).then_some(&taken_back),
         distinct: Some(&distinct),
         parts: None,

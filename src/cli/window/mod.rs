@@ -66,7 +66,7 @@ pub(super) struct Options {
 
     /// Compute these, each with `as NAME` if wished: count, sum, min, max, avg, stddev,
     /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
-    /// last, collect(x, n).
+    /// last, collect(x, n), max_by(x, y), min_by(x, y), mode.
     #[arg(long, value_name = "AGGREGATE,…", default_value = "count", help_heading = WHAT)]
     agg: String,
 

@@ -42,6 +42,14 @@ impl<'r> Row<'r> {
         }
     }
 
+    /// Returns what the row carries along with its argument.
+    pub fn carried(self) -> ValueRef<'r> {
+        let carried = self.batch.carried;
+        carried.map_or(ValueRef::Null, |carried| {
+            carried.value_ref(self.index as usize)
+        })
+    }
+
     #[inline]
     pub fn is_taken_back(self) -> bool {
         let taken_back = self.batch.taken_back;
@@ -203,6 +211,11 @@ pub(super) trait Kept:
     /// are numbers come last: so a text counts, here as there, only where there is no number.
     fn compare_largest(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering {
         Self::compare(left, right)
+    }
+
+    /// Returns whether two arguments are of one size, however they were written.
+    fn ranks_as(left: Self::Argument<'_>, right: Self::Argument<'_>) -> bool {
+        Self::compare(left, right) == Ordering::Equal
     }
 
     /// Returns 64 bits that look random, the same in every run.
@@ -399,6 +412,10 @@ impl Kept for AsItStood {
             (left, right) if left != right => right.cmp(&left),
             _ => number::order(left, right),
         }
+    }
+
+    fn ranks_as(left: &str, right: &str) -> bool {
+        number::compare(left, right) == Ordering::Equal
     }
 
     fn hash(argument: &str) -> u64 {

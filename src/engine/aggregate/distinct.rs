@@ -40,7 +40,9 @@ impl<T: Kept> Distinct<T> {
         self.times.iter().cloned()
     }
 
-    pub fn add(&mut self, argument: T::Argument<'_>, times: i64) {
+    /// Adds an argument so many times; returns how much more often it came by now than it was taken
+    /// back.
+    pub fn add(&mut self, argument: T::Argument<'_>, times: i64) -> i64 {
         let same =
             |(known, _): &(T, i64)| T::compare(known.argument(), argument) == Ordering::Equal;
         let hash = |(known, _): &(T, i64)| T::hash(known.argument());
@@ -53,10 +55,12 @@ impl<T: Kept> Distinct<T> {
                 if after == 0 {
                     known.remove();
                 }
+                after
             }
             Entry::Vacant(new) => {
                 new.insert((T::of(argument), times));
                 self.present += i64::from(times > 0);
+                times
             }
         }
     }

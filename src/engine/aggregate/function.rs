@@ -3,11 +3,13 @@
 use rust_decimal::Decimal;
 
 use super::argument::{AsItStood, Kept};
+use super::choice::Beside;
 use super::count::{NotNull, Rows};
 use super::deviation::Deviation;
 use super::distinct::Distinct;
 use super::extremes::Extreme;
 use super::hyperloglog::HyperLogLog;
+use super::mode::Mode;
 use super::net::{Net, Retract};
 use super::order::{Collect, End};
 use super::quantile::{Bucketed, NetQuantile, Quantile, Share};
@@ -47,6 +49,12 @@ pub enum Function {
     Last,
     /// The arguments of the first rows by event time, at most so many.
     Collect(u32),
+    /// What a row carries where its argument is the largest; of equal ones the first by event time.
+    MaxBy,
+    /// What a row carries where its argument is the smallest, in the same way.
+    MinBy,
+    /// The argument that came most often; of several the smallest.
+    Mode,
 }
 
 /// An aggregate, for people.
@@ -66,7 +74,7 @@ pub struct Description {
 const MOST: i128 = 10_000;
 
 /// Every aggregate, in the order of a table for people.
-const ALL: [Description; 14] = [
+const ALL: [Description; 16] = [
     describe("count", "The number of rows.", "count", "5"),
     describe(
         "count(x)",
@@ -103,6 +111,18 @@ const ALL: [Description; 14] = [
         "The largest argument, in the same way; of texts the last by bytes.",
         "max(x)",
         "4",
+    ),
+    describe(
+        "max_by(x, y), min_by(x, y)",
+        "What x is where y is largest, or smallest; of equal ones the first by event time. A row counts if neither is null.",
+        "max_by(x, -x)",
+        "1",
+    ),
+    describe(
+        "mode(x)",
+        "The argument that came most often; of several the smallest. As count(distinct x) it keeps each different one.",
+        "mode(x)",
+        "3",
     ),
     describe(
         "avg(x)",
@@ -185,6 +205,9 @@ impl Function {
             "stddev" => Some(Function::Stddev),
             "first" => Some(Function::First),
             "last" => Some(Function::Last),
+            "max_by" => Some(Function::MaxBy),
+            "min_by" => Some(Function::MinBy),
+            "mode" => Some(Function::Mode),
             _ => percentile(name),
         };
         let function = match (plain, name) {
@@ -194,8 +217,8 @@ impl Function {
             (None, "top") => Function::Top(at_most(name, parameter)?),
             (None, "collect") => Function::Collect(at_most(name, parameter)?),
             _ => {
-                let known = "count, approx_distinct, sum, min, max, avg, stddev, p50 … p99.9, \
-                             quantile, top, first, last, collect";
+                let known = "count, approx_distinct, sum, min, max, max_by, min_by, mode, avg, \
+                             stddev, p50 … p99.9, quantile, top, first, last, collect";
                 return Err(Error::usage(format!("unknown aggregate `{name}`"))
                     .hint(format!("there are {known}")));
             }
@@ -204,6 +227,12 @@ impl Function {
             true => Err(Error::usage(format!("`{name}` takes no `distinct`"))),
             false => Ok(function),
         }
+    }
+
+    /// Returns whether a function of this name takes two columns: what it gives, and its argument,
+    /// which chooses the row.
+    pub fn carries(name: &str) -> bool {
+        matches!(name, "max_by" | "min_by")
     }
 
     /// Returns the states of this function over arguments of a type; `None` for `count(*)`.
@@ -226,7 +255,7 @@ impl Function {
             return Err(Error::usage(format!(
                 "`{name}` cannot take rows back, as the input's column `change` asks for"
             ))
-            .hint("count, sum, avg, stddev, count(distinct x), p50 … p99.9 and quantile can")
+            .hint("count, sum, avg, stddev, count(distinct x), mode, p50 … p99.9 and quantile can")
             .hint("with `--change none`, each record counts, whatever its column `change` says"));
         }
         Ok(self.states(argument, true))
@@ -239,6 +268,9 @@ impl Function {
         let Some(argument) = argument else {
             return match self {
                 Function::Count => Ok(()),
+                Function::MaxBy | Function::MinBy => Err(Error::usage(format!(
+                    "`{name}` needs two arguments, such as `{name}(caller, duration)`"
+                ))),
                 _ => Err(Error::usage(format!(
                     "`{name}` needs an argument, such as `{name}(duration)`"
                 ))),
@@ -249,7 +281,11 @@ impl Function {
             Function::Avg | Function::Stddev | Function::Quantile(_) => {
                 matches!(argument, Bigint | Double | Number)
             }
-            Function::Min | Function::Max | Function::Top(_) => {
+            Function::Min
+            | Function::Max
+            | Function::Top(_)
+            | Function::MaxBy
+            | Function::MinBy => {
                 matches!(
                     argument,
                     Bigint | Double | Decimal | Number | Text | Timestamp | Any
@@ -263,7 +299,8 @@ impl Function {
         }
     }
 
-    /// Returns the type of its values over arguments of a type; a list is text.
+    /// Returns the type of its values over arguments of a type, which for `max_by` is that of what
+    /// it gives; a list is text.
     pub fn data_type(self, argument: Option<DataType>) -> DataType {
         match self {
             Function::Count | Function::CountDistinct | Function::ApproxDistinct => {
@@ -276,7 +313,10 @@ impl Function {
             | Function::Max
             | Function::Quantile(_)
             | Function::First
-            | Function::Last => argument.unwrap_or(DataType::Bigint),
+            | Function::Last
+            | Function::MaxBy
+            | Function::MinBy
+            | Function::Mode => argument.unwrap_or(DataType::Bigint),
         }
     }
 
@@ -302,6 +342,7 @@ impl Function {
                 | Function::Avg
                 | Function::Stddev
                 | Function::Quantile(_)
+                | Function::Mode
         )
     }
 
@@ -358,6 +399,9 @@ impl Function {
             Function::First => States::boxed(End::<T, false>::default()),
             Function::Last => States::boxed(End::<T, true>::default()),
             Function::Collect(most) => States::boxed(Collect::<T>::new(most)),
+            Function::MaxBy => States::boxed(Beside::<T, true>::default()),
+            Function::MinBy => States::boxed(Beside::<T, false>::default()),
+            Function::Mode => maybe_net(Mode::<T>::default(), net),
             // The others take numbers alone, which `check` has made sure of.
             Function::Count
             | Function::Sum
@@ -383,6 +427,9 @@ impl Function {
             Function::First => "first",
             Function::Last => "last",
             Function::Collect(_) => "collect",
+            Function::MaxBy => "max_by",
+            Function::MinBy => "min_by",
+            Function::Mode => "mode",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! One that can take rows back has [`net::Retract`], too.
 
 mod argument;
+mod choice;
 mod count;
 mod deviation;
 mod distinct;
@@ -16,6 +17,7 @@ mod exact;
 mod extremes;
 mod function;
 mod hyperloglog;
+mod mode;
 mod net;
 mod order;
 mod quantile;
@@ -45,6 +47,8 @@ pub type Slot = u32;
 pub struct Arguments<'b, 'a> {
     /// One argument a row; `None` for `count(*)`.
     pub column: Option<&'b Column<'a>>,
+    /// What `max_by` and `min_by` give of the row that they choose by its argument.
+    pub carried: Option<&'b Column<'a>>,
     /// The rows' event times in ms since 1970, UTC.
     pub times: &'b [i64],
     /// Their partition.

@@ -116,6 +116,11 @@ impl Argued for String {
     }
 }
 
+/// Returns what the n-th row of the input carries along.
+fn carried(nth: u64) -> Option<i64> {
+    (!nth.is_multiple_of(5)).then_some(nth as i64)
+}
+
 /// Adds rows, the n-th of them being the n-th of the input.
 fn feed<T: Argued>(
     states: &mut dyn Accumulator,
@@ -128,8 +133,10 @@ fn feed<T: Argued>(
     let times: Vec<i64> = rows.iter().map(|row| row.at).collect();
     let indexes: Vec<u32> = (0..rows.len() as u32).collect();
     let slots = vec![slot; rows.len()];
+    let numbers = first..first + rows.len() as u64;
     let arguments = Arguments {
         column: Some(&T::column(&arguments)),
+        carried: Some(&Column::Bigint(numbers.map(carried).collect())),
         times: &times,
         partition: 0,
         first,
@@ -476,6 +483,62 @@ fn extremes_ends_and_lists_agree_with_a_plain_computation() {
 }
 
 #[test]
+fn the_mode_agrees_with_a_plain_computation() {
+    fn check<T: Argued>() {
+        let mode = |arguments: &[T]| {
+            let sorted = sorted(arguments);
+            let groups = sorted.chunk_by(|left, right| left == right); // of -0 and 0, too
+            let most = groups.rev().max_by_key(|group| group.len());
+            most.map_or(Value::Null, |group| T::of(group[0].argument()).value())
+        };
+        agrees(Function::Mode, mode);
+        agrees_net(Function::Mode, mode);
+    }
+    check::<i64>();
+    check::<f64>();
+    check::<Decimal>();
+    check::<bool>();
+    check::<String>();
+}
+
+#[test]
+fn what_stands_beside_the_largest_agrees_with_a_plain_computation() {
+    fn check<T: Argued>(random: &mut ChaCha8Rng) {
+        for round in 0..300 {
+            let rows = random_rows::<T>(random, round);
+            let mut order: Vec<(i64, usize)> =
+                (0..rows.len()).map(|nth| (rows[nth].at, nth)).collect();
+            order.sort_unstable();
+            let full = order.iter().filter_map(|&(_, nth)| {
+                let argument = rows[nth].argument.clone()?;
+                Some((argument, carried(nth as u64)?))
+            });
+            let full: Vec<(T, i64)> = full.collect();
+            let beside = |is_better: Ordering| {
+                let first = full.iter().reduce(|best, next| {
+                    let order = T::compare(next.0.argument(), best.0.argument());
+                    if order == is_better { next } else { best }
+                });
+                first.map_or(Value::Null, |(_, nth)| integer(*nth))
+            };
+            let changes: Vec<Change<T>> = rows.into_iter().map(|row| (row, false)).collect();
+            for (function, is_better) in [
+                (Function::MaxBy, Ordering::Greater),
+                (Function::MinBy, Ordering::Less),
+            ] {
+                let found = piecewise(function, false, &changes, random);
+                right(function, &found, &beside(is_better));
+            }
+        }
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(13);
+    check::<i64>(&mut random);
+    check::<f64>(&mut random);
+    check::<Decimal>(&mut random);
+    check::<String>(&mut random);
+}
+
+#[test]
 fn sums_are_exact_in_any_order() {
     agrees(Function::Sum, plain_integer_sum);
     agrees_net(Function::Sum, plain_integer_sum);
@@ -640,6 +703,8 @@ fn what_cannot_take_rows_back_is_refused() {
         Function::Last,
         Function::Top(3),
         Function::Collect(3),
+        Function::MaxBy,
+        Function::MinBy,
     ] {
         let error = function
             .net_accumulator(Some(DataType::Bigint))
@@ -875,11 +940,11 @@ fn a_sum_of_worlds_apart_keeps_every_bit() {
 #[test]
 fn every_example_gives_what_it_says() {
     // Rows of x: 4, 1, 3, 3 and null.
-    let arguments = [Some(4), Some(1), Some(3), Some(3), None];
-    let rows: Vec<Fed<i64>> = (0..)
-        .zip(arguments)
-        .map(|(at, argument)| Fed { at, argument })
-        .collect();
+    let x = [Some(4), Some(1), Some(3), Some(3), None];
+    let columns = crate::column::Columns {
+        rows: x.len(),
+        columns: vec![Column::Bigint(x.into_iter().collect())],
+    };
     let field = crate::column::Field {
         name: "x".to_owned(),
         data_type: DataType::Bigint,
@@ -894,17 +959,32 @@ fn every_example_gives_what_it_says() {
         assert!(description.summary.ends_with('.'), "{}", description.usage);
         told.insert(description.usage, description.example);
         let call = crate::expression::parse_calls(description.example, &schema).expect("a call");
-        let parameter = call[0]
-            .arguments
-            .get(1)
-            .and_then(|second| second.constant());
+        let (first, second) = (call[0].arguments.first(), call[0].arguments.get(1));
+        let (argument, carried, parameter) = match Function::carries(&call[0].function) {
+            true => (second, first, None),
+            false => (first, None, second.and_then(|second| second.constant())),
+        };
         let function = Function::named(&call[0].function, call[0].distinct, parameter.as_ref());
-        let argument = call[0].arguments.first().map(|first| first.data_type());
+        let data_type = argument.map(|argument| argument.data_type());
         let mut states = function
-            .and_then(|function| function.accumulator(argument))
+            .and_then(|function| function.accumulator(data_type))
             .expect("an aggregate");
         states.reset(0);
-        feed(states.as_mut(), 0, 0, &rows, None);
+        let arena = bumpalo::Bump::new();
+        let column = |expression: &crate::expression::Expression| {
+            let column = expression.evaluate(&columns, &arena).column;
+            column.into_owned()
+        };
+        let (argument, carried) = (argument.map(column), carried.map(column));
+        let arguments = Arguments {
+            column: argument.as_ref(),
+            carried: carried.as_ref(),
+            times: &[0, 1, 2, 3, 4],
+            partition: 0,
+            first: 0,
+            taken_back: None,
+        };
+        states.add(&[0; 5], &[0, 1, 2, 3, 4], &arguments);
         let mut json = Vec::new();
         crate::sink::text::push_json(&mut json, states.result(0).as_ref());
         assert_eq!(

@@ -167,6 +167,7 @@ impl Operator {
             selected: None,
             keys: &[],
             arguments: &[],
+            carried: &[],
             taken_back: None,
             distinct: None,
             parts: Some(parts),

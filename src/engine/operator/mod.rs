@@ -77,6 +77,8 @@ pub struct Input<'b, 'a> {
     pub keys: &'b [Cow<'b, Column<'a>>],
     /// The arguments, one entry an aggregate; `None` for `count(*)`.
     pub arguments: &'b [Option<Cow<'b, Column<'a>>>],
+    /// What `max_by` and `min_by` give of a record; one entry an aggregate, or empty for none of them.
+    pub carried: &'b [Option<Cow<'b, Column<'a>>>],
     /// Which records take an earlier one back; `None` for none of them.
     pub taken_back: Option<&'b [bool]>,
     /// What tells records apart, where [`Settings::distinct`] asks for it.
@@ -90,6 +92,7 @@ impl<'b, 'a> Input<'b, 'a> {
     pub(super) fn arguments_of<'i>(&'i self, column: Option<&'i Column<'a>>) -> Arguments<'i, 'a> {
         Arguments {
             column,
+            carried: None,
             times: self.times,
             partition: self.origin,
             first: self.first,
@@ -474,8 +477,12 @@ impl Operator {
         if let Some(parts) = input.parts {
             return self.store.absorb(parts.states());
         }
-        let columns = input.arguments.iter();
-        let arguments = columns.map(|column| input.arguments_of(column.as_deref()));
+        let carried = input.carried.iter().chain(std::iter::repeat(&None));
+        let columns = input.arguments.iter().zip(carried);
+        let arguments = columns.map(|(column, carried)| Arguments {
+            carried: carried.as_deref(),
+            ..input.arguments_of(column.as_deref())
+        });
         self.store.flush(arguments);
     }
 
@@ -501,11 +508,16 @@ impl Operator {
         let mut key = Vec::new();
         let columns = input.keys.iter();
         columns.for_each(|column| crate::engine::key::push(&mut key, column, row));
-        let argument = |column: &Option<Cow<'_, Column<'_>>>| match column {
+        let value = |column: &Option<Cow<'_, Column<'_>>>| match column {
             Some(column) => column.value(row),
             None => Value::Null,
         };
-        let arguments: Vec<Value> = input.arguments.iter().map(argument).collect();
+        let argument = |(nth, argument)| match input.carried.get(nth) {
+            Some(carried @ Some(_)) => Value::List(Box::new([value(carried), value(argument)])),
+            _ => value(argument),
+        };
+        let arguments = input.arguments.iter().enumerate();
+        let arguments: Vec<Value> = arguments.map(argument).collect();
         self.note(|record| Event::Read {
             record,
             partition: input.partition,

@@ -24,7 +24,7 @@ pub enum Event<'e> {
         arrival: Option<i64>,
         /// Its grouping values.
         key: &'e [u8],
-        /// The arguments of the aggregates; null for `count(*)`.
+        /// The arguments of the aggregates; null for `count(*)`, a list of both for `max_by`.
         arguments: &'e [Value],
         /// Whether it takes an earlier one back.
         taken_back: bool,
