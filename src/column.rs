@@ -10,6 +10,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::derived::{Derived, Path, Step};
 use crate::number::Number;
 
 /// The type of a column or of an expression.
@@ -69,12 +70,100 @@ pub struct Schema {
     /// Whether records may have columns that are not here, as objects of JSON may: a column of any
     /// name is there, and null where a record has none.
     pub open: bool,
+    /// The columns that are no field or member of their own, by index.
+    pub derived: Vec<(usize, Derived)>,
+    /// Paths into members that the first records have, for messages.
+    pub nested: Vec<Path>,
+    /// Whether records have parts beside their value, such as a key, as those of a topic have.
+    pub has_parts: bool,
 }
 
 impl Schema {
-    /// Returns the index of the column `name`, matched exactly.
+    /// Returns the index of the field or member `name`, matched exactly.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.name == name)
+        let mut fields = self.fields.iter().enumerate();
+        let found = fields.find(|(index, field)| field.name == name && !self.is_derived(*index));
+        found.map(|(index, _)| index)
+    }
+
+    /// Returns whether a column is no field or member of its own.
+    pub fn is_derived(&self, index: usize) -> bool {
+        self.derived.iter().any(|(derived, _)| *derived == index)
+    }
+
+    /// Returns the index of a path or a part of the record; where records have none, of a field that is
+    /// called so.
+    pub fn index_of_derived(&self, wanted: &Derived) -> Option<usize> {
+        let mut all = self.derived.iter();
+        let derived = all.find(|(_, derived)| derived == wanted);
+        match (derived, wanted) {
+            (Some((index, _)), _) => Some(*index),
+            (None, Derived::Part(_)) if self.has_parts => None,
+            (None, wanted) => self.index_of(&wanted.to_string()),
+        }
+    }
+
+    /// Adds a path or a part of the record that an expression names, where records may have it.
+    pub fn add_derived(&mut self, derived: &Derived) {
+        let may_have = match derived {
+            Derived::Path(_) => self.open,
+            Derived::Part(_) => self.has_parts,
+        };
+        if !may_have || self.derived.iter().any(|(_, known)| known == derived) {
+            return;
+        }
+        let name = derived.to_string();
+        // What is declared of the name holds for the path, too.
+        let declared = match derived {
+            Derived::Path(_) => self.index_of(&name),
+            Derived::Part(_) => None,
+        };
+        let data_type = match declared {
+            Some(index) => self.fields[index].data_type,
+            None => derived.data_type(),
+        };
+        self.derived.push((self.fields.len(), derived.clone()));
+        self.fields.push(Field { name, data_type });
+    }
+
+    /// Returns whether a column that was added for a plan may well be in the first records.
+    pub fn is_seen(&self, index: usize) -> bool {
+        let mut derived = self.derived.iter();
+        let derived = derived.find(|(derived, _)| *derived == index);
+        match derived.map(|(_, derived)| derived) {
+            None => false,
+            Some(Derived::Part(_)) => true,
+            Some(Derived::Path(path)) => {
+                let mut nested = self.nested.iter();
+                let is_known = match self.index_of(&path.member) {
+                    // Nobody has looked into the member.
+                    Some(_) if nested.all(|known| known.member != path.member) => true,
+                    _ => self.nested.contains(&path.of_any_element()),
+                };
+                is_known || self.index_of(&path.to_string()).is_some()
+            }
+        }
+    }
+
+    /// Returns the ways through JSON to the value of a column, of which the first that leads somewhere
+    /// counts; none to a part of the record.
+    pub fn ways(&self, index: usize) -> Vec<Vec<Step>> {
+        let derived = self.derived.iter().find(|(derived, _)| *derived == index);
+        let own = vec![Step::Member(self.fields[index].name.clone())];
+        match derived.map(|(_, derived)| derived) {
+            None => vec![own],
+            Some(Derived::Path(path)) => {
+                let mut way = vec![Step::Member(path.member.clone())];
+                way.extend(path.steps.iter().cloned());
+                vec![own, way]
+            }
+            Some(Derived::Part(_)) => Vec::new(),
+        }
+    }
+
+    /// Returns how many fields a record of CSV has: what is derived comes behind them.
+    pub fn width(&self) -> usize {
+        self.fields.len() - self.derived.len()
     }
 
     /// Returns the names as a list for an error message: `a, b, c`; the first of very many.

@@ -14,6 +14,7 @@
 pub mod cdr;
 pub mod cli;
 pub mod column;
+pub mod derived;
 pub mod engine;
 pub mod error;
 pub mod expression;

@@ -14,11 +14,18 @@ use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::Bound;
 use crate::engine::window::Windows;
 use crate::error::{Error, Result};
-use crate::expression::{Call, Expression, Item, Kind, open_up, parse_calls, parse_list};
-use crate::format::schema::field;
+use crate::expression::{
+    Call, Expression, Item, Kind, add_column, column_named, open_up, parse_calls, parse_list,
+    unknown_column,
+};
 use crate::format::{Layout, TimeFrom, TimeUnit};
 use crate::sink::Header;
 use crate::sink::select::Selection;
+
+/// What `--time` calls the records' own timestamps.
+const RECORD_TIMES: [&str; 2] = ["@record", "@timestamp"];
+/// What it calls processing time.
+const ARRIVAL: &str = "@arrival";
 
 /// A windowed aggregation as typed; all durations in ms.
 #[derive(Debug, Clone)]
@@ -144,7 +151,7 @@ impl Query {
         let arrival = self.arrival.as_deref();
         let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
         let arrival = arrival.transpose()?;
-        let by_arrival = self.time.as_deref() == Some("@arrival");
+        let by_arrival = self.time.as_deref() == Some(ARRIVAL);
         if by_arrival && self.ahead_ms.is_some() {
             return Err(
                 Error::usage("with `--time @arrival` no record is ahead of its arrival")
@@ -205,9 +212,6 @@ impl Query {
 
     /// Adds the columns that are named and that none of the first records had.
     fn open_up(&self, schema: &mut Schema) -> Result<()> {
-        if !schema.open {
-            return Ok(());
-        }
         for (text, kind) in [
             (self.filter.as_deref(), Kind::One),
             (self.by.as_deref(), Kind::List),
@@ -220,16 +224,15 @@ impl Query {
             Change::Column(name) => Some(name.as_str()),
             Change::AsSeen | Change::Never => None,
         };
-        let time = self.time.as_deref().filter(|name| !name.starts_with('@'));
-        for name in time
-            .into_iter()
-            .chain(self.arrival.as_deref())
+        let time = self
+            .time
+            .as_deref()
+            .filter(|name| !RECORD_TIMES.contains(name));
+        let time = time.filter(|name| *name != ARRIVAL);
+        let named = time.into_iter().chain(self.arrival.as_deref());
+        named
             .chain(change)
-        {
-            if schema.index_of(name).is_none() {
-                schema.fields.push(field(name));
-            }
-        }
+            .for_each(|name| add_column(schema, name));
         Ok(())
     }
 
@@ -278,7 +281,9 @@ impl Query {
             )
         };
         let index = match self.time.as_deref() {
-            Some("@record") if record_times => return Ok(TimeFrom::Record),
+            Some(name) if RECORD_TIMES.contains(&name) && record_times => {
+                return Ok(TimeFrom::Record);
+            }
             Some("@record") => return Err(no_record_times()),
             Some(name) => time_column(schema, name, "--time")?,
             None => {
@@ -317,10 +322,7 @@ fn time_column(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
 }
 
 fn column_index(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
-    schema.index_of(name).ok_or_else(|| {
-        Error::usage(format!("unknown column `{name}` in `{flag}`"))
-            .hint(format!("there are {}", schema.names()))
-    })
+    column_named(schema, name).ok_or_else(|| unknown_column(schema, name, flag))
 }
 
 fn is_time(schema: &Schema, index: usize) -> Result<()> {
@@ -556,8 +558,7 @@ impl Plan {
         });
         let schema = Schema {
             fields: fields.collect(),
-            change: None,
-            open: false,
+            ..Schema::default()
         };
         let items = parse_list(text, &schema)?;
         check_names(items.iter().map(|item| item.name.as_str()))?;

@@ -7,6 +7,7 @@ use bumpalo::Bump;
 use crate::cli::Context;
 use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
+use crate::expression::suggestion;
 use crate::format::delimited::{self, parse_header};
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, schema};
@@ -213,6 +214,12 @@ pub(crate) fn topic_columns(
 /// JSON objects name their members; CSV values have no header, so it is declared or known. Where
 /// nobody says which they are, one object among the first values does.
 fn message_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema)> {
+    let (notation, mut schema) = value_schema(records, given)?;
+    schema.has_parts = true;
+    Ok((notation, schema))
+}
+
+fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema)> {
     let Records::Messages(messages) = records else {
         return Err(Error::bug("a topic holds messages"));
     };
@@ -318,11 +325,17 @@ fn may_hold_times(field: &Field) -> bool {
 /// Warns of columns from `known` on, which no record had so far: a name may be mistyped, or its first
 /// record yet to come.
 pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
-    for field in schema.fields.iter().skip(known) {
+    for (index, field) in schema.fields.iter().enumerate().skip(known) {
+        if schema.is_seen(index) {
+            continue;
+        }
+        let name = &field.name;
+        let meant = match suggestion(schema, name) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}", schema.names()),
+        };
         context.report.warning(format!(
-            "none of the first records has a member `{}`: it is null where it is missing; there are {}",
-            field.name,
-            schema.names()
+            "none of the first records has `{name}`: it is null where it is missing; {meant}"
         ));
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum TokenKind {
     Decimal,
     /// `'it''s'`.
     Text(String),
+    /// `@key`, the name of a part of a record.
+    Part,
     /// An operator or a bracket; the text has its characters.
     Symbol,
     /// The end of the text, once, last.
@@ -31,8 +33,9 @@ pub(super) enum TokenKind {
 }
 
 /// Operators of two characters, before those of one.
-const SYMBOLS: [&str; 18] = [
-    "<=", ">=", "<>", "!=", "==", "||", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")", ",", ".",
+const SYMBOLS: [&str; 21] = [
+    "<=", ">=", "<>", "!=", "==", "||", "->", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")",
+    ",", ".", "[", "]",
 ];
 
 /// Returns whether a name or keyword may begin with `c`.
@@ -43,6 +46,11 @@ pub(super) fn begins_word(c: char) -> bool {
 /// Returns whether a name or keyword may go on with `c`.
 pub(super) fn continues_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
+}
+
+/// Returns whether a text is one word, as names and keywords are.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.starts_with(begins_word) && text.chars().all(continues_word)
 }
 
 /// Returns the tokens of `text`, closed by one [`TokenKind::End`].
@@ -62,10 +70,15 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>> {
             at += length;
             continue;
         }
-        let (kind, length) = if begins_word(first) {
+        let is_part = first == '@' && rest[1..].starts_with(begins_word);
+        let (kind, length) = if begins_word(first) || is_part {
             let more = rest[first.len_utf8()..].find(|c| !continues_word(c));
             let length = more.map_or(rest.len(), |more| first.len_utf8() + more);
-            (TokenKind::Word, length)
+            let kind = match is_part {
+                true => TokenKind::Part,
+                false => TokenKind::Word,
+            };
+            (kind, length)
         } else if begins_number(rest) {
             number(text, at)?
         } else if matches!(first, '\'' | '"' | '`') {

@@ -48,8 +48,11 @@ pub fn parse_list(text: &str, schema: &Schema) -> Result<Vec<Item>> {
     for (mut node, alias) in Parser::new(text)?.list(Parser::item)? {
         let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
         let name = alias.unwrap_or_else(|| match expression.column() {
-            Some(column) => schema.fields[column].name.clone(),
-            None => words_of(expression.text()),
+            // Of a part of the record the word alone: `@key` would be another one in the next command.
+            Some(column) if !expression.text().starts_with('@') => {
+                schema.fields[column].name.clone()
+            }
+            _ => words_of(expression.text()),
         });
         items.push(Item { expression, name });
     }
@@ -86,13 +89,14 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
     Ok(calls)
 }
 
-/// Adds to an open schema the columns that expressions name and it has not: of one such as `a = 1`,
-/// of a list of `expression [as name]`, or of a list of calls.
+/// Adds the columns that expressions name and a schema has not, where it may have them: parts of the
+/// record, and to an open one any. The text is one expression such as `a = 1`, a list of `expression [as
+/// name]`, or a list of calls.
 ///
 /// # Errors
 /// `usage` with a caret where a text cannot be read.
 pub fn open_up(schema: &mut Schema, text: &str, kind: Kind) -> Result<()> {
-    if !schema.open {
+    if !schema.open && !schema.has_parts {
         return Ok(());
     }
     let mut parser = Parser::new(text)?;
@@ -130,10 +134,11 @@ fn add_columns(schema: &mut Schema, text: &str, node: &Node) {
     match &node.kind {
         NodeKind::Column { name, .. } => {
             let checker = Checker { text, schema };
-            if !checker.knows(name) {
+            if schema.open && !checker.knows(name) {
                 schema.fields.push(field(name));
             }
         }
+        NodeKind::Derived(derived) => schema.add_derived(derived),
         // A bare unit of time is no column.
         NodeKind::Call { name, .. } if takes_unit(name) => skipped = Some(0),
         _ => {}

@@ -23,6 +23,7 @@ mod like;
 mod list;
 mod names;
 mod parser;
+mod reference;
 mod syntax;
 mod tree;
 mod types;
@@ -35,7 +36,10 @@ use std::fmt;
 
 use bumpalo::Bump;
 
+pub(crate) use lexer::is_word;
 pub use list::{Call, Item, Kind, open_up, parse_calls, parse_list};
+pub(crate) use parser::is_reserved;
+pub use reference::{add_column, column_named, suggestion, unknown_column};
 pub use syntax::Span;
 pub use types::data_type_named;
 
@@ -54,7 +58,7 @@ use types::Checker;
 /// use k::expression::Expression;
 ///
 /// let field = Field { name: "n".to_owned(), data_type: DataType::Bigint };
-/// let schema = Schema { fields: vec![field], change: None, open: false };
+/// let schema = Schema { fields: vec![field], ..Schema::default() };
 /// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
 /// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
 /// let batch = Columns { rows: 3, columns: vec![n] };

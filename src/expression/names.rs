@@ -2,12 +2,14 @@
 //! the nearest name that there is.
 
 use super::functions::{self, Function, Parameter, Returns};
+use super::reference::without_parts;
 use super::syntax::{Arithmetic, Span};
 use super::tree::{Operation, Typed};
 use super::types::{
     Checker, converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
 };
 use crate::column::DataType;
+use crate::derived::Derived;
 use crate::error::{Error, Result};
 use crate::term::units;
 
@@ -39,10 +41,41 @@ impl Checker<'_> {
         Err(self.unknown_column(name, quoted, span))
     }
 
+    /// Returns the column of a path or of a part of the record.
+    ///
+    /// # Errors
+    /// `usage`: there is none.
+    pub fn derived(&self, derived: &Derived, span: Span) -> Result<Typed> {
+        let schema = self.schema;
+        if let Some(index) = schema.index_of_derived(derived) {
+            let data_type = schema.fields[index].data_type;
+            return Ok(typed(Operation::Column(index), data_type, span));
+        }
+        Err(match derived {
+            Derived::Part(part) => {
+                let error = self.error(format!("these records have no `{part}`"), span);
+                without_parts(error, part)
+            }
+            Derived::Path(path) => {
+                let error = self.error(format!("unknown column `{path}`"), span);
+                let error = match schema.index_of(&path.member) {
+                    Some(_) => {
+                        error.hint(format!("of a column with JSON: `{}`", path.extraction()))
+                    }
+                    None => error,
+                };
+                error.hint(format!("columns: {}", schema.names()))
+            }
+        })
+    }
+
     fn index_of(&self, name: &str) -> Option<usize> {
         let fields = &self.schema.fields;
         self.schema.index_of(name).or_else(|| {
-            let same = |index: &usize| fields[*index].name.to_lowercase() == name.to_lowercase();
+            let same = |index: &usize| {
+                fields[*index].name.to_lowercase() == name.to_lowercase()
+                    && !self.schema.is_derived(*index)
+            };
             let mut matching = (0..fields.len()).filter(same);
             matching.next().filter(|_| matching.next().is_none())
         })
@@ -223,7 +256,7 @@ impl Checker<'_> {
 }
 
 /// Returns the name nearest to `name`, if one is near.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_lowercase();
     names
         .map(|other| {

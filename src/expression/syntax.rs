@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::tree::Scalar;
 use crate::column::DataType;
+use crate::derived::Derived;
 use crate::term::units::format_time;
 
 /// A part of the typed text, in bytes, half open.
@@ -48,6 +49,8 @@ pub(super) enum NodeKind {
         /// Whether it stood in double quotes, as people from other languages write text.
         quoted: bool,
     },
+    /// A path into JSON, or a part of the record.
+    Derived(Derived),
     Negate(Box<Node>),
     Not(Box<Node>),
     /// Two or more operands, never of the same connective.
@@ -170,7 +173,10 @@ impl Node {
 impl NodeKind {
     pub fn for_each_child(&self, mut visit: impl FnMut(&Node)) {
         match self {
-            NodeKind::Literal(_) | NodeKind::Time(_) | NodeKind::Column { .. } => {}
+            NodeKind::Literal(_)
+            | NodeKind::Time(_)
+            | NodeKind::Column { .. }
+            | NodeKind::Derived(_) => {}
             NodeKind::Negate(operand)
             | NodeKind::Not(operand)
             | NodeKind::Is { operand, .. }
@@ -293,6 +299,7 @@ impl fmt::Display for Node {
             NodeKind::Literal(value) => write_literal(f, value),
             NodeKind::Time(at) => write!(f, "timestamp '{}'", format_time(*at)),
             NodeKind::Column { name, .. } => write_name(f, name),
+            NodeKind::Derived(derived) => write!(f, "{derived}"),
             NodeKind::Negate(operand) => match operand.kind {
                 NodeKind::Literal(_) => write!(f, "-({operand})"), // not the literal -1
                 NodeKind::Negate(_) => write!(f, "- {operand}"),   // not a comment
@@ -442,11 +449,7 @@ fn write_literal(f: &mut fmt::Formatter<'_>, value: &Scalar<Box<str>>) -> fmt::R
 
 /// Writes a column's name, in double quotes where it would not be read as a name otherwise.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    let mut chars = name.chars();
-    let plain = chars.next().is_some_and(super::lexer::begins_word)
-        && chars.all(super::lexer::continues_word)
-        && !super::parser::is_reserved(name);
-    if plain {
+    if super::lexer::is_word(name) && !super::parser::is_reserved(name) {
         f.write_str(name)
     } else {
         write!(f, "\"{}\"", name.replace('"', "\"\""))

@@ -62,6 +62,7 @@ impl Checker<'_> {
             NodeKind::Literal(value) => return Ok(literal(value, span)),
             NodeKind::Time(at) => return Ok(time(*at, span)),
             NodeKind::Column { name, quoted } => return self.column(name, *quoted, span),
+            NodeKind::Derived(derived) => return self.derived(derived, span),
             NodeKind::Negate(operand) => {
                 let operand = self.number(operand, "`-`")?;
                 let data_type = operand.data_type;

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use bumpalo::Bump;
 
 use super::field::{Ending, FromField, Time};
+use super::parts::Parts;
 use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
@@ -23,6 +24,9 @@ use crate::source::{Lines, Message, Records};
 #[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
+    parts: Parts,
+    /// The wanted columns without the parts.
+    fields: Vec<usize>,
     delimiter: u8,
     cutter: Cutter,
     separators: Separators,
@@ -31,7 +35,10 @@ pub struct Decoder {
 impl Decoder {
     /// Returns a decoder of lines whose fields stand between `delimiter`s.
     pub fn new(layout: Layout, delimiter: u8) -> Self {
+        let (parts, wanted) = (Parts::of(&layout), layout.wanted.iter().copied());
         Decoder {
+            fields: wanted.filter(|&index| !parts.has(index)).collect(),
+            parts,
             layout,
             delimiter,
             cutter: Cutter::default(),
@@ -58,15 +65,17 @@ impl Decoder {
         origins: Origins,
         arena: &'a Bump,
     ) -> Decoded<'a> {
-        let width = self.layout.schema.fields.len();
+        let width = self.layout.schema.width();
         let mut malformed = Vec::new();
         if let Some(rows) = self
             .cutter
             .cut(lines, self.delimiter, width, &mut malformed)
         {
-            return decode_columns(&self.layout, &rows, origins, None, malformed);
+            let (layout, fields) = (&self.layout, &self.fields);
+            let none = (empty_columns(layout), Vec::new());
+            return decode_columns(layout, fields, &rows, origins, None, none, malformed);
         }
-        let mut table = Table::new(&self.layout);
+        let mut table = Table::new(&self.layout, &self.fields);
         let place = |line| Place::Line(lines.first_line + line);
         self.add_quoted(lines.bytes, &mut table, arena, place);
         table.decode(origins, None)
@@ -78,8 +87,8 @@ impl Decoder {
         origins: Origins,
         arena: &'a Bump,
     ) -> Decoded<'a> {
-        let width = self.layout.schema.fields.len();
-        let mut table = Table::new(&self.layout);
+        let width = self.layout.schema.width();
+        let mut table = Table::new(&self.layout, &self.fields);
         let mut times = Vec::with_capacity(messages.len());
         for message in messages {
             let place = Place::Offset(message.partition, message.offset);
@@ -107,6 +116,7 @@ impl Decoder {
                     table.refuse(place, wrong_width(edges.len(), width), value);
                 }
             }
+            table.add_parts(&self.parts, message, times.len());
             times.resize(table.origins.len(), message.timestamp);
         }
         table.decode(origins, Some(&times))
@@ -120,7 +130,7 @@ impl Decoder {
         arena: &'a Bump,
         place: impl Fn(u64) -> Place,
     ) -> usize {
-        let width = self.layout.schema.fields.len();
+        let width = self.layout.schema.width();
         let mut reader = Reader::new(bytes, self.delimiter);
         let mut records = 0;
         while let Some((line, raw)) = reader.next_record() {
@@ -136,18 +146,34 @@ impl Decoder {
     }
 }
 
+/// The columns that are parts of the records, and which rows' are no values.
+type PartColumns<'a> = (Vec<Column<'a>>, Vec<(usize, Misfit)>);
+
+/// Returns a column without a row for each of a layout.
+fn empty_columns<'a>(layout: &Layout) -> Vec<Column<'a>> {
+    let fields = layout.schema.fields.iter();
+    fields
+        .map(|field| Column::with_capacity(field.data_type, 0))
+        .collect()
+}
+
 /// The wanted fields of records that do not lie in one piece, row by row.
 struct Table<'a, 'l> {
     layout: &'l Layout,
+    /// The columns whose fields are kept.
+    kept: &'l [usize],
     fields: Vec<&'a [u8]>,
+    parts: PartColumns<'a>,
     origins: Vec<Origin<'a>>,
     malformed: Vec<Malformed<'a>>,
 }
 
 impl<'a, 'l> Table<'a, 'l> {
-    fn new(layout: &'l Layout) -> Self {
+    fn new(layout: &'l Layout, kept: &'l [usize]) -> Self {
         Table {
             layout,
+            kept,
+            parts: (empty_columns(layout), Vec::new()),
             fields: Vec::new(),
             origins: Vec::new(),
             malformed: Vec::new(),
@@ -156,8 +182,20 @@ impl<'a, 'l> Table<'a, 'l> {
 
     fn add(&mut self, origin: Origin<'a>, field: impl Fn(usize) -> &'a [u8]) {
         self.fields
-            .extend(self.layout.wanted.iter().map(|&column| field(column)));
+            .extend(self.kept.iter().map(|&column| field(column)));
         self.origins.push(origin);
+    }
+
+    /// Adds the parts of a message, for its rows from the `first` on.
+    fn add_parts(&mut self, parts: &Parts, message: &Message<'a>, first: usize) {
+        if parts.is_empty() {
+            return;
+        }
+        let (columns, misfits) = &mut self.parts;
+        for row in first..self.origins.len() {
+            let pushed = parts.push(message, columns);
+            misfits.extend(pushed.err().map(|misfit| (row, misfit)));
+        }
     }
 
     fn refuse(&mut self, place: Place, reason: String, bytes: &'a [u8]) {
@@ -172,7 +210,9 @@ impl<'a, 'l> Table<'a, 'l> {
 
     fn decode(mut self, origins: Origins, times: Option<&[Option<i64>]>) -> Decoded<'a> {
         let malformed = std::mem::take(&mut self.malformed);
-        decode_columns(self.layout, &self, origins, times, malformed)
+        let parts = std::mem::take(&mut self.parts);
+        let (layout, kept) = (self.layout, self.kept);
+        decode_columns(layout, kept, &self, origins, times, parts, malformed)
     }
 }
 
@@ -182,9 +222,8 @@ impl<'a> Rows<'a> for Table<'a, '_> {
     }
 
     fn field(&self, row: usize, column: usize) -> &'a [u8] {
-        let wanted = &self.layout.wanted;
-        let at = wanted.partition_point(|&wanted| wanted < column);
-        self.fields[row * wanted.len() + at]
+        let at = self.kept.partition_point(|&kept| kept < column);
+        self.fields[row * self.kept.len() + at]
     }
 
     fn text(&self, row: usize, column: usize) -> Option<&'a str> {
@@ -217,17 +256,16 @@ pub(super) trait Rows<'a> {
 /// Decodes the wanted columns one after the other, and takes out the rows that do not fit.
 fn decode_columns<'a>(
     layout: &Layout,
+    fields: &[usize],
     rows: &impl Rows<'a>,
     origins: Origins,
     record_times: Option<&[Option<i64>]>,
+    (mut columns, mut misfits): PartColumns<'a>,
     malformed: Vec<Malformed<'a>>,
 ) -> Decoded<'a> {
     let count = rows.count();
     let schema = &layout.schema;
-    let empty = |field: &crate::column::Field| Column::with_capacity(field.data_type, 0);
-    let mut columns: Vec<Column<'a>> = schema.fields.iter().map(empty).collect();
-    let mut misfits: Vec<(usize, Misfit)> = Vec::new();
-    for &index in &layout.wanted {
+    for &index in fields {
         let refused = |row: usize, expected: &str| {
             let (name, field) = (&schema.fields[index].name, shown(rows.field(row, index)));
             let misfit = Misfit::from(format!("column `{name}`: {field} is {expected}"));

@@ -23,7 +23,7 @@ use super::json::reason_of;
 use super::{Decoded, Malformed, Origins, Place};
 use crate::column::ValueRef;
 use crate::sink::text::push_json;
-use crate::source::{Header, Headers, Lines, Message, Records};
+use crate::source::{Header, Headers, Lines, Message, Read, Records};
 
 /// Writes the records of one topic as envelopes.
 #[derive(Debug, Clone)]
@@ -171,15 +171,19 @@ impl<'a> Envelope<'a> {
             .map_err(|error| reason_of(&error))
     }
 
-    /// Returns the record without its headers.
-    fn message(&self) -> Message<'a> {
+    /// Returns the record.
+    fn message(&self, arena: &'a Bump) -> Message<'a> {
+        let read = Read {
+            topic: self.topic,
+            headers: arena.alloc_slice_copy(&self.headers),
+        };
         Message {
             partition: self.partition,
             offset: self.offset,
             timestamp: self.timestamp,
             key: self.key,
             value: self.value,
-            headers: Headers::NONE,
+            headers: Headers::of_read(arena.alloc(read)),
         }
     }
 }
@@ -253,7 +257,7 @@ fn open<'a>(lines: Lines<'a>, arena: &'a Bump) -> (Vec<Message<'a>>, Vec<(usize,
             continue;
         }
         match Envelope::parse(bytes, arena) {
-            Ok(envelope) => messages.push(envelope.message()),
+            Ok(envelope) => messages.push(envelope.message(arena)),
             Err(reason) => {
                 let line = Malformed {
                     before: 0,

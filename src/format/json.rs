@@ -1,43 +1,67 @@
 //! JSON lines → columns.
 //!
-//! Comes in: one object a line or a message. Goes out: the wanted members by column; a member
-//! that is absent is null, others are passed over without being kept. Read by `serde_json`
-//! straight into the columns: text without escapes still borrows from the source.
+//! Comes in: one object a line or a message. Goes out: the wanted members by column, or what lies in
+//! them; a member that is absent is null, others are passed over without being kept. Read by
+//! `serde_json` straight into the columns: text without escapes still borrows from the source.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bumpalo::Bump;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
+};
 use serde_json::de::{Read, SliceRead, StrRead};
 use serde_json::value::RawValue;
 
 use super::field::{Ending, FromField, Time};
+use super::parts::Parts;
+use super::tree::{Target, Tree};
 use super::{Decoded, Layout, Malformed, Misfit, Origin, Origins, Place, TimeFrom, time_of};
 use crate::column::{Column, Columns, DataType, Field};
-use crate::source::Records;
+use crate::derived::Step;
+use crate::source::{Message, Records};
 
 /// Decodes JSON objects that have the members of a [`Layout`].
 #[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
-    /// The members in the order in which they came last.
-    order: Vec<Known>,
+    tree: Tree,
+    parts: Parts,
+    /// The wanted columns without the parts.
+    members: Vec<usize>,
+    /// For each object of the tree its members in the order in which they came last.
+    orders: Vec<Order>,
+    /// Which columns of paths have the value of a member that is called so; empty without paths.
+    is_named: Vec<bool>,
 }
 
-/// A member's name and its column, if it is wanted.
+type Order = Vec<Known>;
+
+/// A member's name and what becomes of its value.
 #[derive(Debug, Clone, Default)]
 struct Known {
     name: String,
-    column: Option<usize>,
+    target: Target,
 }
 
 impl Decoder {
     /// Returns a decoder of the layout's members.
     pub fn new(layout: Layout) -> Self {
+        let tree = Tree::of(&layout);
+        let columns = match tree.has_paths {
+            true => layout.schema.fields.len(),
+            false => 0,
+        };
+        let (parts, wanted) = (Parts::of(&layout), layout.wanted.iter().copied());
         Decoder {
+            orders: vec![Vec::new(); tree.len()],
+            members: wanted.filter(|&index| !parts.has(index)).collect(),
+            parts,
+            is_named: vec![false; columns],
+            tree,
             layout,
-            order: Vec::new(),
         }
     }
 
@@ -77,7 +101,7 @@ impl Decoder {
                         false => None,
                     });
                     let origin = (place, row.unwrap_or(b"null"));
-                    self.decode_object(origin, message.timestamp, origins, arena, &mut decoded);
+                    self.decode_object(origin, Some(message), origins, arena, &mut decoded);
                 }
             }
         }
@@ -88,7 +112,7 @@ impl Decoder {
     fn decode_object<'a>(
         &mut self,
         (place, object): Origin<'a>,
-        record_time: Option<i64>,
+        message: Option<&Message<'a>>,
         origins: Origins,
         arena: &'a Bump,
         decoded: &mut Decoded<'a>,
@@ -103,7 +127,14 @@ impl Decoder {
         // A string, a number and a field of CSV are judged alike: where the parser's types do not
         // fit, which is rare, the object is read again by its texts.
         let read = read(false).or_else(|_| read(true));
-        let read = read.and_then(|()| self.time(&decoded.columns, row, record_time));
+        let read = read.and_then(|()| {
+            let columns = &mut decoded.columns;
+            if let Some(message) = message {
+                self.parts.push(message, &mut columns.columns)?;
+            }
+            let timestamp = message.and_then(|message| message.timestamp);
+            self.time(columns, row, timestamp)
+        });
         match read {
             Ok(time) => {
                 decoded.times.push(time);
@@ -138,19 +169,23 @@ impl Decoder {
             let columns = columns.columns.iter_mut();
             columns.for_each(|column| column.truncate(row)); // what the first reading has left
         }
+        self.is_named.fill(false);
         let mut json = serde_json::Deserializer::new(object);
         let members = Members {
             layout: &self.layout,
-            order: &mut self.order,
+            tree: &self.tree,
+            orders: &mut self.orders,
+            is_named: &mut self.is_named,
             columns: &mut columns.columns,
             arena,
+            at: 0,
             row,
             by_text,
         };
         json.deserialize_map(members)
             .and_then(|()| json.end())
             .map_err(|error| misfit(&self.layout, reason_of(&error)))?;
-        for &index in &self.layout.wanted {
+        for &index in &self.members {
             let column = &mut columns.columns[index];
             if column.len() == row {
                 column.push_null();
@@ -198,14 +233,113 @@ pub(super) fn reason_of(error: &serde_json::Error) -> String {
     }
 }
 
-/// Reads the members of one object into the row `row` of the columns.
+/// Reads what is wanted of one value, the members of an object or the elements of a list, into the row
+/// `row` of the columns.
 struct Members<'a, 'd> {
     layout: &'d Layout,
-    order: &'d mut Vec<Known>,
+    tree: &'d Tree,
+    orders: &'d mut [Order],
+    is_named: &'d mut [bool],
     columns: &'d mut [Column<'a>],
     arena: &'a Bump,
+    /// The node of the tree that the value is.
+    at: usize,
     row: usize,
     by_text: bool,
+}
+
+impl<'a> Members<'a, '_> {
+    /// Reads the members of an object, which came last in some order.
+    fn read<M: MapAccess<'a>>(
+        &mut self,
+        mut members: M,
+        order: &mut Order,
+    ) -> Result<(), M::Error> {
+        for nth in 0.. {
+            if nth == order.len() {
+                order.push(Known::default());
+            }
+            let name = Name {
+                tree: self.tree,
+                at: self.at,
+                known: &mut order[nth],
+            };
+            match members.next_key_seed(name)? {
+                None => break,
+                Some(target) => members.next_value_seed(self.value(target))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, target: Target) -> Value<'a, '_> {
+        Value {
+            of: Members {
+                layout: self.layout,
+                tree: self.tree,
+                orders: &mut *self.orders,
+                is_named: &mut *self.is_named,
+                columns: &mut *self.columns,
+                arena: self.arena,
+                at: self.at,
+                row: self.row,
+                by_text: self.by_text,
+            },
+            target,
+        }
+    }
+
+    /// Forgets what a column has of this row, for of a member named twice the last one counts; returns
+    /// whether it takes a value: not where it has that of a member that is called as its whole path.
+    fn clear(&mut self, index: usize) -> bool {
+        let is_named = self.is_named.get(index) == Some(&true);
+        if !is_named {
+            self.columns[index].truncate(self.row);
+        }
+        !is_named
+    }
+
+    /// Returns what reads a value into a column, if that takes one.
+    fn member(&mut self, index: usize) -> Option<Member<'a, '_>> {
+        self.clear(index).then(|| Member {
+            field: &self.layout.schema.fields[index],
+            column: &mut self.columns[index],
+            arena: self.arena,
+            by_text: self.by_text,
+        })
+    }
+
+    /// Takes a value that is itself wanted, or in which something may be.
+    fn take<D: Deserializer<'a>>(mut self, value: D) -> Result<(), D::Error> {
+        let tree = self.tree;
+        let node = tree.node(self.at);
+        for &index in &node.within {
+            self.clear(index);
+        }
+        let is_itself = !node.columns.is_empty() || !node.namesakes.is_empty();
+        if !is_itself && !self.by_text {
+            return value.deserialize_any(self);
+        }
+        let raw = <&RawValue>::deserialize(value)?.get();
+        for &index in &node.namesakes {
+            self.is_named[index] = false;
+        }
+        for &index in node.columns.iter().chain(&node.namesakes) {
+            if let Some(member) = self.member(index) {
+                member.push(raw).map_err(D::Error::custom)?;
+            }
+        }
+        for &index in &node.namesakes {
+            self.is_named[index] = true;
+        }
+        // Of a number or a text nothing is wanted, so it need not be one that can be read.
+        if node.within.is_empty() || !raw.starts_with(['{', '[']) {
+            return Ok(());
+        }
+        let mut json = serde_json::Deserializer::from_str(raw);
+        let read = json.deserialize_any(self);
+        read.map_err(|error| D::Error::custom(reason_of(&error)))
+    }
 }
 
 impl<'de> Visitor<'de> for Members<'de, '_> {
@@ -215,68 +349,109 @@ impl<'de> Visitor<'de> for Members<'de, '_> {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<(), M::Error> {
+    fn visit_map<M: MapAccess<'de>>(mut self, members: M) -> Result<(), M::Error> {
+        let mut order = std::mem::take(&mut self.orders[self.at]);
+        let read = self.read(members, &mut order);
+        self.orders[self.at] = order;
+        read
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(mut self, mut elements: S) -> Result<(), S::Error> {
         for nth in 0.. {
-            if nth == self.order.len() {
-                self.order.push(Known::default());
-            }
-            let name = Name {
-                layout: self.layout,
-                known: &mut self.order[nth],
-            };
-            let Some(column) = members.next_key_seed(name)? else {
+            let target = self.tree.target_of_element(self.at, nth);
+            if elements.next_element_seed(self.value(target))?.is_none() {
                 break;
-            };
-            let Some(index) = column else {
-                members.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            self.columns[index].truncate(self.row); // of a member named twice the last one counts
-            members.next_value_seed(Member {
-                field: &self.layout.schema.fields[index],
-                column: &mut self.columns[index],
-                arena: self.arena,
-                by_text: self.by_text,
-            })?;
+            }
         }
+        Ok(())
+    }
+
+    // Nothing lies in any other value.
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 }
 
-/// Finds the column of a member's name, if it is wanted, by the member that stood there last.
+/// Reads one value of a member or an element, if it is wanted.
+struct Value<'a, 'd> {
+    of: Members<'a, 'd>,
+    target: Target,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'de, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(mut self, value: D) -> Result<(), D::Error> {
+        match self.target {
+            Target::Nothing => {}
+            Target::Column(index) => {
+                if let Some(member) = self.of.member(index) {
+                    return member.deserialize(value);
+                }
+            }
+            Target::Node(at) => {
+                self.of.at = at;
+                return self.of.take(value);
+            }
+        }
+        IgnoredAny::deserialize(value).map(|_| ())
+    }
+}
+
+/// Finds what becomes of a member by its name, or by the member that stood there last.
 struct Name<'d> {
-    layout: &'d Layout,
+    tree: &'d Tree,
+    at: usize,
     known: &'d mut Known,
 }
 
-impl<'de> serde::de::DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Target;
 
-    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Option<usize>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Target, D::Error> {
         name.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
+    type Value = Target;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+    fn visit_str<E>(self, name: &str) -> Result<Target, E> {
         let Known {
             name: known,
-            column,
+            target,
         } = self.known;
         if known != name || known.is_empty() {
-            let Layout { schema, wanted, .. } = self.layout;
-            let is_named = |&index: &usize| schema.fields[index].name == name;
-            *column = wanted.iter().copied().find(is_named);
+            *target = self.tree.target_of_member(self.at, name);
             known.clear();
             known.push_str(name);
         }
-        Ok(*column)
+        Ok(*target)
     }
 }
 
@@ -288,7 +463,7 @@ struct Member<'a, 'd> {
     by_text: bool,
 }
 
-impl<'de> serde::de::DeserializeSeed<'de> for Member<'de, '_> {
+impl<'de> DeserializeSeed<'de> for Member<'de, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -299,22 +474,29 @@ impl<'de> serde::de::DeserializeSeed<'de> for Member<'de, '_> {
         if is_plain && !self.by_text {
             return value.deserialize_any(self);
         }
-        // By its text, of which a number's digits would be lost on the way through a float.
         let raw = <&RawValue>::deserialize(value)?.get();
-        let Some(text) = text_of(raw, self.arena).map_err(D::Error::custom)? else {
+        self.push(raw).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Member<'a, '_> {
+    /// Reads a value by its text, of which a number's digits would be lost on the way through a float.
+    fn push(self, raw: &'a str) -> Result<(), String> {
+        let text = text_of(raw, self.arena).map_err(|error| error.to_string())?;
+        let Some(text) = text else {
             self.column.push_null();
             return Ok(());
         };
         push_text(self.column, self.field.data_type, text).map_err(|expected| {
             let (name, shown) = (&self.field.name, super::shown(text.as_bytes()));
-            D::Error::custom(format_args!("column `{name}`: {shown} is {expected}"))
+            format!("column `{name}`: {shown} is {expected}")
         })
     }
 }
 
 /// Returns the text of a value: of a string without its quotes, of all else as it is written;
 /// `None` for null.
-fn text_of<'a>(raw: &'a str, arena: &'a Bump) -> serde_json::Result<Option<&'a str>> {
+pub(crate) fn text_of<'a>(raw: &'a str, arena: &'a Bump) -> serde_json::Result<Option<&'a str>> {
     let Some(inner) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) else {
         return Ok((raw != "null").then_some(raw));
     };
@@ -325,36 +507,56 @@ fn text_of<'a>(raw: &'a str, arena: &'a Bump) -> serde_json::Result<Option<&'a s
     Ok(Some(arena.alloc_str(&text)))
 }
 
-/// Returns whether an object's member is a string.
-pub fn is_string(object: &[u8], name: &str) -> bool {
-    struct Find<'n>(&'n str);
-    impl<'de> Visitor<'de> for Find<'_> {
-        type Value = bool;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<bool, M::Error> {
-            let mut is_string = false;
-            while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-                let raw = members.next_value::<&RawValue>()?;
-                if name == self.0 {
-                    is_string = raw.get().starts_with('"');
-                }
-            }
-            Ok(is_string)
-        }
+/// Returns what lies in JSON at the end of some steps, as it is written; `None` where there is nothing,
+/// or no JSON.
+pub fn find<'a>(json: &'a [u8], steps: &[Step]) -> Option<&'a RawValue> {
+    let mut found: &RawValue = serde_json::from_slice(json).ok()?;
+    for step in steps {
+        let mut value = serde_json::Deserializer::from_str(found.get());
+        found = value.deserialize_any(Inner(step)).ok()??;
     }
-    let mut json = serde_json::Deserializer::from_slice(object);
-    json.deserialize_map(Find(name)).unwrap_or(false)
+    Some(found)
+}
+
+/// Finds the member or the element that a step leads to.
+struct Inner<'s>(&'s Step);
+
+impl<'de> Visitor<'de> for Inner<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            let value = members.next_value()?;
+            if matches!(self.0, Step::Member(wanted) if *wanted == name) {
+                found = Some(value); // of a member named twice the last one counts
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut elements: S) -> Result<Self::Value, S::Error> {
+        let mut found = None;
+        for nth in 0.. {
+            match elements.next_element()? {
+                None => break,
+                Some(value) if *self.0 == Step::Element(nth) => found = Some(value),
+                Some(_) => {}
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Reads a text as a column's type, as a field of CSV is read; an empty one stays an empty text.
 ///
 /// # Errors
 /// What it is not.
-fn push_text<'a>(
+pub(super) fn push_text<'a>(
     column: &mut Column<'a>,
     data_type: DataType,
     text: &'a str,
@@ -450,5 +652,7 @@ impl<'de> Visitor<'de> for Member<'de, '_> {
     }
 }
 
+#[cfg(test)]
+mod python;
 #[cfg(test)]
 mod tests;

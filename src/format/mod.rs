@@ -8,10 +8,12 @@ pub mod delimited;
 pub mod envelope;
 mod field;
 pub mod json;
+mod parts;
 mod plain;
 mod quoted;
 mod scan;
 pub mod schema;
+mod tree;
 
 use std::fmt;
 

@@ -5,13 +5,18 @@
 
 use std::collections::HashSet;
 
+use serde_json::value::RawValue;
+
 use crate::column::{DataType, Field, Schema};
+use crate::derived::{Path, Step};
 use crate::error::{Error, Result};
 use crate::expression::data_type_named;
 use crate::source::Records;
 
 /// How many records of JSON are looked at for the names of their members.
 pub const SAMPLE: usize = 1_000;
+/// How many paths into members are kept of them.
+const MOST_NESTED: usize = 1_000;
 
 /// The column in which `-` takes an earlier record back, as a result of `k window` has it, beside
 /// the bounds of its window.
@@ -183,8 +188,7 @@ pub fn field(name: impl Into<String>) -> Field {
 pub fn of_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Schema {
     let mut schema = Schema {
         fields: names.into_iter().map(field).collect(),
-        change: None,
-        open: false,
+        ..Schema::default()
     };
     let bounds = ["window_start", "window_end"].map(|name| schema.index_of(name));
     let change = schema.index_of(CHANGE);
@@ -196,23 +200,31 @@ pub fn of_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Schema {
 /// appearance; others may come, and are columns, too.
 pub fn of_objects(records: &Records<'_>) -> Schema {
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
+    let mut nested = HashSet::new();
     let mut first = None;
     for bytes in objects(records).take(SAMPLE) {
         let Ok(Names(members)) = serde_json::from_slice(bytes) else {
             continue; // malformed, and decoding says so
         };
-        let members = members.iter();
-        names.extend(
-            members
-                .filter(|name| seen.insert(String::clone(name)))
-                .cloned(),
-        );
+        for (name, value) in members {
+            let mut path = Path {
+                member: name,
+                steps: Vec::new(),
+            };
+            add_nested(value, &mut path, &mut nested);
+            if seen.insert(path.member.clone()) {
+                names.push(path.member);
+            }
+        }
         first.get_or_insert(names.len());
     }
+    let mut nested: Vec<Path> = nested.into_iter().collect();
+    nested.sort_by_cached_key(Path::to_string);
     let of_first = of_names(&names[..first.unwrap_or(0)]);
     Schema {
         change: of_first.change,
         open: true,
+        nested,
         ..of_names(&names)
     }
 }
@@ -243,14 +255,42 @@ fn objects<'a>(records: &'a Records<'_>) -> Box<dyn Iterator<Item = &'a [u8]> + 
     }
 }
 
-/// The names of a JSON object's members, in their order.
-struct Names(Vec<String>);
+/// Adds the paths of what lies in a value, of the first element of each list; as far as messages need.
+fn add_nested(value: &RawValue, path: &mut Path, nested: &mut HashSet<Path>) {
+    const DEEPEST: usize = 8;
+    let mut add = |step: Step, value: &RawValue| {
+        path.steps.push(step);
+        if nested.len() < MOST_NESTED && path.steps.len() <= DEEPEST {
+            if !nested.contains(path) {
+                nested.insert(path.clone());
+            }
+            add_nested(value, path, nested);
+        }
+        path.steps.pop();
+    };
+    let text = value.get();
+    if text.starts_with('{') {
+        let Names(members) = serde_json::from_str(text).unwrap_or_default();
+        let members = members.into_iter();
+        members.for_each(|(name, value)| add(Step::Member(name), value));
+    } else if text.starts_with('[') {
+        let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+        elements
+            .iter()
+            .take(1)
+            .for_each(|value| add(Step::Element(0), value));
+    }
+}
 
-impl<'de> serde::Deserialize<'de> for Names {
+/// The members of a JSON object, in their order.
+#[derive(Default)]
+struct Names<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Names<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
         struct Members;
         impl<'de> serde::de::Visitor<'de> for Members {
-            type Value = Names;
+            type Value = Names<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a JSON object")
@@ -259,12 +299,12 @@ impl<'de> serde::Deserialize<'de> for Names {
             fn visit_map<M: serde::de::MapAccess<'de>>(
                 self,
                 mut map: M,
-            ) -> Result<Names, M::Error> {
-                let mut names = Vec::new();
-                while let Some((name, serde::de::IgnoredAny)) = map.next_entry()? {
-                    names.push(name);
+            ) -> Result<Names<'de>, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
-                Ok(Names(names))
+                Ok(Names(members))
             }
         }
         object.deserialize_map(Members)

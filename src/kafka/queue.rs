@@ -188,13 +188,24 @@ impl Drop for Fetched {
     }
 }
 
-/// The headers of a record, found only when they are asked for.
+/// What a record has that was read elsewhere than in a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Read<'a> {
+    /// The topic that it came from.
+    pub topic: &'a str,
+    /// Its headers, in their order.
+    pub headers: &'a [Header<'a>],
+}
+
+/// The headers of a record and its topic, found only when they are asked for.
 ///
 /// Belongs to one thread: librdkafka decodes them at the first look and keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Headers<'a> {
     /// None for a record that was not fetched.
     message: Option<NonNull<rd::rd_kafka_message_t>>,
+    /// Of a record that was read elsewhere.
+    read: Option<&'a Read<'a>>,
     fetched: PhantomData<&'a Fetched>,
 }
 
@@ -202,8 +213,27 @@ impl<'a> Headers<'a> {
     /// The headers of a record that has none.
     pub const NONE: Headers<'a> = Headers {
         message: None,
+        read: None,
         fetched: PhantomData,
     };
+
+    /// Returns the headers of a record that was read elsewhere, with its topic.
+    pub fn of_read(read: &'a Read<'a>) -> Self {
+        Headers {
+            read: Some(read),
+            ..Headers::NONE
+        }
+    }
+
+    /// Returns the topic of the record, if it is known.
+    pub fn topic(self) -> Option<&'a str> {
+        let Some(message) = self.message else {
+            return self.read.map(|read| read.topic);
+        };
+        // SAFETY: the message lives as long as `'a`, and so does its topic with its name.
+        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name((*message.as_ptr()).rkt)) };
+        name.to_str().ok()
+    }
 
     /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
     /// what the producer wrote.
@@ -224,7 +254,9 @@ impl<'a> Headers<'a> {
             unsafe { rd::rd_kafka_message_headers(message.as_ptr(), &mut headers) };
         }
         // SAFETY: headers live as long as their message.
-        (0..).map_while(move |nth| unsafe { header(headers, nth) })
+        let fetched = (0..).map_while(move |nth| unsafe { header(headers, nth) });
+        let read = self.read.map_or(&[][..], |read| read.headers);
+        fetched.chain(read.iter().copied())
     }
 }
 
@@ -269,7 +301,7 @@ unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
             value: bytes((*message).payload, (*message).len),
             headers: Headers {
                 message: NonNull::new(message.cast_mut()),
-                fetched: PhantomData,
+                ..Headers::NONE
             },
         }
     }

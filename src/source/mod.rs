@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-pub use crate::kafka::queue::Headers;
+pub use crate::kafka::queue::{Headers, Read};
 pub use survey::Survey;
 
 /// Something that records are read from.
@@ -148,6 +148,13 @@ pub struct Message<'a> {
 pub const TAKEN_BACK: &[u8] = b"taken_back";
 
 impl<'a> Message<'a> {
+    /// Returns the value of the last header of a name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let headers = self.headers.iter();
+        let named = headers.filter(|header| header.name == name.as_bytes());
+        named.last()?.value
+    }
+
     /// Returns the row that a tombstone takes back, if it says so.
     pub fn taken_back(&self) -> Option<&'a [u8]> {
         let mut headers = self.headers.iter();

@@ -414,8 +414,7 @@ mod tests {
                 field("timing", DataType::Text),
                 field("change", DataType::Text),
             ],
-            change: None,
-            open: false,
+            ..Schema::default()
         };
         let none = |_| false;
         let found = Columnation::new(&schema, None, none).expect("a result");

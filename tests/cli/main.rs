@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod completions;
 mod consume;
+mod derived;
 mod doctor;
 mod endpoint;
 mod r#gen;

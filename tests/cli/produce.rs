@@ -258,9 +258,9 @@ fn what_is_typed_wrongly_is_told_before_a_broker_is_needed() {
     dir.write("in.csv", CALLS);
     let nobody = "127.0.0.1:1";
     produce(&dir, nobody, "in.csv --key calller")
-        .assert_refused(2, &["no column `calller`", "callee"]);
+        .assert_refused(2, &["unknown column `calller` in `--key`", "callee"]);
     produce(&dir, nobody, "in.csv --time when")
-        .assert_refused(2, &["no column `when`", "start_timestamp"]);
+        .assert_refused(2, &["unknown column `when` in `--time`", "start_timestamp"]);
     produce(&dir, nobody, "in.csv --acks some").assert_refused(2, &["--acks", "`0`, `1` or `all`"]);
     produce(&dir, nobody, "in.csv --partition -1").assert_refused(2, &["--partition"]);
     produce(&dir, nobody, "missing.csv").assert_refused(1, &["missing.csv", "no such file"]);

@@ -6,13 +6,15 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bumpalo::Bump;
+use serde_json::value::RawValue;
 
 use crate::cli::Context;
 use crate::cli::input::{Given, Notation, topic_columns, warn_of_unseen};
 use crate::column::{Column, Columns, Misfit, ValueRef};
+use crate::derived::Step;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Item, Kind, open_up, parse_list};
-use crate::format::json::is_string;
+use crate::format::json::find;
 use crate::format::schema::parse_declaration;
 use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
 use crate::number::is_bare;
@@ -62,8 +64,8 @@ struct Choice {
     item: Item,
     /// Its name as JSON, with a colon.
     member: Vec<u8>,
-    /// The member of JSON that it is, if it is nothing else.
-    copied: Option<String>,
+    /// The ways to the value of JSON that it is, if it is nothing else: the first that leads somewhere.
+    copied: Vec<Vec<Step>>,
 }
 
 /// What was picked from some records.
@@ -131,14 +133,17 @@ impl PickOptions {
         wanted.sort_unstable();
         wanted.dedup();
         let is_json = notation == Notation::Json;
-        let fields = schema.fields.clone();
+        let ways: Vec<Vec<Vec<Step>>> = (0..schema.fields.len())
+            .map(|index| schema.ways(index))
+            .collect();
         let choice = |item: Item| Choice {
             member: member(&item.name),
             copied: item
                 .expression
                 .column()
                 .filter(|_| is_json)
-                .map(|index| fields[index].name.clone()),
+                .map(|index| ways[index].clone())
+                .unwrap_or_default(),
             item,
         };
         Ok(Picker {
@@ -289,14 +294,22 @@ impl Picked {
         for (nth, (choice, column)) in selection.iter().zip(columns).enumerate() {
             self.bytes.push(if nth > 0 { b',' } else { b'{' });
             self.bytes.extend_from_slice(&choice.member);
-            let value = match (column.value_ref(row), &choice.copied) {
-                // A string of JSON that looks like a number stays a string.
-                (ValueRef::Any(text), Some(name)) if is_bare(text) && is_string(object, name) => {
-                    ValueRef::Text(text)
-                }
-                (value, _) => value,
+            let value = column.value_ref(row);
+            let raw = || {
+                let mut ways = choice.copied.iter();
+                ways.find_map(|way| find(object, way)).map(RawValue::get)
             };
-            push_json(&mut self.bytes, value);
+            match value {
+                // A string of JSON that looks like a number stays a string.
+                ValueRef::Any(text) if is_bare(text) && raw().is_some_and(|raw| raw != text) => {
+                    push_json(&mut self.bytes, ValueRef::Text(text));
+                }
+                // An object stays an object, and a list a list.
+                ValueRef::Any(text) if text.starts_with(['{', '[']) && raw() == Some(text) => {
+                    self.bytes.extend_from_slice(text.as_bytes());
+                }
+                value => push_json(&mut self.bytes, value),
+            }
         }
         self.bytes.push(b'}');
         start..self.bytes.len()

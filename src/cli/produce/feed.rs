@@ -16,8 +16,8 @@ use super::super::input::{self, Given, LineKind, Notation};
 use super::ValueNotation;
 use crate::column::{DataType, Misfit, Schema, ValueRef};
 use crate::error::{Error, Result};
+use crate::expression::{add_column, column_named, unknown_column};
 use crate::format::envelope::Envelope;
-use crate::format::schema;
 use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
 use crate::kafka::producer::Block;
 use crate::sink::text::{push_csv, push_json};
@@ -100,8 +100,8 @@ enum Writer {
     Raw,
     /// As a JSON object, by members `"name":`, escaped once.
     Json(Vec<Vec<u8>>),
-    /// As CSV, all columns in their order.
-    Csv,
+    /// As CSV, these columns.
+    Csv(Vec<usize>),
 }
 
 /// Whether there is a record to be sent.
@@ -250,19 +250,11 @@ impl Feed {
 
 impl Reader {
     fn of_columns(notation: Notation, mut schema: Schema, mapping: &Mapping) -> Result<Self> {
-        if schema.open {
-            let named = [&mapping.key, &mapping.time].into_iter().flatten();
-            for name in named.filter(|name| *name != "none") {
-                if schema.index_of(name).is_none() {
-                    schema.fields.push(schema::field(name));
-                }
-            }
-        }
+        let named = [&mapping.key, &mapping.time].into_iter().flatten();
+        let named = named.filter(|name| *name != "none");
+        named.for_each(|name| add_column(&mut schema, name));
         let column = |flag: &str, name: &str| {
-            schema.index_of(name).ok_or_else(|| {
-                Error::usage(format!("`{flag}`: there is no column `{name}`"))
-                    .hint(format!("there are {}", schema.names()))
-            })
+            column_named(&schema, name).ok_or_else(|| unknown_column(&schema, name, flag))
         };
         let key = match mapping.key.as_deref() {
             Some("none") => None,
@@ -278,7 +270,10 @@ impl Reader {
             (Notation::Delimited, ValueNotation::Csv) | (Notation::Json, ValueNotation::Json) => {
                 Writer::Raw
             }
-            (_, ValueNotation::Csv) => Writer::Csv,
+            (_, ValueNotation::Csv) => {
+                let columns = 0..schema.fields.len();
+                Writer::Csv(columns.filter(|&index| !schema.is_derived(index)).collect())
+            }
             (_, ValueNotation::Json) => {
                 let member = |field: &crate::column::Field| {
                     let mut member = Vec::new();
@@ -362,7 +357,7 @@ fn prepare_columns(
 
     let mut values = match writer {
         Writer::Raw => lines.bytes.to_vec(),
-        Writer::Json(_) | Writer::Csv => Vec::with_capacity(2 * lines.bytes.len()),
+        Writer::Json(_) | Writer::Csv(_) => Vec::with_capacity(2 * lines.bytes.len()),
     };
     let mut keys = Vec::new();
     let rows = (0..decoded.columns.rows).map(|row| Row {
@@ -371,7 +366,7 @@ fn prepare_columns(
         value: Some(match writer {
             Writer::Raw => place_in(lines.bytes, decoded.origins[row].1),
             Writer::Json(members) => push_object(&mut values, &decoded, row, members),
-            Writer::Csv => push_record(&mut values, &decoded, row),
+            Writer::Csv(columns) => push_record(&mut values, &decoded, row, columns),
         }),
         time: timed.then(|| decoded.times[row]),
         from: None,
@@ -433,13 +428,18 @@ fn push_object(
     start..values.len()
 }
 
-fn push_record(values: &mut Vec<u8>, decoded: &Decoded<'_>, row: usize) -> Range<usize> {
+fn push_record(
+    values: &mut Vec<u8>,
+    decoded: &Decoded<'_>,
+    row: usize,
+    columns: &[usize],
+) -> Range<usize> {
     let start = values.len();
-    for (at, column) in decoded.columns.columns.iter().enumerate() {
+    for (at, &index) in columns.iter().enumerate() {
         if at > 0 {
             values.push(b',');
         }
-        push_csv(values, column.value_ref(row));
+        push_csv(values, decoded.columns.columns[index].value_ref(row));
     }
     start..values.len()
 }

@@ -427,6 +427,7 @@ fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
         columns => schema::parse_declaration(columns)?,
     };
     schema.open = notation == Notation::Json;
+    schema.has_parts = true;
     schema.change = built_with
         .get("change")
         .and_then(|name| schema.index_of(name));

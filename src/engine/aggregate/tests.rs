@@ -951,8 +951,7 @@ fn every_example_gives_what_it_says() {
     };
     let schema = crate::column::Schema {
         fields: vec![field],
-        change: None,
-        open: false,
+        ..crate::column::Schema::default()
     };
     let mut told: BTreeMap<&str, &str> = BTreeMap::new();
     for description in all() {

@@ -1,12 +1,13 @@
 //! Functions of text that is JSON.
 
 use bumpalo::Bump;
-use serde_json::Value as Json;
 
 use super::Parameter::Text;
 use super::{Arguments, Constants, Function, Returned, Returns};
+use crate::derived::Step;
 use crate::expression::eval::Reason;
 use crate::expression::tree::Scalar;
+use crate::format::json::{find, text_of};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(
@@ -38,14 +39,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .example("is_json_string('[1, 2]')", "true"),
 ];
 
-/// A step of a path: a member's name or an element's number.
-enum Step<'p> {
-    Member(&'p str),
-    Element(usize),
-}
-
 /// Returns the steps of a path such as `$.a.b[0]`, or what is wrong with it.
-fn steps(path: &str) -> Result<Vec<Step<'_>>, String> {
+fn steps(path: &str) -> Result<Vec<Step>, String> {
     let wrong = || format!("`{path}` is no path such as `$.a.b[0]`");
     let mut rest = path.strip_prefix('$').ok_or_else(wrong)?;
     let mut steps = Vec::new();
@@ -56,15 +51,17 @@ fn steps(path: &str) -> Result<Vec<Step<'_>>, String> {
             if name.is_empty() {
                 return Err(wrong());
             }
-            steps.push(Step::Member(name));
+            steps.push(Step::Member(name.to_owned()));
             rest = behind;
         } else {
             let inner = rest.strip_prefix('[').ok_or_else(wrong)?;
             let (inner, behind) = inner.split_once(']').ok_or_else(wrong)?;
             let quoted = inner.strip_prefix(['\'', '"']);
             steps.push(match quoted {
-                Some(name) => Step::Member(name.strip_suffix(['\'', '"']).ok_or_else(wrong)?),
-                None => Step::Element(inner.parse().map_err(|_| wrong())?),
+                Some(name) => {
+                    Step::Member(name.strip_suffix(['\'', '"']).ok_or_else(wrong)?.to_owned())
+                }
+                None => Step::Element(inner.parse::<u32>().map_err(|_| wrong())?.into()),
             });
             rest = behind;
         }
@@ -74,16 +71,8 @@ fn steps(path: &str) -> Result<Vec<Step<'_>>, String> {
 
 fn extract<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
     let steps = steps(arguments.text(1)).map_err(Reason::Wrong)?;
-    let Ok(json) = serde_json::from_str::<Json>(arguments.text(0)) else {
-        return Ok(Scalar::Null);
-    };
-    let found = steps.iter().try_fold(&json, |json, step| match step {
-        Step::Member(name) => json.get(name),
-        Step::Element(nth) => json.get(nth),
-    });
-    Ok(match found {
-        None | Some(Json::Null) => Scalar::Null,
-        Some(Json::String(text)) => Scalar::Text(arena.alloc_str(text)),
-        Some(other) => Scalar::Text(arena.alloc_str(&other.to_string())),
-    })
+    // As it is written: on the way through a number digits would be lost.
+    let found = find(arguments.text(0).as_bytes(), &steps);
+    let text = found.and_then(|found| text_of(found.get(), arena).ok().flatten());
+    Ok(text.map_or(Scalar::Null, Scalar::Text))
 }

@@ -42,8 +42,7 @@ fn schema() -> Schema {
     };
     Schema {
         fields: fields.map(field).to_vec(),
-        change: None,
-        open: false,
+        ..Schema::default()
     }
 }
 

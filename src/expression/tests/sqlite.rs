@@ -225,8 +225,7 @@ fn times_come_to_what_sqlite_says() {
     };
     let schema = Schema {
         fields: vec![field],
-        change: None,
-        open: false,
+        ..Schema::default()
     };
     // From the year 1 to 9999.
     let seconds = || random.random_range(-62_135_596_800_i64..253_402_300_800);
@@ -370,8 +369,7 @@ fn schema() -> Schema {
     };
     Schema {
         fields: fields.map(field).to_vec(),
-        change: None,
-        open: false,
+        ..Schema::default()
     }
 }
 

@@ -21,9 +21,8 @@ fn layout(width: usize, wanted: Vec<usize>) -> Layout {
     });
     Layout {
         schema: Schema {
-            change: None,
-            open: false,
             fields: fields.collect(),
+            ..Schema::default()
         },
         wanted,
         time: TimeFrom::Nowhere,

@@ -23,9 +23,8 @@ fn layout() -> Layout {
     });
     Layout {
         schema: Schema {
-            change: None,
-            open: false,
             fields: fields.into(),
+            ..Schema::default()
         },
         wanted: vec![0, 1, 2, 3],
         time: TimeFrom::Nowhere,

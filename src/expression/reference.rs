@@ -1,0 +1,80 @@
+//! Columns that a flag names, outside an expression: `--time user.created`, `--key @key`.
+
+use super::names::nearest;
+use super::parser::Parser;
+use super::syntax::NodeKind;
+use crate::column::Schema;
+use crate::derived::{Derived, PARTS, Part, Path, Step};
+use crate::error::Error;
+use crate::format::schema::field;
+
+/// What a flag means by a name.
+enum Reference {
+    Field(String),
+    Derived(Derived),
+}
+
+/// Reads a name as expressions do, where they read a column; else it is one as it stands.
+fn reference(name: &str) -> Reference {
+    match Parser::new(name).and_then(|mut parser| parser.whole()) {
+        Ok(node) => match node.kind {
+            NodeKind::Derived(derived) => Reference::Derived(derived),
+            NodeKind::Column { name, .. } => Reference::Field(name),
+            _ => Reference::Field(name.to_owned()),
+        },
+        Err(_) => Reference::Field(name.to_owned()),
+    }
+}
+
+/// Returns the index of the column that a flag names.
+pub fn column_named(schema: &Schema, name: &str) -> Option<usize> {
+    match reference(name) {
+        Reference::Field(name) => schema.index_of(&name),
+        Reference::Derived(derived) => schema.index_of_derived(&derived),
+    }
+}
+
+/// Adds the column that a flag names and a schema has not, where it may have it.
+pub fn add_column(schema: &mut Schema, name: &str) {
+    match reference(name) {
+        Reference::Derived(derived) => schema.add_derived(&derived),
+        Reference::Field(name) if schema.open && schema.index_of(&name).is_none() => {
+            schema.fields.push(field(name));
+        }
+        Reference::Field(_) => {}
+    }
+}
+
+/// Returns the error of a flag that names a column which is not there.
+pub fn unknown_column(schema: &Schema, name: &str, flag: &str) -> Error {
+    let error = Error::usage(format!("unknown column `{name}` in `{flag}`"));
+    match reference(name) {
+        Reference::Derived(Derived::Part(part)) => without_parts(error, &part),
+        _ => error.hint(format!("there are {}", schema.names())),
+    }
+}
+
+/// Adds to the error about a part of records that have none, where there are some.
+pub(super) fn without_parts(error: Error, part: &Part) -> Error {
+    error
+        .hint(format!(
+            "only records in a topic have {PARTS}: read the topic, or what `k consume` prints of it"
+        ))
+        .hint(format!("a column of that name: `\"{part}\"`"))
+}
+
+/// Returns what was probably meant by the name of a column that no record has had so far.
+pub fn suggestion(schema: &Schema, name: &str) -> Option<String> {
+    let lies_deeper = schema.nested.iter().find(|path| match path.steps.last() {
+        Some(Step::Member(last)) => last.eq_ignore_ascii_case(name),
+        _ => false,
+    });
+    if let Some(path) = lies_deeper {
+        return Some(path.to_string());
+    }
+    let nested: Vec<String> = schema.nested.iter().map(Path::to_string).collect();
+    let fields = (0..schema.fields.len()).filter(|&index| !schema.is_derived(index));
+    let fields = fields.map(|index| schema.fields[index].name.as_str());
+    let others = fields.chain(nested.iter().map(String::as_str));
+    nearest(name, others.filter(|other| *other != name)).map(str::to_owned)
+}
