@@ -15,6 +15,7 @@ use crate::kafka::Settings;
 use crate::node::stall::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
+use crate::source::reshape::Shape;
 use crate::source::{Records, Source};
 
 /// The delimiter of CSV.
@@ -99,6 +100,18 @@ pub(crate) fn open_lines(
     let name = source.name();
     let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
     let is_csv = notation == Some(Notation::Delimited);
+    let first = match first {
+        Some(b'{' | b'[') if !is_csv => {
+            let shape = source.one_value_a_line(&context.interrupt);
+            if shape.map_err(|error| error.during(format!("reading `{name}`")))? == Shape::Values {
+                let told =
+                    "values of JSON that span lines or are elements of an array are a line each";
+                context.report.detail(told);
+            }
+            source.peek(&context.interrupt)?
+        }
+        first => first,
+    };
     let is_envelope = first == Some(b'{') && Envelope::is(source.peek_line(&context.interrupt)?);
     let kind = match first {
         None => {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::column::{Column, Columns, DataType, Values};
 use crate::error::{Error, Result};
+use crate::source::file::without_newlines;
 use crate::source::{Lines, Message, Records};
 
 /// Decodes CSV records that have the columns of a [`Layout`], without a header.
@@ -377,10 +378,7 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
         .read_byte_record(&mut csv::ByteRecord::new())
         .unwrap_or(true)
     {
-        return Err(
-            Error::data("the lines end in carriage returns without newlines")
-                .hint("`tr '\\r' '\\n' < FILE | k …` gives them newlines"),
-        );
+        return Err(without_newlines());
     }
     let mut names: Vec<String> = Vec::with_capacity(header.len());
     let mut known = HashSet::with_capacity(header.len());

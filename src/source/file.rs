@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
+use super::reshape::{Reshape, Shape};
 use super::{Batch, Lines, Polled, Records, Source, Survey};
 use crate::error::{Error, Result};
 use crate::format::schema::SAMPLE;
@@ -55,6 +56,8 @@ pub struct FileSource {
     name: String,
     input: Input,
     framing: Framing,
+    /// What gives each value of JSON a line of its own, where they have none.
+    reshape: Option<Reshape>,
     buffer: Vec<u8>,
     /// The bytes of `buffer` that were read.
     filled: usize,
@@ -104,6 +107,7 @@ impl FileSource {
             name,
             input,
             framing: Framing::Lines,
+            reshape: None,
             buffer: vec![0; CHUNK],
             filled: 0,
             handed: Whole::default(),
@@ -140,6 +144,32 @@ impl FileSource {
             }
             self.wait_and_read(interrupt)?;
         }
+    }
+
+    /// Waits for as many bytes as tell how values of JSON lie in the input; from now on each of them is a
+    /// line, and counts as one.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `data` when the first value does not end or lines end in carriage
+    /// returns, `stopped` on a signal.
+    pub fn one_value_a_line(&mut self, interrupt: &Interrupt) -> Result<Shape> {
+        let shape = loop {
+            if let Some(shape) = Shape::of(&self.buffer[..self.filled], self.ended) {
+                break shape;
+            }
+            self.make_room()?;
+            self.wait_and_read(interrupt)?;
+        };
+        match shape {
+            Shape::Lines => {}
+            Shape::Values => {
+                let reshape = self.reshape.insert(Reshape::default());
+                reshape.apply(&mut self.buffer[..self.filled]);
+                self.name += ", one value a line";
+            }
+            Shape::Returns => return Err(without_newlines()),
+        }
+        Ok(shape)
     }
 
     /// Waits for the first line that is not blank and returns it without consuming it; empty when
@@ -336,6 +366,9 @@ impl FileSource {
             }
         };
         let read = read.map_err(|source| self.unreadable(source))?;
+        if let Some(reshape) = &mut self.reshape {
+            reshape.apply(&mut self.buffer[self.filled..self.filled + read]);
+        }
         self.filled += read;
         self.ended |= read == 0;
         Ok(read)
@@ -421,6 +454,12 @@ impl FileSource {
             survey: Survey::of(&self.buffer[..length]),
         }
     }
+}
+
+/// Returns the error of lines that end in carriage returns alone.
+pub fn without_newlines() -> Error {
+    Error::data("the lines end in carriage returns without newlines")
+        .hint("`tr '\\r' '\\n' < FILE | k …` gives them newlines")
 }
 
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for

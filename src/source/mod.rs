@@ -6,6 +6,7 @@
 mod ahead;
 pub mod file;
 pub mod kafka;
+pub mod reshape;
 mod survey;
 
 use std::time::Duration;

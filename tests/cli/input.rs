@@ -157,3 +157,53 @@ fn a_named_pipe_nobody_writes_to_or_reads_from_is_waited_for_and_left_on_a_signa
     run.assert_status(2); // a result has no start_timestamp
     assert!(run.stderr().contains("window_start"), "{}", run.stderr());
 }
+
+#[test]
+fn an_array_and_objects_that_span_lines_are_read_as_one_object_a_line_would_be() {
+    let objects = [
+        r#"{"t":1000,"k":"a","o":{"x":[1,2]}}"#,
+        r#"{"t":2000,"k":"],[{\"","o":{}}"#,
+        r#"{"t":"n/a","k":"a"}"#,
+        r#"{"t":9000,"k":"a"}"#,
+    ];
+    let spread = |object: &str| object.replace("\":", "\":\n\t").replace('}', "\n}");
+    let laid_out = [
+        objects.join("\n"),
+        format!("[{}]", objects.join(",")),
+        format!("[\n  {}\n]\n", objects.join(",\n  ")),
+        objects.map(spread).join("\n"),
+        format!("\n[ {} ]", objects.map(spread).join("\r\n,")),
+    ];
+    let workdir = Workdir::new();
+    let window = "window --tumbling 10s --time t --by k,o.x --skip-bad --format csv";
+    for (nth, text) in laid_out.iter().enumerate() {
+        workdir.write("in.json", text);
+        let from_file = workdir.k(&format!("{window} --from in.json"));
+        let piped = workdir.k_with_input(window, text);
+        for run in [from_file, piped] {
+            run.assert_status(0);
+            let expected = "window_start,window_end,k,o.x,count\n\
+                            0,10000,\"],[{\"\"\",,1\n0,10000,a,,1\n0,10000,a,\"[1,2]\",1\n";
+            // Blanks in an object are those that it came with.
+            let rows = run.stdout().replace("\n\t", "").replace("  ", "");
+            assert_eq!(rows, expected, "layout {nth}: {text}");
+            assert!(run.stderr().contains("+ 1 malformed"), "{}", run.stderr());
+        }
+        let told = workdir.k("window --tumbling 10s --time t --from in.json");
+        told.assert_status(1);
+        let line = "line 3: column `t`: `n/a` is not a time";
+        assert!(told.stderr().contains(line), "{}", told.stderr());
+    }
+    // A value that is not whole costs itself.
+    workdir.write("in.json", "[{\"t\":1},\n{\"t\":2 2},\n{\"t\":3},\n7]");
+    let run = workdir.k("window --tumbling 10s --time t --from in.json --skip-bad");
+    assert!(
+        run.stderr().contains("4 records in = 2 on time"),
+        "{}",
+        run.stderr()
+    );
+    workdir.write("in.json", "{\"t\":1}\r{\"t\":2}\r");
+    workdir
+        .k("window --tumbling 10s --time t --from in.json")
+        .assert_refused(1, &["carriage returns without newlines", "tr '\\r' '\\n'"]);
+}
