@@ -15,7 +15,7 @@ use crate::verify::exercises::{self, EXERCISES, Exercise};
 use crate::verify::grade::{Mistake, Verdict, grade, records};
 use crate::verify::truth::World;
 
-/// Grade an answer to an exercise of NOTES.md, and say which mistake explains what differs.
+/// Grade an answer to an exercise of NOTES.md, and name the mistake.
 ///
 /// The answer is a result as `k window` writes it, in CSV or JSON lines. The truth is computed
 /// from the recipe that `k gen` leaves beside its data, so everybody's data have their own.

@@ -11,7 +11,7 @@ use crate::term::units;
 use crate::verify::compare::{Comparison, compare};
 use crate::verify::table::{ResultTable, Span, key_text};
 
-/// Hold two results side by side: list the windows that differ, and say why.
+/// Compare two results: which windows differ, and why.
 ///
 /// A and B are results as `k window` writes them: a file, a topic, `-` for stdin, or a command's
 /// output by `<(…)` in bash and zsh. Rows are paired by window and key; of several rows of one

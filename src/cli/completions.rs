@@ -1,11 +1,9 @@
 //! `k completions`: the script that completes `k`'s flags in a shell.
 
-use std::io::Write;
-
 use clap_complete::Shell;
 
 use crate::cli::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Print the script that completes `k`'s flags in a shell.
 ///
@@ -19,9 +17,5 @@ pub(super) struct Options {
 pub(super) fn run(options: Options, _context: &Context) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut super::command(), "k", &mut script);
-    let mut stdout = std::io::stdout();
-    stdout
-        .write_all(&script)
-        .and_then(|()| stdout.flush())
-        .map_err(|source| Error::io("write the script", source))
+    super::print(&script)
 }

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How often a group's progress is committed.
 const COMMIT: Duration = Duration::from_secs(1);
 
-/// Read topics: records from the beginning, then new ones as they come.
+/// Read topics from the beginning, then wait for new records.
 ///
 /// In a pipe each record is one line of JSON with its topic, partition, offset, timestamp, key,
 /// headers and value, which `k produce` writes back; keys and values that are no UTF-8 are in

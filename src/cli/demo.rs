@@ -6,8 +6,9 @@ use std::path::Path;
 use crate::cli::Context;
 use crate::error::{Error, Result};
 
-/// Make a minute of calls in a temporary folder, count them by windows, show a table and a picture.
+/// Show the first minutes: calls, windows, lateness, a picture.
 ///
+/// Makes a minute of calls in a temporary folder and windows them by the commands that a person types.
 /// Every line that begins with `$` is a command that can be typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {

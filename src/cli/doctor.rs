@@ -15,7 +15,9 @@ use crate::stack::state::running_broker;
 use crate::term::printable::printable_lines;
 use crate::term::units;
 
-/// Check what the stack needs: engine, names, memory, ports, disk, broker, clock.
+/// Check what this machine lacks, and print the exact fix.
+///
+/// Engine, names, memory, ports, disk, broker, clock.
 ///
 /// A line for each: ok, warning or problem, and what to do. Exit status 1 if there is a problem.
 #[derive(Debug, clap::Args)]

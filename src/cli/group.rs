@@ -12,7 +12,7 @@ use crate::kafka::admin::{Admin, Extent, Member, OffsetOf};
 use crate::node;
 use crate::term::units;
 
-/// List and describe consumer groups, and set where they begin again.
+/// List, describe and reset consumer groups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(subcommand)]

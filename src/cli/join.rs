@@ -20,7 +20,7 @@ use crate::sink::joined::JoinedSink;
 use crate::sink::text::Notation;
 use crate::term::units::parse_duration;
 
-/// Join two inputs by a column and by event time: files, pipes, topics, in any mixture.
+/// Join two inputs by key and event time, or a stream with a table.
 ///
 /// LEFT RIGHT --within D gives every pair of records whose `--on` columns are equal and whose event
 /// times differ by at most D, both ends included. With `--type left` or `outer`, a record without a

@@ -14,6 +14,7 @@ mod doctor;
 mod endpoint;
 mod r#gen;
 mod group;
+mod help;
 mod input;
 mod join;
 mod listing;
@@ -136,7 +137,17 @@ impl Command {
 
 /// Runs the process: parses its arguments, runs the command, prints the one error.
 pub fn main() -> ExitCode {
-    let cli = match parse(std::env::args_os()) {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if let Some(page) = help::page(typed.get(1..).unwrap_or_default()) {
+        return match page.and_then(|page| print(page.as_bytes())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                Report::new(Verbosity::Normal, ColorChoice::Auto).error(&error);
+                ExitCode::from(error.exit_status())
+            }
+        };
+    }
+    let cli = match parse(typed) {
         Ok(cli) => cli,
         Err(error) => return told_by_clap(&error),
     };
@@ -176,7 +187,7 @@ fn command() -> clap::Command {
             )
             .mut_subcommands(values_may_begin_with_a_dash)
     }
-    values_may_begin_with_a_dash(Cli::command())
+    help::arrange(values_may_begin_with_a_dash(Cli::command()))
 }
 
 /// Prints help and version on stdout, status 0; on stderr, status 2, the whole help where a command
@@ -205,6 +216,13 @@ fn told_by_clap(error: &clap::Error) -> ExitCode {
         eprintln!("{line}");
     }
     ExitCode::from(Error::usage("").exit_status())
+}
+
+/// Prints a page on stdout.
+fn print(page: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout();
+    let printed = stdout.write_all(page).and_then(|()| stdout.flush());
+    printed.map_err(|source| Error::io("write to stdout", source))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::node::group::note::{Note, Role};
 use crate::source::Committed;
 use crate::term::units;
 
-/// Show the groups that `k window --group` works in: their tasks, state and lag.
+/// Show the groups of `k window --group`: tasks, state and lag.
 ///
 /// Each commit of a task says how far it is, so any process can ask, whether one of the group
 /// runs or not.

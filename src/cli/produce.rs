@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long an input is silent before that is said, once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Write records to topics: from CSV with a header, JSON lines, or what `k consume` prints.
+/// Write records to topics, from CSV, JSON lines, or `k consume`.
 ///
 /// Each record goes to the partition that is named, else to that of its key's hash (where the
 /// Java client would put it), else to the partitions in turn. The command ends with status 0

@@ -16,7 +16,7 @@ use crate::stack::{DEFAULT_BROKER, Stack};
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
-/// Start Kafka, ksqlDB and a web UI in containers; returns once a message can flow.
+/// Start Kafka, ksqlDB and a web UI; returns once a message can flow.
 ///
 /// What is there is kept: started twice it says so, and what is dead is started again.
 /// A port that another program holds is replaced by the next free one; `k status` shows it.
@@ -45,7 +45,7 @@ pub(super) struct Stop {
     engine: EngineChoice,
 }
 
-/// Show the services, whether they are ready, where they are, and what Kafka holds.
+/// Show the services, their addresses, and what Kafka holds.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusOptions {
     /// How to print it.
@@ -96,7 +96,7 @@ pub(super) struct Pull {
     engine: EngineChoice,
 }
 
-/// Open a shell beside a service: Kafka's own tools, or the ksql prompt.
+/// Open Kafka's own tools, or the ksql prompt.
 ///
 /// `k shell kafka -- kafka-topics.sh --bootstrap-server kafka:19092 --list` runs one command.
 #[derive(Debug, clap::Args)]

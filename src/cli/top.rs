@@ -17,7 +17,7 @@ use crate::top::draw::{Around, draw};
 use crate::top::view::View;
 use crate::top::{Commit, Group, History, Partition, Snapshot, Topic};
 
-/// Show topics with their rates, groups with their lag, and nodes with their watermark, live.
+/// Show rates of topics, lag of groups, watermarks of nodes, live.
 ///
 /// `written` and `read` are records a second over the last five samples. `behind` is for how long the
 /// oldest record that a group has not read has been there; `>` where that is longer than `k top`

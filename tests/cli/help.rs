@@ -2,12 +2,12 @@
 
 use crate::workdir::{Run, Workdir};
 
-/// Returns the commands in the order in which a help lists them.
+/// Returns the commands in the order in which `k --help` lists them.
 fn commands(help: &str) -> Vec<&str> {
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let lines = help.lines().skip_while(|line| *line != "Make:");
+    let lines = lines.take_while(|line| *line != "Options:");
     lines
-        .take_while(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("    "))
+        .filter_map(|line| line.strip_prefix("  "))
         .filter_map(|line| line.split_whitespace().next())
         .collect()
 }
@@ -25,17 +25,54 @@ fn k_alone_shows_all_of_its_help_and_is_a_usage_error() {
 }
 
 #[test]
-fn commands_are_listed_in_the_order_of_the_workshop() {
-    let help = Workdir::new().k("--help");
+fn every_command_is_listed_once_in_a_group_and_has_examples() {
+    let workdir = Workdir::new();
+    let help = workdir.k("--help");
     help.assert_status(0);
     let listed = commands(help.stdout());
-    assert_eq!(
-        listed[..9],
-        [
-            "gen", "produce", "consume", "topic", "group", "window", "join", "node", "demo"
-        ]
-    );
-    assert_eq!(listed.last(), Some(&"help"));
+    let script = workdir.k("completions fish");
+    let told = script.stdout().lines().filter_map(|line| {
+        let rest = line.split_once("__fish_k_needs_command\" -f -a \"")?.1;
+        rest.split('"').next()
+    });
+    let mut told: Vec<&str> = told.collect();
+    let mut sorted = listed.clone();
+    sorted.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(sorted, told);
+    for command in listed.into_iter().filter(|name| *name != "help") {
+        let help = workdir.k(&format!("{command} -h"));
+        let long = workdir.k(&format!("help {command}"));
+        let is_there = |text: &str| text.contains("Examples:\n  k ");
+        assert!(
+            is_there(help.stdout()) || is_there(long.stdout()),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn pages_say_what_all_commands_share() {
+    let workdir = Workdir::new();
+    for page in ["sources", "times", "formats"] {
+        let run = workdir.k(&format!("help {page}"));
+        run.assert_status(0);
+        assert!(run.stdout().lines().all(|line| line.chars().count() <= 80));
+        assert!(run.stdout().contains("Examples:\n  k "));
+    }
+    let all = workdir.k("help functions");
+    for name in ["approx_distinct", "mask_keep_left", "p50"] {
+        assert!(all.stdout().contains(name), "{name}");
+        let one = workdir.k(&format!("help functions {name}"));
+        one.assert_status(0);
+        assert!(one.stdout().contains("→"), "{}", one.stdout());
+    }
+    workdir
+        .k("help functions nothing")
+        .assert_refused(2, &["no function `nothing`", "k help functions"]);
+    workdir
+        .k("help nothing")
+        .assert_refused(2, &["unrecognized subcommand 'nothing'"]);
 }
 
 #[test]
@@ -68,11 +105,7 @@ fn every_help_fits_its_terminal() {
                 .find(|line| line.chars().count() > columns && !line.starts_with("  k "));
             assert_eq!(too_long.filter(|_| columns == 80), None, "k help {command}");
         }
-        assert!(
-            help.stdout()
-                .lines()
-                .all(|line| line.chars().count() <= columns)
-        );
+        assert!(help.stdout().lines().all(|line| line.chars().count() <= 80));
     }
 }
 

@@ -301,7 +301,7 @@ fn the_first_records_of_a_topic_that_was_empty_say_whether_they_take_another_one
     let running = shared.start("-v");
     running.await_said("reading topic");
     shared.produce("data/mono_signal.csv");
-    await_that("no row came", || !shared.rows().is_empty());
+    running.await_so("no row came", || !shared.rows().is_empty());
     running.ended_by(Signal::TERM).assert_status(143);
     assert!(!has_repartition(&shared));
     shared.k("--exit").assert_status(0);

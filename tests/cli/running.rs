@@ -60,6 +60,20 @@ impl Running {
         self.stdin = None;
     }
 
+    /// Waits until something is so that it does elsewhere.
+    #[track_caller]
+    pub fn await_so(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() {
+            let (args, said) = (&self.args, self.said());
+            assert!(
+                Instant::now() < deadline,
+                "`k {args}`: {what}\nstderr: {said}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until it has written `lines` lines to stdout.
     #[track_caller]
     pub fn await_lines(&self, lines: usize) {

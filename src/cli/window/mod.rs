@@ -43,7 +43,7 @@ use model::{Alignment, When, Where};
 /// The heading of where records come from and where rows go.
 const STREAMS: &str = "From where to where";
 
-/// Aggregate records over event-time windows, from a file, a pipe or a topic.
+/// Aggregate over event-time windows of a file, a pipe or a topic.
 ///
 /// Times come from a column, not from the clock. The watermark is the highest time seen less
 /// `--out-of-order`, and says that nothing below it is expected; every well-formed record moves

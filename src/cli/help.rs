@@ -1,0 +1,172 @@
+//! `k help`: the commands in groups, the help of one of them, and pages about what all of them share.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+
+use crate::engine::aggregate;
+use crate::error::{Error, Result};
+use crate::expression::functions;
+use crate::term::table::{Align, Table};
+
+/// What is listed of clap's own command.
+const HELP: &str = "Show a command's help, or functions, sources, times, formats";
+
+/// The commands, in the order in which a workshop needs them.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Make", &["gen", "demo"]),
+    ("Move", &["produce", "consume", "topic", "group"]),
+    ("Compute", &["window", "join", "node"]),
+    ("Look", &["top", "compare"]),
+    ("Learn", &["check", "help", "completions"]),
+    (
+        "Stack",
+        &[
+            "start", "stop", "status", "logs", "reset", "pull", "shell", "doctor",
+        ],
+    ),
+];
+
+/// What to type, of commands that do not have examples beside their flags.
+const EXAMPLES: [(&str, &[&str]); 14] = [
+    ("demo", &["k demo", "k demo --out calls"]),
+    (
+        "produce",
+        &[
+            "k produce",
+            "k produce data/mono_signal.csv --key caller --acks all",
+            "k gen --rate 100 --seconds 60 --pace real --out - | k produce - -t calls",
+        ],
+    ),
+    (
+        "topic",
+        &[
+            "k topic list",
+            "k topic create calls --partitions 3 --config retention.ms=-1",
+            "k topic describe mono_signal",
+        ],
+    ),
+    ("group", &["k group list", "k group describe calls"]),
+    ("node", &["k node list", "k node describe calls"]),
+    (
+        "start",
+        &["k start", "k start --only kafka", "k start --dry-run"],
+    ),
+    ("stop", &["k stop"]),
+    ("status", &["k status", "k status --format json"]),
+    ("logs", &["k logs kafka --tail 20", "k logs kafka --follow"]),
+    ("reset", &["k reset"]),
+    ("pull", &["k pull"]),
+    (
+        "shell",
+        &[
+            "k shell ksqldb",
+            "k shell kafka -- kafka-topics.sh --bootstrap-server kafka:19092 --list",
+        ],
+    ),
+    ("doctor", &["k doctor"]),
+    (
+        "completions",
+        &["k completions bash > ~/.local/share/bash-completion/completions/k"],
+    ),
+];
+
+/// Pages that are text alone.
+const PAGES: [(&str, &str); 3] = [
+    ("sources", include_str!("help/sources.txt")),
+    ("times", include_str!("help/times.txt")),
+    ("formats", include_str!("help/formats.txt")),
+];
+
+/// Returns the command line's description with its commands in groups and examples for each.
+pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
+    for (name, lines) in EXAMPLES {
+        let lines = lines.iter().map(|line| format!("\n  {line}"));
+        let examples = format!("Examples:{}", lines.collect::<String>());
+        command = command.mut_subcommand(name, |command| command.after_help(examples));
+    }
+    let mut list = String::new();
+    for (group, names) in GROUPS {
+        let _ = writeln!(list, "{group}:");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(|of| of.get_about());
+            let about = about.map_or_else(|| HELP.to_owned(), ToString::to_string);
+            let _ = writeln!(list, "  {name:<13}{about}");
+        }
+        list.push('\n');
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\
+         `k help COMMAND` says more. Pages: `k help functions`, sources, times, formats.\n\n\
+         Options:\n{{options}}"
+    ))
+}
+
+/// Returns the page that is asked for, by what is typed behind `k`: `None` for anything else.
+///
+/// # Errors
+/// `usage` for a function that there is not.
+pub(super) fn page(typed: &[OsString]) -> Option<Result<String>> {
+    let typed: Vec<&str> = typed.iter().map_while(|word| word.to_str()).collect();
+    match typed[..] {
+        ["help", "functions"] => Some(Ok(every_function())),
+        ["help", "functions", name] => Some(function(name)),
+        ["help", name] => {
+            let page = PAGES.iter().find(|(page, _)| *page == name);
+            page.map(|(_, text)| Ok((*text).to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn every_function() -> String {
+    let mut aggregates = table("aggregate");
+    for aggregate in aggregate::all() {
+        aggregates.row([aggregate.usage, aggregate.summary]);
+    }
+    let mut others = table("function");
+    for function in functions::all() {
+        let names: Vec<&str> = function.names().collect();
+        others.row([names.join(", "), function.summary.to_owned()]);
+    }
+    format!(
+        "Aggregates, for `--agg`:\n\n{aggregates}\n\nFunctions, for `--by`, `--where`, `--select` and the \
+         arguments of aggregates:\n\n{others}\n\n`k help functions NAME` shows how one is called.\n"
+    )
+}
+
+fn table(what: &str) -> Table {
+    Table::new(&[(what, Align::Left), ("gives", Align::Left)])
+}
+
+/// Shows how an aggregate or a function is called.
+fn function(name: &str) -> Result<String> {
+    let name = name.to_lowercase();
+    let mut text = String::new();
+    let mut show = |usage: &str, summary: &str, example: &str, result: &str| {
+        let _ = writeln!(text, "{usage}\n  {summary}\n  {example} → {result}");
+    };
+    for aggregate in aggregate::all() {
+        let mut names = aggregate
+            .usage
+            .split(|other: char| !other.is_alphanumeric() && other != '_');
+        if names.any(|part| part == name) {
+            let over = format!("{} over 4, 1, 3, 3 and null", aggregate.example);
+            show(aggregate.usage, aggregate.summary, &over, aggregate.result);
+        }
+    }
+    for function in functions::all() {
+        if function.names().any(|known| known == name) {
+            show(
+                &function.usage(),
+                function.summary,
+                function.example,
+                function.result,
+            );
+        }
+    }
+    match text.is_empty() {
+        true => Err(Error::usage(format!("there is no function `{name}`"))
+            .hint("`k help functions` lists them all")),
+        false => Ok(text),
+    }
+}
