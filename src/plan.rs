@@ -3,9 +3,11 @@
 //! Comes in: a [`Query`] as typed and the [`Schema`] of the input. Goes out: a [`Plan`], checked:
 //! every column exists, every type fits, before the first record is processed.
 
+mod rank;
+
 use std::sync::Arc;
 
-use crate::column::{DataType, Field, Schema};
+use crate::column::{DataType, Schema};
 use crate::engine::aggregate::{Accumulator, Function, seen};
 use crate::engine::combine::parts::Combining;
 use crate::engine::operator::{Operator, Settings};
@@ -20,7 +22,9 @@ use crate::expression::{
 };
 use crate::format::{Layout, TimeFrom, TimeUnit};
 use crate::sink::Header;
+use crate::sink::rank::Ranking;
 use crate::sink::select::Selection;
+pub use rank::Ranked;
 
 /// What `--time` calls the records' own timestamps.
 const RECORD_TIMES: [&str; 2] = ["@record", "@timestamp"];
@@ -43,6 +47,8 @@ pub struct Query {
     /// What becomes of the result's columns: expressions over them, separated by commas; `None`
     /// for all as they are.
     pub select: Option<String>,
+    /// Which rows of a window leave, and in which order.
+    pub ranked: Ranked,
     /// The event time's column, `@record` for the record's own timestamp, `@arrival` for
     /// processing time, or `None` for the default.
     pub time: Option<String>,
@@ -94,6 +100,8 @@ pub struct Plan {
     pub change: Option<usize>,
     /// What becomes of the result's columns; `None` for all as they are.
     pub selection: Option<Arc<Selection>>,
+    /// What is kept of the result's rows; `None` for all.
+    pub ranking: Option<Arc<Ranking>>,
     /// The column of arrivals and its unit; `None` for the clock.
     pub arrival: Option<(usize, TimeUnit)>,
     /// Whether a record's event time is when it came.
@@ -192,6 +200,7 @@ impl Query {
             distinct,
             change,
             selection: None,
+            ranking: None,
             arrival,
             by_arrival,
             ahead_ms: self.ahead_ms,
@@ -204,6 +213,7 @@ impl Query {
             panes: self.panes,
         };
         check_names(plan.whole_header().names())?;
+        plan.ranking = plan.rank(&self.ranked)?.map(Arc::new);
         if let Some(select) = &self.select {
             plan.selection = Some(Arc::new(plan.select(select)?));
         }
@@ -543,30 +553,10 @@ impl Plan {
 
     /// Returns what a person chose of the result's columns.
     fn select(&self, text: &str) -> Result<Selection> {
-        let header = self.whole_header();
-        let by = self.by.iter().map(|item| item.expression.data_type());
-        let values = self.aggregates.iter().map(Aggregate::data_type);
-        let mut types = vec![DataType::Bigint; 2];
-        types.extend(by.chain(values));
-        types.extend(header.change.then_some(DataType::Text));
-        if header.panes {
-            types.extend([DataType::Text, DataType::Bigint, DataType::Boolean]);
-        }
-        let fields = header.names().zip(types).map(|(name, data_type)| Field {
-            name: name.to_owned(),
-            data_type,
-        });
-        let schema = Schema {
-            fields: fields.collect(),
-            ..Schema::default()
-        };
-        let items = parse_list(text, &schema)?;
+        let whole = self.whole();
+        let items = parse_list(text, &whole.schema)?;
         check_names(items.iter().map(|item| item.name.as_str()))?;
-        Ok(Selection {
-            header,
-            schema,
-            items,
-        })
+        Ok(Selection { whole, items })
     }
 }
 

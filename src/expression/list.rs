@@ -89,6 +89,31 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
     Ok(calls)
 }
 
+/// What rows are put in order by.
+#[derive(Debug)]
+pub struct Order {
+    /// What is compared.
+    pub expression: Expression,
+    /// Whether the largest comes first.
+    pub descending: bool,
+}
+
+/// Parses `expression [asc | desc], …`.
+///
+/// # Errors
+/// `usage` with a caret under the wrong part.
+pub fn parse_order(text: &str, schema: &Schema) -> Result<Vec<Order>> {
+    let mut orders = Vec::new();
+    for (mut node, descending) in Parser::new(text)?.list(Parser::order_item)? {
+        let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
+        orders.push(Order {
+            expression,
+            descending,
+        });
+    }
+    Ok(orders)
+}
+
 /// Adds the columns that expressions name and a schema has not, where it may have them: parts of the
 /// record, and to an open one any. The text is one expression such as `a = 1`, a list of `expression [as
 /// name]`, or a list of calls.
@@ -178,6 +203,15 @@ impl Parser<'_> {
     fn item(&mut self) -> Result<(Node, Option<String>)> {
         let node = self.expression(Precedence::Or)?;
         Ok((node, self.alias()?))
+    }
+
+    fn order_item(&mut self) -> Result<(Node, bool)> {
+        let node = self.expression(Precedence::Or)?;
+        let descending = self.take_keyword("desc").is_some();
+        if !descending {
+            self.take_keyword("asc");
+        }
+        Ok((node, descending))
     }
 
     fn alias(&mut self) -> Result<Option<String>> {

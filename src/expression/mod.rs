@@ -37,7 +37,7 @@ use std::fmt;
 use bumpalo::Bump;
 
 pub(crate) use lexer::is_word;
-pub use list::{Call, Item, Kind, open_up, parse_calls, parse_list};
+pub use list::{Call, Item, Kind, Order, open_up, parse_calls, parse_list, parse_order};
 pub(crate) use parser::is_reserved;
 pub use reference::{add_column, column_named, suggestion, unknown_column};
 pub use syntax::Span;

@@ -330,6 +330,7 @@ impl<'n> Node<'n> {
         }
         if !self.panes.is_empty() {
             self.sink.write(&self.panes)?;
+            self.sink.end_windows()?; // a window's rows were fired together
             self.panes.clear();
             if let Some(watch) = &mut self.watch {
                 watch.row();

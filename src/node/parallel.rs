@@ -357,7 +357,7 @@ impl Results<'_> {
                 .fire_first(leaves, account, |panes| sink.write(panes))
         };
         while written()? {}
-        Ok(())
+        self.sink.end_windows()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Comes in: [`Panes`] or messages. Goes out: bytes.
 
 pub mod joined;
+pub mod rank;
 pub mod records;
 pub mod select;
 pub mod table;
@@ -133,6 +134,14 @@ pub trait Sink: Send {
     /// # Errors
     /// `refused` when a file or disk refuses, `ClosedPipe` when nobody reads any more.
     fn write(&mut self, panes: &Panes) -> Result<()>;
+
+    /// Says that of each window that has a row so far all rows were written.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn end_windows(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Sees to it that every row written so far can be read by others.
     ///

@@ -12,16 +12,23 @@ use super::{Header, Role, Sink};
 use crate::column::{Column, Columns, DataType, Schema, ValueRef};
 use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
-use crate::expression::{Evaluated, Item};
+use crate::expression::{Evaluated, Expression, Item};
 use crate::number::Number;
+
+/// All columns of a result.
+#[derive(Debug)]
+pub struct Whole {
+    /// Their names, and what they are.
+    pub header: Header,
+    /// Their types; a list is text of JSON.
+    pub schema: Schema,
+}
 
 /// What is chosen from a result.
 #[derive(Debug)]
 pub struct Selection {
-    /// All columns of the result.
-    pub header: Header,
-    /// Their types; a list is text of JSON.
-    pub schema: Schema,
+    /// What there is.
+    pub whole: Whole,
     /// The chosen ones.
     pub items: Vec<Item>,
 }
@@ -81,7 +88,7 @@ impl Sink for SelectSink {
 impl Selection {
     /// Returns the names of the chosen columns, and what they are.
     pub fn columns(&self) -> Vec<(String, Role)> {
-        let roles: Vec<Role> = self.header.columns().map(|(_, role)| role).collect();
+        let roles: Vec<Role> = self.whole.header.columns().map(|(_, role)| role).collect();
         let column = |item: &Item| {
             let role = match item.expression.column() {
                 Some(index) => roles[index],
@@ -94,7 +101,9 @@ impl Selection {
     }
 
     fn choose(&self, panes: &Panes, arena: &Bump, chosen: &mut Panes) -> Result<()> {
-        let columns = self.read(panes, arena)?;
+        let computed = self.items.iter().map(|item| &item.expression);
+        let computed = computed.filter(|expression| expression.column().is_none());
+        let columns = self.whole.read(panes, computed, arena)?;
         let evaluate = |item: &'_ Item| match item.expression.column() {
             // As it is: a list stays a list, and a sum may be beyond bigint.
             Some(_) => Ok(None),
@@ -103,7 +112,7 @@ impl Selection {
         let computed: Vec<Option<Column<'_>>> =
             self.items.iter().map(evaluate).collect::<Result<_>>()?;
         for (row, pane) in panes.iter().enumerate() {
-            let all: Vec<ValueRef<'_>> = self.header.row(pane).collect();
+            let all: Vec<ValueRef<'_>> = self.whole.header.row(pane).collect();
             let values = self.items.iter().zip(&computed).map(|(item, computed)| {
                 match (computed, item.expression.column()) {
                     (Some(computed), _) => computed.value(row),
@@ -132,15 +141,23 @@ impl Selection {
             None => Ok(column.into_owned()),
         }
     }
+}
 
+impl Whole {
     /// Returns the columns that expressions read; the others are empty.
-    fn read<'a>(&self, panes: &'a Panes, arena: &'a Bump) -> Result<Columns<'a>> {
+    ///
+    /// # Errors
+    /// `data` for a value beyond the range of its column's type.
+    pub(super) fn read<'a, 'e>(
+        &self,
+        panes: &'a Panes,
+        expressions: impl Iterator<Item = &'e Expression>,
+        arena: &'a Bump,
+    ) -> Result<Columns<'a>> {
         let fields = &self.schema.fields;
         let mut read = vec![false; fields.len()];
-        let items = self.items.iter().map(|item| &item.expression);
-        items
-            .filter(|expression| expression.column().is_none())
-            .flat_map(|expression| expression.columns())
+        expressions
+            .flat_map(Expression::columns)
             .for_each(|&index| read[index] = true);
         let empty = fields
             .iter()
@@ -195,7 +212,7 @@ fn push<'a>(column: &mut Column<'a>, value: ValueRef<'a>, arena: &'a Bump) -> bo
 }
 
 /// Returns a result that is as wide as it needs to be as a number of an expression.
-fn number(value: ValueRef<'_>) -> Option<Number> {
+pub(super) fn number(value: ValueRef<'_>) -> Option<Number> {
     match value {
         ValueRef::Integer(value) => match i64::try_from(value) {
             Ok(value) => Some(Number::Integer(value)),

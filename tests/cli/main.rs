@@ -44,5 +44,6 @@ mod window_group;
 mod window_journal;
 mod window_model;
 mod window_parallel;
+mod window_rank;
 mod window_topic;
 mod workdir;

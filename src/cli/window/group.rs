@@ -21,8 +21,6 @@ use crate::node::group::plan::{COLUMNS, Described};
 use crate::node::group::snapshot::{self, Snapshots};
 use crate::node::group::{self, Node, Parts, keys};
 use crate::plan::{Plan, Query};
-use crate::sink::Sink;
-use crate::sink::select::SelectSink;
 use crate::sink::topic::{Shared, TopicSink};
 use crate::source::kafka::{Range, Starts};
 use crate::term::units::{parse_bytes, parse_positive_duration};
@@ -158,6 +156,7 @@ impl Options {
             return Err(Error::usage("`--until` is for one reader, not for a group")
                 .hint("with `--exit` a group ends once it has read what the topic holds"));
         }
+        self.refuse_unranked()?;
         self.refuse_collisions()?;
         let metrics = self.group.metrics.map(Metrics::serve).transpose()?;
         if let Some(metrics) = &metrics {
@@ -234,10 +233,7 @@ impl Options {
             self.tombstones(&plan),
             producer.clone(),
         )?;
-        let sink: Box<dyn Sink> = match &plan.selection {
-            Some(selection) => Box::new(SelectSink::new(selection.clone(), Box::new(sink))),
-            None => Box::new(sink),
-        };
+        let sink = super::in_front(&plan, Box::new(sink));
         let outputs = self.outputs(context, Some(&producer))?;
         let parts = Parts {
             plan: &plan,
@@ -274,7 +270,7 @@ impl Options {
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
-                self.tell(&account, watermark, open, context)?;
+                self.tell(&plan, &account, watermark, open, context)?;
                 ended
             }
         }
@@ -311,6 +307,32 @@ impl Options {
         described.store(admin, settings, group, now.len())?;
         // Another process may have been quicker.
         Ok(load()?.or(Some(described)))
+    }
+
+    /// Refuses what a process cannot say that has some of the keys only, and whose windows that were
+    /// shown open go on.
+    fn refuse_unranked(&self) -> Result<()> {
+        let ranked = self.ranked();
+        if let Some(flag) = ranked.of_windows() {
+            return Err(Error::usage(format!(
+                "`{flag}` needs all keys of a window, and a process of a group has its own only"
+            ))
+            .hint(format!(
+                "leave `{flag}` away here, and window the result: `k window --from {} --time window_start … {flag} …`",
+                self.to
+            ))
+            .hint("or leave `--group` away: one process reads all"));
+        }
+        match ranked.having.is_some() && self.range.exits() {
+            true => Err(Error::usage(
+                "with `--exit` a group shows windows that go on, and `--having` could not take their rows back",
+            )
+            .hint(format!(
+                "leave `--having` away here: `k consume {} --where …` chooses when it reads",
+                self.to
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Refuses what cannot be computed of records that lie in several partitions.
@@ -395,6 +417,7 @@ impl Options {
             ("--time", typed(&self.time)),
             ("--time-unit", unit.unwrap_or_default()),
             ("--arrival", typed(&self.arrival)),
+            ("--having", typed(&self.having)),
         ];
         flags.extend(self.when.told());
         flags.extend([

@@ -30,12 +30,14 @@ use crate::node::stall::Watch;
 use crate::node::summary::WayOut;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
-use crate::plan::{Change, Plan, Query};
+use crate::plan::{Change, Plan, Query, Ranked};
 use crate::sink::Sink;
+use crate::sink::rank::RankSink;
 use crate::sink::select::SelectSink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
+use crate::term::units::format_count;
 use group::GroupOptions;
 use model::questions::{WHAT, WHERE};
 use model::{Alignment, When, Where};
@@ -82,6 +84,20 @@ pub(super) struct Options {
     /// Write these columns of the result, or expressions over them: `window_start, count * 2 as n`.
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     select: Option<String>,
+
+    /// Write only rows for which this holds: `count > 10 and avg_duration > 60000`, over the columns of
+    /// the row
+    #[arg(long, value_name = "CONDITION", help_heading = WHAT)]
+    having: Option<String>,
+
+    /// Put the rows of each window in order: `sum_duration desc, caller`; nulls come last [default: by
+    /// their keys]
+    #[arg(long, value_name = "COLUMN [desc],…", help_heading = WHAT)]
+    order_by: Option<String>,
+
+    /// Write at most so many rows of each window, the first ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = WHAT)]
+    limit: Option<u64>,
 
     /// Take earlier records back where this column says `-` and not `+`, or `none`; a group of which
     /// all were taken back is a row with count 0 [default: a column `change` beside
@@ -194,14 +210,30 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     input::tell_time(asked, layout.time, &layout.schema, "the records", context);
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
     let sink = options.sink(&plan, context)?;
-    let sink: Box<dyn Sink> = match &plan.selection {
-        Some(selection) => Box::new(SelectSink::new(selection.clone(), sink)),
-        None => sink,
-    };
+    let sink = in_front(&plan, sink);
     options.run(&plan, input, sink, context)
 }
 
+/// Puts in front of a sink what keeps and chooses of the rows.
+fn in_front(plan: &Plan, mut sink: Box<dyn Sink>) -> Box<dyn Sink> {
+    if let Some(selection) = &plan.selection {
+        sink = Box::new(SelectSink::new(selection.clone(), sink));
+    }
+    if let Some(ranking) = &plan.ranking {
+        sink = Box::new(RankSink::new(ranking.clone(), sink));
+    }
+    sink
+}
+
 impl Options {
+    fn ranked(&self) -> Ranked {
+        Ranked {
+            having: self.having.clone(),
+            order_by: self.order_by.clone(),
+            limit: self.limit,
+        }
+    }
+
     fn query(&self) -> Result<Query> {
         Ok(Query {
             filter: self.filter.clone(),
@@ -214,6 +246,7 @@ impl Options {
                 Some(column) => Change::Column(column.to_owned()),
             },
             select: self.select.clone(),
+            ranked: self.ranked(),
             time: self.time.clone(),
             arrival: self.arrival.clone(),
             time_unit: self.time_unit,
@@ -433,7 +466,7 @@ impl Options {
                 Err(error)
             }
             ended => {
-                self.tell(&account, watermark, open, context)?;
+                self.tell(plan, &account, watermark, open, context)?;
                 ended
             }
         }
@@ -450,11 +483,27 @@ impl Options {
     }
 
     /// Tells where every record went.
-    fn tell(&self, account: &Account, watermark: i64, open: Open, context: &Context) -> Result<()> {
+    fn tell(
+        &self,
+        plan: &Plan,
+        account: &Account,
+        watermark: i64,
+        open: Open,
+        context: &Context,
+    ) -> Result<()> {
+        let left_out = plan.left_out();
+        let account = &Account {
+            rows: account.rows.saturating_sub(left_out),
+            ..*account
+        };
         let stats = summary::json(account, open, watermark);
         self.stats.write(&stats, self.range.group().is_some())?;
         let open = summary::open_windows(open, account, self.way_out()?);
-        let behind_rows = format!("{}{open}", self.to.behind_rows());
+        let left_out = match (left_out, self.ranked().leaves_out()) {
+            (1.., Some(flags)) => format!(", {} left out by {flags}", format_count(left_out)),
+            _ => String::new(),
+        };
+        let behind_rows = format!("{}{left_out}{open}", self.to.behind_rows());
         for line in summary::lines(account, watermark, &behind_rows) {
             context.report.status(line);
         }
