@@ -46,7 +46,7 @@ pub(super) struct Options {
     #[arg(short, long)]
     topic: Option<String>,
 
-    /// The column that is the key, or `none` [default: caller if there, else call_id, else none]
+    /// The column that is the key, such as `id` or, in nested JSON, `user.id`, or `none` [default: caller if there, else call_id, else none]
     #[arg(long, value_name = "COLUMN")]
     key: Option<String>,
 

@@ -11,7 +11,6 @@ use super::syntax::{
 use super::tree::Scalar;
 use super::types::{data_type_named, time_named};
 use crate::column::DataType;
-use crate::derived::{Derived, PARTS, Part, Path, Step};
 use crate::error::{Error, Result};
 use crate::number::parse_decimal;
 
@@ -408,72 +407,6 @@ impl<'t> Parser<'t> {
         self.column(word.to_owned(), false, name_span)
     }
 
-    /// Reads what stands behind a column's name: the steps of a path, or nothing.
-    fn column(&mut self, name: String, quoted: bool, mut span: Span) -> Result<Node> {
-        let mut steps = Vec::new();
-        loop {
-            if self
-                .take_symbol(".")
-                .or_else(|| self.take_symbol("->"))
-                .is_some()
-            {
-                let name = match &self.peek().kind {
-                    TokenKind::Word => self.word().to_owned(),
-                    TokenKind::Name { name, .. } => name.clone(),
-                    _ => return Err(self.expected("the name of a member")),
-                };
-                span = span.to(self.advance().span);
-                steps.push(Step::Member(name));
-            } else if self.take_symbol("[").is_some() {
-                let sign = self.take_symbol("-").map_or("", |_| "-");
-                let nth = match self.peek().kind {
-                    TokenKind::Integer => format!("{sign}{}", self.word()).parse().ok(),
-                    _ => None,
-                };
-                let nth = nth.ok_or_else(|| self.expected("the number of an element, from 0"))?;
-                self.advance();
-                span = span.to(self.need_symbol("]")?);
-                steps.push(Step::Element(nth));
-            } else {
-                break;
-            }
-        }
-        let kind = match steps.is_empty() {
-            true => NodeKind::Column { name, quoted },
-            false => NodeKind::Derived(Derived::Path(Path {
-                member: name,
-                steps,
-            })),
-        };
-        self.node(kind, span)
-    }
-
-    /// Reads `@key` or `@header('…')`.
-    fn part(&mut self) -> Result<Node> {
-        let name = self.word().trim_start_matches('@').to_lowercase();
-        let mut span = self.advance().span;
-        let part = match Part::named(&name) {
-            Some(part) => part,
-            None if name == "header" => {
-                self.need_symbol("(")?;
-                let TokenKind::Text(header) = self.peek().kind.clone() else {
-                    return Err(self.expected("the name of a header, in quotes"));
-                };
-                self.advance();
-                span = span.to(self.need_symbol(")")?);
-                Part::Header(header)
-            }
-            None => {
-                let error = Error::usage(format!("unknown part `@{name}` of a record"));
-                return Err(error
-                    .at(self.text, span.start, span.end)
-                    .hint(format!("there are {PARTS}"))
-                    .hint(format!("a column of that name: `\"@{name}\"`")));
-            }
-        };
-        self.node(NodeKind::Derived(Derived::Part(part)), span)
-    }
-
     /// Reads `timestamp '…'`.
     fn time(&mut self) -> Result<Node> {
         let start = self.advance().span;
@@ -574,7 +507,7 @@ impl<'t> Parser<'t> {
         Ok(data_type)
     }
 
-    fn node(&self, kind: NodeKind, span: Span) -> Result<Node> {
+    pub fn node(&self, kind: NodeKind, span: Span) -> Result<Node> {
         let node = Node::new(kind, span);
         if node.depth > MAX_DEPTH {
             return Err(self.too_deep(span));

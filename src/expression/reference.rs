@@ -1,12 +1,82 @@
-//! Columns that a flag names, outside an expression: `--time user.created`, `--key @key`.
+//! What names a column beside one word: paths such as `user.id`, parts of the record such as `@key`; in
+//! expressions, and in flags that take a column.
 
+use super::lexer::TokenKind;
 use super::names::nearest;
 use super::parser::Parser;
-use super::syntax::NodeKind;
+use super::syntax::{Node, NodeKind, Span};
 use crate::column::Schema;
 use crate::derived::{Derived, PARTS, Part, Path, Step};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::format::schema::field;
+
+impl Parser<'_> {
+    /// Reads what stands behind a column's name: the steps of a path, or nothing.
+    pub(super) fn column(&mut self, name: String, quoted: bool, mut span: Span) -> Result<Node> {
+        let mut steps = Vec::new();
+        loop {
+            if self
+                .take_symbol(".")
+                .or_else(|| self.take_symbol("->"))
+                .is_some()
+            {
+                let name = match &self.peek().kind {
+                    TokenKind::Word => self.word().to_owned(),
+                    TokenKind::Name { name, .. } => name.clone(),
+                    _ => return Err(self.expected("the name of a member")),
+                };
+                span = span.to(self.advance().span);
+                steps.push(Step::Member(name));
+            } else if self.take_symbol("[").is_some() {
+                let sign = self.take_symbol("-").map_or("", |_| "-");
+                let nth = match self.peek().kind {
+                    TokenKind::Integer => format!("{sign}{}", self.word()).parse().ok(),
+                    _ => None,
+                };
+                let nth = nth.ok_or_else(|| self.expected("the number of an element, from 0"))?;
+                self.advance();
+                span = span.to(self.need_symbol("]")?);
+                steps.push(Step::Element(nth));
+            } else {
+                break;
+            }
+        }
+        let kind = match steps.is_empty() {
+            true => NodeKind::Column { name, quoted },
+            false => NodeKind::Derived(Derived::Path(Path {
+                member: name,
+                steps,
+            })),
+        };
+        self.node(kind, span)
+    }
+
+    /// Reads `@key` or `@header('…')`.
+    pub(super) fn part(&mut self) -> Result<Node> {
+        let name = self.word().trim_start_matches('@').to_lowercase();
+        let mut span = self.advance().span;
+        let part = match Part::named(&name) {
+            Some(part) => part,
+            None if name == "header" => {
+                self.need_symbol("(")?;
+                let TokenKind::Text(header) = self.peek().kind.clone() else {
+                    return Err(self.expected("the name of a header, in quotes"));
+                };
+                self.advance();
+                span = span.to(self.need_symbol(")")?);
+                Part::Header(header)
+            }
+            None => {
+                let error = Error::usage(format!("unknown part `@{name}` of a record"));
+                return Err(error
+                    .at(self.text, span.start, span.end)
+                    .hint(format!("there are {PARTS}"))
+                    .hint(format!("a column of that name: `\"@{name}\"`")));
+            }
+        };
+        self.node(NodeKind::Derived(Derived::Part(part)), span)
+    }
+}
 
 /// What a flag means by a name.
 enum Reference {

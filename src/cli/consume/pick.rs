@@ -25,7 +25,8 @@ use crate::source::{Message, Records};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Looking into values")]
 pub(super) struct PickOptions {
-    /// Take only records whose value fulfils this: `disposition = 'connected' and duration > 60000`.
+    /// Take only records whose value fulfils this: `disposition = 'connected' and duration > 60000`;
+    /// beside the value there are `@key`, `@timestamp`, `@partition`, `@offset`, `@topic`, `@header('x')`.
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
 

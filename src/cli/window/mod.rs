@@ -62,7 +62,9 @@ const STREAMS: &str = "From where to where";
   k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
-    /// Group by these columns or expressions; none: one group.
+    /// Group by these columns or expressions; none: one group. Nested JSON has columns such as `user.id`
+    /// and `items[0]`, a record of a topic `@key`, `@timestamp`, `@partition`, `@offset`, `@topic` and
+    /// `@header('x')`, wherever a column can be.
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     by: Option<String>,
 
