@@ -1,4 +1,4 @@
-//! Flags that say where Kafka is, the same for every command that speaks to it.
+//! Flags that say where Kafka is, the same for every command that connects to it.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `k check`: a student's answer against the truth of gen.json.
+//! `k check`: compares a student's answer with the truth of gen.json.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

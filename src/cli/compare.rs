@@ -1,4 +1,4 @@
-//! `k compare`: two results side by side, and why they differ.
+//! `k compare`: compares two results and says why they differ.
 
 use super::Context;
 use super::broker::BrokerOptions;

@@ -1,4 +1,4 @@
-//! `k demo`: the main job with nothing but the binary, by the very commands that a person types.
+//! `k demo`: the main tasks with nothing but the binary, by the commands that a person would type.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `k doctor`: whether this machine can run the stack, and what to do where it cannot.
+//! `k doctor`: whether this machine can run the stack, and what to do if it cannot.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

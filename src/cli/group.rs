@@ -1,4 +1,4 @@
-//! `k group`: consumer groups, how far behind they are, and where they begin again.
+//! `k group`: consumer groups, their lag, and where they begin again.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `k help`: the commands in groups, the help of one of them, and pages about what all of them share.
+//! `k help`: the commands in groups, the help of one of them, and pages about what they share.
 
 use std::ffi::OsString;
 use std::fmt::Write;

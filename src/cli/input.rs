@@ -1,4 +1,4 @@
-//! Opens what a person named as input, and finds out what its records look like.
+//! Opens what a person named as input, and finds out the shape of its records.
 
 use std::path::Path;
 

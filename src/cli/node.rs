@@ -1,4 +1,4 @@
-//! `k node`: the groups that `k window` works in, as their last commits tell of them.
+//! `k node`: the groups that `k window` works in, as their last commits report them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Flags that say what of a topic is read, the same for every command that reads one.
+//! Flags that say which part of a topic is read, the same for every command that reads one.
 
 use crate::error::{Error, Result};
 use crate::source::kafka::{Range, Since, Until};

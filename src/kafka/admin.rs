@@ -1,6 +1,6 @@
 //! Topics, their settings and offsets, and consumer groups.
 //!
-//! Comes in: names and what is wanted. Goes out: plain descriptions. Every request ends within
+//! Comes in: names and a request. Goes out: plain descriptions. Every request ends within
 //! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Records of partitions that are chosen here, each read from a queue of its own.
+//! Records of partitions that the caller chooses, each read from a queue of its own.
 //!
 //! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches.
 

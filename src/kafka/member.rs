@@ -1,10 +1,10 @@
-//! A member of a consumer group: which partitions are its own, and their records.
+//! A member of a consumer group: which partitions it owns, and their records.
 //!
-//! Comes in: a group and the topics that it shares. Goes out: partitions that are given and taken,
-//! and [`Fetched`] batches of those that were begun. A partition that is given is not read before
+//! Comes in: a group and the topics that it shares. Goes out: partitions that are given and taken
+//! away, and [`Fetched`] batches of those that were begun. A given partition is not read before
 //! [`Member::begin`] says from where, so that its state can be restored first while others are
-//! read; one that is taken is let go of by [`Member::release`], once its last work is committed.
-//! Until then the group waits.
+//! read. A partition that is taken away is released by [`Member::release`], once its last work is
+//! committed. Until then the group waits.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

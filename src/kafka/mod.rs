@@ -1,16 +1,16 @@
-//! What both edges share of Kafka: settings, connecting, logs, errors.
+//! What sources and sinks share of Kafka: settings, connecting, logs, errors.
 //!
-//! Comes in: a broker list and librdkafka properties. Goes out: clients whose log and errors
-//! reach a person only through [`Report`], as lines in `k`'s own words.
+//! Comes in: a broker list and librdkafka properties. Goes out: clients whose log and errors reach
+//! a person only through [`Report`], as lines in `k`'s own words.
 //!
 //! - [`admin`]: topics, configurations, groups and offsets
-//! - [`fetch`], [`member`]: records of partitions that are chosen here, or by a group
-//! - [`queue`]: where they wait, and how they are read
-//! - [`producer`], [`transaction`]: records to topics, one by one or all or none
+//! - [`fetch`], [`member`]: records of partitions that the caller chooses, or that a group assigns
+//! - [`queue`]: where records wait, and how they are read
+//! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
 //! - [`open`]: transactions that keep readers waiting
-//! - [`own`]: properties that nobody else may set
+//! - [`own`]: properties that only `k` may set
 //! - [`partitioner`]: which partition a key belongs to
-//! - `native`: the librdkafka calls that the `rdkafka` crate lacks; all unsafe code is there
+//! - `native`: the librdkafka calls that the `rdkafka` crate lacks, and most of the unsafe code
 
 pub mod admin;
 pub mod fetch;

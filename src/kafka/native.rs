@@ -1,8 +1,8 @@
-//! The librdkafka calls that the `rdkafka` crate lacks, behind a safe face.
+//! The librdkafka calls that the `rdkafka` crate lacks, behind a safe interface.
 //!
-//! Comes in: a client of the `rdkafka` crate. Goes out: answers of admin requests, records sent
-//! without copying their values, and batches of fetched records. All unsafe code of `k` that
-//! speaks to librdkafka is in this file.
+//! Comes in: a client of the `rdkafka` crate. Goes out: responses to admin requests, records sent
+//! without copying their values, and batches of fetched records. The unsafe code that calls
+//! librdkafka is in this file, in `queue` and in `fetch`.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int};

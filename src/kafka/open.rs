@@ -1,7 +1,7 @@
-//! Transactions that are open, and keep what lies behind them from readers of committed records.
+//! Open transactions, which hide all records after them from readers of committed records.
 //!
-//! Comes in: partitions that bring nothing though they hold more. Goes out: which transaction is waited
-//! for, and since when. The broker is asked on a thread of its own.
+//! Comes in: partitions that give no records though they hold more. Goes out: which transaction the
+//! reader waits for, and since when. A thread of its own asks the broker.
 
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! librdkafka properties that `k` alone sets, because its guarantees rest on them.
+//! librdkafka properties that only `k` sets, because its guarantees rest on them.
 //!
-//! One that is typed is refused; one in a file that programs share is passed over, and that is
-//! said, as Kafka Streams does.
+//! On the command line they are rejected. In a file that programs share they are ignored with a
+//! warning, as in Kafka Streams.
 
 /// A property that a person cannot set.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
-//! Which partition a record belongs to: where the Java client would put it.
+//! Which partition a record belongs to: the one that the Java client would choose.
 //!
-//! The three rules of the workshop: a partition that was named, else the hash of the key, else
-//! round robin. An empty key is a key; only null has none.
+//! There are three rules: a partition that was named, otherwise the hash of the key, otherwise
+//! round robin. An empty key is a key; only null is not.
 
 /// Hashes bytes as Kafka's Java client does.
 ///

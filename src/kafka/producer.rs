@@ -1,8 +1,8 @@
-//! Many records into topics, every one accounted for.
+//! Many records into topics, with an account of each.
 //!
-//! Comes in: blocks of bytes, and records whose values lie in them. Goes out: records in
-//! topics, and how many of them the broker has acknowledged. A record that cannot be delivered
-//! ends the run with its place; none is dropped silently.
+//! Comes in: blocks of bytes, and records whose values are in them. Goes out: records in topics,
+//! and how many of them the broker has acknowledged. A record that cannot be delivered ends the run
+//! with its place; none is dropped silently.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,8 @@
-//! Records in librdkafka's memory: the queue of a partition, and batches that borrow from it, behind a
-//! safe face.
+//! Records in librdkafka's memory: the queue of a partition, and batches that borrow from it,
+//! behind a safe interface.
 //!
-//! Comes in: a client and a partition of its. Goes out: [`Fetched`] batches. The unsafe code that reads
-//! records is in this file.
+//! Comes in: a client and one of its partitions. Goes out: [`Fetched`] batches. The unsafe code
+//! that reads records is in this file.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;

@@ -1,9 +1,9 @@
 //! Records and a group's offsets in one commit, or none of them.
 //!
 //! Comes in: a producer that sends in transactions, and a member of a group. Goes out: records that
-//! readers of committed records see together with the group's progress (KIP-98, KIP-447). What
-//! ends a transaction early is told by its remedy: `fenced` where the work since the last commit
-//! has to be dropped and begun anew.
+//! readers of committed records see together with the group's progress (KIP-98, KIP-447). An error
+//! that ends a transaction early is typed by its remedy: `fenced` means that the work since the
+//! last commit has to be dropped and done again.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
 //! Records whose time is further ahead of their arrival than `--ahead` allows: some clock is wrong.
 //!
-//! They are taken out before the engine sees them, as malformed ones are, so that they move no
-//! watermark. When a record arrived is its arrival column; else when the broker appended it, where its topic
-//! keeps that (`message.timestamp.type=LogAppendTime`); else now. The first two are the same in every run.
+//! They are removed before the engine sees them, as malformed records are, so they do not move the
+//! watermark. A record's arrival is its arrival column. Without one, it is the time when the broker
+//! appended the record, where its topic keeps that (`message.timestamp.type=LogAppendTime`),
+//! otherwise now. The first two are the same in every run.
 
 use crate::column::Misfit;
 use crate::engine::watermark::highest;

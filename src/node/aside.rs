@@ -1,8 +1,8 @@
-//! Records that are set aside with the reason: late, expired, ahead, malformed.
+//! Records that are set aside, with the reason: late, expired, ahead, malformed.
 //!
-//! To a file or stdout go lines with what became of the record, why, its window, the watermark
-//! then, how late it was, where it stood, and the record itself. To a topic goes the record as it
-//! came, the rest as headers.
+//! A file or stdout gets lines: what became of the record, why, its window, the watermark then, how
+//! late it was, where it was, and the record itself. A topic gets the record unchanged, with the
+//! rest as headers.
 
 use std::sync::Arc;
 use std::time::Duration;

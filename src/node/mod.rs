@@ -1,7 +1,8 @@
-//! The consumer → process → producer node: alone knows source, engine and sink, and moves time.
+//! The consumer → process → producer node: only it knows source, engine and sink, and it moves
+//! time.
 //!
 //! Comes in: batches of a source. Goes out: rows in a sink, the account of every record, and on
-//! demand what was set aside and a journal.
+//! request the records set aside and a journal.
 
 mod ahead;
 pub mod aside;

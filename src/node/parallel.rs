@@ -1,12 +1,11 @@
 //! One file, several threads, the same bytes as with one.
 //!
-//! Readers take chunks of the file in turn. Each decodes its chunk, learns from the reader before
-//! it how far event time had come there, says how far it has come after its own chunk, and puts
-//! its records into windows of its own: lateness is judged record by record, as one reader
-//! would. When a window has left every reader, the parts are put together and written, the
-//! earliest first.
+//! Readers take chunks of the file in turn. Each reader decodes its chunk, learns from the previous
+//! reader how far event time had come, and reports how far it has come after its own chunk. It puts
+//! its records into windows of its own, and judges lateness record by record, as one reader would.
+//! When a window has left every reader, its parts are merged and written, the earliest first.
 //!
-//! For windows on a grid that fire once: their parts are as good as the whole.
+//! This works for windows on a grid that fire once: their parts merge into the whole.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;

@@ -1,8 +1,8 @@
 //! Where a group may begin again: the first record that an open window still needs.
 //!
-//! State lives in memory, so a restart reads again what open windows hold. The watermark goes
-//! along in the commit's metadata: windows that had left stay closed, and nothing is counted
-//! twice in a row that was written.
+//! State is in memory, so a restart reads again what open windows hold. The watermark is stored in
+//! the commit's metadata: windows that had left stay closed, and nothing is counted twice in a row
+//! that was written.
 
 use std::collections::VecDeque;
 use std::fmt;

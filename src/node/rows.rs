@@ -1,7 +1,7 @@
-//! Batches of bytes → what the engine takes in.
+//! Batches of bytes → the input of the engine.
 //!
 //! Decodes a batch and evaluates the plan's expressions by column. Records that do not fit their
-//! format, and those over which an expression fails, are malformed and stand apart.
+//! format, and records for which an expression fails, are malformed and kept apart.
 
 use std::borrow::Cow;
 

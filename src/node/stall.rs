@@ -1,7 +1,7 @@
-//! Why nothing comes out: which window waits for which watermark, and what holds it back.
+//! Why no rows leave: which window waits for which watermark, and what holds it back.
 //!
-//! Comes in: an operator's state and what is known of its source. Goes out: a sentence for a
-//! person who watches, and when it is time for it.
+//! Comes in: an operator's state and what is known of its source. Goes out: a sentence for the
+//! person who waits, and when to print it.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -1,7 +1,7 @@
-//! Reading a pipe ahead: what the kernel hands over is copied while earlier records are worked on.
+//! Reading a pipe ahead: what the kernel delivers is copied while earlier records are processed.
 //!
-//! A pipe's reader and its writer take turns at one lock, and each read wakes the writer. On a
-//! thread of its own that costs the records no time.
+//! A pipe's reader and its writer share one lock, and each read wakes the writer. On a thread of
+//! its own this costs the records no time.
 
 use std::fs::File;
 use std::io::{self, Read};

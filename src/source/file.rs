@@ -1,8 +1,8 @@
 //! Files and pipes: whole records, a chunk at a time.
 //!
-//! Comes in: a path or stdin. Goes out: [`Lines`] of at most about [`CHUNK`] bytes that end with
-//! a record's end. A pipe hands over what is there, so that a slow writer is followed at once.
-//! Read, not mapped: a mapped file that is cut short while it is read would kill the process.
+//! Comes in: a path or stdin. Goes out: [`Lines`] of at most about [`CHUNK`] bytes that end with a
+//! record's end. A pipe hands over what is there, so that a slow writer is followed at once. Files
+//! are read, not mapped: a mapped file that is truncated while it is read would kill the process.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
-//! A topic: all its partitions, each in its order; the one furthest behind first, or all merged
-//! by their records' timestamps.
+//! A topic: all its partitions, each in its order. The partition furthest behind comes first, or
+//! all are merged by their records' timestamps.
 //!
-//! Comes in: a topic and from where to where it is read. Goes out: batches of borrowed messages.
+//! Comes in: a topic and the range that is read. Goes out: batches of borrowed messages.
 
 use std::ops;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! JSON values that span lines, or stand in one array → one value a line, in place.
+//! JSON values that span lines, or are in one array → one value per line, in place.
 //!
-//! Comes in: bytes as they are read. Goes out: as many, of which those between the values and inside of
-//! them that are only blanks, line ends, and the brackets and commas of an array were changed. Nothing of
-//! a value that means something is touched, so what is not JSON stays so.
+//! Comes in: bytes as they are read. Goes out: as many bytes. Changed are only blanks, line ends,
+//! and the brackets and commas of an array, between the values and inside them. No byte that is
+//! part of a value's meaning is touched, so text that is not JSON stays so.
 
 use serde::de::IgnoredAny;
 

@@ -1,4 +1,4 @@
-//! What framing and decoding ask of lines, found in one pass.
+//! What framing and decoding need to know of lines, found in one pass.
 
 use multiversion::multiversion;
 

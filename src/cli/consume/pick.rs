@@ -1,6 +1,6 @@
-//! `--where` and `--select`: which records are taken, and what becomes of their values.
+//! `--where` and `--select`: which records are kept, and which values they get.
 //!
-//! Comes in: records of one topic. Goes out: what becomes of each, and the new values.
+//! Comes in: records of one topic. Goes out: for each record whether it is kept, and its new value.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! One run of the generator: chunks → rows in order → when due → file, counted and watched.
+//! One run of the generator: chunks → rows in order → when due → file, with counts and progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

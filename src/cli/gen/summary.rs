@@ -1,4 +1,4 @@
-//! What `k gen` says at its end.
+//! What `k gen` prints at its end.
 
 use super::job::{Tally, Written};
 use crate::cdr::{Disposition, Recipe};

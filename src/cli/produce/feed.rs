@@ -1,7 +1,7 @@
 //! One input of `k produce`: its records, ready to be sent.
 //!
-//! Comes in: batches of lines. Goes out: [`Row`]s whose values lie in a [`Block`] and whose keys
-//! lie beside it, so that sending one allocates nothing.
+//! Comes in: batches of lines. Goes out: [`Row`]s whose values are in a [`Block`] and whose keys
+//! are beside it, so that sending a row allocates nothing.
 
 use std::ops::Range;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! The changelog topic of a group: a row for each window and key that is open.
+//! The changelog topic of a group: a row for each open window and key.
 //!
-//! Compacted, with as many partitions as the input, so that the state of a task lies in the
-//! partition of its number. Rows carry the time of writing: an event time of long ago would make
-//! the broker drop them.
+//! It is compacted and has as many partitions as the input, so that the state of a task is in the
+//! partition of its number. Rows carry the time of writing: with an event time of long ago the
+//! broker would delete them.
 
 use std::ops::Range;
 use std::sync::Arc;

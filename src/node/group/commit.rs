@@ -6,8 +6,8 @@
 //! at most once    offsets  ‖ committed ‖  rows, changes       a crash between: never
 //! ```
 //!
-//! A transaction is fenced by the group. What is sent without one is not, so it is sent on a
-//! [`Lease`]: for as long as no other process can have taken over.
+//! A transaction is fenced by the group. Records sent without one are not fenced, so they are sent
+//! on a [`Lease`]: for as long as no other process can have taken over.
 
 use std::fmt;
 use std::str::FromStr;

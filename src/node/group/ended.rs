@@ -1,4 +1,5 @@
-//! Whether a group has read everything, for a run with `--exit`: whatever other processes have of it.
+//! Whether a group has read everything, for a run with `--exit`, including what other processes
+//! read.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Whether the records of a group lie in one partition: where their key is what they are grouped by.
+//! Whether all records of one group value are in one partition: they are if their key is that
+//! value.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a changelog comes to: the last row of each key.
+//! What a changelog adds up to: the last row of each key.
 
 use hashbrown::HashMap;
 

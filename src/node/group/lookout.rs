@@ -1,7 +1,8 @@
-//! The topics that a group depends on, looked after while it is at work.
+//! Watches the topics that a group depends on while it works.
 //!
-//! librdkafka tells nobody of a topic that was deleted and made again at once, and of one that nothing is
-//! sent to or read from. So their ids are asked for now and then, on a thread of its own.
+//! librdkafka does not report a topic that was deleted and created again at once, nor a topic from
+//! which nothing is read and to which nothing is sent. So a thread of its own asks for their ids
+//! now and then.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -1,4 +1,4 @@
-//! What a process of a group tells Prometheus.
+//! The metrics of a process of a group, for Prometheus.
 //!
 //! Comes in: figures of the process and of each of its tasks, every now and then. Goes out: text in
 //! the format of OpenMetrics, which Prometheus reads, at `http://HOST:PORT/metrics`. Names follow

@@ -1,25 +1,32 @@
-//! The node of a group: several processes share the partitions of a topic, and any of them may
-//! end at any moment.
+//! The node of a group: several processes share the partitions of a topic, and any of them may end
+//! at any moment.
 //!
 //! Comes in: the partitions that the group gives to this process, and their records. Goes out: rows
-//! in a topic, what has changed of the state in a changelog topic, and the group's offsets; with
+//! in a topic, the changes of the state in a changelog topic, and the group's offsets; with
 //! `--guarantee exactly-once` all three in one transaction.
 //!
 //! Life of a task, one for each partition of the input:
-//! 1. The group gives the partition to this process (`share`): `restore` builds its state again from the
-//!    changelog, on a thread of its own, while other tasks go on.
+//! 1. The group gives the partition to this process (`share`): `restore` rebuilds its state from
+//!    the changelog, on a thread of its own, while other tasks go on.
 //! 2. [`task`]: its records are windowed with a watermark of their own.
-//! 3. [`commit`]: every so often the rows, the changes and the offsets become visible.
-//! 4. The group takes it away: what it has done is committed first, and the rest forgotten.
+//! 3. [`commit`]: at intervals the rows, the changes and the offsets become visible.
+//! 4. The group takes the partition away: finished work is committed first, and the rest is
+//!    dropped.
 //!
-//! Where records are grouped by something else than their key, those of a group lie in several
-//! partitions. Then the tasks of the input only judge records and add them up, and hand that on through
-//! the [`repartition`] topic; there is a second task for each of its partitions, which holds the windows.
+//! Where records are not grouped by their key, those of one group value lie in several partitions.
+//! Then the tasks of the input only judge records, pre-aggregate them, and send the parts through
+//! the [`repartition`] topic. There is a second task for each partition of that topic, which holds
+//! the windows.
 //!
 //! Whatever goes wrong with a commit, the remedy is the same: forget what was not committed, and
-//! restore. `changelog` has the rows of a state, [`snapshot`] those of it that this machine keeps, [`plan`] refuses one of another plan, [`note`] is what
-//! a commit says beside its offset, [`keys`] looks whether records have to be brought together,
-//! [`metrics`] is what Prometheus is told.
+//! restore.
+//!
+//! - `changelog`: the rows of a state
+//! - [`snapshot`]: the rows that this machine keeps of it
+//! - [`plan`]: rejects the state of another plan
+//! - [`note`]: the metadata beside a commit's offset
+//! - [`keys`]: whether records need repartitioning
+//! - [`metrics`]: the figures for Prometheus
 
 mod changelog;
 pub mod commit;

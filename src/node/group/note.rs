@@ -1,4 +1,5 @@
-//! What a commit says beside its offset, so that any process can ask how the group is.
+//! The metadata that a commit stores beside its offset, so that any process can see the group's
+//! state.
 
 use std::fmt;
 

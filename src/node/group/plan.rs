@@ -1,9 +1,9 @@
-//! What the state of a group was built with, kept as the first row of its changelog.
+//! The plan that the state of a group was built with, kept as the first row of its changelog.
 //!
-//! A state of another plan would be read as something that it is not. So the first process of a
-//! group writes its plan down, and every other is compared with it before it joins; from it a
-//! process also learns the columns' types, which are then the same in all of them. Of several that are
-//! the first at once, the one whose plan comes first in the topic is.
+//! A state of another plan would be misread. So the first process of a group writes its plan, and
+//! every other process is compared with it before it joins. From that plan a process also learns
+//! the columns' types, which are then the same in all of them. If several processes are the first
+//! at the same time, the one whose plan comes first in the topic wins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

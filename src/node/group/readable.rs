@@ -1,5 +1,5 @@
-//! Whether readers can read: which open transactions keep the group from its input, and others from its
-//! results.
+//! Whether readers can read: which open transactions hide the group's input from it, and its
+//! results from others.
 
 use std::time::{Duration, Instant};
 

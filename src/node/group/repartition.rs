@@ -1,12 +1,15 @@
-//! The repartition topic of a group: where the records of a group meet that lie in several partitions.
+//! The repartition topic of a group: it brings together the records of one group value that lie in
+//! several partitions.
 //!
 //! ```text
 //! input      task upstream, one a partition           repartition topic           task downstream
 //! records ─► event time, --where, late?, added up ─► parts, by key; its mark ─► whole windows ─► rows
 //! ```
-//! A commit of a task upstream sends what it has added up since the last one, each part to the partition
-//! of its key, and then a mark with its watermark to every partition. So whoever has read a mark has
-//! read all that came before that watermark. Downstream the minimum of all marks closes windows.
+//!
+//! A commit of a task upstream sends what the task has pre-aggregated since the last one, each part
+//! to the partition of its key. Then it sends a mark with its watermark to every partition. So a
+//! task that has read a mark has read all that came before that watermark. Downstream, the minimum
+//! of all marks closes windows.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;

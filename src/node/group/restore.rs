@@ -1,10 +1,10 @@
-//! A task's state, built again from its changelog on a thread of its own.
+//! A task's state, rebuilt from its changelog on a thread of its own.
 //!
-//! First the group's offset is asked for, which waits for a transaction that may still commit
-//! another one; only then is the end of the changelog looked up, since whoever had the partition
-//! before can write no more. Rows are read up to that end, by position: control records and those
-//! of aborted transactions take offsets, too. A transaction of a process that was killed holds the
-//! reader up until the broker has timed it out; one that the broker has forgotten ends the run.
+//! First the group's offset is requested, which waits for a transaction that may still commit
+//! another one. Only then is the end of the changelog looked up, since the previous owner of the
+//! partition can write no more. Rows are read up to that end, by position: control records and
+//! aborted records take offsets, too. A transaction of a killed process delays the reader until the
+//! broker has timed it out. One that the broker has forgotten ends the run.
 
 use std::io;
 use std::ops::Range;

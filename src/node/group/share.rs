@@ -1,7 +1,7 @@
-//! The share of a process: the partitions that the group gives to it, and takes away.
+//! The partitions that the group gives to a process and takes away.
 //!
-//! Comes in: what the group has decided. Goes out: tasks whose state was restored; a task that goes to
-//! another process is committed first.
+//! Comes in: what the group has decided. Goes out: tasks whose state was restored. A task that
+//! moves to another process is committed first.
 
 use std::io;
 use std::path::Path;

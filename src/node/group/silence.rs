@@ -1,9 +1,11 @@
-//! Which partitions of the input hold the others back no more, since nothing is left in them to read.
+//! Which partitions of the input no longer hold the watermark back, because nothing is left to read
+//! in them.
 //!
-//! A task downstream hears of each task upstream by its marks. One that has not come further for a
-//! while may be at the end of its partition, or its process may have died with records before it. So
-//! the broker is asked, on a thread of its own: only a partition that holds nothing beyond what was
-//! told of lets go of the watermark, and only up to where the others were before the broker was asked.
+//! A task downstream knows each task upstream by its marks. A task upstream that sends none for a
+//! while may be at the end of its partition, or its process may have died with records before it.
+//! So a thread of its own asks the broker. Only a partition that holds nothing beyond its last mark
+//! stops holding the watermark back, and only up to where the others were before the broker was
+//! asked.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
-//! Which records a state has taken in, and whether the group's offset is where it goes on.
+//! Which records a state has taken in, and whether the group's offset is where the state goes on.
 //!
-//! The changelog says of which topic a state is, by the id that brokers give it, and up to which offset.
-//! A broker forgets a group's offsets: with their topic, some days after the last member has left, or
-//! because a person deletes or sets them. A state that went on elsewhere would count records twice, or
-//! leave some out.
+//! The changelog records which topic a state belongs to, by the id that brokers give it, and up to
+//! which offset. A broker forgets a group's offsets: with their topic, some days after the last
+//! member has left, or because a person deletes or sets them. A state that went on at another
+//! offset would count records twice or leave some out.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The work on one partition: its state, and how far it has come.
+//! The work on one partition: its state, and its position.
 
 use std::time::Instant;
 

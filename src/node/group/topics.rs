@@ -1,5 +1,5 @@
-//! The internal topics of a group, which hold what its tasks keep and what they tell each other, and
-//! whether they and the group's offsets fit together.
+//! The internal topics of a group, which hold the state of its tasks and what they send to each
+//! other, and whether the topics and the group's offsets fit together.
 
 use super::changelog::{self, Changelog};
 use super::note::Note;

@@ -1,8 +1,8 @@
 //! One side's source, read and decoded in a thread of its own.
 //!
 //! Comes in: a source. Goes out: its batches as [`Load`]s, in its order, and whether it is at its
-//! end for now. A few loads go round between the thread and the join, so that reading is never far
-//! ahead and nothing is allocated a batch.
+//! end for now. A few loads circulate between the thread and the join, so that reading is never far
+//! ahead and no batch allocates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

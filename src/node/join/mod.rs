@@ -2,9 +2,9 @@
 //!
 //! Comes in: two sources of any kind. Goes out: rows in a sink, and the account of every record.
 //!
-//! The source to read next is the one furthest behind in event time. It is waited for, so that the
-//! same records give the same rows, unless it is a topic at its end: then the other one is read on,
-//! and `idle` later the silent one holds event time back no more.
+//! The next source to read is the one furthest behind in event time. The join waits for it, so that
+//! the same records give the same rows. The exception is a topic at its end: then the other source
+//! is read on, and `idle` later the silent one no longer holds event time back.
 
 mod feed;
 mod part;

@@ -1,9 +1,9 @@
 //! What a record carries through a join: its columns as they were written, ready for a row.
 //!
 //! Comes in: a record's bytes, CSV or JSON. Goes out: a piece of a row, CSV or JSON: the join
-//! column by its value, so that equal values are equal bytes, then the other columns, each behind
-//! a comma. Text keeps its bytes and a number its digits; nothing of a column is read that need
-//! not be written differently.
+//! column by its value, so that equal values are equal bytes, then the other columns, each after a
+//! comma. Text keeps its bytes and a number its digits. A column is parsed only where it has to be
+//! written differently.
 
 use std::fmt;
 

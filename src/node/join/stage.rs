@@ -1,8 +1,8 @@
 //! One side's records, decoded and ready for the join.
 //!
 //! Comes in: batches of a source, which they borrow from. Goes out: [`Load`]s that own their bytes,
-//! so that both sides can be at hand while either source is read on. Their room is used again: no
-//! allocation a record.
+//! so that both sides are available while either source is read on. Their memory is reused, so no
+//! record allocates.
 
 use bumpalo::Bump;
 

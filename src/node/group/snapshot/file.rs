@@ -1,13 +1,16 @@
-//! The file of a snapshot: the rows of a changelog partition up to an offset, as they stand there.
+//! The file of a snapshot: the rows of a changelog partition up to an offset, as they are in the
+//! topic.
 //!
 //! ```text
 //! magic │ frame of its origin │ frames of all rows at some time │ a frame of each commit since
 //! frame   length, 8 bytes │ checksum of the rest, 8 bytes │ the rest
 //! rest    reaches │ written at │ key length, value length, key, value │ …      little-endian
 //! ```
-//! A frame *reaches* the offset up to which it and those before it hold the changelog: any that
-//! reaches somewhere is an end that can be gone on from. Nothing is forced to the disk: what a loss
-//! of power leaves of a file is a whole number of frames, or does not fit its checksums.
+//!
+//! A frame *reaches* the offset up to which it and the frames before it hold the changelog. Any
+//! frame that reaches an offset is an end from which a restart can go on. Nothing is forced to
+//! disk: what a power failure leaves of a file is either a whole number of frames, or does not
+//! match its checksums.
 
 use std::fmt;
 use std::fs::File;

@@ -1,18 +1,19 @@
-//! Snapshots of a group's states in a folder of this machine, so that a restart reads only what came
-//! after them (`--state DIR`).
+//! Snapshots of a group's states in a folder of this machine, so that a restart reads only what
+//! came after them (`--state DIR`).
 //!
 //! Comes in: the rows that each commit has added to the changelog, and the offset that it reached.
-//! Goes out: the same rows, for a task that begins anew. A snapshot is a beginning of its changelog,
-//! so it is right whenever it was written: whoever takes it up reads the changelog on from there.
-//! What is not certain to be that, is not taken up, and all is read.
+//! Goes out: the same rows, for a task that begins again. A snapshot is a beginning of its
+//! changelog. So it is right whenever it was written: the changelog is read on from its offset. A
+//! snapshot that is not certain to be such a beginning is ignored, and the whole changelog is read.
 //!
 //! ```text
 //! DIR/GROUP-window-changelog/2.snapshot   a partition's rows; see [`file`]
 //!                            2.lock       held by the process that adds to them
 //! ```
-//! A task that has begun writes all rows to a new file, puts it in place of the old one and adds the
-//! rows of each commit. When these have come to much more than those it began with, the file is
-//! written anew from its own rows by a thread, while commits go on.
+//!
+//! A task that begins writes all rows to a new file, replaces the old one with it, and appends the
+//! rows of each commit. When these have become many more than the rows at the beginning, a thread
+//! writes the file again from its own rows, while commits go on.
 
 pub mod file;
 
