@@ -103,7 +103,7 @@ impl OwnBroker {
 
     /// Waits until it has ended by itself.
     pub fn await_end(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         while script(&["status", "--port", self.port()]).status.success() {
             assert!(Instant::now() < deadline, "the broker still runs");
             std::thread::sleep(Duration::from_millis(200)); // the next look
@@ -159,7 +159,7 @@ pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
         .set("enable.partition.eof", "true")
         .create()
         .expect("a consumer");
-    let timeout = Duration::from_secs(20);
+    let timeout = Duration::from_secs(60);
     let metadata = consumer
         .fetch_metadata(Some(topic), timeout)
         .expect("metadata");

@@ -114,7 +114,7 @@ fn a_group_with_members_shows_them_and_keeps_its_offsets() {
     let (topic, name) = (topic(broker), unique("live"));
     let consumer = member(broker, &name);
     consumer.subscribe(&[&topic]).expect("subscribed");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while consumer.assignment().expect("an assignment").count() < 3 {
         consumer.poll(Duration::from_millis(50));
         assert!(Instant::now() < deadline, "no partitions");

@@ -138,7 +138,7 @@ fn a_named_pipe_nobody_writes_to_or_reads_from_is_waited_for_and_left_on_a_signa
     dir.write("in.csv", "start_timestamp\n1\n");
 
     let reading = Running::start(&dir, "window --tumbling 10s --from pipe.csv");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !reading.has_open(&pipe) {
         assert!(Instant::now() < deadline, "the pipe is not opened");
         std::thread::yield_now();

@@ -14,7 +14,7 @@ use k::term::report::{ColorChoice, Report, Verbosity};
 
 use crate::broker::{broker, unique};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Much longer than a group needs to share its partitions anew.
 const LONG: Duration = Duration::from_secs(3);
 

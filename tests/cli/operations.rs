@@ -13,7 +13,7 @@ use crate::window_group::{Shared, sorted};
 use crate::workdir::Workdir;
 
 /// How long Kafka may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_transaction_that_somebody_leaves_open_is_named_and_waited_for() {

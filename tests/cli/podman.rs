@@ -400,7 +400,7 @@ fn a_start_that_is_interrupted_leaves_nothing_behind() {
         [("INT", 130, false), ("INT", 130, true), ("TERM", 143, true)]
     {
         let child = stack.machine.spawn("start --only kafka");
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         // Either as soon as podman is at work, or once there is a container to take away.
         while until_container && stack.containers().is_empty() {
             assert!(Instant::now() < deadline, "no container in a minute");

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::workdir::{Run, Workdir};
 
 /// How long anything is waited for that comes at once on a machine at rest.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until something is so.
 #[track_caller]

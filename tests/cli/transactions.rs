@@ -11,7 +11,7 @@ use crate::running::Running;
 use crate::window_group::{Shared, calls};
 
 /// How long Kafka may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Begins a transaction that holds one record in each of some partitions.
 pub fn begin(broker: &str, topic: &str, partitions: &[i32]) -> BaseProducer {
