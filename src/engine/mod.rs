@@ -26,6 +26,8 @@ pub mod codec;
 pub mod combine;
 pub mod join;
 pub mod key;
+mod lateness;
+mod leave;
 pub mod operator;
 pub mod pane;
 mod placement;

@@ -24,33 +24,17 @@ pub enum Combining {
     ByRecord,
 }
 
-/// What an operator hands on.
-#[derive(Debug)]
-pub(crate) struct Handing {
-    pub combining: Combining,
-    /// The slots of windows that have left, or of single records; taken with the next parts.
-    pub left: Vec<Left>,
-}
-
-/// A slot that is not open any more.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Left {
-    pub slot: Slot,
-    /// The watermark by which it is judged downstream; `None` for one that was judged.
-    pub judged_at: Option<i64>,
-}
-
 /// Parts that were handed on, in their order.
 #[derive(Debug)]
 pub struct Parts {
     /// The keys' bytes, one after the other, and where each ends.
-    pub(crate) keys: Vec<u8>,
-    pub(crate) key_ends: Vec<usize>,
+    keys: Vec<u8>,
+    key_ends: Vec<usize>,
     /// The window's start, or the event time of a single record.
-    pub(crate) times: Vec<i64>,
-    pub(crate) heads: Vec<Head>,
+    times: Vec<i64>,
+    heads: Vec<Head>,
     /// By aggregate; the slot `i` holds the state of part `i`.
-    pub(crate) states: Vec<Box<dyn Accumulator>>,
+    states: Vec<Box<dyn Accumulator>>,
 }
 
 /// What is known of a part beside its states.
@@ -62,7 +46,18 @@ pub(crate) struct Head {
 }
 
 impl Parts {
-    /// Takes up a part that [`Operator::take_parts`] has handed over.
+    /// Returns room for parts, whose states are added to `states`.
+    pub(crate) fn new(states: Vec<Box<dyn Accumulator>>) -> Self {
+        Parts {
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+            times: Vec::new(),
+            heads: Vec::new(),
+            states,
+        }
+    }
+
+    /// Takes up a part that [`Operator::take_parts`](crate::engine::operator::Operator::take_parts) has handed over.
     ///
     /// # Errors
     /// [`Corrupt`] where it is none of the same plan; then nothing more may be added.
@@ -104,6 +99,26 @@ impl Parts {
         self.key_ends.clear();
         self.times.clear();
         self.heads.clear();
+    }
+
+    /// Returns the bytes of each part's key.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.key_ends.iter().map(move |&end| {
+            let key = &self.keys[start..end];
+            start = end;
+            key
+        })
+    }
+
+    /// Returns the start of each part's window, or the event time of a single record.
+    pub(crate) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    /// Returns what is known of each part.
+    pub(crate) fn heads(&self) -> &[Head] {
+        &self.heads
     }
 
     /// Returns the window of a part that was judged.

@@ -3,34 +3,60 @@
 //! Comes in: a row of a batch, once the watermark has taken note of its time. Goes out: the row
 //! left for its slots' states, or a record counted as expired or a duplicate.
 
-use super::{Input, Late, Operator, Placement};
+use super::{Books, Input, Operator};
 use crate::engine::aggregate::Slot;
+use crate::engine::combine::parts::Combining;
+use crate::engine::lateness::Judgement;
 use crate::engine::pane::journal::Event;
+use crate::engine::placement::Placement;
+use crate::engine::placement::grid::Grid;
+use crate::engine::placement::session::Sessions;
+use crate::engine::placement::sliding::Sliding;
 use crate::engine::state::keys::KeyId;
 use crate::engine::window::Window;
+
+/// A record that came after the close of a window that it lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// Its row in the batch.
+    pub row: usize,
+    /// Of its windows that had closed the one that closed last.
+    pub window: Window,
+    /// The combined watermark then.
+    pub watermark: i64,
+    /// How far the watermark was past that window's close, in ms.
+    pub by_ms: i64,
+    /// Whether it was dropped, because the grace of all its windows had passed.
+    pub expired: bool,
+}
 
 impl Operator {
     /// Puts a record into its windows.
     #[inline]
     pub(super) fn assign(&mut self, row: usize, input: &Input<'_, '_>) {
-        match self.placement {
-            _ if self.keeps_apart() => self.assign_apart(row, input),
-            Placement::Grid(_) => self.assign_on_grid(row, input),
-            Placement::Sessions(..) if self.handing.is_some() => self.add_to_part(row, input),
-            Placement::Sessions(..) => self.assign_to_session(row, input),
-            Placement::Sliding(..) => self.assign_to_sliding(row, input),
+        let books = &mut self.books;
+        match &mut self.placement {
+            Placement::Grid(grid) => books.assign_on_grid(grid, row, input),
+            Placement::Sessions(sessions) => match books.leave.hands_on() {
+                None => books.assign_to_session(sessions, row, input),
+                Some(Combining::ByWindow) => books.add_to_part(sessions, row, input),
+                Some(Combining::ByRecord) => books.hand_on_alone(row, input),
+            },
+            Placement::Sliding(sliding) => match books.leave.hands_on() {
+                None => books.assign_to_sliding(sliding, row, input),
+                Some(_) => books.hand_on_alone(row, input),
+            },
         }
     }
+}
 
+impl Books {
     #[inline]
-    fn assign_on_grid(&mut self, row: usize, input: &Input<'_, '_>) {
-        let all_taken = self.journal.is_none() && !self.store.tells_apart();
-        let Placement::Grid(grid) = &mut self.placement else {
-            return;
-        };
+    fn assign_on_grid(&mut self, grid: &mut Grid, row: usize, input: &Input<'_, '_>) {
         let found = grid.find(input.times[row], &self.windows);
-        if !all_taken || !grid.all_open(self.watermarks.combined()) {
-            return self.assign_where_kept(row, found, input);
+        let all_taken = self.journal.is_none() && !self.store.tells_apart();
+        if !all_taken || !grid.all_open(self.watermarks.combined()) || self.leave.keeps_apart() {
+            return self.assign_where_kept(grid, row, found, input);
         }
         self.account.on_time += 1;
         self.account.windows.on_time += found as u64;
@@ -38,40 +64,44 @@ impl Operator {
         for nth in 0..found {
             let slot = grid.slot(nth, key, &mut self.store, false);
             grid.count(nth, 1);
-            self.store.push(slot, row);
-            if let Some(firings) = &mut self.firings {
-                firings.touch(slot, &self.store);
-            }
+            self.leave_for(slot, row);
         }
     }
 
     /// Puts a record into those of its windows on the grid that still take it.
-    fn assign_where_kept(&mut self, row: usize, found: usize, input: &Input<'_, '_>) {
-        let watermark = self.watermarks.combined();
+    fn assign_where_kept(
+        &mut self,
+        grid: &mut Grid,
+        row: usize,
+        found: usize,
+        input: &Input<'_, '_>,
+    ) {
+        let (key, watermark) = (self.key_ids[row], self.judging());
         let values = input.arguments_of(input.distinct);
+        let keeps_apart = self.leave.keeps_apart();
         let (mut kept, mut closed, mut duplicate) = (false, None, false);
         for nth in 0..found {
-            let Placement::Grid(grid) = &mut self.placement else {
-                return;
-            };
-            let candidate = *grid.candidate(nth);
-            let late = watermark >= candidate.window.end;
+            let window = grid.window(nth);
+            let judged = self.lateness.judge(window, watermark);
+            let late = judged != Judgement::OnTime;
             if late {
-                closed = closed.or(Some(candidate.window)); // the first is the one that ends last
+                closed = closed.max(Some(window));
             }
-            if watermark >= candidate.expires_at {
-                self.expire(candidate.window);
+            if judged == Judgement::Expired {
+                self.expire(window);
                 continue;
             }
-            let slot = grid.slot(nth, self.key_ids[row], &mut self.store, late);
+            let slot = match keeps_apart {
+                true => self.take_apart(key, window, late, None),
+                false => grid.slot(nth, key, &mut self.store, late),
+            };
             if !self.store.is_first(slot, row, &values) {
                 duplicate = true;
-                let window = candidate.window;
                 self.note(|record| Event::Duplicate { record, window });
                 continue;
             }
             kept = true;
-            self.take_in(row, slot, candidate.window, late, &[]);
+            self.take_in(row, slot, window, late, &[]);
         }
         match duplicate && !kept {
             true => self.account.duplicates += 1,
@@ -79,11 +109,8 @@ impl Operator {
         }
     }
 
-    fn assign_to_session(&mut self, row: usize, input: &Input<'_, '_>) {
+    fn assign_to_session(&mut self, sessions: &mut Sessions, row: usize, input: &Input<'_, '_>) {
         let (key, watermark) = (self.key_ids[row], self.judging());
-        let Placement::Sessions(sessions, _) = &mut self.placement else {
-            return;
-        };
         // Upstream it was judged and counted.
         let part = input.parts.and_then(|parts| parts.judged_whole(row));
         let joined = match part {
@@ -91,17 +118,16 @@ impl Operator {
             None => sessions.join(key, input.times[row], &self.store),
         };
         let window = joined.window;
-        let closes_at = self.windows.closes_at(window);
-        let expires_at = closes_at.saturating_add(self.grace_ms);
-        let late = watermark >= closes_at;
-        if watermark >= expires_at && part.is_some() {
-            self.strays += 1;
-            return;
-        }
-        if watermark >= expires_at {
+        let judged = self.lateness.judge(window, watermark);
+        if judged == Judgement::Expired {
+            if part.is_some() {
+                self.strays += 1;
+                return;
+            }
             self.expire(window);
             return self.count(row, false, Some(window));
         }
+        let late = judged == Judgement::Late;
         let slots = || joined.into.iter().chain(&joined.bridged);
         let earlier = || slots().map(|&slot| self.store.entry(slot));
         let born_late = late && earlier().all(|entry| entry.born_late);
@@ -111,63 +137,61 @@ impl Operator {
         };
         let slot = match joined.into {
             Some(slot) => slot,
-            None => {
-                let slot = self.store.take(key, window, late);
-                sessions.add(slot, &self.store);
-                slot
-            }
+            None => self.begin_session(sessions, key, window, late),
         };
         for &bridged in &joined.bridged {
             self.flush(input);
-            self.merge(slot, bridged);
+            self.merge(sessions, slot, bridged);
         }
-        let first_due = self.first_due(window);
-        let Placement::Sessions(_, timers) = &mut self.placement else {
-            return;
-        };
-        let reopened = match &mut self.firings {
-            Some(firings) => firings.reopen(slot, late, &self.store),
-            None => false,
-        };
+        let reopened = self.history.reopen(slot, late, &self.store);
         // A bridge may close before the note of the earlier session, which had closed.
         if joined.into.is_none() || !joined.bridged.is_empty() || reopened {
-            timers.set(first_due, slot, &self.store);
+            sessions
+                .timers
+                .set(self.first_due(window), slot, &self.store);
         }
         self.store.set_window(slot, window, born_late);
         if part.is_some() {
-            return self.leave(row, slot);
+            return self.leave_for(slot, row);
         }
         self.take_in(row, slot, window, late, &joins);
         self.count(row, true, late.then_some(window));
     }
 
+    /// Returns the slot of a session that begins.
+    pub(super) fn begin_session(
+        &mut self,
+        sessions: &mut Sessions,
+        key: KeyId,
+        window: Window,
+        late: bool,
+    ) -> Slot {
+        let slot = self.store.take(key, window, late);
+        sessions.add(slot, &self.store);
+        slot
+    }
+
     /// Makes one session of two.
-    pub(super) fn merge(&mut self, into: Slot, bridged: Slot) {
+    pub(super) fn merge(&mut self, sessions: &mut Sessions, into: Slot, bridged: Slot) {
         self.store.merge(into, bridged);
-        self.merge_fired(into, bridged);
-        if let Placement::Sessions(sessions, _) = &mut self.placement {
-            sessions.remove(bridged, &self.store);
-        }
+        self.history.merge(into, bridged, &self.store);
+        sessions.remove(bridged, &self.store);
         self.store.drop(&[bridged]);
     }
 
-    fn assign_to_sliding(&mut self, row: usize, input: &Input<'_, '_>) {
-        let Placement::Sliding(sliding, _) = &self.placement else {
-            return;
-        };
+    fn assign_to_sliding(&mut self, sliding: &mut Sliding, row: usize, input: &Input<'_, '_>) {
         let (key, at) = (self.key_ids[row], input.times[row]);
         let watermark = self.judging();
         let found = sliding.windows(key, at, &self.store);
         let (mut kept, mut closed) = (false, None);
         for (window, slot) in found {
-            let closes_at = self.windows.closes_at(window);
-            let late = watermark >= closes_at;
-            let expired = watermark >= closes_at.saturating_add(self.grace_ms);
+            let judged = self.lateness.judge(window, watermark);
+            let late = judged != Judgement::OnTime;
             let holds = window.start <= at;
             if holds && late {
-                closed = Some(window);
+                closed = closed.max(Some(window));
             }
-            if expired {
+            if judged == Judgement::Expired {
                 if holds {
                     self.expire(window);
                 }
@@ -179,7 +203,7 @@ impl Operator {
             }
             let slot = match slot {
                 Some(slot) => slot,
-                None => self.make_sliding(key, window, late, input),
+                None => self.make_sliding(sliding, key, window, late, input),
             };
             if holds {
                 kept = true;
@@ -187,7 +211,7 @@ impl Operator {
             }
         }
         if kept {
-            self.keep_moment(row, key, at);
+            self.keep_moment(sliding, row, key, at);
         }
         self.count(row, kept, closed);
     }
@@ -195,6 +219,7 @@ impl Operator {
     /// Makes a sliding window of what the key's moments in it hold.
     fn make_sliding(
         &mut self,
+        sliding: &mut Sliding,
         key: KeyId,
         window: Window,
         late: bool,
@@ -202,56 +227,35 @@ impl Operator {
     ) -> Slot {
         self.flush(input);
         let slot = self.store.take(key, window, late);
-        let first_due = self.first_due(window);
-        let Placement::Sliding(sliding, timers) = &mut self.placement else {
-            return slot;
-        };
         let moments: Vec<Slot> = sliding.moments(key, window, &self.store).collect();
         for &moment in &moments {
             self.store.merge(slot, moment);
         }
         sliding.add(slot, &self.store);
-        timers.set(first_due, slot, &self.store);
-        if let Some(firings) = &mut self.firings {
-            firings.begin(slot, &moments, &self.store);
-        }
-        if let Some(journal) = &mut self.journal {
-            let mut bytes = Vec::new();
-            self.store.keys.push_bytes(key, &mut bytes);
-            let moments = moments
-                .iter()
-                .map(|&slot| self.store.entry(slot).window.start);
-            let moments: Vec<i64> = moments.collect();
-            journal.note(Event::Made {
-                window,
-                key: &bytes,
-                moments: &moments,
-            });
-        }
+        sliding
+            .timers
+            .set(self.first_due(window), slot, &self.store);
+        self.history.begin(slot, &moments, &self.store);
+        self.note_made(slot, &moments);
         slot
     }
 
     /// Keeps what a record brings for windows that later ones make.
-    fn keep_moment(&mut self, row: usize, key: KeyId, at: i64) {
-        let Placement::Sliding(sliding, timers) = &mut self.placement else {
-            return;
-        };
+    fn keep_moment(&mut self, sliding: &mut Sliding, row: usize, key: KeyId, at: i64) {
         let moment = match sliding.moment(key, at, &self.store) {
             Some(moment) => moment,
             None => {
-                let window = Window { start: at, end: at };
+                let window = Window::instant(at);
                 let moment = self.store.take(key, window, false);
                 sliding.add(moment, &self.store);
-                let forgotten = self.windows.forgotten_at(at).saturating_add(self.grace_ms);
-                timers.set(forgotten, moment, &self.store);
+                let leaves_at = self.lateness.leaves_at(window);
+                sliding.timers.set(leaves_at, moment, &self.store);
                 moment
             }
         };
         self.store.count(moment);
         self.store.push(moment, row);
-        if let Some(firings) = &mut self.firings {
-            firings.keep(moment, &self.store);
-        }
+        self.history.keep(moment, &self.store);
     }
 
     /// Takes a record into a window that still takes it.
@@ -261,7 +265,7 @@ impl Operator {
             false => self.account.windows.on_time += 1,
         }
         self.store.count(slot);
-        self.leave(row, slot);
+        self.leave_for(slot, row);
         self.note(|record| Event::Assigned {
             record,
             window,
@@ -272,17 +276,15 @@ impl Operator {
 
     /// Leaves a row to be added to a slot, which may have to fire by that.
     #[inline]
-    pub(super) fn leave(&mut self, row: usize, slot: Slot) {
+    pub(super) fn leave_for(&mut self, slot: Slot, row: usize) {
         self.store.push(slot, row);
-        if let Some(firings) = &mut self.firings {
-            firings.touch(slot, &self.store);
-        }
+        self.history.touch(slot, &self.store);
     }
 
     /// Counts that a record came after the grace of one of its windows.
-    pub(super) fn expire(&mut self, window: Window) {
+    fn expire(&mut self, window: Window) {
         self.account.windows.expired += 1;
-        let by_ms = self.past_close(window);
+        let by_ms = self.lateness.past_close(window, self.judging());
         self.note(|record| Event::Expired {
             record,
             window,
@@ -297,7 +299,8 @@ impl Operator {
             self.account.on_time += 1;
             return;
         };
-        let (watermark, by_ms) = (self.judging(), self.past_close(window));
+        let watermark = self.judging();
+        let by_ms = self.lateness.past_close(window, watermark);
         if kept {
             self.account.late += 1;
         } else {
@@ -316,9 +319,10 @@ impl Operator {
         }
     }
 
-    /// Returns how far the watermark is past a window's close, in ms.
-    fn past_close(&self, window: Window) -> i64 {
-        let closes_at = self.windows.closes_at(window);
-        self.judging().saturating_sub(closes_at)
+    /// Returns the watermark that a record is judged by: of a part that of the place where it was
+    /// read, which is ahead of the combined one unless it had been idle.
+    #[inline]
+    pub(super) fn judging(&self) -> i64 {
+        self.watermarks.combined().max(self.judged_at)
     }
 }

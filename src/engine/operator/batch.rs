@@ -2,44 +2,62 @@
 //!
 //! Most records lie in the windows of the one before, and no window closes between them. Then the
 //! watermark need be looked at only once, and the records go into each window in one short loop.
-//! What comes out is what [`Operator::on_batch`] makes of them one by one.
+//! What comes out is what `Operator::on_row` makes of them one by one.
 
 use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::{Input, Operator, Placement, YEAR_1980};
+use super::{Books, Input, Operator, YEAR_1980};
+use crate::engine::placement::Placement;
+use crate::engine::placement::grid::{Grid, Quiet};
 use crate::engine::watermark::{Bound, highest};
 
 impl Operator {
-    /// Returns the rows of a batch from `first` on that can be taken in at once; none where the
-    /// row itself needs a look.
-    pub(super) fn run(&self, first: usize, input: &Input<'_, '_>) -> Range<usize> {
-        let (Placement::Grid(grid), Bound::Fixed(bound_ms)) =
-            (&self.placement, self.watermarks.bound())
-        else {
-            return first..first;
-        };
-        let by_one = self.journal.is_some()
-            || self.firings.is_some()
-            || self.store.tells_apart()
-            || input.arrivals.is_some()
-            || self.keeps_apart();
-        let quiet = grid.quiet();
-        if by_one || self.watermarks.combined() >= quiet.below {
-            return first..first;
+    /// Takes in the first of some rows of a batch, as far as none of them needs a look of its own;
+    /// returns the row after them, the first of all if it does.
+    pub(super) fn on_run(&mut self, rows: Range<usize>, input: &Input<'_, '_>) -> usize {
+        match &mut self.placement {
+            Placement::Grid(grid) => self.books.on_run(grid, rows, input),
+            // Each record may make a window of its key another.
+            Placement::Sessions(_) | Placement::Sliding(_) => rows.start,
         }
+    }
+}
+
+impl Books {
+    fn on_run(&mut self, grid: &mut Grid, rows: Range<usize>, input: &Input<'_, '_>) -> usize {
+        let quiet = grid.quiet();
+        let Some(bound_ms) = self.bound_of_runs(&quiet, input) else {
+            return rows.start;
+        };
         // The watermark stays below by as much as it stays behind.
         let to = quiet.span.to.min(quiet.below.saturating_add(bound_ms));
-        first..first + leading(&input.times[first..], quiet.span.from, to)
+        let length = leading(&input.times[rows.clone()], quiet.span.from, to);
+        let rows = rows.start..rows.start + length;
+        if length > 0 {
+            self.take_run(grid, rows.clone(), input);
+        }
+        rows.end
+    }
+
+    /// Returns how far the watermark stays behind, in ms; `None` where each row needs a look.
+    fn bound_of_runs(&self, quiet: &Quiet, input: &Input<'_, '_>) -> Option<i64> {
+        let by_one = self.journal.is_some()
+            || !self.history.fires_once()
+            || self.store.tells_apart()
+            || input.arrivals.is_some()
+            || self.leave.keeps_apart();
+        match self.watermarks.bound() {
+            _ if by_one || self.watermarks.combined() >= quiet.below => None,
+            Bound::Fixed(bound_ms) => Some(bound_ms),
+            Bound::Percentile(_) => None,
+        }
     }
 
     /// Takes in the rows of a run.
-    pub(super) fn on_run(&mut self, rows: Range<usize>, input: &Input<'_, '_>) {
+    fn take_run(&mut self, grid: &mut Grid, rows: Range<usize>, input: &Input<'_, '_>) {
         let times = &input.times[rows.clone()];
-        let Placement::Grid(grid) = &mut self.placement else {
-            return;
-        };
         let early = (grid.quiet().span.from < YEAR_1980).then_some(times);
         let before_1980 = early.iter().copied().flatten();
         let before_1980 = before_1980.filter(|&&at| at < YEAR_1980).count();

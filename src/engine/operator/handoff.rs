@@ -1,168 +1,103 @@
-//! What an operator hands on to another, and takes in from others.
+//! What leaves as states instead of rows: for threads to put together, and for an operator elsewhere;
+//! and what comes in that operators upstream have handed on.
 
-use super::{Input, Operator, Placement};
+use super::{Books, Input, Operator};
 use crate::engine::aggregate::Slot;
 use crate::engine::codec;
-use crate::engine::combine::parts::{Combining, Handing, Head, Left, Parts};
+use crate::engine::combine::merge::Merger;
+use crate::engine::combine::parts::{Combining, Head, Parts};
+use crate::engine::lateness::Judgement;
+use crate::engine::leave::{HandOn, Leave, Left};
 use crate::engine::pane::Panes;
+use crate::engine::placement::Placement;
+use crate::engine::placement::grid::Grid;
+use crate::engine::placement::session::Sessions;
+use crate::engine::state::keys::KeyId;
 use crate::engine::watermark::BEGINNING;
-use crate::engine::window::{Window, Windows};
+use crate::engine::window::Window;
 
 impl Operator {
+    /// Keeps windows that leave as parts from now on, for [`Operator::hand_over`]: others
+    /// hold more of them. For windows of a grid that fire once.
+    pub fn keep_partials(&mut self) {
+        self.books.leave = Leave::Merge(Vec::new());
+    }
+
+    /// Returns how many windows have left as parts since they were last handed over.
+    pub fn partials(&self) -> usize {
+        match &self.books.leave {
+            Leave::Merge(partials) => partials.len(),
+            Leave::Show | Leave::HandOn(_) => 0,
+        }
+    }
+
+    /// Hands over the parts of windows that have left, as those of the operator with the number
+    /// `nth`.
+    pub fn hand_over(&mut self, nth: usize, merger: &mut Merger) {
+        let keys = &mut self.books.store.keys;
+        let mut rows = 0;
+        if let Leave::Merge(partials) = &mut self.books.leave {
+            for part in partials.drain(..) {
+                rows += part.len();
+                merger.add(nth, part, keys);
+            }
+        }
+        keys.sweep(rows);
+    }
+
     /// Hands parts on from now on, and shows nothing itself: for [`Operator::take_parts`].
     pub fn hand_on(&mut self, combining: Combining) {
-        self.handing = Some(Handing {
+        self.books.leave = Leave::HandOn(HandOn {
             combining,
             left: Vec::new(),
         });
     }
 
-    /// Returns whether each record leaves as a part of its own.
-    #[inline]
-    pub(super) fn keeps_apart(&self) -> bool {
-        let handing = self.handing.as_ref();
-        handing.is_some_and(|handing| handing.combining == Combining::ByRecord)
-    }
-
-    /// Puts a record into a slot of its own, in each window of a grid that still takes it; what
-    /// windows another one lies in is found where all records of its key are.
-    pub(super) fn assign_apart(&mut self, row: usize, input: &Input<'_, '_>) {
-        let at = input.times[row];
-        let watermark = self.watermarks.combined();
-        let Placement::Grid(grid) = &mut self.placement else {
-            let moment = Window { start: at, end: at };
-            return self.set_apart(row, moment, false, Some(watermark));
-        };
-        let found = grid.find(at, &self.windows);
-        let (mut kept, mut closed) = (false, None);
-        for nth in 0..found {
-            let Placement::Grid(grid) = &self.placement else {
-                return;
-            };
-            let candidate = *grid.candidate(nth);
-            let late = watermark >= candidate.window.end;
-            if late {
-                closed = closed.or(Some(candidate.window));
-            }
-            if watermark >= candidate.expires_at {
-                self.expire(candidate.window);
-                continue;
-            }
-            kept = true;
-            match late {
-                true => self.account.windows.late += 1,
-                false => self.account.windows.on_time += 1,
-            }
-            self.set_apart(row, candidate.window, late, None);
-        }
-        self.count(row, kept, closed);
-    }
-
-    /// Adds a record to the others of its session that were read since the last parts were taken.
-    pub(super) fn add_to_part(&mut self, row: usize, input: &Input<'_, '_>) {
-        let (key, at, watermark) = (
-            self.key_ids[row],
-            input.times[row],
-            self.watermarks.combined(),
-        );
-        let alone = Window { start: at, end: at };
-        let Placement::Sessions(sessions, _) = &mut self.placement else {
-            return;
-        };
-        if watermark >= self.windows.closes_at(alone) {
-            // Late unless its session is a longer one, perhaps of what came before it here.
-            let before = sessions.take(key).into_iter();
-            if let Some(handing) = &mut self.handing {
-                let judged_at = None;
-                let before = before.map(|slot| Left { slot, judged_at });
-                handing.left.extend(before);
-            }
-            return self.set_apart(row, alone, false, Some(watermark));
-        }
-        let joined = sessions.join(key, at, &self.store);
-        let slot = match joined.into {
-            Some(slot) => slot,
-            None => {
-                let slot = self.store.take(key, joined.window, false);
-                sessions.add(slot, &self.store);
-                slot
-            }
-        };
-        for bridged in joined.bridged {
-            self.flush(input);
-            self.merge(slot, bridged);
-        }
-        self.store.set_window(slot, joined.window, false);
-        self.store.push(slot, row);
-        self.count(row, true, None);
-        self.account.windows.on_time += 1;
-    }
-
-    fn set_apart(&mut self, row: usize, window: Window, late: bool, judged_at: Option<i64>) {
-        let slot = self.store.take(self.key_ids[row], window, late);
-        self.store.push(slot, row);
-        if let Some(handing) = &mut self.handing {
-            handing.left.push(Left { slot, judged_at });
-        }
-    }
-
     /// Hands over the key and the rest of every part since the last call, and begins with empty
     /// states. To be called between two batches.
     pub fn take_parts(&mut self, mut part: impl FnMut(&[u8], &[u8])) {
-        let Some(handing) = &mut self.handing else {
-            return;
+        let Leave::HandOn(hand_on) = &mut self.books.leave else {
+            return; // no parts leave
         };
-        let mut left = std::mem::take(&mut handing.left);
-        let open = match &mut self.placement {
-            Placement::Grid(grid) => grid.take_all(),
-            Placement::Sessions(sessions, _) => sessions.take_all(),
-            Placement::Sliding(..) => Vec::new(),
-        };
+        let mut left = std::mem::take(&mut hand_on.left);
         let judged_at = None;
-        left.extend(open.into_iter().map(|slot| Left { slot, judged_at }));
+        let open = self.placement.take_all().into_iter();
+        left.extend(open.map(|slot| Left { slot, judged_at }));
+        let store = &mut self.books.store;
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for &Left { slot, judged_at } in &left {
-            let entry = self.store.entry(slot);
+            let entry = store.entry(slot);
             key.clear();
-            self.store.keys.push_bytes(entry.key, &mut key);
+            store.keys.push_bytes(entry.key, &mut key);
             value.clear();
             codec::put(&mut value, &(entry.window, judged_at));
-            self.store.save_states(slot, &mut value);
+            store.save_states(slot, &mut value);
             part(&key, &value);
         }
         let slots: Vec<Slot> = left.iter().map(|left| left.slot).collect();
-        self.store.drop(&slots);
-        self.store.keys.sweep(slots.len());
+        store.drop(&slots);
+        store.keys.sweep(slots.len());
     }
 
     /// Returns room for parts of the same plan.
     pub fn no_parts(&self) -> Parts {
-        Parts {
-            keys: Vec::new(),
-            key_ends: Vec::new(),
-            times: Vec::new(),
-            heads: Vec::new(),
-            states: self.store.no_states(),
-        }
+        Parts::new(self.books.store.no_states())
     }
 
     /// Takes in parts that operators upstream have handed on; panes that became due leave into
     /// `panes`. The watermarks of those operators are to follow, by [`Operator::on_watermark`].
     pub fn on_parts(&mut self, parts: &Parts, panes: &mut Panes) {
-        self.key_ids.clear();
-        let mut start = 0;
-        for &end in &parts.key_ends {
-            let id = self.store.keys.intern(&parts.keys[start..end]);
-            self.key_ids.push(id);
-            start = end;
-        }
+        let books = &mut self.books;
+        books.key_ids.clear();
+        let ids = parts.keys().map(|key| books.store.keys.intern(key));
+        books.key_ids.extend(ids);
         let input = Input {
             partition: 0,
             origin: 0,
             first: 0,
             places: &[],
             malformed: &[],
-            times: &parts.times,
+            times: parts.times(),
             arrivals: None,
             selected: None,
             keys: &[],
@@ -172,47 +107,92 @@ impl Operator {
             distinct: None,
             parts: Some(parts),
         };
-        for (row, head) in parts.heads.iter().enumerate() {
-            self.judged_at = head.judged_at.unwrap_or(BEGINNING);
-            match self.windows {
-                Windows::Session { .. } | Windows::Sliding { .. } => self.assign(row, &input),
-                _ => self.assign_part(row, head),
+        for (row, head) in parts.heads().iter().enumerate() {
+            self.books.judged_at = head.judged_at.unwrap_or(BEGINNING);
+            match &mut self.placement {
+                Placement::Grid(grid) => self.books.assign_part(grid, row, head),
+                Placement::Sessions(_) | Placement::Sliding(_) => self.assign(row, &input),
             }
-            self.fire_counted(&input, panes);
+            self.books.fire_counted(&input, panes);
         }
-        self.judged_at = BEGINNING;
-        self.flush(&input);
-        self.store.keys.sweep(parts.len());
-    }
-
-    /// Puts a part into its window on the grid. One whose window has left, since its place had
-    /// been idle or it was sent twice, is dropped and counted.
-    fn assign_part(&mut self, row: usize, part: &Head) {
-        let watermark = self.watermarks.combined();
-        if watermark >= self.expires_at(part.window) {
-            self.strays += 1;
-            return;
-        }
-        let Placement::Grid(grid) = &mut self.placement else {
-            return;
-        };
-        let closed = watermark >= part.window.end;
-        let (key, store) = (self.key_ids[row], &mut self.store);
-        let slot = grid.slot_in(part.window, key, store, closed, part.born_late);
-        let born_late = store.entry(slot).born_late && part.born_late;
-        store.set_window(slot, part.window, born_late);
-        self.leave(row, slot);
+        let books = &mut self.books;
+        books.judged_at = BEGINNING;
+        books.flush(&input);
+        books.store.keys.sweep(parts.len());
     }
 
     /// Returns how many parts were dropped because their window had left.
     pub fn strays(&self) -> u64 {
-        self.strays
+        self.books.strays
+    }
+}
+
+impl Books {
+    /// Hands a record on alone: what windows it lies in is found where all records of its key are.
+    pub(super) fn hand_on_alone(&mut self, row: usize, input: &Input<'_, '_>) {
+        let moment = Window::instant(input.times[row]);
+        let watermark = self.watermarks.combined();
+        let slot = self.take_apart(self.key_ids[row], moment, false, Some(watermark));
+        self.store.push(slot, row);
     }
 
-    /// Returns the watermark that a record is judged by: of a part that of the place where it was
-    /// read, which is ahead of the combined one unless it had been idle.
-    #[inline]
-    pub(super) fn judging(&self) -> i64 {
-        self.watermarks.combined().max(self.judged_at)
+    /// Returns a slot that is handed on with the next parts, and takes no other record.
+    pub(super) fn take_apart(
+        &mut self,
+        key: KeyId,
+        window: Window,
+        late: bool,
+        judged_at: Option<i64>,
+    ) -> Slot {
+        let slot = self.store.take(key, window, late);
+        self.leave.hand_on(slot, judged_at);
+        slot
+    }
+
+    /// Adds a record to the others of its session that were read since the last parts were taken.
+    pub(super) fn add_to_part(
+        &mut self,
+        sessions: &mut Sessions,
+        row: usize,
+        input: &Input<'_, '_>,
+    ) {
+        let (key, at) = (self.key_ids[row], input.times[row]);
+        let alone = Window::instant(at);
+        if self.lateness.judge(alone, self.watermarks.combined()) != Judgement::OnTime {
+            // Late unless its session is a longer one, perhaps of what came before it here.
+            let before = sessions.take(key).into_iter();
+            before.for_each(|slot| self.leave.hand_on(slot, None));
+            return self.hand_on_alone(row, input);
+        }
+        let joined = sessions.join(key, at, &self.store);
+        let slot = match joined.into {
+            Some(slot) => slot,
+            None => self.begin_session(sessions, key, joined.window, false),
+        };
+        for bridged in joined.bridged {
+            self.flush(input);
+            self.merge(sessions, slot, bridged);
+        }
+        self.store.set_window(slot, joined.window, false);
+        self.store.push(slot, row);
+        self.count(row, true, None);
+        self.account.windows.on_time += 1;
+    }
+
+    /// Puts a part into its window on the grid. One whose window has left, since its place had
+    /// been idle or it was sent twice, is dropped and counted.
+    fn assign_part(&mut self, grid: &mut Grid, row: usize, part: &Head) {
+        let watermark = self.watermarks.combined();
+        let judged = self.lateness.judge(part.window, watermark);
+        if judged == Judgement::Expired {
+            self.strays += 1;
+            return;
+        }
+        let closed = judged == Judgement::Late;
+        let (key, store) = (self.key_ids[row], &mut self.store);
+        let slot = grid.slot_in(part.window, key, store, closed, part.born_late);
+        let born_late = store.entry(slot).born_late && part.born_late;
+        store.set_window(slot, part.window, born_late);
+        self.leave_for(slot, row);
     }
 }

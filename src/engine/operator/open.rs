@@ -1,32 +1,48 @@
 //! Windows that have not left: what they wait for, and what is shown of them before.
 //!
 //! A run that ends while windows are open shows them as they are. Where each fires more than once that
-//! is a pane like any other; where each fires once, what was shown is remembered here, for its one row
-//! to take back.
+//! is a pane like any other; where each fires once, what was shown is remembered, for its one row to
+//! take back.
 
 use std::collections::BTreeSet;
 
-use super::{Awaited, Operator, Placement};
-use crate::column::Value;
+use super::{Books, Operator};
 use crate::engine::aggregate::Slot;
-use crate::engine::codec::{self, Corrupt};
+use crate::engine::lateness::Judgement;
 use crate::engine::pane::journal::Why;
 use crate::engine::pane::trigger::Trigger;
 use crate::engine::pane::{Firing, Panes, Timing};
-use crate::engine::state::history::{Before, Shown};
 use crate::engine::window::Window;
+
+/// What the next row that the watermark brings waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaited {
+    /// The open window that is due first.
+    pub window: Window,
+    /// The watermark at which it is.
+    pub watermark: i64,
+    /// How many windows are open.
+    pub windows: usize,
+}
+
+/// What has not left when a run is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Open {
+    /// How many windows are open; of sessions and sliding windows those of each key.
+    pub windows: usize,
+    /// How many records they hold, each as often as it lies in one; `None` where that is not known.
+    pub records: Option<u64>,
+}
 
 impl Operator {
     /// Shows the open windows as they are, for there may be nobody who goes on. They stay open: what
     /// is shown of them is a pane like any other, which the next one replaces, or takes back.
     pub fn show_open(&mut self, panes: &mut Panes) {
-        let mut slots: Vec<Slot> = self.open_slots().collect();
-        self.store.sort(&mut slots);
+        let slots = self.open_slots();
+        let books = &mut self.books;
         for slot in slots {
-            match &self.firings {
-                None => self.show_once(slot, panes),
-                Some(firings) if firings.since(slot) > 0 => self.fire(slot, Why::Stop, panes),
-                Some(_) => {}
+            if books.history.fires_once() || books.history.since(slot) > 0 {
+                books.fire(slot, Why::Stop, panes);
             }
         }
     }
@@ -34,83 +50,17 @@ impl Operator {
     /// Takes the open windows for shown as they are: a run of an earlier version has shown them, and did
     /// not say so in its state.
     pub fn take_for_shown(&mut self) {
-        let account = self.account;
+        let account = self.books.account;
         self.show_open(&mut Panes::default());
-        self.account = account;
-    }
-
-    /// Shows an open window that fires once.
-    fn show_once(&mut self, slot: Slot, panes: &mut Panes) {
-        let entry = *self.store.entry(slot);
-        let before = self.before.remove(&slot).unwrap_or_default();
-        let firing = Firing {
-            window: entry.window,
-            timing: match (self.is_closed(slot), entry.born_late) {
-                (false, _) => Timing::Early,
-                (true, false) => Timing::OnTime,
-                (true, true) => Timing::Late,
-            },
-            index: before.fired,
-            is_last: false,
-            is_retraction: false,
-        };
-        let values: Vec<Value> = self.store.values(slot).collect();
-        let mut now = Before {
-            fired: before.fired + 1,
-            shown: Vec::new(),
-        };
-        if self.is_taken_back() {
-            let values = values.clone();
-            now.shown.push(Shown { firing, values });
-        }
-        self.before.insert(slot, now);
-        self.store.touch(slot);
-        self.take_back(slot, before.shown, Why::Stop, panes);
-        self.push_values(slot, firing, Why::Stop, values, panes);
-    }
-
-    /// Makes one of what two slots have fired.
-    pub(super) fn merge_fired(&mut self, into: Slot, from: Slot) {
-        if let Some(firings) = &mut self.firings {
-            firings.merge(into, from, &self.store);
-        } else if !self.before.is_empty()
-            && let Some(from) = self.before.remove(&from)
-        {
-            let into = self.before.entry(into).or_default();
-            into.fired = into.fired.max(from.fired);
-            into.shown.extend(from.shown);
-        }
-    }
-
-    /// Appends what a slot has fired to `bytes`; nothing for one that fires once, and has not.
-    pub(super) fn save_fired(&mut self, slot: Slot, bytes: &mut Vec<u8>) {
-        if let Some(firings) = &mut self.firings {
-            firings.save(slot, &self.store, bytes);
-        } else if let Some(before) = self.before.get(&slot) {
-            codec::put(bytes, before);
-        }
-    }
-
-    /// Takes up what was saved of a slot.
-    pub(super) fn load_fired(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<(), Corrupt> {
-        if let Some(firings) = &mut self.firings {
-            firings.load(slot, bytes, &self.store)?;
-            // Moments fire nothing.
-            if !self.windows.is_moment(self.store.entry(slot).window) {
-                firings.list(slot, &self.store);
-            }
-        } else if !bytes.is_empty() {
-            self.before.insert(slot, codec::take(bytes)?);
-        }
-        Ok(())
+        self.books.account = account;
     }
 
     /// Returns the open window that the watermark makes leave next.
     pub fn awaited(&self) -> Option<Awaited> {
-        let windows = self
-            .open_slots()
-            .map(|slot| self.store.entry(slot).window)
-            .map(|window| (self.due_at(window), window));
+        let books = &self.books;
+        let windows = self.placement.slots();
+        let windows = windows.map(|slot| books.store.entry(slot).window);
+        let windows = windows.map(|window| (books.due_at(window), window));
         let windows: BTreeSet<(i64, Window)> = windows.collect();
         let &(watermark, window) = windows.first()?;
         Some(Awaited {
@@ -120,24 +70,12 @@ impl Operator {
         })
     }
 
-    /// Returns the watermark at which an open window has something to do next.
-    fn due_at(&self, window: Window) -> i64 {
-        let closes_at = self.windows.closes_at(window);
-        let open = self.watermarks.combined() < closes_at;
-        match self.trigger {
-            Trigger::Panes {
-                watermark: true, ..
-            } if open => closes_at,
-            _ => self.expires_at(window),
-        }
-    }
-
     /// Adds the rows of all open windows as they are now to `panes`, in order, without closing them.
     pub fn open_panes(&mut self, panes: &mut Panes) {
-        let mut slots: Vec<Slot> = self.open_slots().collect();
-        self.store.sort(&mut slots);
+        let slots = self.open_slots();
+        let store = &self.books.store;
         for slot in slots {
-            let entry = *self.store.entry(slot);
+            let entry = *store.entry(slot);
             let firing = Firing {
                 window: entry.window,
                 timing: Timing::Early,
@@ -145,20 +83,43 @@ impl Operator {
                 is_last: false,
                 is_retraction: false,
             };
-            let (keys, values) = (&self.store.keys, self.store.values(slot));
-            panes.push(firing, |bytes| keys.push_bytes(entry.key, bytes), values);
+            let push_key = |bytes: &mut Vec<u8>| store.keys.push_bytes(entry.key, bytes);
+            panes.push(firing, push_key, store.values(slot));
         }
     }
 
-    /// Returns the slots of windows that have not left.
-    pub(super) fn open_slots(&self) -> Box<dyn Iterator<Item = Slot> + '_> {
-        match &self.placement {
-            Placement::Grid(grid) => Box::new(
-                grid.open_windows()
-                    .flat_map(|(_, slots)| slots.iter().copied()),
-            ),
-            Placement::Sessions(sessions, _) => Box::new(sessions.slots()),
-            Placement::Sliding(sliding, _) => Box::new(sliding.windows_of_all()),
+    /// Returns what would leave if the input ended.
+    pub fn open(&self) -> Open {
+        let (windows, records) = self.placement.open_count(&self.books.store);
+        let records = Some(records);
+        Open { windows, records }
+    }
+
+    /// Returns the windows that are open; `None` where each key has its own.
+    pub fn open_on_grid(&self) -> Option<impl Iterator<Item = Window>> {
+        self.placement.windows_of_all_keys()
+    }
+
+    /// Returns the slots of windows that have not left, in the order of their rows.
+    fn open_slots(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.placement.slots().collect();
+        self.books.store.sort(&mut slots);
+        slots
+    }
+}
+
+impl Books {
+    /// Returns the watermark at which an open window has something to do next.
+    fn due_at(&self, window: Window) -> i64 {
+        let judged = self.lateness.judge(window, self.watermarks.combined());
+        match (self.trigger, judged) {
+            (
+                Trigger::Panes {
+                    watermark: true, ..
+                },
+                Judgement::OnTime,
+            ) => self.lateness.closes_at(window),
+            _ => self.lateness.expires_at(window),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 
+use super::Due;
 use crate::engine::aggregate::Slot;
+use crate::engine::lateness::{Judgement, Lateness};
 use crate::engine::state::keys::KeyId;
 use crate::engine::state::store::Store;
 use crate::engine::window::{Span, Window, Windows};
@@ -15,7 +17,7 @@ const NEVER: i64 = i64::MAX;
 /// Finds a key's slot in each window that contains a time.
 #[derive(Debug)]
 pub struct Grid {
-    grace_ms: i64,
+    lateness: Lateness,
     /// Whether windows have something to do when they close, and not only when they expire.
     close: bool,
     /// The windows of the last record, most often those of the next one.
@@ -39,9 +41,8 @@ struct Near {
 
 /// A window that a record lies in.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate {
-    pub window: Window,
-    pub expires_at: i64,
+struct Candidate {
+    window: Window,
     /// Its place among the open ones, once a record has opened it.
     index: Option<usize>,
 }
@@ -75,19 +76,12 @@ pub struct Quiet {
     pub below: i64,
 }
 
-/// What is due of a window: its slots.
-#[derive(Debug)]
-pub struct Due {
-    pub slots: Vec<Slot>,
-    /// Whether its grace has passed: it is open no more.
-    pub expired: bool,
-}
-
 impl Grid {
-    pub fn new(grace_ms: i64, close: bool) -> Self {
+    /// `fires_at_close` says whether windows have something to do when they close, too.
+    pub fn new(lateness: Lateness, fires_at_close: bool) -> Self {
         Grid {
-            grace_ms,
-            close: close && grace_ms > 0,
+            lateness,
+            close: fires_at_close,
             near: Near {
                 span: Span {
                     from: 0,
@@ -121,7 +115,7 @@ impl Grid {
         let first = near
             .found
             .last()
-            .map_or(NEVER, |window| windows.closes_at(*window));
+            .map_or(NEVER, |window| self.lateness.closes_at(*window));
         near.first_close = first;
         near.windows.clear();
         // The open ones among them lie side by side: one walk, and not a search for each.
@@ -133,7 +127,6 @@ impl Grid {
             let index = open.next_if(|(other, _)| **other == window);
             near.windows.push(Candidate {
                 window,
-                expires_at: windows.closes_at(window).saturating_add(self.grace_ms),
                 index: index.map(|(_, &index)| index),
             });
         }
@@ -192,8 +185,8 @@ impl Grid {
 
     /// Returns the window that was found as number `nth`.
     #[inline]
-    pub fn candidate(&self, nth: usize) -> &Candidate {
-        &self.near.windows[nth]
+    pub fn window(&self, nth: usize) -> Window {
+        self.near.windows[nth].window
     }
 
     /// Counts records that the window that was found as number `nth` has taken in.
@@ -305,25 +298,29 @@ impl Grid {
         self.due
     }
 
-    /// Returns the first window that is due at a watermark, with its slots in the order of rows if
+    /// Returns the slots of the first window that is due at a watermark, in the order of rows if
     /// they are to be `sorted`.
-    pub fn next_due(&mut self, watermark: i64, sorted: bool, store: &mut Store) -> Option<Due> {
+    pub fn take_due(&mut self, watermark: i64, sorted: bool, store: &mut Store) -> Option<Due> {
         if self.due > watermark {
             return None;
         }
         let due = |(&window, &index): (&Window, &usize)| {
-            let expired = watermark >= window.end.saturating_add(self.grace_ms);
-            let closes = self.close && watermark >= window.end && !self.all[index].closed;
-            (expired || closes).then_some((window, index, expired))
+            let leaves = match self.lateness.judge(window, watermark) {
+                Judgement::OnTime => return None,
+                Judgement::Late if !self.close || self.all[index].closed => return None,
+                Judgement::Late => false,
+                Judgement::Expired => true,
+            };
+            Some((window, index, leaves))
         };
-        let (window, index, expired) = self.by_end.iter().find_map(due)?;
+        let (window, index, leaves) = self.by_end.iter().find_map(due)?;
         let open = &mut self.all[index];
         open.closed = true;
         let slots = match sorted {
             true => open.sorted_slots(store),
             false => open.slots.clone(),
         };
-        if expired {
+        if leaves {
             open.slots.clear();
             open.by_key.clear();
             self.by_end.remove(&window);
@@ -331,13 +328,14 @@ impl Grid {
             self.near.span.to = self.near.span.from; // what was found may name it
         }
         self.set_due();
-        Some(Due { slots, expired })
+        let leaving = if leaves { slots.len() } else { 0 };
+        Some(Due { slots, leaving })
     }
 
-    /// Returns the open windows, the one that closes first first.
-    pub fn open_windows(&self) -> impl Iterator<Item = (Window, &[Slot])> {
-        let windows = self.by_end.iter();
-        windows.map(|(&window, &index)| (window, self.all[index].slots.as_slice()))
+    /// Returns the slots of the open windows, those of the one that closes first first.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        let windows = self.by_end.values();
+        windows.flat_map(|&index| self.all[index].slots.iter().copied())
     }
 
     /// Returns how many windows are open, and with how many records; those whose row has left at
@@ -363,16 +361,15 @@ impl Grid {
     }
 
     fn set_due(&mut self) {
-        let end = |window: Option<&Window>| window.map_or(NEVER, |window| window.end);
-        let expires = end(self.by_end.keys().next()).saturating_add(self.grace_ms);
-        self.due = match self.close {
-            false => expires,
-            true => {
-                let mut windows = self.by_end.iter();
-                let open = windows.find(|&(_, &index)| !self.all[index].closed);
-                expires.min(end(open.map(|(window, _)| window)))
-            }
-        };
+        let lateness = &self.lateness;
+        let first = self.by_end.keys().next();
+        self.due = first.map_or(NEVER, |window| lateness.expires_at(*window));
+        if self.close {
+            let mut windows = self.by_end.iter();
+            let open = windows.find(|&(_, &index)| !self.all[index].closed);
+            let closes_at = open.map_or(NEVER, |(window, _)| lateness.closes_at(*window));
+            self.due = self.due.min(closes_at);
+        }
     }
 }
 

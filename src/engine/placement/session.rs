@@ -6,6 +6,7 @@
 //! ```
 //! As Kafka Streams' `KStreamSessionWindowAggregate` has them: both ends belong to a session.
 
+use super::timers::Timers;
 use crate::engine::aggregate::Slot;
 use crate::engine::state::keys::KeyId;
 use crate::engine::state::store::Store;
@@ -14,6 +15,8 @@ use crate::engine::window::Window;
 /// The sessions that hold records, by key.
 #[derive(Debug)]
 pub struct Sessions {
+    /// When they are due.
+    pub timers: Timers,
     gap_ms: i64,
     max_ms: i64,
     /// The slots of each key's sessions, the earliest first.
@@ -34,6 +37,7 @@ pub struct Joined {
 impl Sessions {
     pub fn new(gap_ms: i64, max_ms: Option<i64>) -> Self {
         Sessions {
+            timers: Timers::default(),
             gap_ms,
             max_ms: max_ms.unwrap_or(i64::MAX),
             by_key: Vec::new(),
@@ -52,7 +56,7 @@ impl Sessions {
         let after = after.filter(|&slot| window(slot).start.saturating_sub(at) <= self.gap_ms);
 
         let joined = |into: Option<Slot>, bridged: Option<Slot>| {
-            let alone = Window { start: at, end: at };
+            let alone = Window::instant(at);
             let parts = into.into_iter().chain(bridged).map(window);
             let window = parts.fold(alone, |whole, part| Window {
                 start: whole.start.min(part.start),
@@ -73,7 +77,7 @@ impl Sessions {
             .or_else(|| before.and_then(|_| joined(before, None)))
             .or_else(|| after.filter(|_| !inside).and_then(|_| joined(after, None)))
             .unwrap_or(Joined {
-                window: Window { start: at, end: at },
+                window: Window::instant(at),
                 into: None,
                 bridged: Vec::new(),
             })

@@ -10,6 +10,7 @@
 //! Beside a slot for each window there is one for each moment that has records, from which the
 //! states of new windows are made.
 
+use super::timers::Timers;
 use crate::engine::aggregate::Slot;
 use crate::engine::state::keys::KeyId;
 use crate::engine::state::store::Store;
@@ -18,6 +19,8 @@ use crate::engine::window::Window;
 /// The windows and moments that hold records, by key.
 #[derive(Debug)]
 pub struct Sliding {
+    /// When they are due.
+    pub timers: Timers,
     apart_ms: i64,
     by_key: Vec<Slots>,
 }
@@ -31,11 +34,14 @@ struct Slots {
 
 impl Sliding {
     pub fn new(apart_ms: i64) -> Self {
-        let by_key = Vec::new();
-        Sliding { apart_ms, by_key }
+        Sliding {
+            timers: Timers::default(),
+            apart_ms,
+            by_key: Vec::new(),
+        }
     }
 
-    fn slots(&self, key: KeyId) -> Option<&Slots> {
+    fn of(&self, key: KeyId) -> Option<&Slots> {
         self.by_key.get(key as usize)
     }
 
@@ -43,7 +49,7 @@ impl Sliding {
     /// earliest first, each with its slot if it has one.
     pub fn windows(&self, key: KeyId, at: i64, store: &Store) -> Vec<(Window, Option<Slot>)> {
         let none = Slots::default();
-        let slots = self.slots(key).unwrap_or(&none);
+        let slots = self.of(key).unwrap_or(&none);
         let start = |slot: Slot| store.entry(slot).window.start;
         let from = at.saturating_sub(self.apart_ms);
         let first = slots.windows.partition_point(|&slot| start(slot) < from);
@@ -84,13 +90,13 @@ impl Sliding {
 
     /// Returns the slot of a moment, if it has one.
     pub fn moment(&self, key: KeyId, at: i64, store: &Store) -> Option<Slot> {
-        let mut moments = self.moments(key, Window { start: at, end: at }, store);
+        let mut moments = self.moments(key, Window::instant(at), store);
         moments.next()
     }
 
     /// Returns the slots of the moments in a window.
     pub fn moments(&self, key: KeyId, window: Window, store: &Store) -> impl Iterator<Item = Slot> {
-        let moments = self.slots(key).map_or(&[][..], |slots| &slots.moments);
+        let moments = self.of(key).map_or(&[][..], |slots| &slots.moments);
         let start = |slot: Slot| store.entry(slot).window.start;
         let first = moments.partition_point(|&slot| start(slot) < window.start);
         let last = moments.partition_point(|&slot| start(slot) <= window.end);
@@ -117,8 +123,15 @@ impl Sliding {
         }
     }
 
+    /// Takes the slots of all windows and moments out.
+    pub fn take_all(&mut self) -> Vec<Slot> {
+        let by_key = self.by_key.iter_mut();
+        let slots = by_key.flat_map(|slots| slots.windows.drain(..).chain(slots.moments.drain(..)));
+        slots.collect()
+    }
+
     /// Returns the slots of all windows.
-    pub fn windows_of_all(&self) -> impl Iterator<Item = Slot> {
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
         self.by_key
             .iter()
             .flat_map(|slots| slots.windows.iter().copied())
@@ -128,7 +141,7 @@ impl Sliding {
 impl Slots {
     /// Windows have an extent, moments have none.
     fn like(&mut self, window: Window) -> &mut Vec<Slot> {
-        match window.start == window.end {
+        match window.is_instant() {
             true => &mut self.moments,
             false => &mut self.windows,
         }

@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::Due;
 use crate::engine::aggregate::Slot;
+use crate::engine::lateness::Lateness;
+use crate::engine::state::history::History;
 use crate::engine::state::store::Store;
 
 /// Notes of slots by the watermark at which something may be to do.
@@ -31,28 +34,47 @@ impl Timers {
             .map_or(i64::MAX, |&Reverse((at, _, _))| at)
     }
 
-    /// Returns the slots that are due at a watermark, each once; `due_at` says when one is.
+    /// Returns the slots that are due at a watermark, each once, in the order of rows; those that
+    /// close and do not leave yet will be due again.
     pub fn take_due(
         &mut self,
         watermark: i64,
+        lateness: &Lateness,
+        history: &History,
         store: &Store,
-        due_at: impl Fn(Slot) -> i64,
-    ) -> Vec<Slot> {
-        let mut due = Vec::new();
+    ) -> Option<Due> {
+        let mut slots = Vec::new();
         while let Some(&Reverse((at, slot, stamp))) = self.notes.peek()
             && at <= watermark
         {
             self.notes.pop();
-            if store.entry(slot).stamp != stamp {
+            let entry = store.entry(slot);
+            if entry.stamp != stamp {
                 continue;
             }
-            match due_at(slot) {
+            let waits_for_close =
+                !lateness.is_moment(entry.window) && history.waits_for_close(slot);
+            let due_at = match waits_for_close {
+                true => lateness.closes_at(entry.window),
+                false => lateness.leaves_at(entry.window),
+            };
+            match due_at {
                 later if later > watermark => self.notes.push(Reverse((later, slot, stamp))),
-                _ => due.push(slot),
+                _ => slots.push(slot),
             }
         }
-        due.sort_unstable();
-        due.dedup();
-        due
+        if slots.is_empty() {
+            return None;
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        store.sort(&mut slots);
+        let window = |slot: Slot| store.entry(slot).window;
+        // What ends first leaves first.
+        let leaving = slots.partition_point(|&slot| lateness.has_left(window(slot), watermark));
+        for &slot in &slots[leaving..] {
+            self.set(lateness.expires_at(window(slot)), slot, store);
+        }
+        Some(Due { slots, leaving })
     }
 }

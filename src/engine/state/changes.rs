@@ -5,8 +5,7 @@
 //! the last row of each builds the state again (Kafka Streams' `ChangeLoggingWindowBytesStore`).
 //! However often a slot changes between two looks, it is one row; one that came and went is none.
 
-use super::keys::Keys;
-use super::store::Entry;
+use super::keys::{KeyId, Keys};
 use crate::engine::aggregate::Slot;
 use crate::engine::window::Window;
 
@@ -14,23 +13,23 @@ use crate::engine::window::Window;
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The slots that have changed, some perhaps twice.
-    pub changed: Vec<Slot>,
+    changed: Vec<Slot>,
     /// What is known of each slot.
-    pub of: Vec<Note>,
+    of: Vec<Note>,
     /// The row keys of what is no more, one after the other, and where each ends.
-    pub dropped: Vec<u8>,
-    pub dropped_ends: Vec<usize>,
+    dropped: Vec<u8>,
+    dropped_ends: Vec<usize>,
     /// How many rows stand in the log that were not taken back, and how long they are.
-    pub rows: u64,
-    pub bytes: u64,
+    rows: u64,
+    bytes: u64,
 }
 
 /// What is known of a slot; empty again when it is dropped.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Note {
-    pub changed: bool,
+struct Note {
+    changed: bool,
     /// The window of its row in the log, and the row's length.
-    pub logged: Option<(Window, u32)>,
+    logged: Option<(Window, u32)>,
 }
 
 impl Changes {
@@ -47,19 +46,28 @@ impl Changes {
         }
     }
 
-    /// Takes note that a slot is no more.
-    pub fn drop(&mut self, slot: Slot, entry: &Entry, keys: &Keys) {
+    /// Takes note that a slot of a key is no more.
+    pub fn drop(&mut self, slot: Slot, key: KeyId, keys: &Keys) {
         let Some(note) = self.of.get_mut(slot as usize) else {
-            return;
+            return; // it has not changed since the log began
         };
         if let Some((window, length)) = std::mem::take(note).logged {
-            self.take_back(entry, window, length, keys);
+            self.take_back(key, window, length, keys);
+        }
+    }
+
+    /// Takes note that a slot of a key has moved to `window`, as a session does that has grown: its
+    /// row has another row key.
+    pub fn relocate(&mut self, slot: Slot, key: KeyId, window: Window, keys: &Keys) {
+        let logged = &mut self.of[slot as usize].logged;
+        if let Some((before, length)) = logged.take_if(|(before, _)| *before != window) {
+            self.take_back(key, before, length, keys);
         }
     }
 
     /// Takes note that a row of the log is to be taken back.
-    pub fn take_back(&mut self, entry: &Entry, window: Window, length: u32, keys: &Keys) {
-        push_row_key(&mut self.dropped, window, entry, keys);
+    fn take_back(&mut self, key: KeyId, window: Window, length: u32, keys: &Keys) {
+        push_row_key(&mut self.dropped, window, key, keys);
         self.dropped_ends.push(self.dropped.len());
         self.rows -= 1;
         self.bytes -= u64::from(length);
@@ -79,13 +87,46 @@ impl Changes {
             None => self.rows += 1,
         }
     }
+
+    /// Returns whether anything is to be told to the log.
+    pub fn are_there(&self) -> bool {
+        !self.changed.is_empty() || !self.dropped_ends.is_empty()
+    }
+
+    /// Hands over the slots that have changed and are in use, each once.
+    pub fn take_changed(&mut self) -> Vec<Slot> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.retain(|&slot| std::mem::take(&mut self.of[slot as usize].changed));
+        changed
+    }
+
+    /// Takes the emptied list of what had changed back, for its room.
+    pub fn give_back(&mut self, mut changed: Vec<Slot>) {
+        changed.clear();
+        self.changed = changed;
+    }
+
+    /// Hands over the row keys of what is no more.
+    pub fn take_dropped(&mut self, mut row: impl FnMut(&[u8])) {
+        let mut start = 0;
+        for end in self.dropped_ends.drain(..) {
+            row(&self.dropped[start..end]);
+            start = end;
+        }
+        self.dropped.clear();
+    }
+
+    /// Returns how many rows the log has, and how many bytes they are.
+    pub fn logged(&self) -> (u64, u64) {
+        (self.rows, self.bytes)
+    }
 }
 
 /// Appends what a row is found by: the window's start and end, then the key's bytes.
-pub fn push_row_key(bytes: &mut Vec<u8>, window: Window, entry: &Entry, keys: &Keys) {
+pub fn push_row_key(bytes: &mut Vec<u8>, window: Window, key: KeyId, keys: &Keys) {
     bytes.extend_from_slice(&window.start.to_be_bytes());
     bytes.extend_from_slice(&window.end.to_be_bytes());
-    keys.push_bytes(entry.key, bytes);
+    keys.push_bytes(key, bytes);
 }
 
 /// Returns the window and the key's bytes of a row key; `None` where it is none.

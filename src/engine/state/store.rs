@@ -116,7 +116,7 @@ impl Store {
     pub fn drop(&mut self, slots: &[Slot]) {
         for &slot in slots {
             if let Some(changes) = &mut self.changes {
-                changes.drop(slot, &self.entries[slot as usize], &self.keys);
+                changes.drop(slot, self.entries[slot as usize].key, &self.keys);
             }
             let entry = &mut self.entries[slot as usize];
             entry.stamp = entry.stamp.wrapping_add(1);

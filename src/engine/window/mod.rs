@@ -1,4 +1,4 @@
-//! Where in event time: kinds of windows, and when each closes.
+//! Where in event time: kinds of windows, and those of a grid that contain a time.
 //!
 //! Comes in: a record's event time. Goes out: the windows of a fixed grid that contain it; those
 //! of sessions and sliding windows depend on the key's other records and are found by
@@ -40,32 +40,6 @@ pub enum Windows {
 }
 
 impl Windows {
-    /// Returns the watermark at which a window closes.
-    #[inline]
-    pub fn closes_at(&self, window: Window) -> i64 {
-        match self {
-            Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global => window.end,
-            Windows::Session { gap_ms, .. } => window.end.saturating_add(*gap_ms).saturating_add(1),
-            Windows::Sliding { .. } => window.end.saturating_add(1),
-        }
-    }
-
-    /// Returns whether a slot's window is a moment of sliding windows, from which they are made.
-    pub(crate) fn is_moment(&self, window: Window) -> bool {
-        matches!(self, Windows::Sliding { .. }) && window.start == window.end
-    }
-
-    /// Returns the watermark at which no window that is open then can hold a record of time `at`.
-    /// A session may go on for ever: it is the end of the input.
-    pub fn forgotten_at(&self, at: i64) -> i64 {
-        match self {
-            Windows::Session { .. } => END,
-            // The window after the record says where it begins.
-            Windows::Sliding { apart_ms } => at.saturating_add(*apart_ms).saturating_add(2),
-            _ => self.span(at, &mut Vec::new()).last_end,
-        }
-    }
-
     /// Adds to `windows` those that contain `at`, the one that closes last first, and returns
     /// the times that lie in exactly these. Sessions and sliding windows have none.
     pub fn span(&self, at: i64, windows: &mut Vec<Window>) -> Span {

@@ -14,6 +14,19 @@ pub struct Window {
     pub end: i64,
 }
 
+impl Window {
+    /// Returns the window of one ms, both ends being in it.
+    pub fn instant(at: i64) -> Self {
+        Window { start: at, end: at }
+    }
+
+    /// Returns whether it begins where it ends.
+    #[inline]
+    pub fn is_instant(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// The one window of all time.
 pub const ALL_TIME: Window = Window {
     start: BEGINNING,
