@@ -9,6 +9,7 @@ use console::Term;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
+use crate::cli::names::prefixed;
 use crate::cli::range::RangeOptions;
 use crate::error::{Error, Remedy, Result};
 use crate::kafka::Settings;
@@ -112,11 +113,11 @@ impl Options {
     fn topics(&self) -> Result<Vec<String>> {
         let mut topics: Vec<String> = Vec::new();
         for name in &self.topics {
-            let name = name.strip_prefix("topic:").unwrap_or(name);
-            if topics.iter().any(|topic| topic == name) {
+            let name = prefixed(name.strip_prefix("topic:").unwrap_or(name));
+            if topics.contains(&name) {
                 return Err(Error::usage(format!("topic `{name}` is named twice")));
             }
-            topics.push(name.to_owned());
+            topics.push(name);
         }
         Ok(topics)
     }

@@ -8,12 +8,13 @@ use std::str::FromStr;
 
 use rustix::fs::{FileType, Stat};
 
+use super::names::prefixed;
 use crate::error::{Error, Result};
 
 /// A source or a sink by name.
 ///
 /// `-` is stdin or stdout; `file:P` and `topic:N` are explicit; a bare name with `/`, with the ending
-/// of a file or of a file that exists is a file, any other a topic.
+/// of a file or of a file that exists is a file, any other a topic, which K_PREFIX stands before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Stdin or stdout.
@@ -55,11 +56,11 @@ impl FromStr for Endpoint {
         } else if let Some(path) = name.strip_prefix("file:") {
             Endpoint::File(path.into())
         } else if let Some(topic) = name.strip_prefix("topic:") {
-            Endpoint::Topic(topic.to_owned())
+            Endpoint::Topic(prefixed(topic))
         } else if is_file_name(name) {
             Endpoint::File(name.into())
         } else {
-            Endpoint::Topic(name.to_owned())
+            Endpoint::Topic(prefixed(name))
         })
     }
 }

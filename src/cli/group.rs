@@ -6,6 +6,7 @@ use super::Context;
 use super::broker::BrokerOptions;
 use super::confirm::confirm;
 use super::listing::{Format, Kind, Listing, number, text};
+use super::names;
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, Extent, Member, OffsetOf};
@@ -41,6 +42,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct Describe {
     /// Its name.
+    #[arg(value_parser = names::parse)]
     group: String,
 
     /// Default: a table on a terminal, csv in a pipe.
@@ -56,6 +58,7 @@ struct Describe {
 #[derive(Debug, clap::Args)]
 struct Reset {
     /// Its name; a group that does not exist yet is made.
+    #[arg(value_parser = names::parse)]
     group: String,
 
     /// `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`.
@@ -63,7 +66,7 @@ struct Reset {
     to: Place,
 
     /// The topics [default: those that the group has committed offsets of]
-    #[arg(short, long = "topic", value_name = "TOPIC")]
+    #[arg(short, long = "topic", value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
     /// Show what would be set, and set nothing.
@@ -113,7 +116,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 
 fn list(options: &List, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
-    let groups = admin.groups()?;
+    let mut groups = admin.groups()?;
+    groups.retain(|group| names::is_own(&group.name));
     let mut listing = Listing::new(&[
         ("group", Kind::Text),
         ("state", Kind::Text),

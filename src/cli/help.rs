@@ -49,13 +49,20 @@ const EXAMPLES: [(&str, &[&str]); 14] = [
     ("node", &["k node list", "k node describe calls"]),
     (
         "start",
-        &["k start", "k start --only kafka", "k start --dry-run"],
+        &[
+            "k start",
+            "k start --only kafka",
+            "k start --dry-run",
+            "k start --engine java                    # Kafka alone, without containers",
+            "k start --kafka-home /media/usb/kafka    # from a folder of `k pull --to`",
+            "k start --listen 0.0.0.0                 # for a class, which sets K_BROKER, K_PREFIX",
+        ],
     ),
     ("stop", &["k stop"]),
     ("status", &["k status", "k status --format json"]),
     ("logs", &["k logs kafka --tail 20", "k logs kafka --follow"]),
     ("reset", &["k reset"]),
-    ("pull", &["k pull"]),
+    ("pull", &["k pull", "k pull --to /media/usb/kafka"]),
     (
         "shell",
         &[

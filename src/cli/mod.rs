@@ -18,6 +18,7 @@ mod help;
 mod input;
 mod join;
 mod listing;
+mod names;
 mod node;
 mod output;
 mod produce;
@@ -157,7 +158,8 @@ pub fn main() -> ExitCode {
         _ => Verbosity::Normal,
     };
     let report = Report::new(verbosity, cli.color);
-    let result = Interrupt::listen().and_then(|interrupt| {
+    let result = names::check().and_then(|()| {
+        let interrupt = Interrupt::listen()?;
         let report = report.clone();
         cli.command.run(&Context { report, interrupt })
     });

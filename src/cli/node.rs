@@ -6,6 +6,7 @@ use super::Context;
 use super::broker::BrokerOptions;
 use super::group::{by_partition, host_of, lag_of};
 use super::listing::{Format, Kind, Listing, number, text};
+use super::names;
 use crate::column::Value;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct Describe {
     /// Its name.
+    #[arg(value_parser = names::parse)]
     group: String,
 
     /// Default: a table on a terminal, csv in a pipe.
@@ -118,7 +120,8 @@ fn list(options: &List, context: &Context) -> Result<()> {
         ("committed", Kind::Time),
     ]);
     let mut found = 0;
-    for group in admin.groups()? {
+    let groups = admin.groups()?.into_iter();
+    for group in groups.filter(|group| names::is_own(&group.name)) {
         let tasks = tasks(admin.group_commits(&group.name)?);
         if tasks.is_empty() {
             continue;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, stdin_is_input};
+use super::names::prefixed;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema::parse_declaration;
 use crate::kafka::Settings;
@@ -218,7 +219,7 @@ fn sources(options: &Options) -> Result<Vec<Endpoint>> {
 /// Returns the topic of a source; `None` where every record names its own.
 fn topic_of(source: &Endpoint, topic: Option<&str>, envelopes: bool) -> Result<Option<Arc<str>>> {
     if let Some(topic) = topic {
-        return Ok(Some(Arc::from(topic)));
+        return Ok(Some(Arc::from(prefixed(topic))));
     }
     if envelopes {
         return Ok(None);
@@ -228,7 +229,7 @@ fn topic_of(source: &Endpoint, topic: Option<&str>, envelopes: bool) -> Result<O
         Endpoint::Pipe | Endpoint::Topic(_) => None,
     };
     match stem {
-        Some(stem) => Ok(Some(Arc::from(stem.as_ref()))),
+        Some(stem) => Ok(Some(Arc::from(prefixed(&stem)))),
         None => {
             Err(Error::usage("records from a pipe need a topic").hint("name it with `-t TOPIC`"))
         }

@@ -1,5 +1,6 @@
 //! Flags that say which part of a topic is read, the same for every command that reads one.
 
+use super::names;
 use crate::error::{Error, Result};
 use crate::source::kafka::{Range, Since, Until};
 use crate::term::units::{now_ms, parse_time};
@@ -12,7 +13,7 @@ pub(super) struct RangeOptions {
     places: PlaceOptions,
 
     /// Begin where this group has committed, and commit for it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = names::parse)]
     group: Option<String>,
 }
 

@@ -1,16 +1,23 @@
-//! `k start`, `stop`, `status`, `logs`, `reset`, `pull` and `shell`: the stack in containers.
+//! `k start`, `stop`, `status`, `logs`, `reset`, `pull` and `shell`: the stack, in containers or as
+//! Kafka alone.
 
 use std::io::{IsTerminal, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Context;
+use super::broker::BrokerOptions;
 use super::confirm::confirm;
-use crate::error::{Error, Result};
+use super::names;
+use crate::error::{Error, Remedy, Result};
 use crate::stack::command::Runner;
 use crate::stack::compose;
-use crate::stack::engine::Engine;
+use crate::stack::engine::EngineKind;
+use crate::stack::java;
 use crate::stack::service::{BrokerImage, Service};
-use crate::stack::start::{Running, Wanted};
+use crate::stack::setup::Setup;
+use crate::stack::start::{Running, Started, Wanted};
 use crate::stack::status::{ServiceStatus, Status};
 use crate::stack::{DEFAULT_BROKER, Stack};
 use crate::term::table::{Align, Table};
@@ -21,6 +28,10 @@ use crate::term::units;
 /// What is there is kept: started twice it says so, and what is dead is started again.
 /// A port that another program holds is replaced by the next free one; `k status` shows it.
 /// K_KAFKA_PORT, K_KSQL_PORT and K_UI_PORT fix a port, COMPOSE_PROJECT_NAME names the stack.
+///
+/// Where no container engine works and Java 17 is there, Kafka runs alone, as with `--engine java`:
+/// Apache's own programs, from `--kafka-home`, else fetched once from Maven Central (45 MB; K_MAVEN
+/// names a mirror, HTTPS_PROXY a proxy). ksqlDB and the web UI need containers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Start {
     #[command(flatten)]
@@ -33,6 +44,16 @@ pub(super) struct Start {
     /// Print the commands, and run none that changes anything.
     #[arg(long)]
     dry_run: bool,
+
+    /// Let other machines in, at this address of this one; 0.0.0.0 means all its addresses. Without
+    /// containers only. Whoever reaches it may read, write and delete.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<Ipv4Addr>,
+
+    /// Run the Kafka of this folder, without containers: an archive of Apache's unpacked, or what
+    /// `k pull --to` made [default: the variable KAFKA_HOME, else what was fetched].
+    #[arg(long, value_name = "DIR")]
+    kafka_home: Option<PathBuf>,
 
     #[command(flatten)]
     engine: EngineChoice,
@@ -51,6 +72,9 @@ pub(super) struct StatusOptions {
     /// How to print it.
     #[arg(long, value_enum, default_value = "table")]
     format: StatusFormat,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
 
     #[command(flatten)]
     engine: EngineChoice,
@@ -86,11 +110,16 @@ pub(super) struct Reset {
     engine: EngineChoice,
 }
 
-/// Fetch the images, before a lesson and while the network is good.
+/// Fetch the images, or Kafka itself, while the network is good.
 #[derive(Debug, clap::Args)]
 pub(super) struct Pull {
     #[command(flatten)]
     choice: Choice,
+
+    /// Fetch Kafka's programs into this folder, to hand it out: `k start --kafka-home DIR` needs
+    /// neither containers nor a network then.
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
 
     #[command(flatten)]
     engine: EngineChoice,
@@ -132,9 +161,9 @@ struct Choice {
 
 #[derive(Debug, clap::Args)]
 struct EngineChoice {
-    /// What runs the containers; default: what the stack was started with, else podman, else docker.
+    /// What runs the stack [default: what it was started with, else podman, else docker, else java].
     #[arg(long, value_enum)]
-    engine: Option<Engine>,
+    engine: Option<EngineKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -169,25 +198,41 @@ impl Choice {
 
 pub(super) fn start(options: Start, context: &Context) -> Result<()> {
     let runner = Runner::new(&context.report, &context.interrupt);
-    let wanted = Wanted {
-        services: options.choice.services(),
-        broker: options.choice.broker()?,
-        timeout: Duration::from_millis(options.timeout.unsigned_abs()),
-    };
-    let engine = options.engine.engine;
-    if options.dry_run {
-        return print(
-            &Stack::to_start(engine, &runner)?
-                .start_commands(&wanted)?
-                .join("\n"),
-        );
+    let timeout = Duration::from_millis(options.timeout.unsigned_abs());
+    match Setup::to_start(options.engine_kind(), &runner)? {
+        Setup::Containers(stack) => {
+            options.check_in_containers()?;
+            let wanted = Wanted {
+                services: options.choice.services(),
+                broker: options.choice.broker()?,
+                timeout,
+            };
+            if options.dry_run {
+                return print(&stack.start_commands(&wanted)?.join("\n"));
+            }
+            told(&stack.start(&wanted)?, context)?;
+        }
+        Setup::Process(broker) => {
+            options.choice.check_without_containers()?;
+            let wanted = java::Wanted {
+                home: options.kafka_home.or_else(kafka_home),
+                listen: options.listen,
+                timeout,
+            };
+            if options.dry_run {
+                return print(&broker.start_commands(&wanted)?.join("\n"));
+            }
+            told(&broker.start(&wanted)?, context)?;
+            if options.choice.only.is_empty() {
+                context.report.status(
+                    "left out: ksqldb, kafka-ui; they need containers (`k start --engine podman`)",
+                );
+            }
+            if let Some(address) = broker.open_address() {
+                open_to_others(&address, context);
+            }
+        }
     }
-    let started = Stack::to_start(engine, &runner)?.start(&wanted)?;
-    if started.ran_before {
-        context.report.status("the stack runs already, and answers");
-    }
-    context.report.status("");
-    print(&services_table(&started.services))?;
     context.report.status("");
     for line in next_steps() {
         context.report.status(line);
@@ -195,17 +240,84 @@ pub(super) fn start(options: Start, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Returns the folder of Kafka that the variable of Kafka's own scripts names.
+fn kafka_home() -> Option<PathBuf> {
+    compose::variable("KAFKA_HOME").map(PathBuf::from)
+}
+
+/// Says what has been started.
+fn told(started: &Started, context: &Context) -> Result<()> {
+    if started.ran_before {
+        context.report.status("the stack runs already, and answers");
+    }
+    context.report.status("");
+    print(&services_table(&started.services))
+}
+
+/// Says what `--listen` has opened, and what the others type.
+fn open_to_others(address: &str, context: &Context) {
+    context.report.warning(format!(
+        "Kafka is open to everybody who reaches {address}: all may read, write and delete"
+    ));
+    context.report.status(format!(
+        "on the other machines: export K_BROKER={address} K_PREFIX=NAME-"
+    ));
+}
+
+impl Start {
+    /// Returns the engine that was asked for: what there is without containers only asks for Java.
+    fn engine_kind(&self) -> Option<EngineKind> {
+        let wants_java = self.listen.is_some() || self.kafka_home.is_some();
+        self.engine
+            .engine
+            .or(wants_java.then_some(EngineKind::Java))
+    }
+
+    /// Refuses what there is without containers only.
+    fn check_in_containers(&self) -> Result<()> {
+        let flag = match (self.listen, &self.kafka_home) {
+            (Some(listen), _) => format!("--listen {listen}"),
+            (_, Some(home)) => format!("--kafka-home {}", home.display()),
+            (None, None) => return Ok(()),
+        };
+        Err(Error::usage(format!(
+            "`{flag}` is for Kafka without containers; in a container it is open to this machine alone"
+        ))
+        .hint(format!("`k start --engine java {flag}`")))
+    }
+}
+
+impl Choice {
+    /// Refuses what there is in containers only.
+    fn check_without_containers(&self) -> Result<()> {
+        if let Some(service) = self.only.iter().find(|service| !service.keeps_data()) {
+            return Err(java::not_without_containers(*service));
+        }
+        match &self.broker_image {
+            None => Ok(()),
+            Some(_) => Err(Error::refused(
+                "`--broker-image` names an image, and Kafka runs without containers",
+            )
+            .hint("`--kafka-home DIR` names another version of Apache Kafka")),
+        }
+    }
+}
+
 pub(super) fn stop(options: Stop, context: &Context) -> Result<()> {
-    let stopped = at_hand(&options.engine, context)?.stop()?;
-    context.report.status(match stopped.is_empty() {
-        true => "nothing runs",
-        false => "the data is kept: `k start` goes on with it, `k reset` drops it",
-    });
+    context
+        .report
+        .status(match at_hand(&options.engine, context)?.stop()? {
+            false => "nothing runs",
+            true => "the data is kept: `k start` goes on with it, `k reset` drops it",
+        });
     Ok(())
 }
 
 pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
-    let status = at_hand(&options.engine, context)?.status()?;
+    let mut status = status_of(&options, context)?;
+    if let Some(topics) = &mut status.topics {
+        topics.retain(|topic| names::is_own(&topic.topic));
+    }
     match options.format {
         StatusFormat::Table if status.services.is_empty() => {}
         StatusFormat::Table => print(&status_tables(&status))?,
@@ -224,6 +336,22 @@ pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
     }
 }
 
+/// Returns the stack's status; where there is none, that of a Kafka that somebody else has started.
+fn status_of(options: &StatusOptions, context: &Context) -> Result<Status> {
+    let own = at_hand(&options.engine, context).and_then(|setup| setup.status());
+    match &own {
+        Ok(status) if !status.services.is_empty() => return own,
+        Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => return own,
+        _ => {}
+    }
+    let broker = options.broker.settings(context)?.brokers;
+    let runner = Runner::new(&context.report, &context.interrupt);
+    match Status::of_stranger(&broker, &runner)? {
+        Some(status) => Ok(status),
+        None => own,
+    }
+}
+
 fn not_ready(service: &ServiceStatus) -> String {
     let reason = service.reason.as_ref();
     let reason = reason
@@ -237,23 +365,55 @@ pub(super) fn logs(options: Logs, context: &Context) -> Result<()> {
 }
 
 pub(super) fn reset(options: Reset, context: &Context) -> Result<()> {
-    let stack = at_hand(&options.engine, context)?;
-    let question = "This removes the stack's containers with all topics and records. Go on?";
+    let setup = at_hand(&options.engine, context)?;
+    let question = match setup {
+        Setup::Containers(_) => {
+            "This removes the stack's containers with all topics and records. Go on?"
+        }
+        Setup::Process(_) => "This ends Kafka and removes all topics and records. Go on?",
+    };
     confirm(question, options.yes, context)?;
-    if stack.reset()?.is_empty() {
+    if !setup.reset()? {
         context.report.status("there was nothing to remove");
     }
     Ok(())
 }
 
 pub(super) fn pull(options: Pull, context: &Context) -> Result<()> {
+    let runner = Runner::new(&context.report, &context.interrupt);
+    if options.to.is_some() || options.engine.engine == Some(EngineKind::Java) {
+        options.choice.check_without_containers()?;
+        let home = java::pull(options.to.clone(), &runner)?;
+        let folder = home.folder.display();
+        context
+            .report
+            .status(format!("Kafka {} is in {folder}", home.version));
+        if options.to.is_some() {
+            context.report.status(format!(
+                "with Java 17 and this folder no network is needed: k start --engine java --kafka-home {folder}"
+            ));
+        }
+        return Ok(());
+    }
     let broker = options.choice.broker()?.unwrap_or(DEFAULT_BROKER);
-    at_hand(&options.engine, context)?.pull(&options.choice.services(), &broker)
+    let engine = options.engine.engine.and_then(EngineKind::container);
+    Stack::at_hand(engine, &runner)?.pull(&options.choice.services(), &broker)
 }
 
 pub(super) fn shell(options: Shell, context: &Context) -> Result<()> {
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let stack = at_hand(&options.engine, context)?;
+    let stack = match at_hand(&options.engine, context)? {
+        Setup::Containers(stack) => stack,
+        Setup::Process(_) if options.service != Service::Kafka => {
+            return Err(java::not_without_containers(options.service));
+        }
+        Setup::Process(_) => {
+            return Err(Error::refused(
+                "Kafka runs without containers: there is none to open a shell in",
+            )
+            .hint("`k topic`, `k group` and `k consume` do what Kafka's own tools do"));
+        }
+    };
     let status = stack.shell(options.service, &options.command, is_terminal)?;
     match status.success() {
         true => Ok(()),
@@ -263,8 +423,8 @@ pub(super) fn shell(options: Shell, context: &Context) -> Result<()> {
     }
 }
 
-fn at_hand(choice: &EngineChoice, context: &Context) -> Result<Stack> {
-    Stack::at_hand(
+fn at_hand(choice: &EngineChoice, context: &Context) -> Result<Setup> {
+    Setup::at_hand(
         choice.engine,
         &Runner::new(&context.report, &context.interrupt),
     )

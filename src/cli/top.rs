@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::Context;
 use super::broker::BrokerOptions;
+use super::names;
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::term::units::{self, format_time, now_ms};
@@ -222,6 +223,7 @@ impl Asker {
     fn topics(&self) -> Result<Vec<Topic>> {
         let mut topics = self.admin.topics()?;
         topics.retain(|topic| self.internal || !topic.name.starts_with("__"));
+        topics.retain(|topic| names::is_own(&topic.name));
         let partitions: Vec<(&str, i32)> = topics
             .iter()
             .flat_map(|topic| {
@@ -251,7 +253,8 @@ impl Asker {
 
     /// A group that goes away meanwhile is left out.
     fn groups(&self) -> Result<Vec<Group>> {
-        let groups = self.admin.groups()?;
+        let mut groups = self.admin.groups()?;
+        groups.retain(|group| names::is_own(&group.name));
         let described = groups.into_iter().filter_map(|group| {
             let (group, members) = self.admin.group(&group.name).ok()?;
             let commits = self.admin.group_commits(&group.name).ok()?.into_iter();

@@ -6,6 +6,7 @@ use super::Context;
 use super::broker::{BrokerOptions, ClientOptions};
 use super::confirm::confirm;
 use super::listing::{Format, Kind, Listing, number, number_or_null, text};
+use super::names;
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, Extent, OffsetInfo, OffsetOf, Topic};
@@ -46,7 +47,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct Create {
     /// Their names.
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
     /// How many partitions.
@@ -73,6 +74,7 @@ struct Create {
 #[derive(Debug, clap::Args)]
 struct Alter {
     /// Its name.
+    #[arg(value_parser = names::parse)]
     topic: String,
 
     /// How many partitions there are to be in all; keys move to other partitions.
@@ -95,6 +97,7 @@ struct Alter {
 #[derive(Debug, clap::Args)]
 struct Describe {
     /// Its name.
+    #[arg(value_parser = names::parse)]
     topic: String,
 
     /// List the topic's settings instead.
@@ -113,7 +116,7 @@ struct Describe {
 #[derive(Debug, clap::Args)]
 struct Delete {
     /// Their names.
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
     /// Do not ask.
@@ -160,6 +163,7 @@ fn list(options: &List, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
     let mut topics = admin.topics()?;
     topics.retain(|topic| options.internal || !topic.name.starts_with("__"));
+    topics.retain(|topic| names::is_own(&topic.name));
     let extents = admin.extents(&partitions_of(&topics))?;
     let mut records: BTreeMap<&str, i64> = BTreeMap::new();
     for ((topic, _), extent) in &extents {

@@ -171,6 +171,19 @@ impl Compose {
     }
 }
 
+/// Returns the variables that the compose file sets for Kafka, in its order.
+pub fn kafka_environment() -> Vec<(&'static str, &'static str)> {
+    let lines = BASE.1.lines().skip_while(|line| *line != "  kafka:");
+    lines
+        .skip_while(|line| line.trim() != "environment:")
+        .skip(1)
+        .take_while(|line| line.starts_with("      "))
+        .filter_map(|line| line.trim().split_once(": "))
+        .filter(|(name, _)| !name.starts_with('#'))
+        .map(|(name, value)| (name, value.trim_matches('"')))
+        .collect()
+}
+
 /// Returns a variable of the compose file that a person set.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -9,11 +9,42 @@ use crate::stack::command::{Call, Outcome, Runner, find_program};
 use crate::stack::container::{self, Container, PROJECT_LABEL};
 use crate::stack::failure;
 
-/// Which program runs the containers.
+/// What runs the stack.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// podman with podman-compose.
+    Podman,
+    /// docker with its compose plugin.
+    Docker,
+    /// Java alone: Kafka as a process, without containers.
+    Java,
+}
+
+impl EngineKind {
+    /// Returns the engine, if it runs containers.
+    pub fn container(self) -> Option<Engine> {
+        match self {
+            EngineKind::Podman => Some(Engine::Podman),
+            EngineKind::Docker => Some(Engine::Docker),
+            EngineKind::Java => None,
+        }
+    }
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Podman => EngineKind::Podman,
+            Engine::Docker => EngineKind::Docker,
+        }
+    }
+}
+
+/// Which program runs the containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// podman with podman-compose.
     Podman,
@@ -188,7 +219,7 @@ impl Engine {
 fn nothing_installed() -> Error {
     Error::refused("neither podman nor docker is installed, so no container can run")
         .hint(install("podman podman-compose"))
-        .hint("`k doctor` says what else this machine needs")
+        .hint("with Java 17 Kafka runs without containers: `k start --engine java`; `k doctor` says what is missing")
         .hint("without containers, `k demo` and windows over files and pipes work")
 }
 

@@ -162,6 +162,17 @@ pub fn of_service(container: &Container, log: &str) -> Error {
     error.hint(format!("read all of its log with `k logs {service}`"))
 }
 
+/// Returns the error of a Kafka without container that no longer runs, with the end of its log.
+pub fn of_process(log: &str) -> Error {
+    let message = format!("Kafka ended before it was ready{}", last_lines(log));
+    let error = Error::refused(message).during("waiting until it is ready");
+    let error = match likely_cause(log) {
+        Some(cause) => error.hint(cause),
+        None => error,
+    };
+    error.hint("read all of its log with `k logs kafka`; `k reset` drops its data")
+}
+
 /// Returns the error of a service that runs but does not answer in time, with the end of its log.
 pub fn of_silence(service: Service, seconds: u64, reason: &str, log: &str) -> Error {
     let message = format!(

@@ -1,4 +1,5 @@
-//! The stack: Kafka, ksqlDB and a web UI in containers. The life of a start:
+//! The stack: Kafka, ksqlDB and a web UI in containers, or Kafka alone as a process ([`java`]);
+//! [`setup`] says which of the two it is. The life of a start in containers:
 //!
 //! 1. [`engine`]: podman with podman-compose, else docker with its compose plugin.
 //! 2. [`container`]: what is there already, found by its labels; if all of it answers, that is it.
@@ -19,9 +20,11 @@ pub mod container;
 pub mod doctor;
 pub mod engine;
 pub mod failure;
+pub mod java;
 pub mod ports;
 pub mod probe;
 pub mod service;
+pub mod setup;
 pub mod start;
 pub mod state;
 pub mod status;
@@ -80,14 +83,10 @@ impl Stack {
     }
 
     fn on(engine: Engine, runner: &Runner) -> Result<Self> {
-        let folder = state::folder().ok_or_else(|| {
-            Error::refused("there is no folder to keep the stack's state in")
-                .hint("set HOME, or XDG_STATE_HOME to a folder that you can write in")
-        })?;
         Ok(Stack {
             engine,
             project: project(),
-            folder,
+            folder: state::needed_folder()?,
             runner: runner.clone(),
         })
     }
@@ -318,8 +317,9 @@ pub fn project() -> String {
         .unwrap_or_else(|| PROJECT.to_owned())
 }
 
+/// Returns the container engine that the stack was started with.
 fn last_engine() -> Option<Engine> {
-    StackState::load(&state::folder()?).map(|state| state.engine)
+    StackState::load(&state::folder()?)?.engine.container()
 }
 
 /// Returns whether a program ended because nobody reads its output any more.

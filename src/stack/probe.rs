@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// `stopped` after a signal.
 pub fn ask(service: Service, port: u16, runner: &Runner) -> Result<Result<(), String>> {
     match service {
-        Service::Kafka => kafka(port, runner),
+        Service::Kafka => kafka(&service.address(port), runner),
         Service::Ksqldb => http(
             &url(service, port),
             "/KsqlServerInfo/serverStatus",
@@ -50,14 +50,17 @@ fn url(service: Service, port: u16) -> String {
     format!("http://127.0.0.1:{port}/{path}")
 }
 
-/// Asks Kafka whether it would create a topic, at the address that it advertises.
-fn kafka(port: u16, runner: &Runner) -> Result<Result<(), String>> {
-    let broker = Service::Kafka.address(port);
+/// Asks the Kafka at `broker` whether it would create a topic, at the address that it advertises.
+/// As [`ask`] otherwise.
+///
+/// # Errors
+/// `stopped` after a signal.
+pub fn kafka(broker: &str, runner: &Runner) -> Result<Result<(), String>> {
     let (report, interrupt) = (
         runner.report().without_details(),
         runner.interrupt().clone(),
     );
-    let settings = Settings::new(broker, Vec::new(), report, interrupt)?;
+    let settings = Settings::new(broker.to_owned(), Vec::new(), report, interrupt)?;
     match Admin::new(&settings)?.check_topic_creation() {
         Ok(()) => Ok(Ok(())),
         Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),

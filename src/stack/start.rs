@@ -9,10 +9,11 @@ use crate::stack::container::{Container, State};
 use crate::stack::service::{BrokerImage, Service};
 use crate::stack::state::StackState;
 use crate::stack::{DEFAULT_BROKER, Stack, failure, names, ports, probe};
+use crate::term::report::Report;
 use crate::term::step::Step;
 
 /// How often a service is asked whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(250);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often its container is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -175,7 +176,7 @@ impl Stack {
             };
             let port = match port {
                 Some(port) => port,
-                None => self.choose_port(*service, &given)?,
+                None => choose_port(*service, &given, self.report())?,
             };
             given.push(port);
             compose.set_port(*service, port);
@@ -200,35 +201,6 @@ impl Stack {
         ))
         .during(format!("starting one of the image `{image}`"))
         .hint("drop it with its data by `k reset`, then start again"))
-    }
-
-    /// Returns the port that a person set by the compose file's variable, else the usual one or
-    /// the next above it that is free.
-    fn choose_port(&self, service: Service, given: &[u16]) -> Result<u16> {
-        let variable = service.port_variable();
-        if let Some(text) = compose::variable(variable) {
-            let port = text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-                Error::usage(format!(
-                    "the variable {variable} is `{text}`, which is no port"
-                ))
-            })?;
-            return match ports::is_free(port) {
-                true => Ok(port),
-                false => {
-                    Err(taken(service, port).hint(format!("or set {variable} to another port")))
-                }
-            };
-        }
-        let usual = service.default_port();
-        let port =
-            ports::next_free(usual, given, ports::is_free).ok_or_else(|| taken(service, usual))?;
-        if port != usual {
-            let who = ports::holder(usual).unwrap_or_else(|| "another program".to_owned());
-            self.report().status(format!(
-                "port {usual} is held by {who}: `{service}` gets port {port}"
-            ));
-        }
-        Ok(port)
     }
 
     fn carry_out(&self, plan: &Plan, wanted: &Wanted) -> Result<Vec<Running>> {
@@ -358,7 +330,7 @@ impl Stack {
 
     /// Keeps where the services listen, for every other command.
     fn keep_state(&self, containers: &[Container]) -> Result<()> {
-        let mut state = StackState::new(self.engine);
+        let mut state = StackState::new(self.engine.into());
         for container in containers {
             state.set_port(container.service, container.port);
         }
@@ -456,7 +428,34 @@ fn need(
     })
 }
 
-fn taken(service: Service, port: u16) -> Error {
+/// Returns the port that a person set by the compose file's variable, else the usual one or
+/// the next above it that is free.
+pub(super) fn choose_port(service: Service, given: &[u16], report: &Report) -> Result<u16> {
+    let variable = service.port_variable();
+    if let Some(text) = compose::variable(variable) {
+        let port = text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+            Error::usage(format!(
+                "the variable {variable} is `{text}`, which is no port"
+            ))
+        })?;
+        return match ports::is_free(port) {
+            true => Ok(port),
+            false => Err(taken(service, port).hint(format!("or set {variable} to another port"))),
+        };
+    }
+    let usual = service.default_port();
+    let port =
+        ports::next_free(usual, given, ports::is_free).ok_or_else(|| taken(service, usual))?;
+    if port != usual {
+        let who = ports::holder(usual).unwrap_or_else(|| "another program".to_owned());
+        report.status(format!(
+            "port {usual} is held by {who}: `{service}` gets port {port}"
+        ));
+    }
+    Ok(port)
+}
+
+pub(super) fn taken(service: Service, port: u16) -> Error {
     let who = ports::holder(port).unwrap_or_else(|| "another program".to_owned());
     Error::refused(format!(
         "port {port}, where `{service}` listens, is held by {who}"

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::outlet;
-use crate::stack::engine::Engine;
+use crate::stack::engine::EngineKind;
 use crate::stack::service::Service;
 
 /// The stack as it was last started or stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackState {
-    /// What runs its containers.
-    pub engine: Engine,
+    /// What runs it.
+    pub engine: EngineKind,
     /// Whether it was started since it was last stopped.
     pub running: bool,
     /// Where Kafka listens on this machine.
@@ -26,7 +26,7 @@ pub struct StackState {
 
 impl StackState {
     /// Returns the state of a stack that has no ports yet.
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(engine: EngineKind) -> Self {
         StackState {
             engine,
             running: false,
@@ -85,6 +85,20 @@ pub fn running_broker() -> Option<String> {
     Some(Service::Kafka.address(port))
 }
 
+/// What helps where the state cannot be written.
+pub const HINT: &str = "name a folder that you can write in: `XDG_STATE_HOME=/tmp/k-state k start`";
+
+/// As [`folder`].
+///
+/// # Errors
+/// `refused` where it is not known.
+pub fn needed_folder() -> Result<PathBuf> {
+    folder().ok_or_else(|| {
+        Error::refused("there is no folder to keep the stack's state in")
+            .hint("set HOME, or XDG_STATE_HOME to a folder that you can write in")
+    })
+}
+
 /// Returns the folder where `k` keeps its state: `$XDG_STATE_HOME/k`, else `~/.local/state/k`.
 /// `None` where neither is known.
 pub fn folder() -> Option<PathBuf> {
@@ -112,10 +126,8 @@ pub fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
         std::fs::create_dir_all(folder)?;
         outlet::replace(&path, text)
     };
-    write().map_err(|source| {
-        Error::io(format!("write `{}`", path.display()), source)
-            .hint("name a folder that you can write in: `XDG_STATE_HOME=/tmp/k-state k start`")
-    })?;
+    write()
+        .map_err(|source| Error::io(format!("write `{}`", path.display()), source).hint(HINT))?;
     Ok(path)
 }
 
@@ -127,7 +139,7 @@ mod tests {
     fn the_state_comes_back_as_it_was_kept() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let within = folder.path().join("not/yet/there");
-        let mut state = StackState::new(Engine::Podman);
+        let mut state = StackState::new(EngineKind::Podman);
         state.set_port(Service::Kafka, Some(9093));
         assert_eq!(StackState::load(&within), None);
         state.save(&within).expect("written");

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::error::{Remedy, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
+use crate::stack::command::Runner;
 use crate::stack::container::{Container, State};
 use crate::stack::service::Service;
 use crate::stack::state::StackState;
@@ -32,7 +33,7 @@ pub struct ServiceStatus {
     pub reason: Option<String>,
     /// Where a person finds it.
     pub address: Option<String>,
-    /// The image that it runs.
+    /// The image that it runs, or Kafka's version and Java's.
     pub image: String,
     /// Bytes written in its container; for Kafka the records and their indexes.
     pub written_bytes: Option<u64>,
@@ -68,7 +69,7 @@ impl Stack {
             .iter()
             .find(|container| container.service == Service::Kafka);
         let topics = match kafka.and_then(|kafka| kafka.port) {
-            Some(port) if kafka_is_ready => self.topics(port)?,
+            Some(port) if kafka_is_ready => topics_at(&Service::Kafka.address(port), &self.runner)?,
             _ => None,
         };
         Ok(Status { services, topics })
@@ -122,20 +123,55 @@ impl Stack {
             written_bytes: container.written_bytes,
         })
     }
+}
 
-    /// Returns the topics by name; `None` where Kafka has gone meanwhile.
-    fn topics(&self, port: u16) -> Result<Option<Vec<TopicStatus>>> {
-        let broker = Service::Kafka.address(port);
-        let (report, interrupt) = (
-            self.report().without_details(),
-            self.runner.interrupt().clone(),
-        );
-        let admin = Admin::new(&Settings::new(broker, Vec::new(), report, interrupt)?)?;
-        match count_topics(&admin) {
-            Ok(topics) => Ok(Some(topics)),
-            Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
-            Err(_) => Ok(None),
+impl Status {
+    /// Returns the status where there is no stack.
+    pub fn nothing() -> Self {
+        Status {
+            services: Vec::new(),
+            topics: None,
         }
+    }
+
+    /// Returns the status of a Kafka that `k` has not started, if one answers at `broker`.
+    ///
+    /// # Errors
+    /// `stopped` after a signal, `usage` where `broker` is no address.
+    pub fn of_stranger(broker: &str, runner: &Runner) -> Result<Option<Self>> {
+        if probe::kafka(broker, runner)?.is_err() {
+            return Ok(None);
+        }
+        let service = ServiceStatus {
+            service: Service::Kafka.name(),
+            state: "ready".to_owned(),
+            is_ready: true,
+            reason: None,
+            address: Some(broker.to_owned()),
+            image: "not started by k".to_owned(),
+            written_bytes: None,
+        };
+        Ok(Some(Status {
+            services: vec![service],
+            topics: topics_at(broker, runner)?,
+        }))
+    }
+}
+
+/// Returns the topics of a Kafka by name; `None` where it has gone meanwhile.
+///
+/// # Errors
+/// `stopped` after a signal.
+pub fn topics_at(broker: &str, runner: &Runner) -> Result<Option<Vec<TopicStatus>>> {
+    let (report, interrupt) = (
+        runner.report().without_details(),
+        runner.interrupt().clone(),
+    );
+    let settings = Settings::new(broker.to_owned(), Vec::new(), report, interrupt)?;
+    match Admin::new(&settings).and_then(|admin| count_topics(&admin)) {
+        Ok(topics) => Ok(Some(topics)),
+        Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::workdir::{Run, Workdir};
 
 /// The variables of a developer's own stack, which no test may touch.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 12] = [
     "K_KAFKA_PORT",
     "K_KSQL_PORT",
     "K_UI_PORT",
@@ -18,6 +18,11 @@ const VARIABLES: [&str; 7] = [
     "K_KSQL_IMAGE",
     "K_UI_IMAGE",
     "COMPOSE_PROJECT_NAME",
+    "JAVA_HOME",
+    "KAFKA_HOME",
+    "KAFKA_HEAP_OPTS",
+    "K_MAVEN",
+    "K_PREFIX",
 ];
 
 /// A temporary folder with its own state and a PATH that can be chosen.

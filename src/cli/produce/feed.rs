@@ -13,6 +13,7 @@ use bumpalo::Bump;
 use super::super::Context;
 use super::super::endpoint::Endpoint;
 use super::super::input::{self, Given, LineKind, Notation};
+use super::super::names::prefixed;
 use super::ValueNotation;
 use crate::column::{DataType, Misfit, Schema, ValueRef};
 use crate::error::{Error, Result};
@@ -450,7 +451,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
     let mut rows: Vec<Row> = Vec::new();
     let mut malformed = Vec::new();
     let arena = Bump::new();
-    let mut topic: Arc<str> = Arc::from("");
+    let (mut named, mut topic): (String, Arc<str>) = (String::new(), Arc::from(""));
     for (line, bytes) in (lines.first_line..).zip(lines.bytes.split(|&byte| byte == b'\n')) {
         let bytes = bytes.trim_ascii();
         if bytes.is_empty() {
@@ -473,8 +474,9 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
                 continue;
             }
         };
-        if *topic != *envelope.topic {
-            topic = Arc::from(envelope.topic);
+        if named != envelope.topic {
+            named = envelope.topic.to_owned();
+            topic = Arc::from(prefixed(&named));
         }
         let append = |all: &mut Vec<u8>, bytes: &[u8]| {
             all.extend_from_slice(bytes);

@@ -8,6 +8,7 @@ use super::Options;
 use crate::cli::Context;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::input::{self, Notation};
+use crate::cli::names::prefixed;
 use crate::column::Schema;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema;
@@ -116,7 +117,7 @@ impl Options {
     pub(super) fn grouped(&self) -> Result<Option<(String, String, String)>> {
         let from = match &self.from {
             Some(Endpoint::Topic(from)) => Some(from.clone()),
-            None if !crate::cli::endpoint::stdin_is_input() => Some("mono_signal".to_owned()),
+            None if !crate::cli::endpoint::stdin_is_input() => Some(prefixed("mono_signal")),
             _ => None,
         };
         match (self.range.group(), from, &self.to) {
@@ -457,7 +458,8 @@ fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
     Ok(Some((schema, notation)))
 }
 
-/// Returns a name for the transactions of this process that no other has.
+/// Returns a name for the transactions of this process that no other has. It begins with the group's,
+/// so that one rule by prefix lets a person have both.
 fn transactional_id(group: &str) -> String {
-    format!("k-{group}-{:016x}", rand::random::<u64>())
+    format!("{group}-k-{:016x}", rand::random::<u64>())
 }

@@ -14,6 +14,7 @@ use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::endpoint::{self, Endpoint, stdin_is_input};
 use crate::cli::input::{self, Given, Input, Notation as InputNotation};
+use crate::cli::names::prefixed;
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
 use crate::engine::account::Account;
@@ -266,7 +267,7 @@ impl Options {
     fn source(&self) -> Endpoint {
         let default = || match stdin_is_input() {
             true => Endpoint::Pipe,
-            false => Endpoint::Topic("mono_signal".to_owned()),
+            false => Endpoint::Topic(prefixed("mono_signal")),
         };
         self.from.clone().unwrap_or_else(default)
     }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::Finding;
 use super::containers::Facts;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::stack::command::Runner;
 use crate::stack::container::{Container, State};
 use crate::stack::engine::install_command_here;
 use crate::stack::service::Service;
-use crate::stack::{ports, state};
+use crate::stack::{ports, probe, state};
 use crate::term::units;
 
 /// Bytes of memory that the whole stack takes, and Kafka alone.
@@ -182,7 +183,10 @@ pub(super) fn state_folder() -> Finding {
 }
 
 /// Looks at the usual port of each service.
-pub(super) fn ports(containers: &[Container]) -> Vec<Finding> {
+///
+/// # Errors
+/// `stopped` after a signal.
+pub(super) fn ports(containers: &[Container], runner: &Runner) -> Result<Vec<Finding>> {
     const CHECK: &str = "ports";
     let is_ours = |port| {
         let mut running = containers
@@ -199,18 +203,22 @@ pub(super) fn ports(containers: &[Container]) -> Vec<Finding> {
         let list = Service::ALL
             .map(|service| service.default_port().to_string())
             .join(", ");
-        return vec![Finding::ok(
-            CHECK,
-            format!("{list} are free, or the stack's own"),
-        )];
+        let says = format!("{list} are free, or the stack's own");
+        return Ok(vec![Finding::ok(CHECK, says)]);
     }
     let finding = |(service, port): &(Service, u16)| {
         let who = ports::holder(*port).unwrap_or_else(|| "another program".to_owned());
-        Finding::warning(
-            CHECK,
-            format!("{port} is held by {who}"),
-            format!("end it, or let `{service}` have the next free port, as `k start` does"),
-        )
+        let says = format!("{port} is held by {who}");
+        let is_kafka =
+            *service == Service::Kafka && probe::kafka(&service.address(*port), runner)?.is_ok();
+        Ok(match is_kafka {
+            true => Finding::ok(CHECK, format!("{says}: Kafka, without a container")),
+            false => Finding::warning(
+                CHECK,
+                says,
+                format!("end it, or let `{service}` have the next free port, as `k start` does"),
+            ),
+        })
     };
     taken.iter().map(finding).collect()
 }

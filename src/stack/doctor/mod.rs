@@ -2,11 +2,13 @@
 //!
 //! Comes in: the machine. Goes out: a list of [`Finding`]s; each that is not well says what to do.
 //! - `containers`: engine, compose tool, name resolution, images, clock
+//! - `java`: what runs Kafka without containers
 //! - `machine`: rootless set-up, limits, memory, disk, ports, system
 //! - `broker`: whether Kafka can be reached, by IPv4 and IPv6
 
 mod broker;
 mod containers;
+mod java;
 mod machine;
 
 use crate::error::Result;
@@ -94,6 +96,11 @@ pub struct Broker {
 pub fn examine(runner: &Runner, broker: &Broker) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let facts = containers::Facts::gather(runner, &mut findings)?;
+    let java = java::Facts::gather(runner)?;
+    if facts.is_none() && java.can_run() {
+        findings.iter_mut().for_each(java::suffices);
+    }
+    findings.push(java.finding());
     if let Some(facts) = &facts {
         findings.push(facts.compose(runner)?);
         findings.push(facts.dns());
@@ -107,7 +114,7 @@ pub fn examine(runner: &Runner, broker: &Broker) -> Result<Vec<Finding>> {
         Some(facts) => facts.containers(runner)?,
         None => Vec::new(),
     };
-    findings.extend(machine::ports(&containers));
+    findings.extend(machine::ports(&containers, runner)?);
     if let Some(facts) = &facts {
         let images = facts.images(runner)?;
         findings.extend(machine::disk(facts, images.verdict == Verdict::Ok));
