@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::source::Committed;
 use crate::term::units::format_plural;
 
-/// The value that stands for "keep for ever" and for "any time ahead".
+/// The value that means "keep for ever" and "any time ahead".
 const FOREVER: [(&str, &str); 2] = [
     ("retention.ms", "-1"),
     ("message.timestamp.after.max.ms", "9223372036854775807"),
@@ -128,7 +128,7 @@ impl Admin {
         self.ask_by(self.client.client().native_client(), request)
     }
 
-    /// Sends a request by a client. A time-out is told as what it is: a broker out of reach.
+    /// Sends a request by a client. A time-out is reported as what it is: a broker out of reach.
     fn ask_by<T>(
         &self,
         client: &NativeClient,
@@ -299,7 +299,7 @@ impl Admin {
     }
 
     /// Creates a topic for event times of any age, says so, and waits until it can be written to.
-    /// It is no error if the topic has come into being meanwhile.
+    /// It is not an error if the topic was created meanwhile.
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
@@ -311,7 +311,7 @@ impl Admin {
         Ok(topic)
     }
 
-    /// Creates a topic with some settings, and waits until it can be written to. It is no error if
+    /// Creates a topic with some settings, and waits until it can be written to. It is not an error if
     /// the topic has come into being meanwhile.
     ///
     /// # Errors
@@ -610,7 +610,7 @@ impl Admin {
         Ok(self.grouped.get_or_init(|| client))
     }
 
-    /// Deletes a group with its offsets; it is no error if there is none.
+    /// Deletes a group with its offsets; it is not an error if there is none.
     ///
     /// # Errors
     /// `refused` when the group has members.

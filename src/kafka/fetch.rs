@@ -20,8 +20,8 @@ use super::{
 use crate::error::{Error, Result};
 use crate::source::Committed;
 
-/// How often a topic that brings nothing is looked up: librdkafka tells nobody who reads in batches
-/// that it was deleted.
+/// How often a topic that brings nothing is looked up: librdkafka does not report its deletion to a
+/// client that reads in batches.
 pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once a person has stopped the run or no broker can be reached.
 const HURRY: Duration = Duration::from_millis(500);
@@ -48,7 +48,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Makes a client that reads `topic` for `group`, or for nobody.
+    /// Makes a client that reads `topic` for `group`, or for none.
     ///
     /// # Errors
     /// `usage` for properties that do not go together.
@@ -199,7 +199,7 @@ impl Fetcher {
     /// Looks after the client: its errors and its log.
     ///
     /// # Errors
-    /// `refused` once the client is of no more use.
+    /// `refused` once the client is unusable.
     pub fn serve(&self) -> Result<()> {
         match self.consumer.poll(Duration::ZERO) {
             Some(Err(error)) if !is_passing(&error) => Err(self.told(&error, "read")),
@@ -212,7 +212,7 @@ impl Fetcher {
     /// of the partitions are still read, by their place among those that were assigned.
     ///
     /// # Errors
-    /// `retry` when no broker comes back, `refused` once the client is of no more use or the topic
+    /// `retry` when no broker comes back, `refused` once the client is unusable or the topic
     /// is gone.
     pub fn watch_silence(&mut self, is_read: impl Fn(usize) -> bool) -> Result<()> {
         self.outage.ride_out(&self.settings, &self.health)?;
@@ -384,7 +384,7 @@ impl Drop for Fetcher {
     }
 }
 
-/// Closes a client that nobody else uses any more. The crate does it, too, but looks only every
+/// Closes a client that is not used elsewhere any more. The crate does it, too, but looks only every
 /// 100 ms whether it has.
 pub(super) fn close<C: ConsumerContext>(consumer: &mut Arc<BaseConsumer<C>>) {
     let Some(consumer) = Arc::get_mut(consumer) else {

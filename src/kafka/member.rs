@@ -64,7 +64,7 @@ pub enum Rebalance {
 pub enum Answer {
     /// It has taken the offsets.
     Taken,
-    /// It shares its partitions anew, and has not: try again later.
+    /// It is rebalancing and not done yet: try again later.
     Later,
     /// It has gone on without this member, whose partitions may be others' by now.
     Gone,
@@ -134,7 +134,7 @@ impl ConsumerContext for Joined {
         partitions: &mut TopicPartitionList,
     ) {
         if self.leaving.load(Ordering::Relaxed) {
-            // Everything was let go of before.
+            // Everything was released before.
             let none = TopicPartitionList::new();
             consumer.incremental_unassign(&none).unwrap_or(());
             return;
@@ -210,8 +210,8 @@ impl Member {
         Ok(member)
     }
 
-    /// Leaves the group, if it still counts this member, and joins it anew; nothing is its own before it
-    /// is given anew.
+    /// Leaves the group, if it still counts this member, and joins it again. Until the group gives
+    /// it partitions again, it owns none.
     ///
     /// # Errors
     /// As [`Member::join`].
@@ -231,7 +231,7 @@ impl Member {
     /// Returns how long a member may be silent before the group goes on without it.
     ///
     /// # Errors
-    /// `usage` where a person has set it to what is no number.
+    /// `usage` where a person has set it to what is not a number.
     pub fn session(settings: &Settings) -> Result<Duration> {
         let ms = settings.property(SESSION).unwrap_or(SESSION_MS);
         let ms = ms.parse().map(Duration::from_millis);
@@ -241,7 +241,7 @@ impl Member {
     /// Looks after the client; returns what the group has decided, if it has.
     ///
     /// # Errors
-    /// `refused` once the client is of no more use.
+    /// `refused` once the client is unusable.
     pub fn serve(&mut self) -> Result<Option<Rebalance>> {
         /// A look takes one event, and with `-X debug=…` most are lines of the log: as many come while
         /// a node does its work once.
@@ -266,7 +266,7 @@ impl Member {
     }
 
     /// Returns the error of a topic that was deleted. One that a broker does not know yet, such as
-    /// just after it was created, is no error.
+    /// just after it was created, is not an error.
     fn check_topics(&self) -> Result<()> {
         let admin = Admin::new(&self.settings)?;
         for topic in &self.topics {
@@ -282,10 +282,10 @@ impl Member {
     /// Waits for a broker that has gone: to be called when there is nothing to read.
     ///
     /// # Errors
-    /// `refused` once the client is of no more use or a topic is gone.
+    /// `refused` once the client is unusable or a topic is gone.
     pub fn watch_silence(&mut self) -> Result<()> {
         self.outage.ride_out(&self.settings, &self.health)?;
-        // All brokers know by then what one has told first.
+        // All brokers know by then what one has reported first.
         if self.doubted.is_some_and(|at| at.elapsed() > LOOK_UP) {
             self.doubted = None;
             self.check_topics()?;
@@ -293,8 +293,8 @@ impl Member {
         Ok(())
     }
 
-    /// Has the topics looked up again when there is nothing to read: a commit that fails because one was
-    /// deleted may be all that tells of it.
+    /// Has the topics looked up again when there is nothing to read: a commit that fails because a
+    /// topic was deleted may be the only sign of the deletion.
     pub fn doubt_topics(&mut self) {
         self.doubted = Some(Instant::now());
     }
@@ -326,7 +326,7 @@ impl Member {
         released.map_err(|error| self.told(&error, "let go of partitions"))
     }
 
-    /// Begins to fetch a partition at an offset, anew if it was being fetched.
+    /// Begins to fetch a partition at an offset, again if it was being fetched.
     ///
     /// Anew by a seek. To take it out of what is fetched and put it back would be an answer to what
     /// the group has decided meanwhile and nobody has looked at: others would be given partitions
@@ -355,7 +355,7 @@ impl Member {
         Ok(list)
     }
 
-    /// Lets a partition go on from where it was begun anew; returns whether it does. The client takes
+    /// Lets a partition go on from where it was begun again; returns whether it does. The client takes
     /// no other offset before it has begun with the first, or when the group has taken the partition.
     fn seek(&mut self, place: &Place) -> Result<bool> {
         let Some(&offset) = self.sought.get(place) else {
@@ -417,7 +417,7 @@ impl Member {
     /// Adds how to go on without the records that are gone.
     fn with_ways_out(&self, error: Error, place: &Place) -> Error {
         let Place { topic, partition } = place;
-        // Where records are brought together, what was read is told downstream, too.
+        // Where records are repartitioned, what was read is reported downstream, too.
         let error = match self.topics.as_slice() {
             [_] => error.hint(format!(
                 "`kafka-consumer-groups.sh --reset-offsets --execute --group {} --topic \
@@ -487,7 +487,7 @@ impl Member {
         self.consumer.assignment_lost()
     }
 
-    /// Returns what proves to a transaction that this member is at work. To be asked for anew for
+    /// Returns what proves to a transaction that this member is at work. To be asked for again for
     /// each transaction; `None` where it has no place in the group.
     pub(super) fn proof(&self) -> Result<Option<Proof>> {
         Proof::of(self.consumer.client().native_client())

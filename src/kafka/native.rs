@@ -671,7 +671,7 @@ impl<'a> Requests<'a> {
                     topic: rust_text(element.topic),
                     partition: element.partition,
                     offset: match known {
-                        // The client has nobody to ask, and says so by no error.
+                        // The client has no broker to ask, and reports no error.
                         true if element.offset == i64::from(rd::RD_KAFKA_OFFSET_INVALID) => {
                             Err(RDKafkaErrorCode::LeaderNotAvailable)
                         }
@@ -850,7 +850,7 @@ pub(super) struct Deliveries {
     /// The first of these: why, its topic and its partition.
     pub first_failure: Option<(RDKafkaErrorCode, String, i32)>,
     /// The topic, the partition and the offset of the last record of each batch that was
-    /// acknowledged, where the broker has told it: not of one that it had already.
+    /// acknowledged, where the broker has reported it: not of one that it had already.
     pub reached: Vec<(String, i32, i64)>,
 }
 
@@ -862,7 +862,7 @@ pub(super) struct Sender {
     events: Owned<rd::rd_kafka_queue_t>,
     /// Shared with a call that has not come back; it lives as long as that.
     client: Arc<Client<Context>>,
-    /// Whether there is such a call: the client is of no more use.
+    /// Whether there is such a call: the client is unusable.
     is_stuck: Cell<bool>,
 }
 
@@ -969,12 +969,12 @@ impl Sender {
     pub fn hurry(&self) {
         /// librdkafka is in a hurry only while the call lasts; mostly its threads wake up within this.
         const LASTS_MS: c_int = 1;
-        // SAFETY: the client lives. That something is left to be acknowledged is no failure.
+        // SAFETY: the client lives. Records left to be acknowledged are not a failure.
         unsafe { rd::rd_kafka_flush(self.client.native_ptr(), LASTS_MS) };
     }
 
     /// Takes in the delivery reports, log lines and errors that are there, waiting at most
-    /// `timeout` for the first, and lets go of the blocks of delivered records.
+    /// `timeout` for the first, and releases the blocks of delivered records.
     pub fn serve(&self, timeout: Duration) -> Deliveries {
         let mut deliveries = Deliveries::default();
         let mut wait_ms = timeout.as_millis() as c_int;
@@ -1055,9 +1055,9 @@ const STUCK: Duration = Duration::from_secs(10);
 /// A step of a transaction.
 #[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
-    /// Gets an epoch, which fences whoever has an earlier one; ends what that one left open.
+    /// Gets an epoch, which fences the holder of an earlier one; ends what that one left open.
     Init,
-    /// Begins a transaction; asks nobody.
+    /// Begins a transaction; asks no broker.
     Begin,
     /// Adds a group's offsets, as long as the member is at work.
     Offsets(&'a TopicPartitionList, &'a member::Member),
@@ -1072,7 +1072,7 @@ pub(super) enum Step<'a> {
 pub(super) struct StepError {
     pub code: RDKafkaErrorCode,
     pub reason: String,
-    /// The client is of no more use.
+    /// The client is unusable.
     pub is_fatal: bool,
     /// The transaction has to be aborted.
     pub is_abortable: bool,
@@ -1131,7 +1131,7 @@ pub(super) struct Proof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
 unsafe impl Send for Proof {}
 
 impl Proof {
-    /// Returns the proof of a consumer; `None` for one that is no member, or has no place in the
+    /// Returns the proof of a consumer; `None` for one that is not a member, or has no place in the
     /// group's generation: brokers may take that for a client that needs no group.
     ///
     /// # Errors
@@ -1213,7 +1213,7 @@ impl Sender {
 }
 
 impl Drop for Sender {
-    /// Gives up what was not delivered, so that its blocks are let go.
+    /// Gives up what was not delivered, so that its blocks are released.
     fn drop(&mut self) {
         let everything = (rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT) as c_int;
         // SAFETY: the client lives.

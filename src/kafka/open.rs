@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::admin::Admin;
 
-/// How often the broker is asked, and how long a transaction is open before anybody is told of it.
+/// How often the broker is asked, and how long a transaction is open before it is reported.
 const STILL: Duration = Duration::from_secs(3);
-/// How long an open transaction is taken for one that somebody will end: much longer than one that a
+/// How long an open transaction is taken for one that will be ended: much longer than one that a
 /// process of a group has left behind stays open, which is 10 s and `--commit`, and the time until the
 /// broker looks.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ pub struct Open {
     pub at: i64,
     /// When it was first seen.
     since: Instant,
-    /// For how long it had been open when somebody was last told of it.
+    /// For how long it had been open when it was last reported.
     told: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Open {
         (&self.topic, self.partition, self.at) == (&other.topic, other.partition, other.at)
     }
 
-    /// Returns whether it has been open for so long that nobody may end it any more.
+    /// Returns whether it has been open for so long that nothing will end it.
     pub fn is_hopeless(&self) -> bool {
         self.is_hopeless_at(Instant::now())
     }
@@ -63,7 +63,7 @@ impl Open {
         }
     }
 
-    /// Returns what has happened where nobody may end it any more.
+    /// Returns what has happened where nothing will end it.
     pub fn story(&self) -> String {
         format!(
             "a transaction has been open {} for {} s: its program still runs, or the broker has \
@@ -148,7 +148,7 @@ impl Watch {
         self.seen.news(Instant::now())
     }
 
-    /// Returns one that has been open for so long that nobody may end it any more.
+    /// Returns one that has been open for so long that nothing will end it.
     pub fn hopeless(&self) -> Option<&Open> {
         self.seen.0.iter().find(|open| open.is_hopeless())
     }

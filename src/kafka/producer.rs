@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How many records may be on their way at once: more would leave the processor's cache before they
 /// are acknowledged.
 const AT_ONCE: usize = 40_000;
-/// How long a record may be on its way: an outage is told long before.
+/// How long a record may be on its way: an outage is reported long before.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// How long a transaction may take to be committed or given up, from then on.
@@ -75,7 +75,7 @@ pub struct Options {
     /// Whether a broker gets a request only once it has answered the one before.
     ///
     /// With [`Acks::All`] a batch that is sent again is known by its number and dropped. But when a
-    /// leader changes, librdkafka begins to number anew if a batch is refused because the one before
+    /// leader changes, librdkafka begins to number again if a batch is refused because the one before
     /// it was, and what another partition had on its way then may be taken twice (its issue 4953).
     /// One request at a time is never refused for that; many small ones take longer.
     pub one_at_a_time: bool,
@@ -94,7 +94,7 @@ pub struct Producer {
     options: Options,
     health: Arc<Health>,
     outage: Outage,
-    /// Until when records may be sent, where somebody else may have taken over later.
+    /// Until when records may be sent, where another process may have taken over later.
     lease: Option<Instant>,
     /// Until when room is waited for, once a signal was seen.
     stop: Option<Instant>,
@@ -154,7 +154,7 @@ impl Producer {
         self.lease = Some(end);
     }
 
-    /// Puts a new client in the place of one that is of no more use; what that one had not
+    /// Puts a new client in the place of an unusable one; what that one had not
     /// delivered is given up.
     ///
     /// # Errors
@@ -277,7 +277,7 @@ impl Producer {
         self.outage.ride_out(&self.settings, &self.health)
     }
 
-    /// Waits until every record is acknowledged; `on_wait` is told how many are, now and then.
+    /// Waits until every record is acknowledged; `on_wait` gets their number now and then.
     ///
     /// # Errors
     /// As [`serve`](Self::serve), and `stopped` on a signal.
@@ -361,7 +361,7 @@ impl Producer {
                         "`k topic alter {topic} --config message.timestamp.after.max.ms=9223372036854775807` lets it"
                     ))
             }
-            // `BrokerDestroy`: what was in a partition's queue when librdkafka let go of a topic that
+            // `BrokerDestroy`: what was in a partition's queue when librdkafka released a topic that
             // is not in the cluster's metadata any more (`rd_kafka_toppar_destroy_final`).
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic

@@ -54,7 +54,7 @@ unsafe extern "C" fn ring(_client: *mut rd::rd_kafka_t, bell: *mut c_void) {
 pub(super) struct Queue {
     own: *mut rd::rd_kafka_queue_t,
     partition: *mut rd::rd_kafka_queue_t,
-    /// Lives until nobody rings it any more.
+    /// Lives until no one rings it any more.
     bell: Option<Arc<Bell>>,
 }
 
@@ -90,7 +90,7 @@ impl Queue {
     /// Has it ring a bell.
     pub fn with_bell(mut self, bell: &Arc<Bell>) -> Self {
         let rung = Arc::as_ptr(bell).cast_mut().cast();
-        // SAFETY: the queue lives, and `self` keeps the bell until the queue has let go of it.
+        // SAFETY: the queue lives, and `self` keeps the bell until the queue has released it.
         unsafe { rd::rd_kafka_queue_cb_event_enable(self.own, Some(ring), rung) };
         self.bell = Some(bell.clone());
         self

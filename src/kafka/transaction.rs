@@ -32,7 +32,7 @@ impl Producer {
     /// Begins a transaction; records that are sent from now on belong to it.
     ///
     /// # Errors
-    /// `fenced` when the client is of no more use.
+    /// `fenced` when the client is unusable.
     pub fn begin_transaction(&mut self) -> Result<()> {
         self.begun_at = self.acknowledged();
         self.step(Step::Begin, "begin a transaction")
@@ -41,7 +41,7 @@ impl Producer {
     /// Commits what was sent since the transaction began, and the group's offsets with it.
     ///
     /// # Errors
-    /// `fenced` where another took over or the transaction has to be begun anew: nothing was
+    /// `fenced` where another took over or the transaction has to be begun again: nothing was
     /// committed. `stopped` where no broker answers after a signal.
     pub fn commit_transaction(
         &mut self,

@@ -77,12 +77,12 @@ impl JournalFile {
         lines.extend_from_slice(format!("{line}\n").as_bytes());
     }
 
-    /// Returns the listener that the engine tells.
+    /// Returns the listener that the engine reports to.
     pub fn listener(&self) -> Box<dyn Journal> {
         Box::new(Writer(self.lines.clone()))
     }
 
-    /// Writes what the engine has told so far.
+    /// Writes what the engine has reported so far.
     ///
     /// # Errors
     /// As [`Outlet::write`].

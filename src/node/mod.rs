@@ -213,8 +213,8 @@ impl<'n> Node<'n> {
         }
     }
 
-    /// Reads until the end, or a signal between two batches: amid one, not all that comes of it may have
-    /// been written.
+    /// Reads until the end, or a signal between two batches: in the middle of one, some of its rows
+    /// may not be written yet.
     fn read(&mut self, source: &mut dyn Source) -> Result<Until> {
         let mut heard = vec![Instant::now(); source.partitions()];
         let (mut drawn, mut committed) = (Instant::now(), Instant::now());
@@ -309,7 +309,7 @@ impl<'n> Node<'n> {
         })
     }
 
-    /// A partition that is at its end and has been silent holds event time back no more; of the
+    /// A partition that is at its end and has been silent no longer holds event time back; of the
     /// others the one furthest behind is read first.
     fn mark_idle(&mut self, source: &mut dyn Source, heard: &[Instant]) {
         for (partition, heard) in heard.iter().enumerate() {
@@ -348,7 +348,7 @@ impl<'n> Node<'n> {
         self.sink.flush().and(journal).and(asides)
     }
 
-    /// Says why no row comes, if somebody wonders by now.
+    /// Says why no row comes, if someone may wonder by now.
     fn tell_why_not(&mut self, source: &dyn Source) -> Result<()> {
         if !self.watch.as_ref().is_some_and(Watch::is_due) {
             return Ok(());

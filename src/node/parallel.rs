@@ -70,7 +70,7 @@ struct Shared<'n> {
 struct Chunks<'n> {
     source: &'n mut FileSource,
     next: u64,
-    /// Whether reading has failed: there is no chunk behind that.
+    /// Whether reading has failed: no chunk follows that.
     failed: bool,
 }
 
@@ -81,7 +81,7 @@ struct Turn {
     next: u64,
     /// The highest event time before it.
     high: i64,
-    /// Whether the run has ended before it, and the error if that was not told yet.
+    /// Whether the run has ended before it, and the error if that was not reported yet.
     stopped: Option<Option<Error>>,
 }
 
@@ -184,7 +184,7 @@ impl Reader<'_, '_> {
             match went_on {
                 Ok(true) => self.hand_over(),
                 Ok(false) => break,
-                // The others end where they are; the error is told once.
+                // The others end where they are; the error is reported once.
                 Err(error) => {
                     self.shared.stop(error);
                     break;
@@ -202,7 +202,7 @@ impl Reader<'_, '_> {
         };
         let lines = match taken {
             Ok(lines) => lines,
-            // Chunks before this one may have an error of their own, which is told instead.
+            // Chunks before this one may have an error of their own, which is reported instead.
             Err(error) => {
                 self.shared.take_turn(number, BEGINNING, Some(error));
                 return Ok(false);
@@ -307,7 +307,7 @@ impl<'n> Shared<'n> {
         }
     }
 
-    /// Returns the next chunk with its number, or the error that stands in its place; `None` after
+    /// Returns the next chunk with its number, or the error that takes its place; `None` after
     /// the last.
     fn take_chunk<'c>(&self, chunk: &'c mut Vec<u8>) -> Option<(u64, Result<Lines<'c>>)> {
         let mut chunks = lock_soon(&self.file);

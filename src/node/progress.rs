@@ -84,7 +84,7 @@ impl Progress {
         let Records::Messages(messages) = &batch.records else {
             return;
         };
-        // Where a record was malformed, times and messages do not stand side by side.
+        // Where a record was malformed, times and messages do not lie side by side.
         let step = if times.len() == messages.len() {
             SPAN
         } else {

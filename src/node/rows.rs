@@ -25,11 +25,11 @@ pub(super) struct Rows<'n> {
     pub decoder: Decoder,
     /// Whether the place of every row is kept, and not only of those that do not fit.
     pub origins: Origins,
-    /// Whether malformed records are passed over; else they end the batch.
+    /// Whether malformed records are skipped; otherwise they end the batch.
     pub skip_bad: bool,
 }
 
-/// A record that is no row.
+/// A record that is not a row.
 pub(super) struct Unfit<'a> {
     /// The record, and why.
     pub record: Malformed<'a>,
@@ -38,7 +38,7 @@ pub(super) struct Unfit<'a> {
 }
 
 impl<'a> Unfit<'a> {
-    /// Returns the first that is malformed, which ends a run unless those are passed over.
+    /// Returns the first that is malformed, which ends a run unless those are skipped.
     pub fn first_malformed<'u>(unfit: &'u [Unfit<'a>]) -> Option<&'u Malformed<'a>> {
         let malformed = unfit.iter().find(|unfit| !unfit.is_ahead);
         malformed.map(|unfit| &unfit.record)
@@ -86,7 +86,7 @@ type Misfits = Vec<(usize, Misfit)>;
 
 impl Rows<'_> {
     /// Hands the rows of a batch to `take`, and the records that are none: all of them, or where
-    /// malformed ones are not passed over up to the first, and then only the rows before it.
+    /// malformed ones are not skipped up to the first, and then only the rows before it.
     ///
     /// # Errors
     /// Those of `take`.
@@ -137,7 +137,7 @@ impl Rows<'_> {
         take(&input, &decoded, &unfit)
     }
 
-    /// Takes the rows out that are too far ahead; returns all records that are no rows, in their order.
+    /// Takes the rows out that are too far ahead; returns all records that are not rows, in their order.
     fn take_out<'a>(
         &self,
         ahead: Ahead,

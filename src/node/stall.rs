@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After how long a person wonders that not even a first record comes.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// Somebody who watches stderr and wonders when no row comes.
+/// Someone who watches stderr and wonders when no row comes.
 #[derive(Debug)]
 pub struct Watch {
     report: Report,
@@ -146,7 +146,7 @@ fn waiting(awaited: &Awaited) -> String {
     }
 }
 
-/// Says where the watermark stands, which partition holds it there, and what would move it.
+/// Says where the watermark is, which partition holds it there, and what would move it.
 fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> bool) -> String {
     let Some(partition) = watermarks.furthest_behind().filter(|_| wanted < END) else {
         return String::new();

@@ -105,7 +105,7 @@ impl Partition {
         self.taken == self.fetched.len()
     }
 
-    /// Returns what tells of a record whether reading ends before it.
+    /// Returns what decides for a record whether reading ends before it.
     fn is_beyond(&self, until: Until) -> impl Fn(&Message<'_>) -> bool + use<> {
         let end = self.end;
         move |message| match until {
@@ -313,7 +313,7 @@ impl KafkaSource {
             .unwrap_or(0)
     }
 
-    /// Notes which partitions are at their end, by position: transaction markers are no records,
+    /// Notes which partitions are at their end, by position: transaction markers are not records,
     /// and the position moves past them.
     fn note_ends(&mut self) {
         let positions = self.fetcher.positions();
@@ -354,7 +354,7 @@ impl KafkaSource {
             partition.done = true;
             messages.truncate(cut);
         }
-        // A partition that is done holds nobody back.
+        // A partition that is done holds nothing back.
         partition.at_end |= partition.done;
         Batch {
             partition: nth,

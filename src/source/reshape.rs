@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 pub enum Shape {
     /// One a line.
     Lines,
-    /// Some span lines, or they stand in an array.
+    /// Some span lines, or they are in an array.
     Values,
     /// One a line, and lines end in carriage returns alone.
     Returns,
@@ -150,7 +150,7 @@ mod tests {
             ("{\n\"a\": [\n1]\n}\n{ }\n", "{ \"a\": [ 1] }\n{ }\n"),
             ("[[1],[2]]", " [1]\n[2]\n"),
             ("\n\n[ ]\n{}\n\n\n{}\n", "      {}\n  {}\n"),
-            // A text that has a line end is no text before it and none after it.
+            // A text with a line end is not a text before it, nor after it.
             (
                 "{\n\"a\":\"x\n}\n{\"b\":1}\n",
                 "{ \"a\":\"x\n}\n{\"b\":1}\n",

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-/// What stands in some bytes.
+/// What some bytes contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Survey {
     /// How many newlines.

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::kafka::producer::{Block, Producer, Record, TopicId};
 use crate::sink::topic::Shared;
 
-/// The key of the row that holds what belongs to no window. Other keys are longer.
+/// The key of the header row, which belongs to no window. Other keys are longer.
 pub(super) const HEADER: &[u8] = b"header";
 
 /// How changelog topics are kept.
@@ -29,7 +29,7 @@ pub(super) const SETTINGS: [(&str, &str); 3] = [
 pub(super) struct Changelog {
     name: String,
     topic: TopicId,
-    /// The id of the input, of whose records the state is.
+    /// The id of the input whose records the state holds.
     input: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub fn name_of(group: &str) -> String {
 }
 
 impl Changelog {
-    /// Makes use of the changelog of a group, which is there.
+    /// Uses the existing changelog of a group.
     pub fn open(name: String, input: Option<String>, producer: &Shared) -> Result<Self> {
         let mut producer = producer.lock();
         let topic = producer.topic(&name)?;
@@ -52,12 +52,12 @@ impl Changelog {
         &self.name
     }
 
-    /// Returns the id of the input, of whose records the state is.
+    /// Returns the id of the input whose records the state holds.
     pub fn input(&self) -> Option<&str> {
         self.input.as_deref()
     }
 
-    /// Sends what was gathered of a task's state: what there is, the header, what is no more.
+    /// Sends what was gathered of a task's state: rows, the header, deletions.
     ///
     /// Without a transaction a crash may leave the first part of it alone. A window that is taken
     /// out of the log before the header says that it has closed would begin again with the records
@@ -110,7 +110,7 @@ impl Changed {
 pub(super) struct Rows {
     keys: Vec<u8>,
     values: Vec<u8>,
-    /// Where each row's key ends, and where its value stands.
+    /// Where each row's key ends, and where its value is.
     rows: Vec<(usize, Option<Range<usize>>)>,
 }
 

@@ -44,7 +44,7 @@ impl fmt::Display for Guarantee {
     }
 }
 
-/// Where a process dies as if it was killed, so that a lesson can show what a guarantee is worth.
+/// Where a process dies as if it were killed, so that a lesson can show what a guarantee is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crash {
     step: Step,
@@ -101,7 +101,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Returns the lease of a member that is let go of after `session` of silence.
+    /// Returns the lease of a member that is removed after `session` of silence.
     pub fn of(session: Duration) -> Self {
         Lease {
             holds: session / 3,
@@ -277,7 +277,7 @@ impl Commit {
         tasks.try_for_each(|task| topics.write(task, &mut producer))
     }
 
-    /// Gives up what was sent since the last commit.
+    /// Aborts what was sent since the last commit.
     pub fn give_up(&mut self) -> Result<()> {
         let mut producer = self.producer.lock();
         match (self.guarantee, self.is_open) {

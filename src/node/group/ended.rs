@@ -16,7 +16,7 @@ const ASK: Duration = Duration::from_millis(300);
 impl Node<'_> {
     /// Returns whether the group has read what the topic held at the start.
     pub(super) fn is_all_read(&mut self) -> Result<bool> {
-        // A new member gets its partitions when the others have let go of them.
+        // A new member gets its partitions when the others have released them.
         let is_settled = self
             .shared
             .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > SETTLING);
@@ -27,7 +27,7 @@ impl Node<'_> {
             return Ok(false);
         }
         self.asked = Instant::now();
-        // Without an answer it is asked again.
+        // Without an answer, it asks again.
         let (settings, group) = (self.settings, &self.options.group);
         let Ok(read) = committed(settings, group, &self.starts) else {
             return Ok(false);
@@ -57,7 +57,7 @@ impl Node<'_> {
                 _ => return Ok(false),
             }
         }
-        // Those of this process are done.
+        // The tasks of this process are done.
         let topic = repartition.starts().topic();
         let is_own = |partition: &i32| {
             let mut own = self.slots.keys();

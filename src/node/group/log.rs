@@ -12,7 +12,7 @@ pub struct Log(HashMap<Bytes, Bytes>);
 type Bytes = Box<[u8]>;
 
 impl Log {
-    /// Takes the next row; without a value what there was of its key is no more.
+    /// Takes the next row; one without a value deletes its key.
     pub fn take_up(&mut self, key: &[u8], value: Option<&[u8]>) {
         match (key, value) {
             (key, _) if is_plan(key) => {}
@@ -39,7 +39,7 @@ impl Log {
         self.0.remove(HEADER)
     }
 
-    /// Hands over every row, and keeps none.
+    /// Passes on every row, and keeps none.
     pub fn into_rows(self) -> impl Iterator<Item = (Bytes, Bytes)> {
         self.0.into_iter()
     }

@@ -22,15 +22,15 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Ids by topic.
 type Ids = BTreeMap<String, TopicIdentity>;
 
-/// Looks after topics; ended when it is dropped.
+/// Watches topics until it is dropped.
 pub(super) struct Lookout {
     news: mpsc::Receiver<Error>,
-    /// Nothing is sent; that it is gone ends the thread.
+    /// Nothing is sent; closing it ends the thread.
     _end: mpsc::Sender<()>,
 }
 
 impl Lookout {
-    /// Begins to look after topics as they are now.
+    /// Begins to watch topics as they are now.
     ///
     /// # Errors
     /// `retry` when no broker answers.
@@ -44,7 +44,7 @@ impl Lookout {
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let admin = client.take().map_or_else(|| Admin::new(&settings), Ok);
                 let found = admin.and_then(|admin| Ok((admin.topic_ids(&names(&topics))?, admin)));
-                // A broker that is away says nothing of its topics.
+                // A broker that is away reports nothing about its topics.
                 let Ok((found, admin)) = found else { continue };
                 client = Some(admin);
                 let change = topics.iter().find_map(|name| change(name, &known, &found));

@@ -37,7 +37,7 @@ pub struct Metrics {
     published: Option<Instant>,
 }
 
-/// How a task is.
+/// The figures of a task.
 pub(super) struct TaskFigures<'p> {
     /// Its partition.
     pub place: &'p Place,
@@ -117,7 +117,7 @@ impl Metrics {
         self.published.is_none_or(|at| at.elapsed() >= EVERY)
     }
 
-    /// Publishes how the process is at `now`, in ms since 1970, UTC; tasks that it had are forgotten.
+    /// Publishes the figures of the process at `now`, in ms since 1970, UTC; former tasks are dropped.
     pub(super) fn publish<'p>(
         &mut self,
         now: i64,

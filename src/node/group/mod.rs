@@ -138,11 +138,11 @@ pub struct Node<'n> {
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
     topics: Topics,
-    /// There where tasks wait for what others read.
+    /// `Some` where tasks wait for what others read.
     silence: Option<Silence>,
     /// The transactions that tasks wait for.
     open: open::Watch,
-    /// Sees topics go.
+    /// Notices when topics are deleted.
     lookout: Lookout,
     /// Asks the cluster when the node does nothing else.
     admin: &'n Admin,
@@ -153,19 +153,19 @@ pub struct Node<'n> {
     slots: BTreeMap<Place, Slot>,
     /// Where each partition begins if the group has not committed, and where it ended at the start.
     starts: Starts,
-    /// What tasks that go on no more have counted.
+    /// What tasks that have ended counted.
     counted: Counts,
     /// Whether the run has ended without what was done since the last commit.
     has_given_up: bool,
     panes: Panes,
     arena: Bump,
-    /// When the group last shared the partitions anew; `None` before this process is a member.
+    /// When the group last rebalanced; `None` before this process is a member.
     shared: Option<Instant>,
     /// When the group was last asked whether it has read everything.
     asked: Instant,
 }
 
-/// What this process has of a partition that is its own.
+/// The state of a partition that this process owns.
 enum Slot {
     Restoring(Restoring),
     Working(Box<Task>),
@@ -199,7 +199,7 @@ pub struct Parts<'n> {
     pub producer: Shared,
     /// What is set aside; no journal.
     pub outputs: Outputs,
-    /// Told how the process is.
+    /// Gets the figures of the process.
     pub metrics: Option<Metrics>,
     /// Where states are kept on this machine, too.
     pub snapshots: Option<Snapshots>,
@@ -207,7 +207,7 @@ pub struct Parts<'n> {
     pub admin: &'n Admin,
     /// Where Kafka is.
     pub settings: &'n Settings,
-    /// Who is told.
+    /// Where messages go.
     pub report: &'n Report,
     /// Ends the run.
     pub interrupt: &'n Interrupt,
@@ -378,8 +378,8 @@ impl<'n> Node<'n> {
         }
     }
 
-    /// Works until everything is read, or a signal comes between two turns: amid one, not all rows of
-    /// what was read may have been sent.
+    /// Works until everything is read, or a signal comes between two turns: in the middle of one,
+    /// rows of what was read may still have to be sent.
     fn work(&mut self) -> Result<()> {
         while !self.interrupt.is_set() {
             let worked = self.turn();
@@ -498,7 +498,7 @@ impl<'n> Node<'n> {
         self.write()
     }
 
-    /// Moves positions past transaction markers, which are no records.
+    /// Moves positions past transaction markers, which are not records.
     fn note_positions(&mut self) {
         let positions = self.member.positions();
         for (place, slot) in &mut self.slots {
@@ -511,7 +511,7 @@ impl<'n> Node<'n> {
     }
 
     /// Ends the tasks that have read everything: their open windows leave, and stay in the state
-    /// for whoever goes on.
+    /// for the process that goes on.
     fn end_tasks(&mut self) -> Result<()> {
         for slot in self.slots.values_mut() {
             if let Slot::Working(task) = slot
@@ -615,7 +615,7 @@ impl<'n> Node<'n> {
     }
 }
 
-/// Returns whether a person has nothing to mend: whoever goes on begins at the last commit.
+/// Returns whether a person has nothing to fix: the next process begins at the last commit.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error.remedy(),

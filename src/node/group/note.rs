@@ -88,7 +88,7 @@ impl Note {
         }
     }
 
-    /// Returns the note in a commit's metadata; `None` where it is somebody else's.
+    /// Returns the note in a commit's metadata; `None` where it is another program's.
     pub fn parse(metadata: &str) -> Option<Note> {
         let mut words = metadata.strip_prefix("k:")?.split(' ');
         let role = words.next()?;

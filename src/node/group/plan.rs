@@ -16,10 +16,10 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Block, Options, Producer, Record};
 
-/// How the key begins of a row that holds a plan. What follows is drawn by whoever writes it: of
-/// processes that begin at once each leaves a row, and the first counts, also when the topic was
-/// compacted. Before there were several, it was the whole key. No window's key begins so: it would lie
-/// millions of years ahead.
+/// How the key of a row with a plan begins. The writer draws the rest at random: if several processes
+/// begin at the same time, each leaves a row, and the first counts, even after compaction. Earlier
+/// versions had only one such row, and this was its whole key. No window's key begins like this: the
+/// window would lie millions of years ahead.
 const PLAN: &[u8] = b"plan";
 
 /// Returns whether a row of the changelog holds a plan.
@@ -31,7 +31,7 @@ pub(super) fn is_plan(key: &[u8]) -> bool {
 /// The columns of the input with their types.
 pub const COLUMNS: &str = "columns";
 
-/// What tells a state from another that was built with the same plan.
+/// What distinguishes a state from another that was built with the same plan.
 const ID: &str = "id";
 
 /// How states are written; another number where they cannot be read any more.

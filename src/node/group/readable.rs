@@ -12,8 +12,8 @@ use crate::kafka::open::Open;
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Node<'_> {
-    /// Says which open transaction a partition of the input waits for that is not read to its end, and
-    /// which one keeps readers of the results from them though nobody may end it any more.
+    /// Reports which open transaction hides the rest of a partition of the input, and which one hides
+    /// results from their readers though nothing will end it.
     pub(super) fn watch_transactions(&mut self) {
         let places = self.open.is_due().then(|| {
             let tasks = self.slots.values().filter_map(Slot::task);
@@ -41,7 +41,7 @@ impl Node<'_> {
         (0..self.results).map(|number| (self.options.to.clone(), number))
     }
 
-    /// Waits until what the result topic holds now can be read: a transaction that somebody has left
+    /// Waits until what the result topic holds now can be read: a transaction that was left
     /// open keeps readers of committed records from all that lies behind it.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Node<'_> {
                 return Ok(());
             }
             let due = self.open.is_due().then(|| places.clone());
-            // One that is hopeless ends the run, and is told then.
+            // A hopeless one ends the run, and is reported then.
             let waited_for = self.open.look(due).into_iter();
             for open in waited_for.filter(|open| !open.is_hopeless()) {
                 self.report.status(open.waited_for());

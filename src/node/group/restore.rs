@@ -77,9 +77,9 @@ pub(super) struct LogReader {
 /// A state as the last commit has left it.
 pub(super) struct Restored {
     pub operator: Operator,
-    /// Where the group had come to, or where the state stands.
+    /// The group's offset, or that of the state.
     pub committed: Option<Committed>,
-    /// Whether it goes on where the state stands, since the group has forgotten its offset.
+    /// Whether it goes on at the state's offset, since the group has forgotten its offset.
     pub goes_on: bool,
     /// Whether the open windows were shown at the end of the input.
     pub is_shown: bool,
@@ -185,7 +185,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         .hint("or begin anew with `--reset`, or as another group: all is computed again")
     };
     if role == Role::Upstream {
-        // All it has to know stands beside the offset.
+        // All it has to know is in the metadata beside the offset.
         let note = committed.as_ref();
         let note = note.and_then(|committed| Note::parse(&committed.metadata));
         if let Some(note) = note {
@@ -204,7 +204,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     }
     let (rows, found, local) = loop {
         match log.read(place.partition, home.as_ref(), is_enough) {
-            // The node waits for the broker, and says so; an answer that nobody wants is dropped.
+            // The node waits for the broker, and says so; an answer that nobody waits for is dropped.
             Err(error) if error.remedy() == Remedy::Retry && !is_enough.load(Ordering::Relaxed) => {
                 std::thread::sleep(AGAIN);
             }
@@ -216,7 +216,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     positions.resize(upstream, 0);
     let (id, guarantee) = (belongs.id.as_deref(), belongs.guarantee);
     let misfit = |found: Misfit, place| {
-        // It may have been made again since this process began.
+        // It may have been created again since this process began.
         let found = match &kept {
             Kept::State(stand) if stand.is_of_another(log.id_of(&belongs.input).as_deref()) => {
                 Misfit::MadeAgain
@@ -260,7 +260,7 @@ impl LogReader {
         is_enough: &AtomicBool,
     ) -> Result<(Log, Found, Option<Local>)> {
         let now = now_ms(); // nothing after the end was written before
-        // A client of its own: one that has seen all brokers go is of no more use.
+        // A client of its own: a client that has lost all brokers is unusable.
         let admin = Admin::new(&self.settings)?;
         let mut held = self.extent(&admin, partition)?;
         let end = held.end;
@@ -383,7 +383,7 @@ impl LogReader {
     }
 }
 
-/// Returns the error of a transaction that nobody ends any more.
+/// Returns the error of a transaction that nothing will end.
 fn hanging(open: &Open) -> Error {
     Error::refused(open.story())
         .during("restoring state")

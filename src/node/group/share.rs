@@ -49,7 +49,7 @@ impl Node<'_> {
         }
     }
 
-    /// Joins the group anew; what was this process's own may be others' by now.
+    /// Joins the group again; its partitions may belong to others by now.
     pub(super) fn rejoin(&mut self) -> Result<()> {
         let places: Vec<Place> = self.slots.keys().cloned().collect();
         places.iter().for_each(|place| self.let_go(place));
@@ -67,7 +67,7 @@ impl Node<'_> {
     /// Forgets a partition that goes to others.
     fn let_go(&mut self, place: &Place) {
         self.forget(place);
-        // Only now does nobody add to it any more.
+        // Only now does no one append to it any more.
         let had_state = has_state(self.role(place));
         if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
             snapshots.release(place.partition);

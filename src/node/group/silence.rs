@@ -36,8 +36,8 @@ pub(super) struct Silence {
 }
 
 impl Node<'_> {
-    /// Lets partitions that are at their end, and silent, hold the others back no more. Where all are
-    /// read to their end there is no need, and what comes later would be late.
+    /// Stops partitions that are at their end, and silent, from holding the watermark back. Where all
+    /// are read to their end this is not needed, and what comes later would be late.
     pub(super) fn look_for_silence(&mut self) -> Result<()> {
         let Some(silence) = self.silence.as_mut().filter(|_| !self.options.exit) else {
             return Ok(());

@@ -21,7 +21,7 @@ pub(super) struct Stand {
     pub input: Option<String>,
     /// The next offset to read.
     pub position: i64,
-    /// That of the commit before: without a transaction a crash leaves it committed.
+    /// The offset of the previous commit: without a transaction a crash leaves it committed.
     pub base: i64,
 }
 
@@ -44,16 +44,16 @@ pub(super) enum Kept {
     State(Stand),
 }
 
-/// Why a state and the group's offset do not go together.
+/// Why a state and the group's offset do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// The input was deleted and made again.
+    /// The input was deleted and created again.
     MadeAgain,
     /// There is an offset, and no state.
     NoState { committed: i64 },
     /// There is a state, and no offset; where it is known, the state's own.
     NoOffset { position: Option<i64> },
-    /// The offset is another one than the state's, where that is known.
+    /// The offset differs from the state's, where that is known.
     Elsewhere {
         committed: i64,
         position: Option<i64>,
@@ -107,7 +107,7 @@ pub(super) fn fit(
     }
 }
 
-/// Looks whether a group still has the offset of a task upstream, which those downstream have heard of.
+/// Checks whether a group still has the offset of a task upstream, which those downstream have seen.
 ///
 /// # Errors
 /// A misfit, where it would read records again.
@@ -174,7 +174,7 @@ impl Misfit {
     }
 }
 
-/// Returns the error of a topic that was deleted and made again.
+/// Returns the error of a topic that was deleted and created again.
 pub(super) fn made_again(topic: &str) -> Error {
     Error::refused(format!(
         "topic `{topic}` was deleted and made again: its records are others"

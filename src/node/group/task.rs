@@ -36,13 +36,13 @@ pub(super) struct Task {
     pub position: i64,
     /// The position that was committed last, or where the task began.
     base: i64,
-    /// Whether whoever goes on without another commit begins there, too.
+    /// Whether a process that goes on without another commit begins there, too.
     is_base_kept: bool,
     /// What that commit said beside it, or would have.
     base_note: String,
     /// The watermark then: one downstream may move without a record.
     base_watermark: i64,
-    /// What it had counted then.
+    /// What it had counted by then.
     counted: Counts,
     /// Where it ends; `None` for a topic that is followed.
     pub end: Option<i64>,
@@ -79,15 +79,15 @@ impl Counts {
 pub(super) enum Work {
     /// Shows them.
     Window,
-    /// Hands them on, added up since the last commit.
+    /// Sends them on, pre-aggregated since the last commit.
     Upstream(Upstream),
-    /// Puts them together from what others hand on, and shows them.
+    /// Merges what others send on, and shows them.
     Downstream(Downstream),
 }
 
-/// How a task upstream is.
+/// The state of a task upstream.
 pub(super) struct Upstream {
-    /// What the tasks downstream were told last; `None` before the first commit.
+    /// What was last sent to the tasks downstream; `None` before the first commit.
     told: Option<Mark>,
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Upstream {
 pub(super) struct Downstream {
     /// How far each has read its partition.
     pub positions: Vec<i64>,
-    /// When each was last heard to have come further.
+    /// When each last reported progress.
     pub heard: Vec<Instant>,
     /// How far they are to read; `None` where they follow.
     ends: Option<Vec<i64>>,
@@ -167,7 +167,7 @@ impl Task {
             changed: Changed::default(),
             snapshot: None,
         };
-        // A person who has said where it begins has said no more.
+        // A person who has set the beginning has set nothing else.
         let said = said.filter(|said| Note::parse(said).is_some());
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
@@ -309,7 +309,7 @@ impl Task {
     }
 
     /// Ends the work, since everything is read. The open windows are shown as they are, and stay in
-    /// the log: whoever goes on later completes them.
+    /// the log: the next run completes them.
     pub fn finish(&mut self, panes: &mut Panes) {
         self.is_done = true;
         if let Work::Upstream(_) = self.work {

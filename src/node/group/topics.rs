@@ -18,7 +18,7 @@ use crate::source::kafka::Starts;
 /// Where the tasks of a process write at a commit, beside their rows.
 pub(super) struct Topics {
     pub changelog: Changelog,
-    /// There where records are grouped by something else than their key.
+    /// `Some` where records are not grouped by their key.
     pub repartition: Option<Repartition>,
 }
 
@@ -50,7 +50,7 @@ impl Topics {
         })
     }
 
-    /// Sends what a task has to keep, or to hand on.
+    /// Sends what a task has to keep, or to send on.
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
         match (&task.work, &self.repartition) {
             (Work::Upstream(_), Some(repartition)) => repartition.write(task, producer),
@@ -59,7 +59,7 @@ impl Topics {
     }
 }
 
-/// Sees to it that a topic is there with as many partitions as the input.
+/// Makes sure that a topic exists with as many partitions as the input.
 fn open(
     admin: &Admin,
     name: &str,
@@ -85,7 +85,7 @@ pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
     .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
 }
 
-/// Returns the topics that hold a group's state, and what its tasks hand on.
+/// Returns the topics that hold a group's state, and what its tasks send on.
 ///
 /// # Errors
 /// `retry` when no broker answers.
@@ -101,7 +101,7 @@ pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns whether the topic is there by which a group's records are brought together.
+/// Returns whether the group's repartition topic exists.
 ///
 /// # Errors
 /// `retry` when no broker answers.
@@ -110,7 +110,7 @@ pub fn has_repartition(admin: &Admin, group: &str) -> Result<bool> {
     Ok(topic.is_some())
 }
 
-/// Refuses to go on where the topic is gone by which a group's records were brought together.
+/// Refuses to go on where the group's repartition topic is gone.
 ///
 /// # Errors
 /// `refused`, with the ways out.
@@ -124,7 +124,7 @@ pub fn refuse_lost_repartition(
         return Ok(());
     }
     match refuse_lost_state(settings, group, starts) {
-        // Another process has made it meanwhile.
+        // Another process has created it meanwhile.
         Err(_) if has_repartition(admin, group)? => Ok(()),
         refused => refused,
     }

@@ -15,7 +15,7 @@ use crate::engine::join::Records;
 use crate::error::{Error, Result};
 use crate::source::{Polled, Source};
 
-/// How long the source is waited for before its silence is told.
+/// How long the source is waited for before its silence is reported.
 const POLL: Duration = Duration::from_millis(50);
 /// How many loads go round: one is joined, one is ready, one is filled.
 const LOADS: usize = 3;
@@ -174,7 +174,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads until the source ends or nobody takes its batches any more.
+    /// Reads until the source ends or no one takes its batches any more.
     fn run(mut self) {
         while let Ok(load) = self.spare.recv() {
             let Some(fed) = self.next(load) else { return };
@@ -185,7 +185,7 @@ impl Reader {
         }
     }
 
-    /// Waits for what comes next; `None` when nobody wants it any more.
+    /// Waits for what comes next; `None` when no one wants it any more.
     fn next(&mut self, mut load: Load) -> Option<Fed> {
         let partitions = self.source.partitions();
         loop {

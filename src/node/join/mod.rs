@@ -51,7 +51,7 @@ pub struct Node<'n> {
     interrupt: &'n Interrupt,
 }
 
-/// Returns what stands in the rows of a plan besides the pieces of its records.
+/// Returns what the rows of a plan hold besides the pieces of its records.
 pub fn frame(plan: &Plan, notation: Notation) -> Frame {
     let nulls = plan.sides.each_ref().map(|side| {
         let mut nulls = Vec::new();
@@ -173,7 +173,7 @@ impl<'n> Node<'n> {
         }
     }
 
-    /// A partition that is at its end and has been silent holds event time back no more.
+    /// A partition that is at its end and has been silent no longer holds event time back.
     fn mark_idle(&mut self) -> Result<()> {
         for side in Side::BOTH {
             for partition in self.feeds[side.index()].idle_partitions(self.idle) {

@@ -163,7 +163,7 @@ impl Batch {
     }
 }
 
-/// Fills in what stands before a frame.
+/// Fills in the length and checksum before a frame.
 fn seal(frame: &mut [u8]) {
     let (before, rest) = frame.split_at_mut(BEFORE);
     before[..8].copy_from_slice(&(rest.len() as u64).to_le_bytes());
@@ -207,7 +207,7 @@ pub fn write(
 /// Reads the first `length` bytes of a snapshot, or all of a shorter one, as far as it has an end.
 ///
 /// # Errors
-/// A flaw of what stands there; that it breaks off after an end is none.
+/// A flaw of the file's content; a file that breaks off after an end has none.
 pub fn read(path: &Path, length: u64, origin: &Origin) -> Result<Loaded, Flaw> {
     let file = File::open(path)?;
     let mut left = file.metadata()?.len().min(length);
@@ -252,7 +252,7 @@ pub fn copy_end(path: &Path, from: u64, to: &mut File) -> io::Result<u64> {
     io::copy(&mut file, to)
 }
 
-/// Reads the next frame without what stands before it; returns whether there is a whole one.
+/// Reads the next frame without its length and checksum; returns whether there is a whole one.
 fn next(file: &mut impl Read, left: &mut u64, frame: &mut Vec<u8>) -> Result<bool, Flaw> {
     if *left < BEFORE as u64 {
         return Ok(false);

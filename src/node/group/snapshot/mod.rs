@@ -36,12 +36,12 @@ use crate::kafka::check_topic_name;
 use crate::node::rows::now_ms;
 use file::{Batch, Flaw, Loaded, Origin};
 
-/// How much may be added to a snapshot, beside as much as it began with, before it is written anew.
+/// How much may be added to a snapshot, beside as much as it began with, before it is written again.
 const SPARE: u64 = 64 << 20;
 
 /// The setting for how long a topic keeps the record that a row was deleted.
 const TOMBSTONES: &str = "delete.retention.ms";
-/// Kafka's own, for brokers that do not tell.
+/// Kafka's default, for brokers that do not report it.
 const A_DAY_MS: i64 = 86_400_000;
 
 /// The folder of a group's snapshots.
@@ -49,7 +49,7 @@ const A_DAY_MS: i64 = 86_400_000;
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes the folder of a group in `dir`, if there is none yet.
+    /// Creates the folder of a group in `dir`, if there is none yet.
     ///
     /// # Errors
     /// `usage` for a group that cannot have a state, `refused` where nothing can be written.
@@ -66,7 +66,7 @@ impl Folder {
         Ok(Folder(folder))
     }
 
-    /// Removes the snapshots, of which no process may be making use.
+    /// Removes the snapshots; no process may be using them.
     ///
     /// # Errors
     /// `refused` where they cannot be removed.
@@ -92,7 +92,7 @@ impl Folder {
     }
 }
 
-/// The snapshots of a group, as one of its processes makes use of them.
+/// The snapshots of a group, as one of its processes uses them.
 #[derive(Debug)]
 pub struct Snapshots {
     folder: PathBuf,
@@ -103,10 +103,10 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Makes use of a folder for the state of a group that was built with a plan.
+    /// Uses a folder for the state of a group that was built with a plan.
     ///
     /// # Errors
-    /// `retry` when no broker answers, `refused` when it does not tell how the changelog is kept.
+    /// `retry` when no broker answers, `refused` when it does not report how the changelog is kept.
     pub fn open(
         folder: Folder,
         group: &str,
@@ -172,7 +172,7 @@ impl Snapshots {
 }
 
 /// Returns how old a snapshot may be where a topic forgets deleted rows after `kept_ms`: three
-/// quarters of that, for it is still to be read. Below zero stands for ever.
+/// quarters of that, since it still has to be read. Below zero means for ever.
 fn max_age_ms(kept_ms: i64) -> i64 {
     match kept_ms {
         ..0 => i64::MAX,
@@ -200,7 +200,7 @@ impl Home {
         format!("{}.new-", self.origin.partition)
     }
 
-    /// Removes what a process has left that was killed while it wrote.
+    /// Removes the files of a process that was killed while it wrote.
     fn clean(&self) -> io::Result<()> {
         let prefix = self.prefix();
         for entry in std::fs::read_dir(&self.folder)? {
@@ -264,7 +264,7 @@ pub(super) struct Snapshot {
     rewriting: Option<Rewriting>,
 }
 
-/// A snapshot that is being written anew.
+/// A snapshot that is being written again.
 #[derive(Debug)]
 struct Rewriting {
     answer: mpsc::Receiver<io::Result<Draft>>,
@@ -273,7 +273,7 @@ struct Rewriting {
 }
 
 impl Snapshot {
-    /// Puts a draft in the place of what there was.
+    /// Replaces the old file with a draft.
     pub fn begin(home: Home, draft: Draft) -> io::Result<Self> {
         let file = draft.file.persist(home.path());
         Ok(Snapshot {
@@ -311,7 +311,7 @@ impl Snapshot {
         if self.batch.is_empty() {
             return Ok(());
         }
-        // Too low is no harm: rows are then read that it has already.
+        // Too low does no harm: the restart then reads rows that the snapshot already has.
         self.reaches = self.reaches.max(end.unwrap_or(self.reaches));
         self.length += self.batch.write(&mut self.file, self.reaches, self.at)?;
         match &self.rewriting {
@@ -330,7 +330,7 @@ impl Snapshot {
         }
     }
 
-    /// Begins to write the snapshot anew, from its own rows.
+    /// Begins to write the snapshot again, from its own rows.
     fn rewrite(&self) -> Rewriting {
         let (sender, answer) = mpsc::channel();
         let (home, until) = (self.home.clone(), self.length);
