@@ -277,7 +277,7 @@ impl Commit {
         tasks.try_for_each(|task| topics.write(task, &mut producer))
     }
 
-    /// Aborts what was sent since the last commit.
+    /// Gives up what was sent since the last commit: aborts it, or takes a new client.
     pub fn give_up(&mut self) -> Result<()> {
         let mut producer = self.producer.lock();
         match (self.guarantee, self.is_open) {
