@@ -601,13 +601,19 @@ fn bytes_that_are_no_text_are_malformed_wherever_they_stand() {
         run.stderr()
             .contains("left: 3 records in = 2 joined + 0 unmatched + 0 late + 1 malformed")
     );
-    workdir.write("l.jsonl", "{\"id\":1,\"start_timestamp\":1000,\"n\":1}\n{\"id\":2,\"start_timestamp\":1000,\"n\":[1]}\n");
-    let run = workdir.k("join l.jsonl r.csv --on id --within 1s");
-    run.assert_status(1);
-    assert!(
-        run.stderr()
-            .contains("l.jsonl, line 2: column `n`: an array is no value of a column"),
-        "{}",
-        run.stderr()
-    );
+    workdir.write("l.jsonl", "{\"id\":1,\"start_timestamp\":1000,\"n\":1}\n{\"id\":2,\"start_timestamp\":1000,\"n\":[1, {}]}\n");
+    // An object or a list is carried as it is written.
+    for (flags, row) in [
+        ("csv", "2,1000,\"[1, {}]\",1000,1000"),
+        (
+            "json",
+            r#"{"id":2,"l_start_timestamp":1000,"n":[1, {}],"r_start_timestamp":1000,"event_time":1000}"#,
+        ),
+    ] {
+        let run = workdir.k(&format!(
+            "join l.jsonl r.csv --on id --within 0s --format {flags}"
+        ));
+        let rows = run.assert_status(0).stdout();
+        assert_eq!(rows.lines().last(), Some(row));
+    }
 }

@@ -129,7 +129,7 @@ impl Part {
     /// Appends the other columns of a JSON object.
     ///
     /// # Errors
-    /// Says which column has an array or an object, which is no value of a column.
+    /// Says where it is not JSON.
     pub fn push_json<'a>(
         &self,
         object: &'a [u8],
@@ -145,17 +145,8 @@ impl Part {
         for (carried, value) in self.carried.iter().zip(members.iter()) {
             line.extend_from_slice(&carried.before);
             let value = value.map_or("null", RawValue::get);
-            let kind = match value.as_bytes().first() {
-                Some(b'[') => Some("an array"),
-                Some(b'{') => Some("an object"),
-                _ => None,
-            };
-            if let Some(kind) = kind {
-                let name = &carried.name;
-                return Err(format!("column `{name}`: {kind} is no value of a column"));
-            }
             match self.to {
-                Notation::Json => line.extend_from_slice(value.as_bytes()),
+                Notation::Json => push_json_value(line, value),
                 Notation::Csv => push_csv_value(line, value),
             }
         }
@@ -248,11 +239,28 @@ fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
     }
 }
 
-/// Appends a JSON value that is neither array nor object as a CSV field.
+/// Appends a JSON value as it is written, on one line.
+fn push_json_value(line: &mut Vec<u8>, value: &str) {
+    let start = line.len();
+    line.extend_from_slice(value.as_bytes());
+    if is_nested(value) {
+        // Outside of texts, which have none, a line end is a blank.
+        let line_ends = line[start..].iter_mut().filter(|byte| **byte == b'\n');
+        line_ends.for_each(|byte| *byte = b' ');
+    }
+}
+
+/// Returns whether a JSON value is an object or a list.
+fn is_nested(value: &str) -> bool {
+    value.starts_with(['{', '['])
+}
+
+/// Appends a JSON value as a CSV field; an object or a list is its JSON.
 fn push_csv_value(line: &mut Vec<u8>, value: &str) {
     let text = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
     match text {
         _ if value == "null" => {}
+        _ if is_nested(value) => push_csv_text(line, value.as_bytes()),
         None => line.extend_from_slice(value.as_bytes()),
         Some(text) if !text.contains('\\') => push_csv_text(line, text.as_bytes()),
         // It has been parsed before.
@@ -446,10 +454,14 @@ mod tests {
             object(columns, Notation::Csv, r#"{"t":"","d":null,"n":true}"#),
             Ok(r#",true,,"","#.to_owned())
         );
-        let nested = object(columns, Notation::Json, r#"{"d":{"x":1}}"#);
+        let nested = "{\"d\":{\"x\": [1,\n2]},\"z\":[]}";
         assert_eq!(
-            nested,
-            Err("column `d`: an object is no value of a column".to_owned())
+            object(columns, Notation::Json, nested),
+            Ok(r#","n":null,"d":{"x": [1, 2]},"t":null,"z":[]"#.to_owned())
+        );
+        assert_eq!(
+            object(columns, Notation::Csv, nested),
+            Ok(",,\"{\"\"x\"\": [1,\n2]}\",,[]".to_owned())
         );
     }
 
