@@ -388,3 +388,34 @@ fn a_key_is_what_lies_at_a_path() {
         assert_eq!(envelope["timestamp"], 1000);
     }
 }
+
+#[test]
+fn parts_of_the_record_need_no_value_that_can_be_read() {
+    let Some(broker) = broker() else { return };
+    let workdir = Workdir::new();
+    let topic = unique("parts-raw");
+    let record = |offset: u8, headers: &str, value: &str| {
+        format!(
+            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":1767225600000,\
+             \"key\":\"k\",\"headers\":[{headers}],\"value{value}}}\n"
+        )
+    };
+    let lines = [
+        record(0, "[\"h\",\"1\"]", "\":\"some, text, of any, kind\""),
+        record(1, "[\"h\",\"1\"]", "_base64\":\"/w==\""),
+        record(2, "", "\":\"left out\""),
+        record(3, "[\"h\",\"1\"]", "\":null"),
+    ];
+    workdir.write("in.jsonl", lines.concat());
+    let produce = format!("produce in.jsonl --partitions 1 -b {broker}");
+    workdir.k(&produce).assert_status(0);
+    let consume = format!("consume {topic} --exit -b {broker}");
+    let taken = ["--where", "@header('h') = 1 and @key like 'k%'"];
+    let run = workdir.k_args(consume.split_whitespace().chain(taken));
+    run.assert_status(0);
+    assert_eq!(run.stdout(), [&lines[0][..], &lines[1], &lines[3]].concat());
+    let select = ["--format", "raw", "--select", "@offset * 2 as n"];
+    let run = workdir.k_args(consume.split_whitespace().chain(select));
+    let values: Vec<&str> = run.stdout().lines().take(3).collect();
+    assert_eq!(values, ["{\"n\":0}", "{\"n\":2}", "{\"n\":4}"]);
+}

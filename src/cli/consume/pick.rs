@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::cli::Context;
 use crate::cli::input::{Given, Notation, topic_columns, warn_of_unseen};
-use crate::column::{Column, Columns, Misfit, ValueRef};
+use crate::column::{Column, Columns, Misfit, Schema, ValueRef};
 use crate::derived::Step;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Item, Kind, open_up, parse_list};
@@ -52,6 +52,8 @@ pub(super) struct PickOptions {
 pub(super) struct Picker {
     /// As a person calls it: `topic mono_signal`.
     source: String,
+    /// Whether some column is of the value.
+    reads_values: bool,
     decoder: Decoder,
     filter: Option<Expression>,
     /// What becomes of values; without it they stay as they are.
@@ -110,24 +112,46 @@ impl PickOptions {
     /// `usage` for expressions that do not fit the values, or values whose columns have no names.
     pub fn picker(&self, topic: &str, records: &Records<'_>, context: &Context) -> Result<Picker> {
         let declared = self.schema.as_deref().map(parse_declaration).transpose()?;
+        let mut parts = Schema {
+            has_parts: true,
+            ..Schema::default()
+        };
+        // What asks for parts of the record alone takes values of any kind.
+        if let Ok(checked) = self.check(&mut parts) {
+            return Ok(self.picker_of(topic, checked, parts, Notation::Json, false));
+        }
         let given = Given {
             declared,
             notation: self.input,
         };
-        let (notation, schema) = topic_columns(topic, records, given, context)?;
-        let mut schema = schema;
-        let texts = [(&self.filter, Kind::One), (&self.select, Kind::List)];
+        let (notation, mut schema) = topic_columns(topic, records, given, context)?;
         let known = schema.fields.len();
-        for (text, kind) in texts {
-            text.as_ref()
-                .map_or(Ok(()), |text| open_up(&mut schema, text, kind))?;
-        }
+        let checked = self.check(&mut schema)?;
         warn_of_unseen(&schema, known, context);
+        Ok(self.picker_of(topic, checked, schema, notation, true))
+    }
+
+    /// Returns the condition and the selection over the columns of a schema, which gets those that it may
+    /// have besides.
+    fn check(&self, schema: &mut Schema) -> Result<Checked> {
+        for (text, kind) in [(&self.filter, Kind::One), (&self.select, Kind::List)] {
+            let text = text.as_ref();
+            text.map_or(Ok(()), |text| open_up(schema, text, kind))?;
+        }
         let filter = self.filter.as_deref();
-        let filter = filter.map(|text| Expression::parse_condition(text, &schema));
-        let filter = filter.transpose()?;
-        let items = self.select.as_deref().map(|text| parse_list(text, &schema));
-        let items = items.transpose()?;
+        let filter = filter.map(|text| Expression::parse_condition(text, schema));
+        let items = self.select.as_deref().map(|text| parse_list(text, schema));
+        Ok((filter.transpose()?, items.transpose()?))
+    }
+
+    fn picker_of(
+        &self,
+        topic: &str,
+        (filter, items): Checked,
+        schema: Schema,
+        notation: Notation,
+        reads_values: bool,
+    ) -> Picker {
         let chosen = items.iter().flatten().map(|item| &item.expression);
         let read = filter.iter().chain(chosen).flat_map(Expression::columns);
         let mut wanted: Vec<usize> = read.copied().collect();
@@ -147,8 +171,9 @@ impl PickOptions {
                 .unwrap_or_default(),
             item,
         };
-        Ok(Picker {
+        Picker {
             source: format!("topic {topic}"),
+            reads_values,
             decoder: notation.decoder(Layout {
                 schema,
                 wanted,
@@ -158,9 +183,12 @@ impl PickOptions {
             selection: items.map(|items| items.into_iter().map(choice).collect()),
             skip_bad: self.skip_bad,
             arena: Bump::new(),
-        })
+        }
     }
 }
+
+/// A condition and a selection.
+type Checked = (Option<Expression>, Option<Vec<Item>>);
 
 /// What the expressions came to over some values.
 struct Evaluated<'b, 'a> {
@@ -172,7 +200,8 @@ struct Evaluated<'b, 'a> {
 
 impl Picker {
     /// Picks from the wanted records of some of one partition, in its order. Of one without a value
-    /// there is nothing to read: a condition leaves it out, and else it is taken as it is.
+    /// nothing can be read but its other parts: a condition on the value leaves it out, and else it is
+    /// taken as it is.
     ///
     /// # Errors
     /// `bug` if values that fit do not.
@@ -194,8 +223,20 @@ impl Picker {
         is_wanted: impl Fn(&Message<'_>) -> bool,
         arena: &'a Bump,
     ) -> Result<Picked> {
-        let is_read = |message: &&Message<'a>| message.value.is_some() && is_wanted(message);
-        let values = messages.iter().filter(is_read).copied().collect();
+        // Without a value there is nothing to select from.
+        let needs_value = self.reads_values || self.selection.is_some();
+        let is_read = |message: &&Message<'a>| {
+            (message.value.is_some() || !needs_value) && is_wanted(message)
+        };
+        let reads_values = self.reads_values;
+        let read = |message: &Message<'a>| match reads_values {
+            true => *message,
+            false => Message {
+                value: Some(b"{}"),
+                ..*message
+            },
+        };
+        let values = messages.iter().filter(is_read).map(read).collect();
         let records = Records::Messages(values);
         let mut decoded = self.decoder.decode(&records, Origins::Keep, arena);
         if let Err(misfits) = self.evaluate(&decoded.columns, arena) {
