@@ -12,7 +12,7 @@ use crate::format::delimited::{self, parse_header};
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, schema};
 use crate::kafka::Settings;
-use crate::node::stall::while_waiting;
+use crate::node::why_silent::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
 use crate::source::reshape::Shape;

@@ -11,7 +11,7 @@ use crate::column::Value;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, OffsetOf};
-use crate::node::group::note::{Note, Role};
+use crate::node::group::commit_metadata::{CommitMetadata, Role};
 use crate::source::Committed;
 use crate::term::units;
 
@@ -71,7 +71,7 @@ struct Task {
     topic: String,
     partition: i32,
     position: i64,
-    note: Note,
+    note: CommitMetadata,
 }
 
 /// Returns the tasks that a group has committed for.
@@ -83,7 +83,7 @@ fn tasks(commits: BTreeMap<(String, i32), Committed>) -> Vec<Task> {
                 topic,
                 partition,
                 position: committed.offset,
-                note: Note::parse(&committed.metadata)?,
+                note: CommitMetadata::parse(&committed.metadata)?,
             })
         });
     tasks.collect()
@@ -234,7 +234,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
 
 /// Returns whether the records that a task reads have times near their event times: what tasks
 /// upstream send has the time of sending.
-fn has_event_times(note: &Note) -> bool {
+fn has_event_times(note: &CommitMetadata) -> bool {
     note.role != Role::Downstream
 }
 

@@ -5,15 +5,15 @@
 //! request the records set aside and a journal.
 
 mod ahead;
-pub mod aside;
+mod evaluate;
 pub mod group;
 pub mod join;
 pub mod journal;
 pub mod parallel;
 mod progress;
-mod rows;
-pub mod stall;
+pub mod side_output;
 pub mod summary;
+pub mod why_silent;
 
 use std::time::{Duration, Instant};
 
@@ -28,11 +28,11 @@ use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::source::{Batch, Polled, Source};
-use aside::Aside;
+use evaluate::{Evaluator, Unfit, now_ms};
 use journal::JournalFile;
 use progress::Progress;
-use rows::{Rows, Unfit, now_ms};
-use stall::Watch;
+use side_output::SideOutput;
+use why_silent::Watch;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -56,9 +56,9 @@ pub struct Options {
 #[derive(Default)]
 pub struct Outputs {
     /// Late and expired records, and those too far ahead.
-    pub late: Option<Aside>,
+    pub late: Option<SideOutput>,
     /// Malformed records, which then do not end the run.
-    pub bad: Option<Aside>,
+    pub bad: Option<SideOutput>,
     /// What the engine did.
     pub journal: Option<JournalFile>,
 }
@@ -100,7 +100,7 @@ impl Outputs {
 /// A windowed aggregation from one source to one sink, in memory.
 pub struct Node<'n> {
     plan: &'n Plan,
-    rows: Rows<'n>,
+    rows: Evaluator<'n>,
     operator: Operator,
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
@@ -144,7 +144,7 @@ impl<'n> Node<'n> {
         }
         Ok(Node {
             plan,
-            rows: Rows {
+            rows: Evaluator {
                 plan,
                 decoder,
                 origins: match outputs.late.is_some() || outputs.journal.is_some() {
@@ -343,7 +343,7 @@ impl<'n> Node<'n> {
     fn flush(&mut self) -> Result<()> {
         let Outputs { late, bad, journal } = &mut self.outputs;
         let journal = journal.as_mut().map_or(Ok(()), JournalFile::write);
-        let asides = late.iter_mut().chain(bad).map(Aside::flush);
+        let asides = late.iter_mut().chain(bad).map(SideOutput::flush);
         let asides: Result<()> = asides.collect();
         self.sink.flush().and(journal).and(asides)
     }

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bumpalo::Bump;
 
-use super::rows::{Rows, Unfit};
+use super::evaluate::{Evaluator, Unfit};
 use crate::engine::account::Account;
 use crate::engine::combine::merge::Merger;
 use crate::engine::operator::{Open, Operator};
@@ -101,7 +101,7 @@ struct Results<'n> {
 struct Reader<'s, 'n> {
     nth: usize,
     shared: &'s Shared<'n>,
-    rows: Rows<'n>,
+    rows: Evaluator<'n>,
     operator: Operator,
     interrupt: &'n Interrupt,
 }
@@ -162,7 +162,7 @@ impl<'n> Parallel<'n> {
         Ok(Reader {
             nth,
             shared,
-            rows: Rows {
+            rows: Evaluator {
                 plan: self.plan,
                 decoder: self.decoder.clone(),
                 origins: Origins::Forget,

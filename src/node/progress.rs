@@ -44,7 +44,7 @@ impl Progress {
             let committed = source.committed(nth).cloned();
             let note = committed
                 .as_ref()
-                .and_then(|committed| Note::parse(&committed.metadata));
+                .and_then(|committed| CommitMetadata::parse(&committed.metadata));
             watermark = watermark.max(note.map_or(BEGINNING, |note| note.watermark));
             Partition {
                 spans: VecDeque::new(),
@@ -115,7 +115,7 @@ impl Progress {
             {
                 spans.pop_front();
             }
-            let note = Note {
+            let note = CommitMetadata {
                 watermark,
                 counted_to: position.max(partition.counted_to),
             };
@@ -140,27 +140,27 @@ impl Progress {
 
 /// What a commit says beside its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Note {
+struct CommitMetadata {
     /// The combined watermark in ms since 1970, UTC.
     watermark: i64,
     /// Records before this offset have been counted.
     counted_to: i64,
 }
 
-impl Note {
-    fn parse(metadata: &str) -> Option<Note> {
+impl CommitMetadata {
+    fn parse(metadata: &str) -> Option<CommitMetadata> {
         let mut words = metadata.split(' ');
         let mut number = |name: &str| words.next()?.strip_prefix(name)?.parse().ok();
-        Some(Note {
+        Some(CommitMetadata {
             watermark: number("watermark=")?,
             counted_to: number("counted_to=")?,
         })
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for CommitMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Note {
+        let CommitMetadata {
             watermark,
             counted_to,
         } = self;
@@ -174,11 +174,11 @@ mod tests {
 
     #[test]
     fn a_note_comes_back_from_its_metadata() {
-        let note = Note {
+        let note = CommitMetadata {
             watermark: -5,
             counted_to: 7,
         };
-        assert_eq!(Note::parse(&note.to_string()), Some(note));
-        assert_eq!(Note::parse("somebody else's note"), None);
+        assert_eq!(CommitMetadata::parse(&note.to_string()), Some(note));
+        assert_eq!(CommitMetadata::parse("somebody else's note"), None);
     }
 }

@@ -24,11 +24,11 @@ use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeUnit, schema};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
-use crate::node::aside::Aside;
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
-use crate::node::stall::Watch;
+use crate::node::side_output::SideOutput;
 use crate::node::summary::WayOut;
+use crate::node::why_silent::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Change, Plan, Query, Ranked};
@@ -358,7 +358,12 @@ impl Options {
         })
     }
 
-    fn aside(&self, to: &Endpoint, context: &Context, shared: Option<&Shared>) -> Result<Aside> {
+    fn aside(
+        &self,
+        to: &Endpoint,
+        context: &Context,
+        shared: Option<&Shared>,
+    ) -> Result<SideOutput> {
         if *to == self.to {
             return Err(Error::usage(format!(
                 "`{to}` is where the rows go: records that are set aside need another place"
@@ -371,10 +376,10 @@ impl Options {
                     Some(shared) => shared.clone(),
                     None => Shared::new(Producer::new(&settings, &ProducerOptions::default())?),
                 };
-                Aside::topic(&settings, name, producer)?
+                SideOutput::topic(&settings, name, producer)?
             }
             Endpoint::Pipe => {
-                Aside::text(Outlet::stdout(context.interrupt.clone())?, Notation::Csv)
+                SideOutput::text(Outlet::stdout(context.interrupt.clone())?, Notation::Csv)
             }
             Endpoint::File(path) => {
                 let notation = if is_json(path) {
@@ -382,7 +387,7 @@ impl Options {
                 } else {
                     Notation::Csv
                 };
-                Aside::text(self.outlet(path, context)?, notation)
+                SideOutput::text(self.outlet(path, context)?, notation)
             }
         })
     }

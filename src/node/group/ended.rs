@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::note::Note;
+use super::commit_metadata::CommitMetadata;
 use super::topics::committed;
 use super::{Node, Slot};
 use crate::error::Result;
@@ -50,7 +50,7 @@ impl Node<'_> {
         };
         let mut unnamed = Vec::new();
         for (partition, committed) in (0..).zip(passed_on) {
-            let note = committed.and_then(|committed| Note::parse(&committed.metadata));
+            let note = committed.and_then(|committed| CommitMetadata::parse(&committed.metadata));
             match note.map(|note| note.positions()) {
                 Some(Some(positions)) if have_seen(&positions) => {}
                 Some(None) => unnamed.push(partition),

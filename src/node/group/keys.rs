@@ -12,7 +12,7 @@ use crate::format::{Decoder, Origins, Place};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::fetch::Fetcher;
-use crate::node::rows::{Rows, Unfit};
+use crate::node::evaluate::{Evaluator, Unfit};
 use crate::plan::Plan;
 use crate::source::kafka::Starts;
 use crate::source::{Batch, Message, Records};
@@ -45,7 +45,7 @@ pub fn need_repartition(
     if !by_one_column {
         return Ok(true);
     }
-    let mut rows = Rows {
+    let mut rows = Evaluator {
         plan,
         decoder,
         origins: Origins::Forget,

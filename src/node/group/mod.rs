@@ -6,7 +6,7 @@
 //! `--guarantee exactly-once` all three in one transaction.
 //!
 //! Life of a task, one for each partition of the input:
-//! 1. The group gives the partition to this process (`share`): `restore` rebuilds its state from
+//! 1. The group gives the partition to this process (`assignment`): `restore` rebuilds its state from
 //!    the changelog, on a thread of its own, while other tasks go on.
 //! 2. [`task`]: its records are windowed with a watermark of their own.
 //! 3. [`commit`]: at intervals the rows, the changes and the offsets become visible.
@@ -24,27 +24,27 @@
 //! - `changelog`: the rows of a state
 //! - [`snapshot`]: the rows that this machine keeps of it
 //! - [`plan`]: rejects the state of another plan
-//! - [`note`]: the metadata beside a commit's offset
+//! - [`commit_metadata`]: what is kept beside a commit's offset
 //! - [`keys`]: whether records need repartitioning
 //! - [`metrics`]: the figures for Prometheus
 
+mod assignment;
 mod changelog;
 pub mod commit;
+pub mod commit_metadata;
 mod ended;
+mod idle;
 pub mod keys;
 mod log;
-mod lookout;
 pub mod metrics;
-pub mod note;
 pub mod plan;
 mod readable;
 mod repartition;
 mod restore;
-mod share;
-mod silence;
 pub mod snapshot;
-mod stand;
+mod state_position;
 mod task;
+mod topic_watch;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,8 +64,8 @@ use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
 use crate::kafka::open;
 use crate::node::Outputs;
-use crate::node::aside::Aside;
-use crate::node::rows::{Rows, now_ms};
+use crate::node::evaluate::{Evaluator, now_ms};
+use crate::node::side_output::SideOutput;
 use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::sink::topic::Shared;
@@ -74,12 +74,12 @@ use crate::source::kafka::{Since, Starts};
 use crate::term::report::Report;
 use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
-use lookout::Lookout;
+use idle::Idle;
 use metrics::{Metrics, TaskFigures};
 use restore::Restoring;
-use silence::Silence;
 use snapshot::Snapshots;
 use task::{Counts, Task, Work};
+use topic_watch::TopicWatch;
 use topics::Topics;
 pub use topics::{
     has_repartition, refuse_lost_repartition, refuse_lost_state, refuse_remains, reset,
@@ -134,16 +134,16 @@ pub struct Node<'n> {
     /// them once it has left the group.
     snapshots: Option<Snapshots>,
     member: Member,
-    rows: Rows<'n>,
+    rows: Evaluator<'n>,
     sink: Box<dyn Sink + 'n>,
     outputs: Outputs,
     topics: Topics,
     /// `Some` where tasks wait for what others read.
-    silence: Option<Silence>,
+    silence: Option<Idle>,
     /// The transactions that tasks wait for.
     open: open::Watch,
     /// Notices when topics are deleted.
-    lookout: Lookout,
+    lookout: TopicWatch,
     /// Asks the cluster when the node does nothing else.
     admin: &'n Admin,
     /// How many partitions the results have.
@@ -236,11 +236,11 @@ impl<'n> Node<'n> {
         let repartition = topics.repartition.as_ref();
         let repartition = repartition.map(|repartition| repartition.starts().topic());
         let silence =
-            repartition.map(|_| Silence::begin(&options.topic, parts.settings, options.idle));
+            repartition.map(|_| Idle::begin(&options.topic, parts.settings, options.idle));
         let results = parts.admin.topic(&options.to)?;
         let own = [topics.changelog.topic(), &*options.topic, &*options.to];
         let depends = own.into_iter().chain(repartition).map(str::to_owned);
-        let lookout = Lookout::begin(parts.admin, parts.settings, depends.collect())?;
+        let lookout = TopicWatch::begin(parts.admin, parts.settings, depends.collect())?;
         let read: Vec<&str> = repartition.into_iter().chain([&*options.topic]).collect();
         let member = Member::join(parts.settings, &options.group, &read)?;
         Ok(Node {
@@ -249,7 +249,7 @@ impl<'n> Node<'n> {
             report: parts.report,
             interrupt: parts.interrupt,
             member,
-            rows: Rows {
+            rows: Evaluator {
                 plan: parts.plan,
                 decoder: parts.decoder,
                 origins: match parts.outputs.late {
@@ -538,7 +538,7 @@ impl<'n> Node<'n> {
                     panes.clear();
                 }
                 let mut asides = outputs.late.iter_mut().chain(&mut outputs.bad);
-                asides.try_for_each(Aside::flush)
+                asides.try_for_each(SideOutput::flush)
             })?;
         self.add_to_snapshots();
         if let Some(metrics) = &self.metrics

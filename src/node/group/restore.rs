@@ -15,11 +15,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::commit::Guarantee;
+use super::commit_metadata::{CommitMetadata, Role};
 use super::log::Log;
-use super::note::{Note, Role};
 use super::snapshot::file::Flaw;
 use super::snapshot::{Draft, Home};
-use super::stand::{self, Kept, Misfit};
+use super::state_position::{self, Kept, Misfit};
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::operator::Operator;
 use crate::error::{Error, Remedy, Result};
@@ -28,7 +28,7 @@ use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Offsets, Place};
 use crate::kafka::open::Open;
-use crate::node::rows::now_ms;
+use crate::node::evaluate::now_ms;
 use crate::source::Committed;
 
 /// How long a wait for rows lasts before a signal is looked for.
@@ -187,7 +187,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     if role == Role::Upstream {
         // All it has to know is in the metadata beside the offset.
         let note = committed.as_ref();
-        let note = note.and_then(|committed| Note::parse(&committed.metadata));
+        let note = note.and_then(|committed| CommitMetadata::parse(&committed.metadata));
         if let Some(note) = note {
             operator.load_header(&note.state).map_err(unreadable)?;
         }
@@ -225,7 +225,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         };
         found.told(&belongs.group, place, &belongs.input, &log.topic)
     };
-    let goes_on = match stand::fit(&kept, committed.as_ref(), id, role, guarantee) {
+    let goes_on = match state_position::fit(&kept, committed.as_ref(), id, role, guarantee) {
         // A person has said to go on without them.
         Err(Misfit::Elsewhere { .. }) if log.are_gone(&kept, committed.as_ref(), &place) => None,
         fitted => fitted.map_err(|found| misfit(found, &place))?,
@@ -233,7 +233,8 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     // Those upstream have no state but beside their offsets.
     for ((place, upstream), &seen) in places[1..].iter().zip(told).zip(&positions) {
         if seen > 0 {
-            stand::fit_upstream(upstream.as_ref()).map_err(|found| misfit(found, place))?;
+            state_position::fit_upstream(upstream.as_ref())
+                .map_err(|found| misfit(found, place))?;
         }
     }
     Ok(Restored {

@@ -5,12 +5,12 @@ use std::time::Instant;
 use bumpalo::Bump;
 
 use super::changelog::Changed;
+use super::commit_metadata::{CommitMetadata, Role, state_downstream};
 use super::keys::{another_key, first_of_another_key};
-use super::note::{Note, Role, state_downstream};
 use super::repartition::Mark;
 use super::restore::Restored;
 use super::snapshot::Snapshot;
-use super::stand::Stand;
+use super::state_position::StatePosition;
 use crate::engine::account::Account;
 use crate::engine::combine::parts::Parts;
 use crate::engine::operator::Operator;
@@ -18,7 +18,7 @@ use crate::engine::pane::Panes;
 use crate::error::Result;
 use crate::kafka::member::Place;
 use crate::node::Outputs;
-use crate::node::rows::{Rows, Unfit};
+use crate::node::evaluate::{Evaluator, Unfit};
 use crate::source::{Batch, Message, Records};
 
 /// The work on one partition. Created when its state is restored, dropped when the group takes the
@@ -168,7 +168,7 @@ impl Task {
             snapshot: None,
         };
         // A person who has set the beginning has set nothing else.
-        let said = said.filter(|said| Note::parse(said).is_some());
+        let said = said.filter(|said| CommitMetadata::parse(said).is_some());
         task.base_note = said.unwrap_or_else(|| task.note().to_string());
         let at_end = task.is_at_end();
         // Another process has shown the windows already. What comes from upstream may be nothing new.
@@ -243,8 +243,8 @@ impl Task {
     }
 
     /// Returns what its state belongs to.
-    pub fn stand(&self, input: Option<String>) -> Stand {
-        Stand {
+    pub fn stand(&self, input: Option<String>) -> StatePosition {
+        StatePosition {
             input,
             position: self.position,
             base: self.base,
@@ -293,7 +293,7 @@ impl Task {
     }
 
     /// Returns what a commit says beside the position.
-    pub fn note(&self) -> Note {
+    pub fn note(&self) -> CommitMetadata {
         let (role, state) = match &self.work {
             Work::Window => (Role::Window, Vec::new()),
             Work::Upstream(_) => (Role::Upstream, self.operator.save_header()),
@@ -302,9 +302,9 @@ impl Task {
             }
         };
         let watermark = self.operator.watermarks().combined();
-        Note {
+        CommitMetadata {
             state,
-            ..Note::new(role, watermark, self.operator.logged())
+            ..CommitMetadata::new(role, watermark, self.operator.logged())
         }
     }
 
@@ -326,7 +326,7 @@ pub(super) fn take_in(
     task: &mut Task,
     messages: Vec<Message<'_>>,
     check_keys: bool,
-    rows: &mut Rows<'_>,
+    rows: &mut Evaluator<'_>,
     outputs: &mut Outputs,
     panes: &mut Panes,
     arena: &mut Bump,

@@ -2,7 +2,7 @@
 //! other, and whether the topics and the group's offsets fit together.
 
 use super::changelog::{self, Changelog};
-use super::note::Note;
+use super::commit_metadata::CommitMetadata;
 use super::plan::Described;
 use super::repartition::{self, Repartition};
 use super::task::{Task, Work};
@@ -166,7 +166,7 @@ pub fn reset(admin: &Admin, group: &str) -> Result<()> {
 pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> Result<()> {
     let topic = starts.topic();
     let commits = committed(settings, group, starts)?;
-    let of_a_task = |commit: &Committed| Note::parse(&commit.metadata).is_some();
+    let of_a_task = |commit: &Committed| CommitMetadata::parse(&commit.metadata).is_some();
     match commits.iter().flatten().any(of_a_task) {
         true => Err(Error::refused(format!(
             "group `{group}` has read topic `{topic}`, and there is no state of it"

@@ -27,13 +27,13 @@ use std::sync::mpsc::{self, TryRecvError};
 use tempfile::NamedTempFile;
 
 use super::changelog;
+use super::commit_metadata::Role;
 use super::log::Log;
-use super::note::Role;
 use super::plan::Described;
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::kafka::check_topic_name;
-use crate::node::rows::now_ms;
+use crate::node::evaluate::now_ms;
 use file::{Batch, Flaw, Loaded, Origin};
 
 /// How much may be added to a snapshot, beside as much as it began with, before it is written again.

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::source::{Batch, Records};
 
 /// How the records of a batch are made rows.
-pub(super) struct Rows<'n> {
+pub(super) struct Evaluator<'n> {
     /// What is computed over them.
     pub plan: &'n Plan,
     /// Their format.
@@ -84,7 +84,7 @@ impl<'m> Places<'m> {
 /// Rows that do not fit, and why.
 type Misfits = Vec<(usize, Misfit)>;
 
-impl Rows<'_> {
+impl Evaluator<'_> {
     /// Hands the rows of a batch to `take`, and the records that are none: all of them, or where
     /// malformed ones are not skipped up to the first, and then only the rows before it.
     ///

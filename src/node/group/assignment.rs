@@ -7,9 +7,9 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use super::note::Role;
+use super::commit_metadata::Role;
+use super::idle::Idle;
 use super::restore::{Belongs, Job, Local, LogReader, Restored, Restoring};
-use super::silence::Silence;
 use super::snapshot::file::Flaw;
 use super::snapshot::{Home, Snapshot};
 use super::task::{Bounds, Task};
@@ -83,7 +83,7 @@ impl Node<'_> {
             let has = topic.partitions.len();
             return Err(topics::has_grown(&self.options.group, has, had));
         }
-        self.silence.iter_mut().for_each(Silence::forget);
+        self.silence.iter_mut().for_each(Idle::forget);
         let role = self.role(&place);
         let upstream = match role {
             Role::Downstream => self.starts.len(),

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::commit::Guarantee;
-use super::note::{Note, Role};
+use super::commit_metadata::{CommitMetadata, Role};
 use crate::engine::watermark::BEGINNING;
 use crate::error::Error;
 use crate::kafka::member::Place;
@@ -16,7 +16,7 @@ use crate::source::Committed;
 
 /// What a state belongs to; a part of its header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stand {
+pub(super) struct StatePosition {
     /// The id of the group's input; `None` of a broker that has none.
     pub input: Option<String>,
     /// The next offset to read.
@@ -25,7 +25,7 @@ pub(super) struct Stand {
     pub base: i64,
 }
 
-impl Stand {
+impl StatePosition {
     /// Returns whether the group's input has another id now.
     pub fn is_of_another(&self, input: Option<&str>) -> bool {
         let was = self.input.as_deref();
@@ -41,7 +41,7 @@ pub(super) enum Kept {
     /// A state that an earlier version has written, which did not say what it belongs to.
     Unsaid,
     /// A state.
-    State(Stand),
+    State(StatePosition),
 }
 
 /// Why a state and the group's offset do not fit together.
@@ -72,7 +72,7 @@ pub(super) fn fit(
     guarantee: Guarantee,
 ) -> Result<Option<i64>, Misfit> {
     // An offset that a person has set has no note.
-    let note = committed.and_then(|committed| Note::parse(&committed.metadata));
+    let note = committed.and_then(|committed| CommitMetadata::parse(&committed.metadata));
     let may_lose = guarantee == Guarantee::AtMostOnce;
     match (kept, committed) {
         (Kept::State(stand), _) if stand.is_of_another(input) => Err(Misfit::MadeAgain),
@@ -114,7 +114,7 @@ pub(super) fn fit(
 pub(super) fn fit_upstream(committed: Option<&Committed>) -> Result<(), Misfit> {
     match committed {
         None => Err(Misfit::NoOffset { position: None }),
-        Some(committed) if Note::parse(&committed.metadata).is_some() => Ok(()),
+        Some(committed) if CommitMetadata::parse(&committed.metadata).is_some() => Ok(()),
         Some(committed) => Err(Misfit::Elsewhere {
             committed: committed.offset,
             position: None,
@@ -188,7 +188,7 @@ mod tests {
     use Guarantee::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
     fn state(input: Option<&str>) -> Kept {
-        Kept::State(Stand {
+        Kept::State(StatePosition {
             input: input.map(str::to_owned),
             position: 70,
             base: 60,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn at(offset: i64) -> Option<Committed> {
-        let note = Note::new(Role::Window, 5, (0, 0));
+        let note = CommitMetadata::new(Role::Window, 5, (0, 0));
         Some(Committed {
             offset,
             metadata: note.to_string(),

@@ -35,7 +35,7 @@ const NAMES: [&str; 7] = [
 const PARTITIONS: i32 = 1;
 
 /// Where records that are set aside go.
-pub enum Aside {
+pub enum SideOutput {
     /// Lines.
     Text {
         /// The file, or stdout.
@@ -61,10 +61,10 @@ struct Case<'c> {
     bytes: &'c [u8],
 }
 
-impl Aside {
+impl SideOutput {
     /// Returns an output of lines.
     pub fn text(output: Outlet, notation: Notation) -> Self {
-        Aside::Text { output, notation }
+        SideOutput::Text { output, notation }
     }
 
     /// Opens a topic, which is created with endless retention where it does not exist, to be
@@ -79,7 +79,7 @@ impl Aside {
             None => admin.create_data_topic(name, PARTITIONS)?,
         };
         let id = producer.lock().topic(name)?;
-        Ok(Aside::Topic(Box::new(AsideTopic {
+        Ok(SideOutput::Topic(Box::new(AsideTopic {
             topic: id,
             producer,
             partitions: topic.partitions.len() as i32,
@@ -145,18 +145,18 @@ impl Aside {
     /// Those of the output.
     pub fn flush(&mut self) -> Result<()> {
         match self {
-            Aside::Text { output, notation } => begin(output, *notation),
-            Aside::Topic(topic) => topic.producer.lock().deliver(),
+            SideOutput::Text { output, notation } => begin(output, *notation),
+            SideOutput::Topic(topic) => topic.producer.lock().deliver(),
         }
     }
 
     fn write(&mut self, case: &Case<'_>) -> Result<()> {
         match self {
-            Aside::Text { output, notation } => {
+            SideOutput::Text { output, notation } => {
                 begin(output, *notation)?;
                 output.write(&case.line(*notation))
             }
-            Aside::Topic(topic) => topic.send(case),
+            SideOutput::Topic(topic) => topic.send(case),
         }
     }
 }

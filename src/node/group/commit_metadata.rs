@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::engine::codec;
-use crate::node::rows::now_ms;
+use crate::node::evaluate::now_ms;
 
 /// What a task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Role {
 
 /// The state of a task at a commit, in the commit's metadata: `k:window watermark=… …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct CommitMetadata {
     /// What the task does.
     pub role: Role,
     /// How far event time has come, in ms since 1970, UTC.
@@ -38,7 +38,7 @@ pub struct Note {
     pub(super) state: Vec<u8>,
 }
 
-/// How long [`Note::state`] may be: a broker takes 4,096 bytes of metadata
+/// How long [`CommitMetadata::state`] may be: a broker takes 4,096 bytes of metadata
 /// (`offset.metadata.max.bytes`), of which base64 takes a quarter and the rest 130.
 const MOST_STATE: usize = 2_900;
 
@@ -66,10 +66,10 @@ impl Role {
     }
 }
 
-impl Note {
+impl CommitMetadata {
     /// Returns the note about a task as it is now.
     pub(super) fn new(role: Role, watermark: i64, (rows, bytes): (u64, u64)) -> Self {
-        Note {
+        CommitMetadata {
             role,
             watermark,
             rows,
@@ -89,7 +89,7 @@ impl Note {
     }
 
     /// Returns the note in a commit's metadata; `None` where it is another program's.
-    pub fn parse(metadata: &str) -> Option<Note> {
+    pub fn parse(metadata: &str) -> Option<CommitMetadata> {
         let mut words = metadata.strip_prefix("k:")?.split(' ');
         let role = words.next()?;
         let role = Role::ALL.into_iter().find(|known| known.name() == role)?;
@@ -101,7 +101,7 @@ impl Note {
             number("at=")?,
         );
         let state = words.next().map(|word| word.strip_prefix("state="));
-        Some(Note {
+        Some(CommitMetadata {
             role,
             watermark,
             rows: rows.try_into().ok()?,
@@ -115,9 +115,9 @@ impl Note {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for CommitMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Note {
+        let CommitMetadata {
             role,
             watermark,
             rows,
@@ -148,7 +148,7 @@ mod tests {
             (Role::Upstream, vec![0, 255, 7]),
             (Role::Downstream, vec![1]),
         ] {
-            let note = Note {
+            let note = CommitMetadata {
                 role,
                 watermark: -5,
                 rows: 7,
@@ -156,10 +156,10 @@ mod tests {
                 at: 9,
                 state,
             };
-            assert_eq!(Note::parse(&note.to_string()), Some(note));
+            assert_eq!(CommitMetadata::parse(&note.to_string()), Some(note));
         }
-        assert_eq!(Note::parse("watermark=1 counted_to=2"), None);
-        assert_eq!(Note::parse("k:other watermark=1"), None);
+        assert_eq!(CommitMetadata::parse("watermark=1 counted_to=2"), None);
+        assert_eq!(CommitMetadata::parse("k:other watermark=1"), None);
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         for upstream in [1, 1_000, 10_000] {
             for position in [0, 100_000, i64::MAX] {
                 let positions = vec![position; upstream];
-                let note = Note {
+                let note = CommitMetadata {
                     role: Role::Downstream,
                     watermark: i64::MIN,
                     rows: u64::MAX,

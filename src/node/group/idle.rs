@@ -23,7 +23,7 @@ use crate::kafka::member::Place;
 const ASK: Duration = Duration::from_millis(100);
 
 /// Finds out which partitions are silent.
-pub(super) struct Silence {
+pub(super) struct Idle {
     /// How long nothing may come of a partition before it counts as silent.
     idle: Duration,
     ask: mpsc::Sender<Question>,
@@ -62,7 +62,7 @@ struct Snapshot {
     silent: Vec<(usize, i64)>,
 }
 
-impl Silence {
+impl Idle {
     /// Begins to look after the partitions of a topic.
     pub fn begin(topic: &str, settings: &Settings, idle: Duration) -> Self {
         let (ask, questions) = mpsc::channel::<Question>();
@@ -82,7 +82,7 @@ impl Silence {
                 }
             }
         });
-        Silence {
+        Idle {
             idle,
             ask,
             answers,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::stand::made_again;
+use super::state_position::made_again;
 use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, TopicIdentity};
@@ -23,13 +23,13 @@ const LOOK: Duration = Duration::from_secs(2);
 type Ids = BTreeMap<String, TopicIdentity>;
 
 /// Watches topics until it is dropped.
-pub(super) struct Lookout {
+pub(super) struct TopicWatch {
     news: mpsc::Receiver<Error>,
     /// Nothing is sent; closing it ends the thread.
     _end: mpsc::Sender<()>,
 }
 
-impl Lookout {
+impl TopicWatch {
     /// Begins to watch topics as they are now.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Lookout {
                 }
             }
         });
-        Ok(Lookout { news, _end: end })
+        Ok(TopicWatch { news, _end: end })
     }
 
     /// Returns the error of a topic that is gone or another one, once one is.
