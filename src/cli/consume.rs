@@ -12,6 +12,7 @@ use crate::cli::broker::BrokerOptions;
 use crate::cli::names::prefixed;
 use crate::cli::range::RangeOptions;
 use crate::error::{Error, Remedy, Result};
+use crate::format::registry;
 use crate::kafka::Settings;
 use crate::outlet::Outlet;
 use crate::sink::records::{Format, RecordSink};
@@ -233,6 +234,9 @@ impl Consumption<'_> {
         let Records::Messages(messages) = batch.records else {
             return Err(Error::bug("a topic holds messages"));
         };
+        if !std::mem::replace(&mut reader.is_looked_at, true) {
+            tell_frame(&self.topics[nth], &messages, self.context);
+        }
         let (key, mut last, mut refused) = (self.key, None, None);
         let has_key = |message: &Message<'_>| key.is_none_or(|key| message.key == Some(key));
         let picked = match &mut reader.picker {
@@ -318,11 +322,25 @@ impl Consumption<'_> {
     }
 }
 
+/// Says what values are that a Schema Registry's serializer has written.
+fn tell_frame(topic: &str, messages: &[Message<'_>], context: &Context) {
+    let first = messages.iter().find_map(|message| message.value);
+    if let Some(id) = first.and_then(registry::schema_id) {
+        let told = registry::told(id);
+        context
+            .report
+            .warning(format!("topic `{topic}`: the first value is {told}"));
+        context.report.hint(registry::CURE);
+    }
+}
+
 /// One topic, and how far it has come in each of its partitions.
 struct Reader {
     source: KafkaSource,
     /// What looks into the values, once the first of them have told what they are.
     picker: Option<Picker>,
+    /// Whether its first records were looked at for what a person has to know of them.
+    is_looked_at: bool,
     /// Whether nothing more comes.
     ended: bool,
     /// The next offset to be handed to the sink.
@@ -341,6 +359,7 @@ impl Reader {
         Ok(Reader {
             source,
             picker: None,
+            is_looked_at: false,
             ended: false,
             handled: starts.clone(),
             written: starts.clone(),

@@ -8,9 +8,9 @@ use crate::cli::Context;
 use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::expression::suggestion;
-use crate::format::delimited::{self, parse_header};
+use crate::format::delimited::{self, parse_header, raw};
 use crate::format::envelope::{self, Envelope};
-use crate::format::{Decoder, Layout, TimeFrom, json, schema};
+use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
 use crate::node::why_silent::while_waiting;
 use crate::source::file::{FileSource, Framing};
@@ -52,6 +52,8 @@ pub(crate) enum Notation {
     Delimited,
     /// One JSON object a line or a message.
     Json,
+    /// Any text: one column, `value`.
+    Raw,
 }
 
 impl Notation {
@@ -60,6 +62,7 @@ impl Notation {
         match self {
             Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(layout, COMMA)),
             Notation::Json => Decoder::Json(json::Decoder::new(layout)),
+            Notation::Raw => Decoder::Raw(raw::Decoder::new(layout)),
         }
     }
 }
@@ -82,6 +85,8 @@ pub(crate) enum LineKind {
     Rows,
     /// JSON objects.
     Objects,
+    /// Any text.
+    Texts,
     /// What `k consume` prints.
     Envelopes,
 }
@@ -100,8 +105,9 @@ pub(crate) fn open_lines(
     let name = source.name();
     let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
     let is_csv = notation == Some(Notation::Delimited);
+    let is_raw = notation == Some(Notation::Raw);
     let first = match first {
-        Some(b'{' | b'[') if !is_csv => {
+        Some(b'{' | b'[') if !is_csv && !is_raw => {
             let shape = source.one_value_a_line(&context.interrupt);
             if shape.map_err(|error| error.during(format!("reading `{name}`")))? == Shape::Values {
                 let told =
@@ -124,12 +130,13 @@ pub(crate) fn open_lines(
         }
         Some(_) if is_envelope => LineKind::Envelopes,
         Some(_) if notation == Some(Notation::Json) => LineKind::Objects,
+        Some(_) if is_raw => LineKind::Texts,
         Some(b'{') if !is_csv => LineKind::Objects,
         Some(_) => LineKind::Rows,
     };
     source.set_framing(match kind {
         LineKind::Rows => Framing::Delimited(COMMA),
-        LineKind::Objects | LineKind::Envelopes => Framing::Lines,
+        LineKind::Objects | LineKind::Texts | LineKind::Envelopes => Framing::Lines,
     });
     Ok((source, kind))
 }
@@ -164,6 +171,7 @@ pub(crate) fn columns(
             let declared = given.declared.unwrap_or_default();
             (Notation::Json, schema::declare(found, &declared))
         }
+        LineKind::Texts => (Notation::Raw, text_schema(given.declared)?),
         LineKind::Envelopes => {
             let arena = Bump::new();
             let records = match source.sample(interrupt)? {
@@ -236,6 +244,9 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema
     let Records::Messages(messages) = records else {
         return Err(Error::bug("a topic holds messages"));
     };
+    if given.notation == Some(Notation::Raw) {
+        return Ok((Notation::Raw, text_schema(given.declared)?));
+    }
     let values = || messages.iter().filter_map(|message| message.value);
     let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
     let fields = |value: &[u8]| {
@@ -251,6 +262,11 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema
         Some(notation) => notation == Notation::Json,
         None => values().any(is_json),
     };
+    let framed = first.and_then(registry::schema_id);
+    if let (Some(id), None, false) = (framed, &given.declared, is_json) {
+        let told = registry::told(id);
+        return Err(Error::data(format!("the first value is {told}")).hint(registry::CURE));
+    }
     match (known, given.declared) {
         (_, declared) if is_json => {
             let declared = declared.unwrap_or_default();
@@ -270,6 +286,11 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema
                 .hint("say what they are: `--input json`, or for CSV `--schema 'caller string, n bigint'`")),
         },
     }
+}
+
+/// Returns the one column of any text, with its type if that was declared.
+fn text_schema(declared: Option<Schema>) -> Result<Schema> {
+    delimited_schema(&[raw::COLUMN.to_owned()], declared)
 }
 
 /// Takes the declared types by name, known ones for the workshop's columns, and leaves the others

@@ -134,6 +134,12 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    if options.input == Some(InputNotation::Raw) {
+        return Err(
+            Error::usage("a join needs columns, and `--input raw` has one")
+                .hint("write the records as JSON or CSV with a header"),
+        );
+    }
     let sources = options.sources()?;
     let query = options.query()?;
     let query_times = query.sides.each_ref().map(|side| side.time.is_some());

@@ -56,9 +56,18 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
 
-    /// How values are written.
-    #[arg(long, value_enum, default_value_t)]
-    value: ValueNotation,
+    /// How values are written [default: json; raw with `--key-separator`]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    value: Option<ValueNotation>,
+
+    /// Take what stands before this in a raw line for the key, and the rest for the value; `\t` is a tab
+    #[arg(short = 'K', long, value_name = "TEXT", value_parser = parse_separator)]
+    key_separator: Option<String>,
+
+    /// Send the empty value of a raw line as null: a tombstone, which deletes its key from a compacted
+    /// topic. An envelope's `"value":null` is one without this
+    #[arg(short = 'Z', long)]
+    tombstones: bool,
 
     /// How partitions are chosen; records without a key go in turn.
     #[arg(long, value_enum, default_value_t)]
@@ -112,6 +121,8 @@ enum ValueNotation {
     Json,
     /// The row as CSV, without a header.
     Csv,
+    /// Each line as it stands; none is a header.
+    Raw,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -132,6 +143,14 @@ fn parse_acks(text: &str) -> Result<Acks, String> {
     }
 }
 
+fn parse_separator(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("write what stands between key and value, such as `:`".to_owned()),
+        "tab" => Ok("\t".to_owned()),
+        text => Ok(text.replace("\\t", "\t")),
+    }
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text
         .parse()
@@ -143,10 +162,13 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let settings = options.broker.settings(context)?;
     let sources = sources(options)?;
+    let value = options.value()?;
     let mapping = Mapping {
         key: options.key.clone(),
         time: options.time.clone(),
-        value: options.value,
+        value,
+        separator: options.key_separator.clone(),
+        tombstones: options.tombstones,
         declared: options
             .schema
             .as_deref()
@@ -192,6 +214,42 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     }
     run.summarize(&feeds, started.elapsed());
     Ok(())
+}
+
+impl Options {
+    /// Returns how values are written, if the flags that depend on it fit.
+    fn value(&self) -> Result<ValueNotation> {
+        let default = match self.key_separator {
+            Some(_) => ValueNotation::Raw,
+            None => ValueNotation::Json,
+        };
+        let value = self.value.unwrap_or(default);
+        let of_column = |name: &Option<String>| name.as_ref().is_some_and(|name| name != "none");
+        if value == ValueNotation::Raw {
+            let flags = [
+                ("--key", of_column(&self.key)),
+                ("--time", of_column(&self.time)),
+                ("--schema", self.schema.is_some()),
+            ];
+            return match flags.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(Error::usage(format!(
+                    "`{flag}` names columns, and raw lines have none"
+                ))
+                .hint("`--key-separator :` takes the key from the front of each line")),
+                None => Ok(value),
+            };
+        }
+        let flags = [
+            ("--key-separator", self.key_separator.is_some()),
+            ("--tombstones", self.tombstones),
+        ];
+        match flags.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Error::usage(format!("`{flag}` is for raw lines"))
+                .hint("add `--value raw`: each line is sent as it stands")
+                .hint("a row's tombstone is sent as an envelope with `\"value\":null`, as `k consume` prints it")),
+            None => Ok(value),
+        }
+    }
 }
 
 /// Returns what is to be sent.

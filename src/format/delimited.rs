@@ -4,6 +4,8 @@
 //! Bytes without a quote are cut by a SIMD search for separators; at the first quote of a
 //! batch the `csv` crate takes over for that batch. Blank lines are no records.
 
+pub mod raw;
+
 use std::collections::HashSet;
 
 use bumpalo::Bump;

@@ -9,8 +9,12 @@
 //! {"topic":"t","partition":0,"offset":8,"timestamp":null,"key":null,"headers":[["h",null,"/w=="]],"value_base64":"/w=="}
 //! ```
 //!
+//! What `kcat -J` prints is read, too: `ts` for the timestamp, `payload` for the value, and headers as
+//! names and values in turn.
+//!
 //! Where columns are wanted, [`Decoder`] takes them from the values, as from a topic's records.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -18,6 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use bumpalo::Bump;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::json::reason_of;
 use super::{Decoded, Malformed, Origins, Place};
@@ -154,7 +159,8 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Returns whether a line is an envelope: an object with topic, partition, offset and value.
+    /// Returns whether a line is an envelope: an object with topic, partition, offset and value, or
+    /// kcat's payload.
     pub fn is(line: &[u8]) -> bool {
         let members = serde_json::from_slice::<Members>(line);
         members.is_ok_and(|members| members.value.is_some() || members.value_base64.is_some())
@@ -292,7 +298,7 @@ struct Members {
     _partition: IgnoredAny,
     #[serde(rename = "offset")]
     _offset: IgnoredAny,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, alias = "payload", deserialize_with = "present")]
     value: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
     value_base64: Option<IgnoredAny>,
@@ -316,6 +322,12 @@ enum Member {
     Headers,
     Value,
     ValueBase64,
+    /// kcat's timestamp.
+    Ts,
+    /// kcat's word for what kind of timestamp that is.
+    Tstype,
+    /// kcat's value: text, null, or the JSON that it has decoded.
+    Payload,
     #[serde(other)]
     Other,
 }
@@ -337,6 +349,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'de> {
         let text = || TextSeed { arena };
         let (mut topic, mut partition, mut offset, mut timestamp) = (None, None, None, None);
         let (mut key, mut value, mut headers) = (None, None, Vec::new());
+        let mut is_timed = true;
         while let Some(member) = members.next_key::<Member>()? {
             match member {
                 Member::Topic => topic = members.next_value_seed(text())?,
@@ -361,9 +374,14 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'de> {
                 }
                 Member::Headers => {
                     // Few records have any, and an empty list owns nothing.
-                    let owned: Vec<Vec<Option<String>>> = members.next_value()?;
-                    let read = owned.iter().map(|header| read_header(header, arena));
-                    headers = read.collect::<Result<_, _>>()?;
+                    let owned: Vec<HeaderPart> = members.next_value()?;
+                    headers = read_headers(owned, arena)?;
+                }
+                Member::Ts => timestamp = members.next_value()?,
+                Member::Tstype => is_timed = members.next_value::<Cow<'_, str>>()? != "unknown",
+                Member::Payload => {
+                    let payload: &'de RawValue = members.next_value()?;
+                    value = Some(read_payload(payload, arena).map_err(M::Error::custom)?);
                 }
                 Member::Other => {
                     members.next_value::<IgnoredAny>()?;
@@ -374,11 +392,61 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'de> {
             topic: topic.ok_or_else(|| M::Error::missing_field("topic"))?,
             partition: partition.ok_or_else(|| M::Error::missing_field("partition"))?,
             offset: offset.ok_or_else(|| M::Error::missing_field("offset"))?,
-            timestamp,
+            timestamp: timestamp.filter(|_| is_timed),
             key,
             headers,
             value: value.ok_or_else(|| M::Error::missing_field("value"))?,
         })
+    }
+}
+
+/// What stands in a list of headers: a header, or of kcat's a name or a value.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeaderPart {
+    Text(Option<String>),
+    Header(Vec<Option<String>>),
+}
+
+/// Takes over a list of headers; kcat writes names and values in turn.
+fn read_headers<'a, E: serde::de::Error>(
+    parts: Vec<HeaderPart>,
+    arena: &'a Bump,
+) -> Result<Vec<Header<'a>>, E> {
+    let mut headers = Vec::new();
+    let mut parts = parts.into_iter();
+    while let Some(part) = parts.next() {
+        let header = match (part, parts.as_slice().first()) {
+            (HeaderPart::Header(header), _) => header,
+            (HeaderPart::Text(name), Some(HeaderPart::Text(value))) => {
+                let header = vec![name, value.clone()];
+                parts.next();
+                header
+            }
+            (HeaderPart::Text(_), _) => return Err(E::custom("a header's name has no value")),
+        };
+        headers.push(read_header(&header, arena)?);
+    }
+    Ok(headers)
+}
+
+/// Takes over a value as kcat prints it: a text is the value; an object, which it has decoded, is
+/// kept as JSON.
+fn read_payload<'a>(
+    payload: &'a RawValue,
+    arena: &'a Bump,
+) -> Result<Option<&'a [u8]>, serde_json::Error> {
+    let json = payload.get();
+    match json.as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => {
+            let text: &str = match serde_json::from_str(json)? {
+                Cow::Borrowed(text) => text,
+                Cow::Owned(text) => arena.alloc_str(&text),
+            };
+            Ok(Some(text.as_bytes()))
+        }
+        _ => Ok(Some(json.as_bytes())),
     }
 }
 
@@ -454,6 +522,40 @@ mod tests {
     fn header<'a>(name: &'a str, value: Option<&'a [u8]>) -> Header<'a> {
         let name = name.as_bytes();
         Header { name, value }
+    }
+
+    #[test]
+    fn what_kcat_prints_is_an_envelope() {
+        let arena = Bump::new();
+        let line = br#"{"topic":"t","partition":2,"offset":7,"tstype":"create","ts":1767225600000,"broker":1,"headers":["trace","1","none",null],"key":"a","payload":"{\"x\":1}"}"#;
+        assert!(Envelope::is(line));
+        let envelope = Envelope::parse(line, &arena).expect("an envelope");
+        let expected = Envelope {
+            topic: "t",
+            partition: 2,
+            offset: 7,
+            timestamp: Some(1_767_225_600_000),
+            key: Some(b"a"),
+            headers: vec![header("trace", Some(b"1")), header("none", None)],
+            value: Some(b"{\"x\":1}"),
+        };
+        assert_eq!(envelope, expected);
+        for (payload, value) in [
+            ("null", None),
+            (r#""plain""#, Some("plain")),
+            (r#"{"x": 1}"#, Some(r#"{"x": 1}"#)), // decoded by `-s value=avro`
+        ] {
+            let line = format!(
+                r#"{{"topic":"t","partition":0,"offset":0,"tstype":"unknown","ts":0,"key":null,"payload":{payload}}}"#
+            );
+            assert!(Envelope::is(line.as_bytes()), "{payload}");
+            let envelope = Envelope::parse(line.as_bytes(), &arena).expect("an envelope");
+            assert_eq!(envelope.value, value.map(str::as_bytes));
+            assert_eq!((envelope.timestamp, envelope.key), (None, None));
+        }
+        let odd = br#"{"topic":"t","partition":0,"offset":0,"headers":["a"],"payload":""}"#;
+        let error = Envelope::parse(odd, &arena).expect_err("half a header");
+        assert!(error.contains("a header's name has no value"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Bytes ↔ columns: CSV and JSON lines, bare or in envelopes.
+//! Bytes ↔ columns: CSV, JSON lines and any text, bare or in envelopes.
 //!
 //! Comes in: [`Records`] as bytes. Goes out: [`Decoded`], the fields that a plan names, by
 //! column, with each record's event time, and every record that does not fit with its place
@@ -11,6 +11,7 @@ pub mod json;
 mod parts;
 mod plain;
 mod quoted;
+pub mod registry;
 mod scan;
 pub mod schema;
 mod tree;
@@ -74,6 +75,8 @@ pub enum Decoder {
     Delimited(delimited::Decoder),
     /// One JSON object a line or a message.
     Json(json::Decoder),
+    /// Any text.
+    Raw(delimited::raw::Decoder),
     /// One envelope a line, its value in one of the other formats.
     Envelopes(envelope::Decoder),
 }
@@ -87,11 +90,18 @@ impl Decoder {
         origins: Origins,
         arena: &'a Bump,
     ) -> Decoded<'a> {
-        match self {
+        let mut decoded = match self {
             Decoder::Delimited(decoder) => decoder.decode(records, origins, arena),
             Decoder::Json(decoder) => decoder.decode(records, origins, arena),
+            Decoder::Raw(decoder) => decoder.decode(records, origins),
             Decoder::Envelopes(decoder) => decoder.decode(records, origins, arena),
+        };
+        for malformed in &mut decoded.malformed {
+            if let Some(framed) = registry::misfit(malformed.bytes) {
+                malformed.misfit = framed;
+            }
         }
+        decoded
     }
 }
 

@@ -27,6 +27,7 @@ mod outage;
 mod podman;
 mod prefix;
 mod produce;
+mod raw;
 mod readme;
 mod repartition;
 mod running;

@@ -22,6 +22,7 @@ use crate::format::envelope::Envelope;
 use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
 use crate::kafka::producer::Block;
 use crate::sink::text::{push_csv, push_json};
+use crate::source::file::Framing;
 use crate::source::{Header, Lines, Polled, Records, Source};
 
 /// How the records of an input become key, value and time.
@@ -33,6 +34,10 @@ pub(super) struct Mapping {
     pub time: Option<String>,
     /// How values are written.
     pub value: ValueNotation,
+    /// What stands between the key and the value of a raw line.
+    pub separator: Option<String>,
+    /// Whether the empty value of a raw line is null.
+    pub tombstones: bool,
     /// The types that a person declared.
     pub declared: Option<Schema>,
     /// Whether malformed records are counted instead of ending the run.
@@ -93,6 +98,11 @@ enum Reader {
         writer: Writer,
     },
     Envelopes,
+    /// Each line as it stands.
+    Texts {
+        separator: Option<String>,
+        tombstones: bool,
+    },
 }
 
 /// How a row becomes a value.
@@ -148,10 +158,19 @@ impl Feed {
                 .hint(format!("read a file of that name as `file:{name}`")));
             }
         };
-        let (lines, kind) = input::open_lines(path, None, context)?;
+        let is_raw = mapping.value == ValueNotation::Raw;
+        let (mut lines, kind) = input::open_lines(path, is_raw.then_some(Notation::Raw), context)?;
         let (source, reader): (Box<dyn Source>, Reader) = match kind {
+            _ if is_raw => {
+                lines.set_framing(Framing::Lines);
+                let reader = Reader::Texts {
+                    separator: mapping.separator.clone(),
+                    tombstones: mapping.tombstones,
+                };
+                (Box::new(lines), reader)
+            }
             LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
-            LineKind::Rows | LineKind::Objects => {
+            LineKind::Rows | LineKind::Objects | LineKind::Texts => {
                 let given = Given {
                     declared: mapping.declared.clone(),
                     notation: None,
@@ -221,6 +240,13 @@ impl Feed {
                     &self.name,
                 ),
                 Reader::Envelopes => prepare_envelopes(lines, self.skip_bad, &self.name),
+                Reader::Texts {
+                    separator,
+                    tombstones,
+                } => {
+                    let separator = separator.as_deref();
+                    prepare_texts(lines, separator, *tombstones, self.skip_bad, &self.name)
+                }
             };
             self.prepared = prepared;
             self.skipped += malformed;
@@ -271,7 +297,7 @@ impl Reader {
             (Notation::Delimited, ValueNotation::Csv) | (Notation::Json, ValueNotation::Json) => {
                 Writer::Raw
             }
-            (_, ValueNotation::Csv) => {
+            (_, ValueNotation::Csv | ValueNotation::Raw) => {
                 let columns = 0..schema.fields.len();
                 Writer::Csv(columns.filter(|&index| !schema.is_derived(index)).collect())
             }
@@ -496,6 +522,66 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
     }
     let prepared = Prepared {
         block: Arc::new(values.into()),
+        keys,
+        rows,
+        next: 0,
+        stop: stop.map(|(_, error)| error),
+    };
+    (prepared, skipped)
+}
+
+/// As [`prepare_columns`], for lines that are sent as they stand.
+fn prepare_texts(
+    lines: Lines<'_>,
+    separator: Option<&str>,
+    tombstones: bool,
+    skip_bad: bool,
+    name: &str,
+) -> (Prepared, u64) {
+    let (mut keys, mut rows, mut malformed) = (Vec::new(), Vec::new(), Vec::new());
+    let finder = separator.map(memchr::memmem::Finder::new);
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', lines.bytes);
+    for (number, end) in (lines.first_line..).zip(ends) {
+        let line = start..end;
+        start = end + 1;
+        let bytes = &lines.bytes[line.clone()];
+        let cut = finder
+            .as_ref()
+            .map(|finder| (finder.find(bytes), finder.needle().len()));
+        let (key, value) = match cut {
+            None => (None, line),
+            Some((Some(at), length)) => {
+                let key = keys.len()..keys.len() + at;
+                keys.extend_from_slice(&bytes[..at]);
+                (Some(key), line.start + at + length..line.end)
+            }
+            Some((None, _)) => {
+                let separator = separator.unwrap_or_default();
+                malformed.push(Malformed {
+                    before: rows.len(),
+                    place: Place::Line(number),
+                    at: None,
+                    misfit: format!("the line has no `{}`", separator.escape_debug()).into(),
+                    bytes,
+                });
+                continue;
+            }
+        };
+        rows.push(Row {
+            key,
+            value: Some(value).filter(|value| !(tombstones && value.is_empty())),
+            time: None,
+            from: None,
+            headers: Vec::new(),
+        });
+    }
+    let (stop, skipped) = account(&malformed, skip_bad, name);
+    if let Some((keep, _)) = &stop {
+        rows.truncate(*keep);
+    }
+    let prepared = Prepared {
+        block: Arc::new(lines.bytes.to_vec().into()),
         keys,
         rows,
         next: 0,

@@ -370,7 +370,7 @@ impl Options {
             let declared = given.declared.unwrap_or_default();
             let mut names = declared.fields.iter().map(|field| &field.name);
             let unknown = names.find(|name| schema.index_of(name).is_none());
-            return match unknown.filter(|_| notation == Notation::Delimited) {
+            return match unknown.filter(|_| notation != Notation::Json) {
                 Some(name) => Err(Error::usage(format!(
                     "`--schema` declares column `{name}`, which the group's records have not"
                 ))
@@ -428,6 +428,7 @@ impl Options {
                 "format",
                 match notation {
                     Notation::Json => "json",
+                    Notation::Raw => "raw",
                     Notation::Delimited => "csv",
                 }
                 .to_owned(),
@@ -444,6 +445,7 @@ fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
     };
     let notation = match format {
         "json" => Notation::Json,
+        "raw" => Notation::Raw,
         _ => Notation::Delimited,
     };
     let mut schema = match columns {
