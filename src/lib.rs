@@ -8,7 +8,7 @@
 //! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
-//! [`stack`] runs Kafka itself, in containers. [`verify`] holds results side by side and grades
+//! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
 //! them; [`top`] shows a broker live, and [`web`] serves pages.
 
 pub mod cdr;
@@ -21,6 +21,7 @@ pub mod expression;
 pub mod format;
 pub mod interrupt;
 pub mod kafka;
+pub mod look;
 pub mod node;
 pub mod number;
 pub mod outlet;

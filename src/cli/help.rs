@@ -16,7 +16,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
     ("Compute", &["window", "join", "node"]),
-    ("Look", &["top", "compare"]),
+    ("Look", &["look", "top", "compare"]),
     ("Learn", &["check", "help", "completions"]),
     (
         "Stack",

@@ -18,6 +18,7 @@ mod help;
 mod input;
 mod join;
 mod listing;
+mod look;
 mod names;
 mod node;
 mod output;
@@ -85,6 +86,7 @@ enum Command {
     Join(Box<join::Options>),
     Node(node::Options),
     Demo(demo::Options),
+    Look(look::Options),
     Top(top::Options),
     Check(check::Options),
     Compare(compare::Options),
@@ -114,6 +116,7 @@ impl Command {
             Command::Gen(options) => r#gen::run(options, context),
             Command::Produce(options) => produce::run(&options, context),
             Command::Consume(options) => consume::run(options, context),
+            Command::Look(options) => look::run(&options, context),
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
             Command::Window(options) => window::run(*options, context),

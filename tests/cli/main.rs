@@ -20,6 +20,7 @@ mod java;
 mod join;
 mod join_topic;
 mod live;
+mod look;
 mod member;
 mod notes;
 mod operations;

@@ -1,0 +1,337 @@
+//! `k look`: what records look like, and the flags to type.
+
+use std::time::Duration;
+
+use bumpalo::Bump;
+use serde_json::json;
+
+use super::Context;
+use super::broker::BrokerOptions;
+use super::endpoint::{Endpoint, stdin_is_input};
+use super::input::{self, Given, Input, Notation};
+use super::range::PlaceOptions;
+use crate::error::{Error, Result};
+use crate::format::{Layout, Origins, TimeFrom};
+use crate::look::{ColumnFound, Findings, Look, undeclared};
+use crate::outlet::Outlet;
+use crate::source::Polled;
+use crate::source::kafka::Until;
+use crate::term::printable::printable;
+use crate::term::table::{Align, Table};
+use crate::term::units::{format_count, format_duration, format_plural, format_time};
+
+/// Within this time a signal is seen.
+const POLL: Duration = Duration::from_millis(50);
+/// How wide what is printed is at most.
+const WIDTH: usize = 80;
+/// How much of a column's name is shown.
+const NAME: usize = 24;
+/// How many columns that may be times are described.
+const TIMES: usize = 3;
+/// How wide the words in front of a line are.
+const MARGIN: usize = 10;
+
+/// Describe unknown records, and name the flags to type.
+///
+/// For each column: what its values are, how many are null, how many are different, examples. For
+/// each that may be the event time: its unit or pattern, its range, and how far it is out of order,
+/// which is what `--out-of-order` would be. At the end a line of `k window` to begin with.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  k look orders.csv
+  k look orders --since -10m
+  zcat old.json.gz | k look - --limit 1000 --format json")]
+pub(super) struct Options {
+    /// A file, a topic, or `-` for stdin; which, as for `k window --from` [default: a pipe on stdin]
+    #[arg(value_name = "SOURCE")]
+    source: Option<Endpoint>,
+
+    /// Look at so many records, the first ones; of a topic those that come first
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+
+    /// How records are written, where the first ones do not say
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input: Option<Notation>,
+
+    /// For a person, or as one JSON object for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+
+    #[command(flatten)]
+    range: PlaceOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    let source = match &options.source {
+        Some(source) => source.clone(),
+        None if stdin_is_input() => Endpoint::Pipe,
+        None => {
+            return Err(Error::usage("there is nothing to look at")
+                .hint("name a file or a topic: `k look orders.csv`"));
+        }
+    };
+    let mut input = options.open(&source, context)?;
+    let written = written(&input);
+    let (findings, is_whole) = options.look(&mut input, context)?;
+    let source = match &source {
+        Endpoint::Pipe => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let command = findings.command(&source);
+    let printed = match options.format {
+        Format::Json => json!({
+            "source": source,
+            "format": written,
+            "is_whole": is_whole,
+            "found": findings,
+            "command": command.map(|words| words.join(" ")),
+        })
+        .to_string(),
+        Format::Table => {
+            let part = if is_whole { "" } else { ", the first ones" };
+            let head = format!(
+                "{}: {written}, {}; {}{part}",
+                printable(source.as_bytes()),
+                format_plural(findings.columns.len() as u64, "column"),
+                format_plural(findings.records, "record"),
+            );
+            let command = command.map_or_else(
+                || "no column looks like a time: `--time COLUMN` names one, `--time @arrival` needs none".to_owned(),
+                |words| wrapped(&words),
+            );
+            let lines = lines(&findings).join("\n");
+            format!("{head}\n\n{}\n\n{lines}\n\n{command}", columns(&findings))
+        }
+    };
+    let mut outlet = Outlet::stdout(context.interrupt.clone())?;
+    outlet.write(format!("{printed}\n").as_bytes())
+}
+
+impl Options {
+    fn open(&self, source: &Endpoint, context: &Context) -> Result<Input> {
+        let given = Given {
+            declared: None,
+            notation: self.input,
+        };
+        if let Some(flag) = self.range.given()
+            && !matches!(source, Endpoint::Topic(_))
+        {
+            return Err(Error::usage(format!(
+                "`{flag}` is for topics, and `{source}` is none"
+            )));
+        }
+        match source {
+            Endpoint::Pipe => input::open_file(None, given, context),
+            Endpoint::File(path) => input::open_file(Some(path), given, context),
+            Endpoint::Topic(topic) => {
+                let mut range = self.range.range()?;
+                if range.until == Until::Never {
+                    range.until = Until::End;
+                }
+                let settings = self.broker.settings(context)?;
+                let input = input::open_topic(topic, &range, given, &settings, context)?;
+                input.ok_or_else(|| Error::data(format!("topic `{topic}` holds no record there")))
+            }
+        }
+    }
+
+    /// Looks at the records; returns also whether these are all.
+    fn look(&self, input: &mut Input, context: &Context) -> Result<(Findings, bool)> {
+        let schema = undeclared(std::mem::take(&mut input.schema));
+        let mut decoder = input.decoder(Layout {
+            wanted: (0..schema.fields.len()).collect(),
+            schema: schema.clone(),
+            time: TimeFrom::Nowhere,
+        });
+        let mut look = Look::new(schema);
+        let mut arena = Bump::new();
+        loop {
+            context.interrupt.check()?;
+            match input.source.poll(POLL)? {
+                Polled::End => return Ok((look.finish(), true)),
+                Polled::Pending => {}
+                Polled::Batch(batch) => {
+                    let mut decoded = decoder.decode(&batch.records, Origins::Keep, &arena);
+                    let left = self.limit - look.records();
+                    let rows = decoded.columns.rows as u64;
+                    let is_enough = rows + decoded.malformed.len() as u64 > left;
+                    if is_enough {
+                        decoded.truncate(rows.min(left) as usize);
+                        let rows = decoded.columns.rows;
+                        decoded
+                            .malformed
+                            .retain(|malformed| malformed.before < rows);
+                    }
+                    look.add(batch.partition, &decoded, &batch.records, &arena)?;
+                    if is_enough || look.records() >= self.limit {
+                        return Ok((look.finish(), false));
+                    }
+                }
+            }
+            arena.reset();
+        }
+    }
+}
+
+/// Returns how records are written, in words.
+fn written(input: &Input) -> &'static str {
+    match input.notation {
+        Notation::Delimited => "CSV between commas",
+        Notation::Json => "JSON objects",
+        Notation::Raw => "any text",
+    }
+}
+
+/// Returns the table of columns.
+fn columns(findings: &Findings) -> Table {
+    const HEADINGS: [(&str, Align); 5] = [
+        ("column", Align::Left),
+        ("type", Align::Left),
+        ("null", Align::Right),
+        ("distinct", Align::Right),
+        ("examples", Align::Left),
+    ];
+    let cells = |column: &ColumnFound| {
+        [
+            cut(&column.name, NAME),
+            column.data_type.to_owned(),
+            share(column.nulls, column.nulls + column.values),
+            format_count(column.distinct),
+        ]
+    };
+    let rows: Vec<[String; 4]> = findings.columns.iter().map(cells).collect();
+    let width_of = |nth: usize| {
+        let widths = rows
+            .iter()
+            .map(|row| console::measure_text_width(&row[nth]));
+        widths.chain([HEADINGS[nth].0.len()]).max().unwrap_or(0) + Table::GAP
+    };
+    let taken: usize = (0..4).map(width_of).sum();
+    let mut table = Table::new(&HEADINGS);
+    for (row, column) in rows.into_iter().zip(&findings.columns) {
+        let examples = column.examples.join(", ");
+        let examples = cut(&examples, WIDTH.saturating_sub(taken));
+        table.row(row.into_iter().chain([examples]));
+    }
+    table
+}
+
+/// Returns what there is to say of times, duplicates, and what does not fit.
+fn lines(findings: &Findings) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |word: &str, text: String| {
+        let word = format!("{word:MARGIN$}");
+        lines.push(cut(&format!("{word}{text}"), WIDTH));
+    };
+    for time in findings.times.iter().take(TIMES) {
+        say(
+            "time",
+            format!("{}, {}", cut(&time.column, NAME), time.reading.name()),
+        );
+        say(
+            "",
+            format!("{} to {}", format_time(time.from), format_time(time.to)),
+        );
+        let order = match time.out_of_order {
+            0 => "in order".to_owned(),
+            count => format!(
+                "{} out of order, at most {} behind",
+                share(count, time.times),
+                format_duration(time.step_back_ms)
+            ),
+        };
+        let others = match time.others {
+            0 => String::new(),
+            others => format!("; {} not times", format_count(others)),
+        };
+        say("", format!("{order}{others}"));
+    }
+    let others = findings
+        .times
+        .iter()
+        .skip(TIMES)
+        .map(|time| cut(&time.column, NAME));
+    let others: Vec<String> = others.collect();
+    if !others.is_empty() {
+        say("", format!("perhaps also {}", others.join(", ")));
+    }
+    if let Some(identity) = findings.identity() {
+        let name = cut(&identity.name, NAME);
+        let repeated = match findings.repeated_identities() {
+            0 => "is different in each record".to_owned(),
+            count => format!(
+                "repeats an earlier one in {}",
+                format_plural(count, "record")
+            ),
+        };
+        say("identity", format!("{name} {repeated}"));
+    }
+    if findings.repeated > 0 {
+        let repeated = format_plural(findings.repeated, "record");
+        say("repeated", format!("{repeated} the same as an earlier one"));
+    }
+    for column in findings.columns.iter().filter(|column| column.odd > 0) {
+        let first = column.first_odd.as_deref().unwrap_or_default();
+        say(
+            "odd",
+            format!(
+                "{}: {} not {}, first `{}`",
+                cut(&column.name, NAME),
+                format_count(column.odd),
+                column.data_type,
+                cut(first, 20)
+            ),
+        );
+    }
+    if let Some(first) = &findings.first_malformed {
+        let count = format_count(findings.malformed);
+        say("malformed", format!("{count}, first {first}"));
+    }
+    lines
+}
+
+/// Returns a share in words.
+fn share(part: u64, whole: u64) -> String {
+    let percent = part as f64 * 100.0 / whole.max(1) as f64;
+    match part {
+        0 => "0 %".to_owned(),
+        _ if percent < 0.1 => "<0.1 %".to_owned(),
+        _ if percent < 10.0 => format!("{percent:.1} %"),
+        _ => format!("{percent:.0} %"),
+    }
+}
+
+/// Returns a text of a line that is no wider.
+fn cut(text: &str, width: usize) -> String {
+    let text = printable(text.as_bytes());
+    console::truncate_str(&text, width, "…").into_owned()
+}
+
+/// Returns a command on as many lines as it needs.
+fn wrapped(words: &[String]) -> String {
+    let (mut command, mut width) = (String::new(), 0);
+    for word in words {
+        let wide = console::measure_text_width(word);
+        if width > 0 && width + 1 + wide > WIDTH - 2 {
+            command.push_str(" \\\n    ");
+            width = 4;
+        } else if width > 0 {
+            command.push(' ');
+            width += 1;
+        }
+        command.push_str(word);
+        width += wide;
+    }
+    command
+}

@@ -1,0 +1,172 @@
+//! `k look`: what is said of records that nobody knows, and that the flags it names work.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::broker::{broker, unique};
+use crate::workdir::Workdir;
+
+/// Runs the command that ends what `k look` has printed, by a shell.
+fn run_the_last(dir: &Workdir, printed: &str) -> std::process::Output {
+    let (_, command) = printed.rsplit_once("\n\n").expect("a command at the end");
+    let arguments = command.strip_prefix("k ").expect("a command of k");
+    let script = format!("exec '{}' {arguments}", env!("CARGO_BIN_EXE_k"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(dir.path("."));
+    shell.output().expect("a shell")
+}
+
+const ORDERS: &str = "\
+order_id,ts,Region,price,note
+1,1767225600,north,19.90,
+2,1767225660,south,5,\"a, b\"
+3,1767225630,north,n/a,
+4,1767225720,north,7.25,
+4,1767225720,north,7.25,
+5,1767225780,west,1,x
+6,1767225840,south,2,x
+7,1767225900,north,3,
+8,1767225960,south,4,
+9,1767226020,north,5,
+10,1767226080,north,6,x
+";
+
+#[test]
+fn a_foreign_file_is_described_in_80_columns_and_the_flags_work() {
+    let dir = Workdir::new();
+    dir.write("orders.csv", ORDERS);
+    let run = dir.k("look orders.csv");
+    run.assert_status(0);
+    let printed = run.stdout();
+    assert!(
+        printed.lines().all(|line| line.chars().count() <= 80),
+        "{printed}"
+    );
+    assert_eq!(
+        printed,
+        "\
+orders.csv: CSV between commas, 5 columns; 11 records
+
+column    type     null  distinct  examples
+order_id  bigint    0 %        10  1, 2, 3
+ts        bigint    0 %        10  1767225600, 1767225660, 1767225630
+Region    text      0 %         3  north, south, west
+price     decimal   0 %         9  19.90, 5, n/a
+note      text     64 %         2  a, b, x
+
+time      ts, s
+          2026-01-01T00:00:00Z to 2026-01-01T00:08:00Z
+          9.1 % out of order, at most 30s behind
+identity  order_id repeats an earlier one in 1 record
+repeated  1 record the same as an earlier one
+odd       price: 1 not decimal, first `n/a`
+
+k window --from orders.csv --tumbling 1m --time ts --time-unit s \\
+    --out-of-order 30s --distinct order_id --by Region
+"
+    );
+    let output = run_the_last(&dir, printed);
+    assert!(output.status.success(), "{output:?}");
+    let summary = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        summary.contains("11 records in = 10 on time + 0 late + 0 expired"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_program_reads_the_same_as_json() {
+    let dir = Workdir::new();
+    let lines = "\
+{\"at\":\"2026-01-01T00:00:02Z\",\"user\":\"a\",\"ok\":true}
+{\"at\":\"2026-01-01T00:00:01Z\",\"user\":\"b\",\"ok\":false}
+{bad
+{\"at\":\"2026-01-01T00:00:03Z\",\"user\":\"a\"}
+";
+    let run = dir.k_with_input("look - --format json", lines);
+    run.assert_status(0);
+    let told: Value = serde_json::from_str(run.stdout()).expect("JSON");
+    assert_eq!(told["is_whole"], true);
+    let found = &told["found"];
+    assert_eq!(
+        (found["records"].as_u64(), found["malformed"].as_u64()),
+        (Some(3), Some(1))
+    );
+    let first = found["first_malformed"].as_str().expect("a reason");
+    assert!(first.starts_with("line 3: "), "{first}");
+    let types: Vec<_> = found["columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .map(|column| &column["type"])
+        .collect();
+    assert_eq!(types, ["timestamp", "text", "boolean"]);
+    assert_eq!(found["columns"][2]["nulls"], 1);
+    let time = &found["times"][0];
+    assert_eq!(
+        (&time["column"], &time["reading"]),
+        (&"at".into(), &"iso".into())
+    );
+    assert_eq!(
+        (&time["step_back_ms"], &time["out_of_order"]),
+        (&1_000.into(), &1.into())
+    );
+    let command = told["command"].as_str().expect("a command");
+    assert_eq!(
+        command,
+        "k window --from - --tumbling 1s --time at --out-of-order 1s --skip-bad"
+    );
+}
+
+#[test]
+fn of_a_long_input_the_first_records_are_looked_at_and_that_is_said() {
+    let dir = Workdir::new();
+    dir.k("gen -q --rate 100 --seconds 30 --seed 1 --start 2026-01-01 --out .")
+        .assert_status(0);
+    let run = dir.k("look mono_signal.csv --limit 1000");
+    run.assert_status(0);
+    assert!(
+        run.stdout().starts_with(
+            "mono_signal.csv: CSV between commas, 8 columns; 1,000 records, the first ones\n"
+        ),
+        "{}",
+        run.stdout()
+    );
+    assert!(
+        run.stdout().contains("\ntime      start_timestamp, ms\n"),
+        "{}",
+        run.stdout()
+    );
+    let output = run_the_last(&dir, run.stdout());
+    assert!(output.status.success(), "{output:?}");
+    dir.k("look")
+        .assert_refused(2, &["there is nothing to look at"]);
+    dir.k("look mono_signal.csv --since 0")
+        .assert_refused(2, &["`--since` is for topics"]);
+}
+
+#[test]
+fn a_topic_has_the_time_of_its_records_too() {
+    let Some(broker) = broker() else { return };
+    let dir = Workdir::new();
+    let topic = unique("look");
+    dir.write(
+        "in.csv",
+        "start_timestamp,n\n1767225600000,1\n1767225599000,2\n",
+    );
+    dir.k(&format!(
+        "produce in.csv -t {topic} --time none --partitions 1 -b {broker}"
+    ))
+    .assert_status(0);
+    let run = dir.k(&format!("look {topic} -b {broker}"));
+    run.assert_status(0);
+    for part in [
+        "JSON objects, 2 columns; 2 records",
+        "time      start_timestamp, ms\n",
+        "time      @record, its own\n",
+        "at most 1s behind",
+    ] {
+        assert!(run.stdout().contains(part), "`{part}` in {}", run.stdout());
+    }
+}
