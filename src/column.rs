@@ -166,12 +166,19 @@ impl Schema {
         self.fields.len() - self.derived.len()
     }
 
+    /// Returns the columns that have a name, with their indexes: others are never used.
+    pub fn named(&self) -> impl Iterator<Item = (usize, &Field)> + Clone {
+        let fields = self.fields.iter().enumerate();
+        fields.filter(|(_, field)| !field.name.is_empty())
+    }
+
     /// Returns the names as a list for an error message: `a, b, c`; the first of very many.
     pub fn names(&self) -> String {
         const MOST: usize = 100;
-        let names = self.fields.iter().map(|field| field.name.as_str());
+        let names = self.named().map(|(_, field)| field.name.as_str());
+        let all = names.clone().count();
         let names: Vec<&str> = names.take(MOST).collect();
-        match self.fields.len() - names.len() {
+        match all - names.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
         }
@@ -505,6 +512,8 @@ pub struct Columns<'a> {
     pub rows: usize,
     /// In the order of the schema.
     pub columns: Vec<Column<'a>>,
+    /// Whether numbers have a decimal comma in the columns that nobody declared.
+    pub decimal_comma: bool,
 }
 
 /// Why a record does not fit.

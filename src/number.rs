@@ -5,6 +5,7 @@
 //! only where it has an exponent, or more digits than a decimal holds. So what one value comes to
 //! depends on nothing but that value.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use rust_decimal::Decimal;
@@ -119,6 +120,29 @@ fn compare_to_double(exact: Number, double: f64) -> Ordering {
 pub fn nearest_double(value: Decimal) -> f64 {
     // By its digits: `to_f64` divides, and so rounds twice.
     value.to_string().parse().unwrap_or(f64::NAN)
+}
+
+/// Returns a number that is written with a decimal comma as [`Number::parse`] reads it: `0.5` of `0,5`.
+/// Points stand between groups of three digits: `1.234,5` is 1234.5 and `1.234` is 1234. `None` for
+/// what is not written so, `1.5` among it: with a comma for a point it is no number.
+pub fn with_decimal_point(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim_ascii();
+    if !text.contains([',', '.']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (number, _) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, ""));
+    let (whole, fraction) = number.split_once(',').unwrap_or((number, ""));
+    let is_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_grouped = |mut groups: std::str::Split<'_, char>| {
+        let first = groups.next().unwrap_or_default();
+        (1..=3).contains(&first.len())
+            && is_digits(first)
+            && groups.all(|group| group.len() == 3 && is_digits(group))
+    };
+    let is_whole = is_digits(whole) || is_grouped(whole.split('.'));
+    let is_number = is_whole && is_digits(fraction) && number.len() > 1;
+    is_number.then(|| Cow::Owned(text.replace('.', "").replace(',', ".")))
 }
 
 /// Reads an integer of 64 bits as [`Number::parse`] reads numbers.
@@ -267,6 +291,40 @@ mod tests {
 
     fn read(text: &str) -> Option<Number> {
         Number::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn a_decimal_comma_is_a_point_and_points_stand_between_thousands() {
+        for (text, expected) in [
+            ("0,5", "0.5"),
+            ("-1.234,56", "-1234.56"),
+            ("+12.345.678", "+12345678"),
+            ("1234,5", "1234.5"),
+            (",5", ".5"),
+            ("5,", "5."),
+            (" 1,5e3 ", "1.5e3"),
+            ("17", "17"),
+            ("Infinity", "Infinity"),
+        ] {
+            assert_eq!(
+                with_decimal_point(text).as_deref(),
+                Some(expected),
+                "{text}"
+            );
+        }
+        for text in [
+            "1.5",
+            "1.23,4",
+            "1234.567",
+            "1,2,3",
+            ".123",
+            ",",
+            "a,b",
+            "29.03.2026",
+            "1.234.5",
+        ] {
+            assert_eq!(with_decimal_point(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, stdin_is_input};
+use super::input::Given;
 use super::listing::{Format, Kind, Listing, number, text};
 use super::result;
 use crate::cdr::Recipe;
@@ -80,7 +81,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     };
     let text = read_recipe(&options.truth, exercise)?;
     let world = World::new(&text.recipe)?;
-    let answer = result::read(answer, None, &options.broker, context)?;
+    let answer = result::read(answer, None, &Given::default(), &options.broker, context)?;
     match grade(exercise, &world, &answer)? {
         Verdict::Right(rows) => {
             let records = records(&answer)

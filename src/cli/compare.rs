@@ -2,7 +2,9 @@
 
 use super::Context;
 use super::broker::BrokerOptions;
+use super::dialect::{SpellingOptions, parse_delimiter};
 use super::endpoint::Endpoint;
+use super::input::Given;
 use super::listing::{Format, Kind, Listing, text};
 use super::result;
 use crate::column::Value;
@@ -43,6 +45,13 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     format: Option<Format>,
 
+    /// What stands between the fields of CSV; as for `k window`.
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
+
+    #[command(flatten)]
+    spelling: SpellingOptions,
+
     #[command(flatten)]
     broker: BrokerOptions,
 }
@@ -51,7 +60,20 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if [&options.a, &options.b] == [&Endpoint::Pipe; 2] {
         return Err(Error::usage("only one side can be `-`: there is one stdin"));
     }
-    let read = |from| result::read(from, options.by.as_deref(), &options.broker, context);
+    let given = Given {
+        delimiter: options.delimiter,
+        spelling: options.spelling.spelling(),
+        ..Given::default()
+    };
+    let read = |from| {
+        result::read(
+            from,
+            options.by.as_deref(),
+            &given,
+            &options.broker,
+            context,
+        )
+    };
     let (a, b) = (read(&options.a)?, read(&options.b)?);
     let comparison = compare(&a, &b)?;
     if !comparison.differences.is_empty() {

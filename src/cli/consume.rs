@@ -3,6 +3,7 @@
 mod pick;
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use console::Term;
@@ -353,7 +354,13 @@ struct Reader {
 
 impl Reader {
     fn open(settings: &Settings, topic: &str, range: &Range) -> Result<Self> {
-        let mut source = KafkaSource::open(settings, topic, range)?;
+        let source = KafkaSource::open(settings, topic, range);
+        let mut source = source.map_err(|error| match Path::new(topic).is_file() {
+            true => error.hint(format!(
+                "there is a file `{topic}`: `k window` and `k produce` read files"
+            )),
+            false => error,
+        })?;
         source.merge();
         let starts: Vec<i64> = positions(&source).collect();
         Ok(Reader {

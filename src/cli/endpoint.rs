@@ -9,7 +9,8 @@ use std::str::FromStr;
 use rustix::fs::{FileType, Stat};
 
 use super::names::prefixed;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::source::series::Piece;
 
 /// A source or a sink by name.
 ///
@@ -44,7 +45,12 @@ pub(crate) fn has_ending_of_file(name: &Path) -> bool {
 fn is_file_name(name: &str) -> bool {
     let path = Path::new(name);
     let exists = || path.metadata().is_ok_and(|metadata| !metadata.is_dir());
-    name.contains('/') || has_ending_of_file(path) || exists()
+    name.contains('/') || has_ending_of_file(path) || is_pattern(name) || exists()
+}
+
+/// Returns whether a name has a character that stands for others; no topic's name has any.
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
 }
 
 impl FromStr for Endpoint {
@@ -62,6 +68,113 @@ impl FromStr for Endpoint {
         } else {
             Endpoint::Topic(prefixed(name))
         })
+    }
+}
+
+/// Returns sources with each pattern's files in its place, in the order of their names. A file that
+/// has the name of a pattern is itself.
+///
+/// # Errors
+/// `refused` for a pattern that no file matches, `usage` for one that is written wrongly.
+pub(crate) fn expand<'e>(named: impl IntoIterator<Item = &'e Endpoint>) -> Result<Vec<Endpoint>> {
+    let mut sources = Vec::new();
+    for source in named {
+        let pattern = match source {
+            Endpoint::File(path) if !path.exists() => path.to_str().filter(|name| is_pattern(name)),
+            _ => None,
+        };
+        let Some(pattern) = pattern else {
+            sources.push(source.clone());
+            continue;
+        };
+        let options = glob::MatchOptions {
+            require_literal_leading_dot: true,
+            ..glob::MatchOptions::new()
+        };
+        let found = glob::glob_with(pattern, options).map_err(|error| {
+            Error::usage(format!("`{pattern}` is not a pattern: {}", error.msg))
+                .hint("`*` stands for any characters, `?` for one, `[a-c]` for one of some")
+        })?;
+        let before = sources.len();
+        for path in found {
+            let path = path.map_err(|error| {
+                let path = error.path().display().to_string();
+                Error::io(format!("read `{path}`"), error.into())
+            })?;
+            if !path.is_dir() {
+                sources.push(Endpoint::File(path));
+            }
+        }
+        if sources.len() == before {
+            return Err(Error::refused(format!("no file matches `{pattern}`")));
+        }
+    }
+    Ok(sources)
+}
+
+/// Returns what is read: one topic, or files and stdin, one after the other.
+///
+/// # Errors
+/// As [`expand`]; `usage` for several topics, or a topic among files.
+pub(crate) fn one_input(named: &[Endpoint]) -> Result<OneInput> {
+    let sources = expand(named)?;
+    if let [Endpoint::Topic(topic)] = &sources[..] {
+        return Ok(OneInput::Topic(topic.clone()));
+    }
+    let mut pieces = Vec::with_capacity(sources.len());
+    for source in sources {
+        pieces.push(match source {
+            Endpoint::Pipe if pieces.contains(&Piece::Stdin) => {
+                return Err(Error::usage("`-` is named twice: there is one stdin"));
+            }
+            Endpoint::Pipe => Piece::Stdin,
+            Endpoint::File(path) => Piece::File(path),
+            Endpoint::Topic(name) => {
+                let error = Error::usage(format!(
+                    "several sources are files, and `{name}` is a topic: there is no file of that name"
+                ));
+                return Err(error.hint("one topic is read at a time"));
+            }
+        });
+    }
+    Ok(OneInput::Lines(pieces))
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OneInput {
+    /// A topic.
+    Topic(String),
+    /// Files and stdin, at least one, one after the other.
+    Lines(Vec<Piece>),
+}
+
+impl OneInput {
+    /// Returns what is read, piece by piece.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let piece = |piece: &Piece| match piece {
+            Piece::Stdin => Endpoint::Pipe,
+            Piece::File(path) => Endpoint::File(path.clone()),
+        };
+        match self {
+            OneInput::Topic(topic) => vec![Endpoint::Topic(topic.clone())],
+            OneInput::Lines(pieces) => pieces.iter().map(piece).collect(),
+        }
+    }
+}
+
+/// Adds to an error about a topic what else its name may have meant.
+pub(crate) fn or_a_file(topic: &str, error: Error) -> Error {
+    if !matches!(error.remedy(), Remedy::ChangeWorld | Remedy::Retry) {
+        return error;
+    }
+    let path = Path::new(topic);
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => error.hint(format!(
+            "`{topic}` is a folder, too: `'{topic}/*.csv'` reads the files in it"
+        )),
+        Ok(_) => error.hint(format!("there is a file of that name: `file:{topic}`")),
+        Err(_) => error.hint(format!("there is no file `{topic}` either")),
     }
 }
 
@@ -142,13 +255,13 @@ impl Endpoint {
 /// # Errors
 /// `refused` for an input, `usage` for one file that is named twice.
 pub(crate) fn refuse_collisions<'e>(
-    inputs: &[&Endpoint],
+    inputs: &[Endpoint],
     outputs: impl IntoIterator<Item = (&'static str, &'e Endpoint)>,
 ) -> Result<()> {
     let read: Vec<FileId> = inputs.iter().filter_map(|from| from.file_read()).collect();
     let mut written: Vec<(&str, &Endpoint, FileId)> = Vec::new();
     for (flag, to) in outputs {
-        if let (true, Endpoint::Topic(topic)) = (inputs.contains(&to), to) {
+        if let (true, Endpoint::Topic(topic)) = (inputs.contains(to), to) {
             return Err(Error::usage(format!(
                 "topic `{topic}` is an input: what `{flag}` writes would be read again, without end"
             )));

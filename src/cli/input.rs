@@ -5,10 +5,12 @@ use std::path::Path;
 use bumpalo::Bump;
 
 use crate::cli::Context;
+use crate::cli::endpoint::or_a_file;
 use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::expression::suggestion;
 use crate::format::delimited::{self, parse_header, raw};
+use crate::format::dialect::{DELIMITERS, Dialect, Spelling, delimiter_name, find_delimiter};
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
@@ -16,10 +18,8 @@ use crate::node::why_silent::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
 use crate::source::reshape::Shape;
+use crate::source::series::Piece;
 use crate::source::{Records, Source};
-
-/// The delimiter of CSV.
-const COMMA: u8 = b',';
 
 /// What a person says of an input that it need not say itself.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,10 @@ pub(crate) struct Given {
     pub declared: Option<Schema>,
     /// `--input`.
     pub notation: Option<Notation>,
+    /// `--delimiter`.
+    pub delimiter: Option<u8>,
+    /// `--null`.
+    pub spelling: Spelling,
 }
 
 /// An input that is open, with the columns of its records.
@@ -37,7 +41,7 @@ pub(crate) struct Input {
     /// Their columns.
     pub schema: Schema,
     /// How they are written, or, in envelopes, their values.
-    pub notation: Notation,
+    pub form: Form,
     /// Whether each is a line that holds it in an envelope.
     enveloped: bool,
     /// Whether records carry a timestamp of their own.
@@ -56,21 +60,43 @@ pub(crate) enum Notation {
     Raw,
 }
 
-impl Notation {
+/// How records are written, in full.
+#[derive(Debug, Clone)]
+pub(crate) struct Form {
+    /// CSV or JSON.
+    pub notation: Notation,
+    /// What they do differently.
+    pub dialect: Dialect,
+}
+
+impl Form {
     /// Returns the decoder of a layout.
-    pub fn decoder(self, layout: Layout) -> Decoder {
-        match self {
-            Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(layout, COMMA)),
-            Notation::Json => Decoder::Json(json::Decoder::new(layout)),
-            Notation::Raw => Decoder::Raw(raw::Decoder::new(layout)),
+    pub fn decoder(&self, layout: Layout) -> Decoder {
+        let dialect = self.dialect.clone();
+        match self.notation {
+            Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(layout, dialect)),
+            Notation::Json => Decoder::Json(json::Decoder::new(layout, dialect.spelling)),
+            Notation::Raw => Decoder::Raw(raw::Decoder::new(layout, dialect.spelling)),
         }
+    }
+}
+
+impl Given {
+    /// Returns the form of CSV or JSON; fields of CSV stand between commas where nobody says
+    /// otherwise.
+    pub fn form(&self, notation: Notation) -> Form {
+        let dialect = Dialect {
+            delimiter: self.delimiter.unwrap_or(Dialect::default().delimiter),
+            spelling: self.spelling.clone(),
+        };
+        Form { notation, dialect }
     }
 }
 
 impl Input {
     /// Returns the decoder of a layout of its columns.
     pub fn decoder(&self, layout: Layout) -> Decoder {
-        let decoder = self.notation.decoder(layout);
+        let decoder = self.form.decoder(layout);
         match self.enveloped {
             true => Decoder::Envelopes(envelope::Decoder::new(decoder)),
             false => decoder,
@@ -81,8 +107,8 @@ impl Input {
 /// What the lines of a file or a pipe are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineKind {
-    /// CSV, the first of them a header.
-    Rows,
+    /// CSV with this between its fields, the first of them a header.
+    Rows(u8),
     /// JSON objects.
     Objects,
     /// Any text.
@@ -91,21 +117,32 @@ pub(crate) enum LineKind {
     Envelopes,
 }
 
-/// Opens a file, or stdin where `path` is `None`, and waits for its first line, which says what
-/// the lines are.
+/// Opens files and stdin, one behind the other, and waits for the first line, which says what the
+/// lines are.
 pub(crate) fn open_lines(
-    path: Option<&Path>,
-    notation: Option<Notation>,
+    pieces: &[Piece],
+    given: &Given,
     context: &Context,
 ) -> Result<(FileSource, LineKind)> {
-    let mut source = match path {
-        Some(path) => FileSource::open(path)?,
-        None => FileSource::stdin()?,
+    let (first, rest) = pieces
+        .split_first()
+        .ok_or_else(|| Error::bug("there is no input"))?;
+    let path = first.path();
+    let mut source = first.open().map_err(|error| or_a_topic(first, error))?;
+    if !rest.is_empty() {
+        source.read_on(rest.to_vec());
+    }
+    let first = loop {
+        let name = source.name();
+        let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
+        // One of several files may be empty.
+        if first.is_some() || !source.skip_empty()? {
+            break first;
+        }
     };
+    let is_csv = given.notation == Some(Notation::Delimited);
     let name = source.name();
-    let first = while_waiting(&context.report, &name, || source.peek(&context.interrupt))?;
-    let is_csv = notation == Some(Notation::Delimited);
-    let is_raw = notation == Some(Notation::Raw);
+    let is_raw = given.notation == Some(Notation::Raw);
     let first = match first {
         Some(b'{' | b'[') if !is_csv && !is_raw => {
             let shape = source.one_value_a_line(&context.interrupt);
@@ -129,21 +166,87 @@ pub(crate) fn open_lines(
             );
         }
         Some(_) if is_envelope => LineKind::Envelopes,
-        Some(_) if notation == Some(Notation::Json) => LineKind::Objects,
+        Some(_) if given.notation == Some(Notation::Json) => LineKind::Objects,
         Some(_) if is_raw => LineKind::Texts,
         Some(b'{') if !is_csv => LineKind::Objects,
-        Some(_) => LineKind::Rows,
+        Some(_) => LineKind::Rows(delimiter(&mut source, path, given, context)?),
     };
     source.set_framing(match kind {
-        LineKind::Rows => Framing::Delimited(COMMA),
+        LineKind::Rows(delimiter) => Framing::Delimited(delimiter),
         LineKind::Objects | LineKind::Texts | LineKind::Envelopes => Framing::Lines,
     });
     Ok((source, kind))
 }
 
-/// Opens a file, or stdin where `path` is `None`.
-pub(crate) fn open_file(path: Option<&Path>, given: Given, context: &Context) -> Result<Input> {
-    let (source, kind) = open_lines(path, given.notation, context)?;
+/// Returns what stands between the fields of CSV: as a person says, as the file's name says, or as
+/// its header does.
+fn delimiter(
+    source: &mut FileSource,
+    path: Option<&Path>,
+    given: &Given,
+    context: &Context,
+) -> Result<u8> {
+    let (delimiter, by) = if let Some(delimiter) = given.delimiter {
+        (delimiter, "`--delimiter`")
+    } else {
+        let headers = DELIMITERS.map(|(delimiter, _)| {
+            let header = source.peek_record(delimiter, &context.interrupt);
+            header.map(|header| (delimiter, header))
+        });
+        let headers = headers.into_iter().collect::<Result<Vec<_>>>()?;
+        let header = |delimiter: u8| {
+            let mut headers = headers.iter();
+            let found = headers.find(|(its, _)| *its == delimiter)?;
+            found.1.as_deref()
+        };
+        let found = find_delimiter(header);
+        let is_in_header = |delimiter: u8| {
+            let header = header(delimiter);
+            header.is_some_and(|header| header.contains(&delimiter))
+        };
+        // A .tsv whose header has no tab and something else is what it looks like.
+        match path.is_some_and(is_tab_separated) && (is_in_header(b'\t') || !is_in_header(found)) {
+            true => (b'\t', "the file's name"),
+            false => (found, "the header"),
+        }
+    };
+    context.report.detail(format!(
+        "delimiter of `{}`: {}, by {by}",
+        source.name(),
+        delimiter_name(delimiter)
+    ));
+    Ok(delimiter)
+}
+
+fn ends_with(path: &Path, ending: &str) -> bool {
+    let own = path.extension();
+    own.is_some_and(|own| own.eq_ignore_ascii_case(ending))
+}
+
+/// Returns the name that a file has when it is unpacked.
+pub(crate) fn unpacked_name(path: &Path) -> &Path {
+    let is_packed = ["gz", "zst"].iter().any(|ending| ends_with(path, ending));
+    let bare = path.file_stem().map(Path::new).filter(|_| is_packed);
+    bare.unwrap_or(path)
+}
+
+/// Returns whether a file's name says that tabs stand between its fields.
+fn is_tab_separated(path: &Path) -> bool {
+    ends_with(unpacked_name(path), "tsv")
+}
+
+/// Says which topic the name of a file that does not exist may have meant.
+fn or_a_topic(piece: &Piece, error: Error) -> Error {
+    let name = piece.path().and_then(Path::to_str);
+    match name.filter(|name| !name.contains('/') && !Path::new(name).exists()) {
+        Some(name) => error.hint(format!("a topic of that name is `topic:{name}`")),
+        None => error,
+    }
+}
+
+/// Opens files and stdin as one input.
+pub(crate) fn open_files(pieces: &[Piece], given: Given, context: &Context) -> Result<Input> {
+    let (source, kind) = open_lines(pieces, &given, context)?;
     columns(source, kind, given, context)
 }
 
@@ -155,24 +258,33 @@ pub(crate) fn columns(
     context: &Context,
 ) -> Result<Input> {
     let (interrupt, name) = (&context.interrupt, source.name());
-    let (notation, schema) = match kind {
-        LineKind::Rows => {
+    let (form, schema) = match kind {
+        LineKind::Rows(delimiter) => {
             let (line, header) = source.take_header(interrupt)?;
-            let names = parse_header(&header, COMMA)
+            source.check_rest(Some(&header), interrupt)?;
+            let names = parse_header(&header, delimiter)
                 .map_err(|error| error.during(format!("reading `{name}`, line {line}")))?;
-            let schema = delimited_schema(&names, given.declared)?;
-            (Notation::Delimited, schema)
+            let mut form = given.form(Notation::Delimited);
+            form.dialect.delimiter = delimiter;
+            (form, delimited_schema(&names, given.declared)?)
         }
         LineKind::Objects => {
+            source.check_rest(None, interrupt)?;
             let found = match source.sample(interrupt)? {
                 Some(records) => schema::of_objects(&records),
                 None => Schema::default(),
             };
+            let form = given.form(Notation::Json);
             let declared = given.declared.unwrap_or_default();
-            (Notation::Json, schema::declare(found, &declared))
+            (form, schema::declare(found, &declared))
         }
-        LineKind::Texts => (Notation::Raw, text_schema(given.declared)?),
+        LineKind::Texts => {
+            source.check_rest(None, interrupt)?;
+            let form = given.form(Notation::Raw);
+            (form, text_schema(given.declared)?)
+        }
         LineKind::Envelopes => {
+            source.check_rest(None, interrupt)?;
             let arena = Bump::new();
             let records = match source.sample(interrupt)? {
                 Some(Records::Lines(lines)) => envelope::records(lines, &arena),
@@ -187,7 +299,7 @@ pub(crate) fn columns(
     Ok(Input {
         source: Box::new(source),
         schema,
-        notation,
+        form,
         enveloped,
         record_times: enveloped,
     })
@@ -203,17 +315,18 @@ pub(crate) fn open_topic(
     settings: &Settings,
     context: &Context,
 ) -> Result<Option<Input>> {
-    let mut source = KafkaSource::open(settings, topic, range)?;
+    let mut source =
+        KafkaSource::open(settings, topic, range).map_err(|error| or_a_file(topic, error))?;
     let name = source.name();
     let sampled = while_waiting(&context.report, &name, || source.sample(&context.interrupt));
     let Some(records) = sampled? else {
         return Ok(None);
     };
-    let (notation, schema) = topic_columns(topic, &records, given, context)?;
+    let (form, schema) = topic_columns(topic, &records, given, context)?;
     Ok(Some(Input {
         source: Box::new(source),
         schema,
-        notation,
+        form,
         enveloped: false,
         record_times: true,
     }))
@@ -225,7 +338,7 @@ pub(crate) fn topic_columns(
     records: &Records<'_>,
     given: Given,
     context: &Context,
-) -> Result<(Notation, Schema)> {
+) -> Result<(Form, Schema)> {
     let found = message_schema(records, given)
         .map_err(|error| error.during(format!("reading topic `{topic}`")))?;
     tell_schema(&found.1, context);
@@ -234,24 +347,26 @@ pub(crate) fn topic_columns(
 
 /// JSON objects name their members; CSV values have no header, so it is declared or known. Where
 /// nobody says which they are, one object among the first values does.
-fn message_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema)> {
-    let (notation, mut schema) = value_schema(records, given)?;
+fn message_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
+    let (form, mut schema) = value_schema(records, given)?;
     schema.has_parts = true;
-    Ok((notation, schema))
+    Ok((form, schema))
 }
 
-fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema)> {
+fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
     let Records::Messages(messages) = records else {
         return Err(Error::bug("a topic holds messages"));
     };
     if given.notation == Some(Notation::Raw) {
-        return Ok((Notation::Raw, text_schema(given.declared)?));
+        return Ok((given.form(Notation::Raw), text_schema(given.declared)?));
     }
     let values = || messages.iter().filter_map(|message| message.value);
     let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
+    let delimited = given.form(Notation::Delimited);
     let fields = |value: &[u8]| {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
+            .delimiter(delimited.dialect.delimiter)
             .from_reader(value);
         let first = reader.byte_records().flatten().next();
         first.map_or(0, |record| record.len())
@@ -267,14 +382,15 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Notation, Schema
         let told = registry::told(id);
         return Err(Error::data(format!("the first value is {told}")).hint(registry::CURE));
     }
+    let json = given.form(Notation::Json);
     match (known, given.declared) {
         (_, declared) if is_json => {
             let declared = declared.unwrap_or_default();
             let schema = schema::declare(schema::of_objects(records), &declared);
-            Ok((Notation::Json, schema))
+            Ok((json, schema))
         }
-        (_, Some(declared)) => Ok((Notation::Delimited, declared)),
-        (Some(names), None) => Ok((Notation::Delimited, schema::of_names(&names))),
+        (_, Some(declared)) => Ok((delimited, declared)),
+        (Some(names), None) => Ok((delimited, schema::of_names(&names))),
         (None, None) => match first {
             Some(value) => Err(Error::usage(format!(
                 "the values are CSV of {} fields, and no header names them",

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
-use crate::cli::endpoint::{Endpoint, refuse_collisions};
+use crate::cli::dialect::{SpellingOptions, parse_delimiter};
+use crate::cli::endpoint::{Endpoint, OneInput, one_input, refuse_collisions};
 use crate::cli::input::{self, Input, Notation as InputNotation};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
-use crate::column::Schema;
 use crate::engine::join::{Kind, Method, Side};
 use crate::error::{Error, Remedy, Result};
 use crate::format::{TimeFrom, TimeUnit, schema};
@@ -38,8 +38,8 @@ use crate::term::units::parse_duration;
 ///
 /// Columns: the `--on` column, the left's others, the right's others, as they were written, and
 /// `event_time`, the later of the two, which `k window` takes by default. A name that both sides
-/// have becomes `l_…` and `r_…`. `--time`, `--time-unit`, `--schema` and `--out-of-order` are for
-/// both sides; given twice, for the left and for the right.
+/// have becomes `l_…` and `r_…`. `--time`, `--time-unit`, `--schema`, `--delimiter` and
+/// `--out-of-order` are for both sides; given twice, for the left and for the right.
 ///
 /// One process does it all, and holds in memory what may still be joined; joining in a consumer
 /// group comes later.
@@ -52,7 +52,8 @@ use crate::term::units::parse_duration;
 pub(super) struct Options {
     /// A file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv, .txt,
     /// .jsonl, …) or of a file that exists is a file, any other a topic; `file:NAME` and
-    /// `topic:NAME` say which
+    /// `topic:NAME` say which. A pattern in quotes, such as 'calls-*.csv', is all its files, read as one
+    /// in the order of their names; .gz and .zst are unpacked
     #[arg(value_name = "LEFT")]
     left: Endpoint,
 
@@ -63,6 +64,10 @@ pub(super) struct Options {
         conflicts_with = "table"
     )]
     right: Option<Endpoint>,
+
+    /// What a pattern without quotes has become.
+    #[arg(hide = true)]
+    more: Vec<Endpoint>,
 
     /// Take the latest value of each key from this file or topic, or from `-`.
     #[arg(long, value_name = "SOURCE")]
@@ -115,6 +120,15 @@ pub(super) struct Options {
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<InputNotation>,
 
+    /// What stands between the fields of CSV: `tab`, `semicolon`, `bar`, `comma`, or any other ASCII
+    /// character [default: tab for .tsv; else of these the one that makes the most columns of the
+    /// header; comma for values in a topic]
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    delimiter: Vec<u8>,
+
+    #[command(flatten)]
+    spelling: SpellingOptions,
+
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
@@ -143,10 +157,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let sources = options.sources()?;
     let query = options.query()?;
     let query_times = query.sides.each_ref().map(|side| side.time.is_some());
-    let declared = options.schemas()?;
-    let [left, right] = &declared;
-    let mut left = options.open(sources[0], left.clone(), context)?;
-    let mut right = options.open(sources[1], right.clone(), context)?;
+    let declared = options.given()?;
+    let [left, right] = declared;
+    let mut left = options.open(&sources[0], left, context)?;
+    let mut right = options.open(&sources[1], right, context)?;
     for input in [&mut left, &mut right] {
         if input.schema.open && input.schema.index_of(&options.on).is_none() {
             input.schema.fields.push(schema::field(&options.on));
@@ -159,7 +173,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let plan = query.plan(given)?;
     let stats = options.stats.file();
     let stats = stats.iter().map(|to| ("--stats-to", to));
-    refuse_collisions(&sources, [("--to", &options.to)].into_iter().chain(stats))?;
+    let read = sources.iter().map(|source| source.endpoints());
+    let read: Vec<Endpoint> = read.flatten().collect();
+    refuse_collisions(&read, [("--to", &options.to)].into_iter().chain(stats))?;
     for (side, asked) in Side::BOTH.into_iter().zip(&query_times) {
         let planned = &plan.sides[side.index()];
         let of = format!("the {} records", name_of(side));
@@ -170,7 +186,13 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 
 impl Options {
     /// Returns the two inputs.
-    fn sources(&self) -> Result<[&Endpoint; 2]> {
+    fn sources(&self) -> Result<[OneInput; 2]> {
+        if let Some(more) = self.more.first() {
+            return Err(Error::usage(format!(
+                "LEFT and RIGHT are one source each, and `{more}` is one more"
+            ))
+            .hint("quote a pattern, so that all its files are one source: 'calls-*.csv'"));
+        }
         let right = self.right.as_ref().or(self.table.as_ref());
         let right =
             right.ok_or_else(|| Error::bug("clap lets neither RIGHT nor `--table` pass"))?;
@@ -187,7 +209,8 @@ impl Options {
                 "`{flag}` is for topics, and neither side is one"
             )));
         }
-        Ok(sources)
+        let [left, right] = sources.map(|source| one_input(std::slice::from_ref(source)));
+        Ok([left?, right?])
     }
 
     fn query(&self) -> Result<Query> {
@@ -215,24 +238,27 @@ impl Options {
         })
     }
 
-    /// Returns the declared columns of each side.
-    fn schemas(&self) -> Result<[Option<Schema>; 2]> {
+    /// Returns what the flags say of each side.
+    fn given(&self) -> Result<[input::Given; 2]> {
         let [left, right] = for_sides("--schema", &self.schema)?.map(|text| {
             let text = text.filter(|text| !text.trim().is_empty());
             text.map(|text| schema::parse_declaration(text)).transpose()
         });
-        Ok([left?, right?])
-    }
-
-    fn open(&self, from: &Endpoint, declared: Option<Schema>, context: &Context) -> Result<Input> {
-        let given = input::Given {
+        let delimiters = for_sides("--delimiter", &self.delimiter)?;
+        let given = |declared, delimiter: Option<&u8>| input::Given {
             declared,
             notation: self.input,
+            delimiter: delimiter.copied(),
+            spelling: self.spelling.spelling(),
         };
+        let [left_delimiter, right_delimiter] = delimiters;
+        Ok([given(left?, left_delimiter), given(right?, right_delimiter)])
+    }
+
+    fn open(&self, from: &OneInput, given: input::Given, context: &Context) -> Result<Input> {
         match from {
-            Endpoint::Pipe => input::open_file(None, given, context),
-            Endpoint::File(path) => input::open_file(Some(path), given, context),
-            Endpoint::Topic(topic) => {
+            OneInput::Lines(pieces) => input::open_files(pieces, given, context),
+            OneInput::Topic(topic) => {
                 let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
                 let input = input::open_topic(topic, &range, given, &settings, context)?;
                 input.ok_or_else(|| {
@@ -276,9 +302,9 @@ impl Options {
 
     fn run(&self, plan: &Plan, inputs: [Input; 2], context: &Context) -> Result<()> {
         let (sink, notation) = self.sink(plan, context)?;
-        let [left, right] = inputs.map(|input| (input.source, input.notation));
+        let [left, right] = inputs.map(|input| (input.source, input.form));
         let sources = [(left, &plan.sides[0]), (right, &plan.sides[1])]
-            .map(|((source, notation), side)| (source, notation.decoder(side.layout())));
+            .map(|((source, form), side)| (source, form.decoder(side.layout())));
         let node_options = NodeOptions {
             skip_bad: self.skip_bad,
             idle: match self.range.exits() {

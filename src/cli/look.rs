@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::Context;
 use super::broker::BrokerOptions;
-use super::endpoint::{Endpoint, stdin_is_input};
+use super::dialect::DialectOptions;
+use super::endpoint::{Endpoint, OneInput, one_input, stdin_is_input};
 use super::input::{self, Given, Input, Notation};
 use super::range::PlaceOptions;
 use crate::error::{Error, Result};
+use crate::format::dialect::delimiter_name;
 use crate::format::{Layout, Origins, TimeFrom};
 use crate::look::{ColumnFound, Findings, Look, undeclared};
 use crate::outlet::Outlet;
@@ -57,6 +59,9 @@ pub(super) struct Options {
     /// For a person, or as one JSON object for programs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+
+    #[command(flatten)]
+    dialect: DialectOptions,
 
     #[command(flatten)]
     range: PlaceOptions,
@@ -123,6 +128,8 @@ impl Options {
         let given = Given {
             declared: None,
             notation: self.input,
+            delimiter: self.dialect.delimiter,
+            spelling: self.dialect.spelling(),
         };
         if let Some(flag) = self.range.given()
             && !matches!(source, Endpoint::Topic(_))
@@ -131,10 +138,9 @@ impl Options {
                 "`{flag}` is for topics, and `{source}` is none"
             )));
         }
-        match source {
-            Endpoint::Pipe => input::open_file(None, given, context),
-            Endpoint::File(path) => input::open_file(Some(path), given, context),
-            Endpoint::Topic(topic) => {
+        match &one_input(std::slice::from_ref(source))? {
+            OneInput::Lines(pieces) => input::open_files(pieces, given, context),
+            OneInput::Topic(topic) => {
                 let mut range = self.range.range()?;
                 if range.until == Until::Never {
                     range.until = Until::End;
@@ -185,11 +191,17 @@ impl Options {
 }
 
 /// Returns how records are written, in words.
-fn written(input: &Input) -> &'static str {
-    match input.notation {
-        Notation::Delimited => "CSV between commas",
-        Notation::Json => "JSON objects",
-        Notation::Raw => "any text",
+fn written(input: &Input) -> String {
+    match input.form.notation {
+        Notation::Delimited => match input.form.dialect.delimiter {
+            b',' => "CSV between commas".to_owned(),
+            b';' => "CSV between semicolons".to_owned(),
+            b'\t' => "CSV between tabs".to_owned(),
+            b'|' => "CSV between bars".to_owned(),
+            other => format!("CSV between {}", delimiter_name(other)),
+        },
+        Notation::Json => "JSON objects".to_owned(),
+        Notation::Raw => "any text".to_owned(),
     }
 }
 

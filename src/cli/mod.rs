@@ -10,6 +10,7 @@ mod completions;
 mod confirm;
 mod consume;
 mod demo;
+mod dialect;
 mod doctor;
 mod endpoint;
 mod r#gen;

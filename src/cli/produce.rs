@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use super::broker::BrokerOptions;
-use super::endpoint::{Endpoint, stdin_is_input};
+use super::dialect::DialectOptions;
+use super::endpoint::{Endpoint, expand, stdin_is_input};
+use super::input::{Given, Notation, unpacked_name};
 use super::names::prefixed;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema::parse_declaration;
@@ -38,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// only when every record was acknowledged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Files, or `-` for stdin [default: stdin if it is a pipe, else data/mono_signal.csv and
+    /// Files, patterns such as 'calls-*.csv', or `-` for stdin; .gz and .zst are unpacked [default: stdin if it is a pipe, else data/mono_signal.csv and
     /// data/tower.csv]
     #[arg(value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Endpoint>,
 
     /// The topic [default: the file's name without its ending, or the topic of an envelope]
     #[arg(short, long)]
@@ -104,6 +106,9 @@ pub(super) struct Options {
     /// Declare column types: 'id string, n bigint' [default: values are copied as they stand]
     #[arg(long, value_name = "COLUMNS")]
     schema: Option<String>,
+
+    #[command(flatten)]
+    dialect: DialectOptions,
 
     /// Count malformed records instead of ending at the first.
     #[arg(long)]
@@ -169,11 +174,16 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         value,
         separator: options.key_separator.clone(),
         tombstones: options.tombstones,
-        declared: options
-            .schema
-            .as_deref()
-            .map(parse_declaration)
-            .transpose()?,
+        given: Given {
+            declared: options
+                .schema
+                .as_deref()
+                .map(parse_declaration)
+                .transpose()?,
+            notation: (value == ValueNotation::Raw).then_some(Notation::Raw),
+            delimiter: options.dialect.delimiter,
+            spelling: options.dialect.spelling(),
+        },
         skip_bad: options.skip_bad,
     };
     let mut feeds = Vec::new();
@@ -268,10 +278,7 @@ fn sources(options: &Options) -> Result<Vec<Endpoint>> {
     if options.sources.is_empty() {
         return Ok(vec![Endpoint::Pipe]);
     }
-    let sources = options.sources.iter().map(|name| name.parse());
-    sources
-        .collect::<Result<_, _>>()
-        .map_err(|never| match never {})
+    expand(&options.sources)
 }
 
 /// Returns the topic of a source; `None` where every record names its own.
@@ -283,7 +290,10 @@ fn topic_of(source: &Endpoint, topic: Option<&str>, envelopes: bool) -> Result<O
         return Ok(None);
     }
     let stem = match source {
-        Endpoint::File(path) => path.file_stem().map(|stem| stem.to_string_lossy()),
+        Endpoint::File(path) => {
+            let path = unpacked_name(path);
+            path.file_stem().map(|stem| stem.to_string_lossy())
+        }
         Endpoint::Pipe | Endpoint::Topic(_) => None,
     };
     match stem {

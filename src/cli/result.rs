@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::Context;
 use super::broker::BrokerOptions;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, OneInput, one_input};
 use super::input::{self, Given, Input};
 use crate::column::ValueRef;
 use crate::error::{Error, Result};
@@ -28,20 +28,20 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) fn read(
     from: &Endpoint,
     keys: Option<&[String]>,
+    given: &Given,
     broker: &BrokerOptions,
     context: &Context,
 ) -> Result<ResultTable> {
-    let input = match from {
-        Endpoint::Pipe => input::open_file(None, Given::default(), context)?,
-        Endpoint::File(path) => input::open_file(Some(path), Given::default(), context)?,
-        Endpoint::Topic(topic) => {
+    let input = match &one_input(std::slice::from_ref(from))? {
+        OneInput::Lines(pieces) => input::open_files(pieces, given.clone(), context)?,
+        OneInput::Topic(topic) => {
             let range = Range {
                 since: Since::Beginning,
                 until: Until::End,
                 group: None,
             };
             let settings = broker.settings(context)?;
-            match input::open_topic(topic, &range, Given::default(), &settings, context)? {
+            match input::open_topic(topic, &range, given.clone(), &settings, context)? {
                 Some(input) => input,
                 None => return Err(Error::data(format!("topic `{topic}` holds no record"))),
             }

@@ -20,8 +20,9 @@ use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
+use super::types::is_number;
 use crate::column::{Column, Columns, DataType, Misfit, Values, unsigned_zero};
-use crate::number::Number;
+use crate::number::{self, Number};
 
 /// Why a row has no result.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +86,7 @@ pub(super) fn constant(typed: &Typed) -> Result<Scalar<Box<str>>, Failure> {
     let arena = Bump::new();
     let columns = Columns {
         rows: 1,
-        columns: Vec::new(),
+        ..Columns::default()
     };
     let batch = Batch {
         columns: &columns,
@@ -130,6 +131,10 @@ impl<'b, 'a> Batch<'b, 'a> {
             Operation::Compare(comparison, left, right) => {
                 let data_type = left.data_type;
                 let (left, right, failures) = self.both(left, right);
+                let [left, right] = [left, right].map(|operand| match data_type {
+                    DataType::Any if self.columns.decimal_comma => self.with_points(&operand),
+                    _ => operand,
+                });
                 let compared = kernel::compare(*comparison, data_type, &left, &right, rows);
                 failed_to_null(compared, failures)
             }
@@ -434,6 +439,18 @@ impl<'b, 'a> Batch<'b, 'a> {
     fn cast(self, operand: &Typed, attempt: bool, typed: &Typed) -> Outcome<'b, 'a> {
         let (from, to) = (operand.data_type, typed.data_type);
         let result = self.evaluate(operand);
+        if self.columns.decimal_comma && from == DataType::Any && is_number(to) {
+            return self.by_row(typed, vec![result], |arguments| {
+                let number = match arguments[0] {
+                    Scalar::Text(text) => self.with_decimal_point(text, to),
+                    other => Ok(other),
+                };
+                match number.and_then(|number| cast(number, from, to, self.arena)) {
+                    Err(_) if attempt => Ok(Scalar::Null),
+                    result => result,
+                }
+            });
+        }
         if (from, to) == (DataType::Bigint, DataType::Double) {
             let view = result.operand.view::<i64>();
             let values = kernel::unary(view, self.columns.rows, |value| value as f64);
@@ -467,6 +484,27 @@ impl<'b, 'a> Batch<'b, 'a> {
                 result => result,
             }
         })
+    }
+
+    /// Returns texts with a point in those that are numbers with a decimal comma.
+    fn with_points(self, operand: &Operand<'_, '_>) -> Operand<'b, 'a> {
+        let texts = operand.view::<&str>();
+        let point = |text: &str| {
+            let number = number::with_decimal_point(text);
+            &*self.arena.alloc_str(number.as_deref().unwrap_or(text))
+        };
+        let rows = 0..self.columns.rows;
+        let texts: Values<&'a str> = rows.map(|row| texts.get(row).map(point)).collect();
+        as_any(Operand::computed(texts))
+    }
+
+    /// Returns a number that has a decimal comma with a point.
+    fn with_decimal_point(self, text: &'a str, to: DataType) -> Result<Scalar<&'a str>, Reason> {
+        match number::with_decimal_point(text) {
+            Some(Cow::Borrowed(text)) => Ok(Scalar::Text(text)),
+            Some(Cow::Owned(text)) => Ok(Scalar::Text(self.arena.alloc_str(&text))),
+            None => Err(Reason::NoSuch(text.chars().take(40).collect(), to)),
+        }
     }
 
     /// Evaluates row by row what has no loop of its own.

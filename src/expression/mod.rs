@@ -61,7 +61,7 @@ use types::Checker;
 /// let schema = Schema { fields: vec![field], ..Schema::default() };
 /// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
 /// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
-/// let batch = Columns { rows: 3, columns: vec![n] };
+/// let batch = Columns { rows: 3, columns: vec![n], ..Columns::default() };
 /// assert_eq!(even.select(&batch, &Bump::new()).rows, [false, true, false]);
 /// # Ok::<(), k::error::Error>(())
 /// ```

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use bumpalo::Bump;
 
+use super::dialect::{Dialect, Spelling};
 use super::field::{Ending, FromField, Time};
 use super::parts::Parts;
 use super::plain::Cutter;
@@ -30,23 +31,28 @@ pub struct Decoder {
     parts: Parts,
     /// The wanted columns without the parts.
     fields: Vec<usize>,
-    delimiter: u8,
+    dialect: Dialect,
     cutter: Cutter,
     separators: Separators,
 }
 
 impl Decoder {
-    /// Returns a decoder of lines whose fields stand between `delimiter`s.
-    pub fn new(layout: Layout, delimiter: u8) -> Self {
+    /// Returns a decoder of records of a dialect.
+    pub fn new(layout: Layout, dialect: Dialect) -> Self {
         let (parts, wanted) = (Parts::of(&layout), layout.wanted.iter().copied());
         Decoder {
             fields: wanted.filter(|&index| !parts.has(index)).collect(),
             parts,
             layout,
-            delimiter,
+            dialect,
             cutter: Cutter::default(),
             separators: Separators::default(),
         }
+    }
+
+    /// Returns what the records do differently.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
     }
 
     /// Decodes some records.
@@ -70,16 +76,19 @@ impl Decoder {
     ) -> Decoded<'a> {
         let width = self.layout.schema.width();
         let mut malformed = Vec::new();
-        if let Some(rows) = self
-            .cutter
-            .cut(lines, self.delimiter, width, &mut malformed)
-        {
-            let (layout, fields) = (&self.layout, &self.fields);
-            let none = (empty_columns(layout), Vec::new());
-            return decode_columns(layout, fields, &rows, origins, None, none, malformed);
+        let delimiter = self.dialect.delimiter;
+        if let Some(rows) = self.cutter.cut(lines, delimiter, width, &mut malformed) {
+            let wanted = Wanted {
+                layout: &self.layout,
+                fields: &self.fields,
+                spelling: &self.dialect.spelling,
+                arena,
+            };
+            let none = (empty_columns(&self.layout), Vec::new());
+            return decode_columns(wanted, &rows, origins, None, none, malformed);
         }
-        let mut table = Table::new(&self.layout, &self.fields);
-        let place = |line| Place::Line(lines.first_line + line);
+        let mut table = Table::new(self.wanted(arena));
+        let place = |line| Place::of(&lines, lines.first_line + line);
         self.add_quoted(lines.bytes, &mut table, arena, place);
         table.decode(origins, None)
     }
@@ -91,7 +100,8 @@ impl Decoder {
         arena: &'a Bump,
     ) -> Decoded<'a> {
         let width = self.layout.schema.width();
-        let mut table = Table::new(&self.layout, &self.fields);
+        let mut separators = std::mem::take(&mut self.separators);
+        let mut table = Table::new(self.wanted(arena));
         let mut times = Vec::with_capacity(messages.len());
         for message in messages {
             let place = Place::Offset(message.partition, message.offset);
@@ -106,8 +116,8 @@ impl Decoder {
                     table.refuse(place, "the value is blank".to_owned(), value);
                 }
             } else {
-                self.separators.find(value, self.delimiter);
-                let edges = self.separators.edges();
+                separators.find(value, self.dialect.delimiter);
+                let edges = separators.edges();
                 if edges.len() == width {
                     table.add((place, value), |column| {
                         let end = edges
@@ -122,7 +132,18 @@ impl Decoder {
             table.add_parts(&self.parts, message, times.len());
             times.resize(table.origins.len(), message.timestamp);
         }
-        table.decode(origins, Some(&times))
+        let decoded = table.decode(origins, Some(&times));
+        self.separators = separators;
+        decoded
+    }
+
+    fn wanted<'a>(&self, arena: &'a Bump) -> Wanted<'a, '_> {
+        Wanted {
+            arena,
+            layout: &self.layout,
+            fields: &self.fields,
+            spelling: &self.dialect.spelling,
+        }
     }
 
     /// Adds the records of bytes that hold quotes, and returns how many there are.
@@ -134,7 +155,7 @@ impl Decoder {
         place: impl Fn(u64) -> Place,
     ) -> usize {
         let width = self.layout.schema.width();
-        let mut reader = Reader::new(bytes, self.delimiter);
+        let mut reader = Reader::new(bytes, self.dialect.delimiter);
         let mut records = 0;
         while let Some((line, raw)) = reader.next_record() {
             if reader.width() == width {
@@ -160,11 +181,20 @@ fn empty_columns<'a>(layout: &Layout) -> Vec<Column<'a>> {
         .collect()
 }
 
+/// What of each record is decoded, and how its values are spelled.
+#[derive(Clone, Copy)]
+struct Wanted<'a, 'l> {
+    layout: &'l Layout,
+    /// The columns that are fields.
+    fields: &'l [usize],
+    spelling: &'l Spelling,
+    /// Where fields live that are not as they stand in the record.
+    arena: &'a Bump,
+}
+
 /// The wanted fields of records that do not lie in one piece, row by row.
 struct Table<'a, 'l> {
-    layout: &'l Layout,
-    /// The columns whose fields are kept.
-    kept: &'l [usize],
+    wanted: Wanted<'a, 'l>,
     fields: Vec<&'a [u8]>,
     parts: PartColumns<'a>,
     origins: Vec<Origin<'a>>,
@@ -172,11 +202,10 @@ struct Table<'a, 'l> {
 }
 
 impl<'a, 'l> Table<'a, 'l> {
-    fn new(layout: &'l Layout, kept: &'l [usize]) -> Self {
+    fn new(wanted: Wanted<'a, 'l>) -> Self {
         Table {
-            layout,
-            kept,
-            parts: (empty_columns(layout), Vec::new()),
+            wanted,
+            parts: (empty_columns(wanted.layout), Vec::new()),
             fields: Vec::new(),
             origins: Vec::new(),
             malformed: Vec::new(),
@@ -185,7 +214,7 @@ impl<'a, 'l> Table<'a, 'l> {
 
     fn add(&mut self, origin: Origin<'a>, field: impl Fn(usize) -> &'a [u8]) {
         self.fields
-            .extend(self.kept.iter().map(|&column| field(column)));
+            .extend(self.wanted.fields.iter().map(|&column| field(column)));
         self.origins.push(origin);
     }
 
@@ -214,8 +243,7 @@ impl<'a, 'l> Table<'a, 'l> {
     fn decode(mut self, origins: Origins, times: Option<&[Option<i64>]>) -> Decoded<'a> {
         let malformed = std::mem::take(&mut self.malformed);
         let parts = std::mem::take(&mut self.parts);
-        let (layout, kept) = (self.layout, self.kept);
-        decode_columns(layout, kept, &self, origins, times, parts, malformed)
+        decode_columns(self.wanted, &self, origins, times, parts, malformed)
     }
 }
 
@@ -225,8 +253,9 @@ impl<'a> Rows<'a> for Table<'a, '_> {
     }
 
     fn field(&self, row: usize, column: usize) -> &'a [u8] {
-        let at = self.kept.partition_point(|&kept| kept < column);
-        self.fields[row * self.kept.len() + at]
+        let kept = self.wanted.fields;
+        let at = kept.partition_point(|&kept| kept < column);
+        self.fields[row * kept.len() + at]
     }
 
     fn text(&self, row: usize, column: usize) -> Option<&'a str> {
@@ -245,6 +274,10 @@ pub(super) trait Rows<'a> {
     fn count(&self) -> usize;
     /// Returns the bytes of a row's field.
     fn field(&self, row: usize, column: usize) -> &'a [u8];
+    /// Returns a field for a message.
+    fn shown(&self, row: usize, column: usize) -> String {
+        shown(self.field(row, column))
+    }
     /// Returns a row's field, and what ends with it.
     fn ending(&self, row: usize, column: usize) -> Ending<'a> {
         let bytes = self.field(row, column);
@@ -256,10 +289,72 @@ pub(super) trait Rows<'a> {
     fn origin(&self, row: usize) -> Origin<'a>;
 }
 
+/// Rows in which more than the empty field is null, or numbers have a decimal comma.
+struct Respelled<'r, 'a, R> {
+    rows: &'r R,
+    spelling: &'r Spelling,
+    arena: &'a Bump,
+}
+
+impl<'a, R: Rows<'a>> Rows<'a> for Respelled<'_, 'a, R> {
+    fn count(&self) -> usize {
+        self.rows.count()
+    }
+
+    fn field(&self, row: usize, column: usize) -> &'a [u8] {
+        let field = self.rows.field(row, column);
+        match self.spelling.is_null(field) {
+            true => &[],
+            false => self.spelling.number(field, self.arena),
+        }
+    }
+
+    fn shown(&self, row: usize, column: usize) -> String {
+        self.rows.shown(row, column)
+    }
+
+    fn text(&self, row: usize, column: usize) -> Option<&'a str> {
+        let text = self.rows.text(row, column)?;
+        match self.spelling.is_null(text.as_bytes()) {
+            true => Some(""),
+            false => Some(text),
+        }
+    }
+
+    fn origin(&self, row: usize) -> Origin<'a> {
+        self.rows.origin(row)
+    }
+}
+
 /// Decodes the wanted columns one after the other, and takes out the rows that do not fit.
 fn decode_columns<'a>(
-    layout: &Layout,
-    fields: &[usize],
+    wanted: Wanted<'a, '_>,
+    rows: &impl Rows<'a>,
+    origins: Origins,
+    record_times: Option<&[Option<i64>]>,
+    parts: PartColumns<'a>,
+    malformed: Vec<Malformed<'a>>,
+) -> Decoded<'a> {
+    let spelling = wanted.spelling;
+    if spelling.is_plain() {
+        return decode_rows(wanted, rows, origins, record_times, parts, malformed);
+    }
+    let rows = Respelled {
+        rows,
+        spelling,
+        arena: wanted.arena,
+    };
+    decode_rows(wanted, &rows, origins, record_times, parts, malformed)
+}
+
+/// As [`decode_columns`], of rows whose empty fields are null.
+fn decode_rows<'a>(
+    Wanted {
+        layout,
+        fields,
+        spelling,
+        ..
+    }: Wanted<'a, '_>,
     rows: &impl Rows<'a>,
     origins: Origins,
     record_times: Option<&[Option<i64>]>,
@@ -270,7 +365,7 @@ fn decode_columns<'a>(
     let schema = &layout.schema;
     for &index in fields {
         let refused = |row: usize, expected: &str| {
-            let (name, field) = (&schema.fields[index].name, shown(rows.field(row, index)));
+            let (name, field) = (&schema.fields[index].name, rows.shown(row, index));
             let misfit = Misfit::from(format!("column `{name}`: {field} is {expected}"));
             misfits.push((row, misfit.or(super::declare_cure(name))));
         };
@@ -322,6 +417,7 @@ fn decode_columns<'a>(
         columns: Columns {
             rows: count,
             columns,
+            decimal_comma: spelling.decimal_comma,
         },
         times,
         origins: match origins {
@@ -362,7 +458,8 @@ pub(super) fn wrong_width(fields: usize, width: usize) -> String {
     format!("{fields} field{plural} where the header has {width}")
 }
 
-/// Returns the names in a header line.
+/// Returns the names in a header line. The first and the last column may have none, as the index that
+/// pandas writes: such a column is there and is never used.
 ///
 /// # Errors
 /// `data` when a name is missing, stands twice or is not UTF-8.
@@ -384,6 +481,7 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
     }
     let mut names: Vec<String> = Vec::with_capacity(header.len());
     let mut known = HashSet::with_capacity(header.len());
+    let has_names = header.iter().any(|name| !name.trim_ascii().is_empty());
     for (at, name) in header.iter().enumerate() {
         let name = std::str::from_utf8(name).map_err(|_| {
             Error::data(format!(
@@ -393,6 +491,11 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
             ))
         })?;
         let name = name.trim();
+        let is_at_edge = at == 0 || at + 1 == header.len();
+        if name.is_empty() && is_at_edge && has_names {
+            names.push(String::new());
+            continue;
+        }
         if name.is_empty() {
             return Err(
                 Error::data(format!("the header's column {} has no name", at + 1))

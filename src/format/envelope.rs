@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::dialect::Dialect;
 use super::json::reason_of;
 use super::{Decoded, Malformed, Origins, Place};
 use crate::column::ValueRef;
@@ -208,6 +209,11 @@ impl Decoder {
         }
     }
 
+    /// Returns what the values do differently.
+    pub fn dialect(&self) -> Dialect {
+        self.values.dialect()
+    }
+
     /// Decodes the values of some envelopes. A value that does not fit is placed where it stood
     /// in its topic, a line that is no envelope by its number.
     pub fn decode<'a>(
@@ -267,7 +273,7 @@ fn open<'a>(lines: Lines<'a>, arena: &'a Bump) -> (Vec<Message<'a>>, Vec<(usize,
             Err(reason) => {
                 let line = Malformed {
                     before: 0,
-                    place: Place::Line(number),
+                    place: Place::of(&lines, number),
                     at: None,
                     misfit: reason.into(),
                     bytes,
@@ -624,7 +630,7 @@ mod tests {
             wanted: vec![0],
             time: TimeFrom::Record,
         };
-        let values = delimited::Decoder::new(layout, b',');
+        let values = delimited::Decoder::new(layout, Dialect::default());
         let mut decoder = Decoder::new(super::super::Decoder::Delimited(values));
         let (bytes, arena) = (lines.join("\n") + "\n", Bump::new());
         let lines = Lines::new(bytes.as_bytes(), 1);

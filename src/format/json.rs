@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 pub use find::find;
 pub(crate) use find::text_of;
 
+use super::dialect::Spelling;
 use super::field::{Ending, FromField, Time};
 use super::parts::Parts;
 use super::tree::{Target, Tree};
@@ -30,6 +31,7 @@ use crate::source::{Message, Records};
 #[derive(Debug, Clone)]
 pub struct Decoder {
     layout: Layout,
+    spelling: Spelling,
     tree: Tree,
     parts: Parts,
     /// The wanted columns without the parts.
@@ -51,7 +53,7 @@ struct Known {
 
 impl Decoder {
     /// Returns a decoder of the layout's members.
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: Layout, spelling: Spelling) -> Self {
         let tree = Tree::of(&layout);
         let columns = match tree.has_paths {
             true => layout.schema.fields.len(),
@@ -65,7 +67,13 @@ impl Decoder {
             is_named: vec![false; columns],
             tree,
             layout,
+            spelling,
         }
+    }
+
+    /// Returns how values are spelled.
+    pub fn spelling(&self) -> &Spelling {
+        &self.spelling
     }
 
     /// Decodes some records; blank lines are no records.
@@ -89,7 +97,7 @@ impl Decoder {
                     let object = lines.bytes[start..end].trim_ascii();
                     start = end + 1;
                     if !object.is_empty() {
-                        let origin = (Place::Line(line), object);
+                        let origin = (Place::of(lines, line), object);
                         self.decode_object(origin, None, origins, arena, &mut decoded);
                     }
                 }
@@ -122,6 +130,7 @@ impl Decoder {
     ) {
         let row = decoded.columns.rows;
         let columns = &mut decoded.columns;
+        let by_text = !self.spelling.nulls.is_empty();
         // Text is validated at once: by member it takes longer than all the rest.
         let mut read = |by_text: bool| match simdutf8::basic::from_utf8(object) {
             Ok(text) => self.read_object(StrRead::new(text), arena, columns, row, by_text),
@@ -129,7 +138,7 @@ impl Decoder {
         };
         // A string, a number and a field of CSV are judged alike: where the parser's types do not
         // fit, which is rare, the object is read again by its texts.
-        let read = read(false).or_else(|_| read(true));
+        let read = read(by_text).or_else(|_| read(true));
         let read = read.and_then(|()| {
             let columns = &mut decoded.columns;
             if let Some(message) = message {
@@ -176,6 +185,7 @@ impl Decoder {
         let mut json = serde_json::Deserializer::new(object);
         let members = Members {
             layout: &self.layout,
+            spelling: &self.spelling,
             tree: &self.tree,
             orders: &mut self.orders,
             is_named: &mut self.is_named,
@@ -240,6 +250,7 @@ pub(super) fn reason_of(error: &serde_json::Error) -> String {
 /// `row` of the columns.
 struct Members<'a, 'd> {
     layout: &'d Layout,
+    spelling: &'d Spelling,
     tree: &'d Tree,
     orders: &'d mut [Order],
     is_named: &'d mut [bool],
@@ -279,6 +290,7 @@ impl<'a> Members<'a, '_> {
         Value {
             of: Members {
                 layout: self.layout,
+                spelling: self.spelling,
                 tree: self.tree,
                 orders: &mut *self.orders,
                 is_named: &mut *self.is_named,
@@ -309,6 +321,7 @@ impl<'a> Members<'a, '_> {
             column: &mut self.columns[index],
             arena: self.arena,
             by_text: self.by_text,
+            spelling: self.spelling,
         })
     }
 
@@ -464,6 +477,7 @@ struct Member<'a, 'd> {
     column: &'d mut Column<'a>,
     arena: &'a Bump,
     by_text: bool,
+    spelling: &'d Spelling,
 }
 
 impl<'de> DeserializeSeed<'de> for Member<'de, '_> {
@@ -486,6 +500,7 @@ impl<'a> Member<'a, '_> {
     /// Reads a value by its text, of which a number's digits would be lost on the way through a float.
     fn push(self, raw: &'a str) -> Result<(), String> {
         let text = text_of(raw, self.arena).map_err(|error| error.to_string())?;
+        let text = text.filter(|text| !self.spelling.is_null(text.as_bytes()));
         let Some(text) = text else {
             self.column.push_null();
             return Ok(());

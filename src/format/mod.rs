@@ -5,6 +5,7 @@
 //! and the reason. Nothing is dropped here: the node decides what becomes of a malformed record.
 
 pub mod delimited;
+pub mod dialect;
 pub mod envelope;
 mod field;
 pub mod json;
@@ -16,6 +17,7 @@ mod scan;
 pub mod schema;
 mod tree;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bumpalo::Bump;
@@ -25,8 +27,9 @@ use rust_decimal::prelude::ToPrimitive;
 pub use crate::column::Misfit;
 use crate::column::{Column, Columns, Schema, Values};
 use crate::error::Error;
-use crate::number::Number;
-use crate::source::Records;
+use crate::format::dialect::Dialect;
+use crate::number::{Number, with_decimal_point};
+use crate::source::{Lines, Records};
 use crate::term::units;
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
@@ -71,7 +74,7 @@ pub enum TimeUnit {
 /// Decodes batches of one format.
 #[derive(Debug, Clone)]
 pub enum Decoder {
-    /// Comma-separated values.
+    /// CSV.
     Delimited(delimited::Decoder),
     /// One JSON object a line or a message.
     Json(json::Decoder),
@@ -82,6 +85,19 @@ pub enum Decoder {
 }
 
 impl Decoder {
+    /// Returns what records do differently.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Decoder::Delimited(decoder) => decoder.dialect().clone(),
+            Decoder::Json(decoder) => Dialect {
+                spelling: decoder.spelling().clone(),
+                ..Dialect::default()
+            },
+            Decoder::Raw(decoder) => decoder.dialect().clone(),
+            Decoder::Envelopes(decoder) => decoder.dialect(),
+        }
+    }
+
     /// Decodes the wanted columns of some records; text that had to be unescaped lives in `arena`.
     /// Each row's origin is kept only where `origins` says so.
     pub fn decode<'a>(
@@ -93,7 +109,7 @@ impl Decoder {
         let mut decoded = match self {
             Decoder::Delimited(decoder) => decoder.decode(records, origins, arena),
             Decoder::Json(decoder) => decoder.decode(records, origins, arena),
-            Decoder::Raw(decoder) => decoder.decode(records, origins),
+            Decoder::Raw(decoder) => decoder.decode(records, origins, arena),
             Decoder::Envelopes(decoder) => decoder.decode(records, origins, arena),
         };
         for malformed in &mut decoded.malformed {
@@ -152,7 +168,7 @@ impl Malformed<'_> {
     /// Returns the error of a run that this record of `source` ends.
     pub fn told(&self, source: &str) -> Error {
         let Misfit { reason, cure } = &self.misfit;
-        let error = Error::data(format!("{source}, {}: {reason}", self.place));
+        let error = Error::data(format!("{}: {reason}", self.place.within(source)));
         let error = match cure {
             Some(cure) => error.hint(cure),
             None => error,
@@ -166,15 +182,33 @@ impl Malformed<'_> {
 pub enum Place {
     /// The line of a file or pipe; the first is 1.
     Line(u64),
+    /// The line of one of several files.
+    FileLine(&'static str, u64),
     /// The partition and offset in a topic.
     Offset(i32, i64),
 }
 
 impl Place {
+    /// Returns where the line of a number stands among some lines.
+    pub fn of(lines: &Lines<'_>, line: u64) -> Self {
+        match lines.section {
+            None => Place::Line(line),
+            Some(section) => Place::FileLine(section.file, line - section.before),
+        }
+    }
+
+    /// Returns the words for it in a source.
+    pub fn within(self, source: &str) -> String {
+        match self {
+            Place::FileLine(..) => self.to_string(),
+            place => format!("{source}, {place}"),
+        }
+    }
+
     /// Returns the number of the line, or the offset.
     pub fn number(self) -> u64 {
         match self {
-            Place::Line(line) => line,
+            Place::Line(line) | Place::FileLine(_, line) => line,
             Place::Offset(_, offset) => offset.unsigned_abs(),
         }
     }
@@ -184,12 +218,29 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Line(line) => write!(f, "line {line}"),
+            Place::FileLine(file, line) => write!(f, "{file}, line {line}"),
             Place::Offset(partition, offset) => write!(f, "partition {partition}, offset {offset}"),
         }
     }
 }
 
 impl<'a> Decoded<'a> {
+    /// Returns a column that nobody declared with points in its numbers, which have decimal commas, so
+    /// that they are ordered by size; what is no number stays as it is.
+    pub fn with_decimal_points(&self, column: &Column<'a>, arena: &'a Bump) -> Option<Column<'a>> {
+        let Column::Any(texts) = column else {
+            return None;
+        };
+        let text = |text: &'a str| match with_decimal_point(text) {
+            Some(Cow::Owned(number)) => &*arena.alloc_str(&number),
+            _ => text,
+        };
+        let texts = (0..texts.len()).map(|row| texts.get(row).map(text));
+        self.columns
+            .decimal_comma
+            .then(|| Column::Any(texts.collect()))
+    }
+
     /// Moves rows that turned out not to fit from the columns to the malformed records, in the
     /// order of the source. `misfits` may name a row more than once: its first reason counts.
     pub fn refuse(

@@ -93,7 +93,7 @@ impl Cutter {
                 if !record.is_empty() {
                     malformed.push(Malformed {
                         before: rows,
-                        place: Place::Line(line),
+                        place: Place::of(&lines, line),
                         at: None,
                         misfit: wrong_width(ends.len(), width).into(),
                         bytes: record,
@@ -174,6 +174,6 @@ impl<'a> Rows<'a> for PlainRows<'a, '_> {
         let line = self.lines.first_line + (row + passed) as u64;
         let edges = &self.edges[row * self.stride..][..=self.width];
         let record = &self.lines.bytes[between(edges[0], edges[self.width])];
-        (Place::Line(line), without_return(record))
+        (Place::of(&self.lines, line), without_return(record))
     }
 }

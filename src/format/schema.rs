@@ -103,9 +103,8 @@ pub fn declaration(schema: &Schema) -> String {
         characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
     };
     let columns = schema
-        .fields
-        .iter()
-        .map(|field| match is_plain(&field.name) {
+        .named()
+        .map(|(_, field)| match is_plain(&field.name) {
             true => format!("{} {}", field.name, field.data_type),
             false => {
                 let name = field.name.replace('"', "\"\"");

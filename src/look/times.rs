@@ -309,6 +309,7 @@ mod tests {
         let columns = Columns {
             rows: values.len(),
             columns: vec![Column::Any(column)],
+            ..Columns::default()
         };
         let mut tally = Tally::default();
         (0..values.len()).for_each(|row| tally.add(columns.columns[0].value_ref(row)));

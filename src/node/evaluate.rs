@@ -193,7 +193,14 @@ fn evaluate<'b, 'a>(
     let keys = by.collect();
     let aggregates = || plan.aggregates.iter();
     let arguments = aggregates()
-        .map(|aggregate| aggregate.argument.as_ref().map(&mut evaluate))
+        .map(|aggregate| {
+            let column = aggregate.argument.as_ref().map(&mut evaluate)?;
+            let pointed = match aggregate.function.orders() {
+                true => decoded.with_decimal_points(&column, arena),
+                false => None,
+            };
+            Some(pointed.map_or(column, Cow::Owned))
+        })
         .collect();
     let carried = aggregates()
         .map(|aggregate| aggregate.carried.as_ref().map(&mut evaluate))

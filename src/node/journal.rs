@@ -3,7 +3,7 @@
 //! | event | members |
 //! |---|---|
 //! | `plan` | the first line: `keys` (their names), `aggregates` (each `name`, `function`, `argument` or null), `refinement` |
-//! | `read` | `record` (its number, from 0), `partition`, `place` (offset or line), `at`, `arrival` or null, `key` and `arguments` as lists, `change`: `-` where it takes an earlier one back |
+//! | `read` | `record` (its number, from 0), `partition`, `place` (offset or line), `file` if there are several, `at`, `arrival` or null, `key` and `arguments` as lists, `change`: `-` where it takes an earlier one back |
 //! | `watermark` | `partition` and its `at`, or null; `combined` |
 //! | `idle` | `partition`, `idle` |
 //! | `tick` | `at`: processing time came to where panes may leave |
@@ -12,7 +12,7 @@
 //! | `made` | `window`, `key`, `moments`: a sliding window and the times of the records that it begins with |
 //! | `expired` | `record`, `window`, `by`: how far the watermark is past the window's close |
 //! | `pane` | `window`, `key`, `timing`, `pane`, `is_last`, `change`, `why` (close, grace, count, every), `values` |
-//! | `malformed` | `record`, `partition`, `place`, `at` or null where it could not be read, `reason` |
+//! | `malformed` | `record`, `partition`, `place`, `file` if there are several, `at` or null where it could not be read, `reason` |
 //! | `end` | none |
 //!
 //! A record has one number, whether it is read or malformed, and events stand in the order of the
@@ -36,9 +36,16 @@ use crate::outlet::Outlet;
 use crate::plan::Plan;
 use crate::sink::text::push_json;
 
-/// Lines that are not written yet, shared by the engine that makes them and the node.
+/// What is not written yet, shared by the engine that makes it and the node.
 #[derive(Debug, Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    lines: Vec<u8>,
+    /// Which of several files the records are of that come now.
+    file: Option<&'static str>,
+}
 
 /// A file that the journal is written to.
 #[derive(Debug)]
@@ -73,8 +80,14 @@ impl JournalFile {
             "aggregates": aggregates.collect::<Vec<_>>(),
             "refinement": plan.refinement.name(),
         });
-        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.extend_from_slice(format!("{line}\n").as_bytes());
+        let mut held = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.lines.extend_from_slice(format!("{line}\n").as_bytes());
+    }
+
+    /// Says which of several files the records are of that come next.
+    pub fn set_file(&mut self, file: Option<&'static str>) {
+        let mut held = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.file = file;
     }
 
     /// Returns the listener that the engine reports to.
@@ -87,21 +100,22 @@ impl JournalFile {
     /// # Errors
     /// As [`Outlet::write`].
     pub fn write(&mut self) -> Result<()> {
-        let mut lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.output.write(&lines);
-        lines.clear();
+        let mut held = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.output.write(&held.lines);
+        held.lines.clear();
         written
     }
 }
 
 impl Journal for Writer {
     fn note(&mut self, event: Event<'_>) {
-        let mut lines = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        push_event(&mut lines, event);
+        let mut held = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = held.file;
+        push_event(&mut held.lines, event, file);
     }
 }
 
-fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
+fn push_event(lines: &mut Vec<u8>, event: Event<'_>, file: Option<&str>) {
     let mut line = Line(lines);
     match event {
         Event::Read {
@@ -118,6 +132,7 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.number("record", record);
             line.number("partition", partition as u64);
             line.number("place", place);
+            line.file(file);
             line.time("at", at);
             line.time("arrival", arrival.unwrap_or(BEGINNING));
             line.list("key", key::values(key));
@@ -215,6 +230,7 @@ fn push_event(lines: &mut Vec<u8>, event: Event<'_>) {
             line.number("record", record);
             line.number("partition", partition as u64);
             line.number("place", misfit.place);
+            line.file(file);
             line.time("at", misfit.at.unwrap_or(BEGINNING));
             line.value("reason", ValueRef::Text(misfit.reason));
         }
@@ -252,6 +268,12 @@ impl Line<'_> {
     fn value(&mut self, name: &str, value: ValueRef<'_>) {
         self.name(name);
         push_json(self.0, value);
+    }
+
+    fn file(&mut self, file: Option<&str>) {
+        if let Some(file) = file {
+            self.value("file", ValueRef::Text(file));
+        }
     }
 
     fn number(&mut self, name: &str, number: u64) {

@@ -27,7 +27,7 @@ use crate::format::{Decoded, Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
-use crate::source::{Batch, Polled, Source};
+use crate::source::{Batch, Polled, Records, Source};
 use evaluate::{Evaluator, Unfit, now_ms};
 use journal::JournalFile;
 use progress::Progress;
@@ -297,6 +297,9 @@ impl<'n> Node<'n> {
         let (operator, outputs) = (&mut self.operator, &mut self.outputs);
         let (panes, progress) = (&mut self.panes, &mut self.progress);
         let skip_bad = self.rows.skip_bad;
+        if let (Some(journal), Records::Lines(lines)) = (&mut outputs.journal, &batch.records) {
+            journal.set_file(lines.section.map(|section| section.file));
+        }
         self.rows.decode(batch, arena, |input, decoded, unfit| {
             if let Some(progress) = progress {
                 progress.add(batch, input.times, |at| operator.forgotten_at(at));

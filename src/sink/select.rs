@@ -176,7 +176,11 @@ impl Whole {
             }
         }
         let rows = panes.len();
-        Ok(Columns { rows, columns })
+        Ok(Columns {
+            rows,
+            columns,
+            ..Columns::default()
+        })
     }
 }
 

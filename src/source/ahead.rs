@@ -1,16 +1,19 @@
 //! Reading a pipe ahead: what the kernel delivers is copied while earlier records are processed.
 //!
 //! A pipe's reader and its writer share one lock, and each read wakes the writer. On a thread of
-//! its own this costs the records no time.
+//! its own this costs the records no time. What is
+//! packed is unpacked there as well.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::file::CHUNK;
+use super::unpack::{may_be_packed, packing};
 
 /// How many blocks wait to be taken.
 const BLOCKS: usize = 4;
@@ -46,7 +49,7 @@ impl Ahead {
         let (used, free) = channel();
         std::thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || read(&input, &sender, &free))?;
+            .spawn(move || read(Arc::new(input), &sender, &free))?;
         Ok(Ahead {
             blocks,
             used,
@@ -104,11 +107,19 @@ fn widen(input: &File) {
 }
 
 /// Hands blocks over until the input ends, fails, or nobody takes them any more.
-fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Block>) {
+fn read(input: Arc<File>, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Block>) {
+    let mut unpacked = match unpacked(&input) {
+        Ok(unpacked) => unpacked,
+        Err(error) => return blocks.send(Err(error)).unwrap_or(()), // nobody may wait for it
+    };
+    let mut failed = None;
     loop {
         let Block { mut room, .. } = free.try_recv().unwrap_or_default();
         room.resize(CHUNK, 0);
-        let read = read_block(input, &mut room);
+        let read = match failed.take() {
+            Some(error) => Err(error),
+            None => read_block(&mut *unpacked, &input, &mut room, &mut failed),
+        };
         let goes_on = read.as_ref().is_ok_and(|&filled| filled > 0);
         let block = read.map(|filled| Block { room, filled });
         if blocks.send(block).is_err() || !goes_on {
@@ -117,18 +128,57 @@ fn read(input: &File, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Bl
     }
 }
 
-/// Waits for bytes and reads what is there; 0 at the end.
-fn read_block(mut input: &File, block: &mut [u8]) -> io::Result<usize> {
-    // A read of a named pipe that nobody has opened to write yet would find its end.
-    while !is_ready(input, None) {}
+/// An input whose reads wait until there is something.
+struct Waiting(Arc<File>);
+
+impl Read for Waiting {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        // A read of a named pipe that nobody has opened to write yet would find its end.
+        while !is_ready(&self.0, None) {}
+        (&*self.0).read(room)
+    }
+}
+
+/// Waits for the first bytes, which say whether the input is packed; returns a reader of what it
+/// holds.
+fn unpacked(input: &Arc<File>) -> io::Result<Box<dyn Read + Send>> {
+    let mut waiting = Waiting(input.clone());
+    let (mut first, mut room) = (Vec::new(), [0; 16]);
+    while may_be_packed(&first) {
+        match waiting.read(&mut room) {
+            Ok(0) => break,
+            Ok(count) => first.extend_from_slice(&room[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let packing = packing(&first);
+    let whole = Cursor::new(first).chain(waiting);
+    match packing {
+        Some(packing) => packing.reader(whole),
+        None => Ok(Box::new(whole)),
+    }
+}
+
+/// Waits for bytes and reads what is there; 0 at the end. `unpacked` reads from `input`; what it
+/// fails by behind some bytes is left in `failed`.
+fn read_block(
+    unpacked: &mut dyn Read,
+    input: &File,
+    block: &mut [u8],
+    failed: &mut Option<io::Error>,
+) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() && (filled == 0 || is_ready(input, Some(&Timespec::default()))) {
-        match input.read(&mut block[filled..]) {
+        match unpacked.read(&mut block[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if filled == 0 => return Err(error),
-            Err(_) => break, // the next read meets it again
+            Err(error) => {
+                *failed = Some(error);
+                break;
+            }
         }
     }
     Ok(filled)

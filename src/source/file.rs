@@ -5,18 +5,21 @@
 //! are read, not mapped: a mapped file that is truncated while it is read would kill the process.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
 use super::reshape::{Reshape, Shape};
+use super::series::{Header, Piece, Section, Series};
+use super::unpack::{ENOUGH, packing};
 use super::{Batch, Lines, Polled, Records, Source, Survey};
 use crate::error::{Error, Result};
 use crate::format::schema::SAMPLE;
 use crate::interrupt::Interrupt;
+use crate::term::units::format_plural;
 
 /// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
 pub const CHUNK: usize = 256 << 10;
@@ -37,9 +40,9 @@ pub enum Framing {
 /// Where bytes come from.
 #[derive(Debug)]
 enum Input {
-    /// A file with an end.
+    /// A file with an end that is not packed.
     Regular(File),
-    /// A pipe, or a terminal.
+    /// A pipe, a terminal, or a file that is packed.
     Ahead(Ahead),
 }
 
@@ -47,6 +50,8 @@ enum Input {
 #[derive(Debug, Clone, Copy, Default)]
 struct Whole {
     length: usize,
+    /// How many, blank lines among them.
+    records: usize,
     survey: Survey,
 }
 
@@ -54,6 +59,8 @@ struct Whole {
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
+    /// Whether it is a file with an end, packed or not.
+    is_regular: bool,
     input: Input,
     framing: Framing,
     /// What gives each value of JSON a line of its own, where they have none.
@@ -63,9 +70,19 @@ pub struct FileSource {
     filled: usize,
     /// The records at the front of `buffer` that the last batch handed over.
     handed: Whole,
-    /// The number of the next record's first line.
+    /// The number of the next record's first line in this file.
     line: u64,
+    /// How many records of this file were handed over before.
+    records: u64,
     ended: bool,
+    /// What has ended it before its end; told once all whole records are handed over.
+    failed: Option<io::Error>,
+    /// What comes behind this file.
+    series: Option<Box<Series>>,
+    /// Which of several files this is.
+    section: Option<Section>,
+    /// Whether this is one of several files of which nothing was read yet.
+    fresh: bool,
 }
 
 impl FileSource {
@@ -97,14 +114,23 @@ impl FileSource {
 
     fn new(name: String, input: File) -> Result<Self> {
         let is_regular = input.metadata().is_ok_and(|metadata| metadata.is_file());
+        let mut first = [0; ENOUGH];
+        let is_packed = |first: &[u8]| packing(first).is_some();
         let input = match is_regular {
-            true => Input::Regular(input),
-            false => Input::Ahead(
+            // What was redirected may have been read in part.
+            true if !input
+                .read_at(&mut first, (&input).stream_position().unwrap_or(0))
+                .is_ok_and(|length| is_packed(&first[..length])) =>
+            {
+                Input::Regular(input)
+            }
+            _ => Input::Ahead(
                 Ahead::begin(input).map_err(|source| Error::io("start a thread", source))?,
             ),
         };
         Ok(FileSource {
             name,
+            is_regular,
             input,
             framing: Framing::Lines,
             reshape: None,
@@ -112,8 +138,104 @@ impl FileSource {
             filled: 0,
             handed: Whole::default(),
             line: 1,
+            records: 0,
             ended: false,
+            failed: None,
+            series: None,
+            section: None,
+            fresh: false,
         })
+    }
+
+    /// Reads other files behind this one, as one input.
+    pub fn read_on(&mut self, rest: Vec<Piece>) {
+        self.series = Some(Box::new(Series::new(&self.name, rest)));
+        self.section = Some(self.section_after(0));
+    }
+
+    /// Looks at the files behind this one, which has this header, if it has any.
+    ///
+    /// # Errors
+    /// `refused` when one cannot be read, `data` when its header is another one.
+    pub fn check_rest(&mut self, header: Option<&[u8]>, interrupt: &Interrupt) -> Result<()> {
+        let (framing, file) = (self.framing, self.name.clone());
+        let Some(series) = &mut self.series else {
+            return Ok(());
+        };
+        let header = match (header, framing) {
+            (Some(bytes), Framing::Delimited(delimiter)) => Some(Header {
+                file,
+                bytes: bytes.to_vec(),
+                delimiter,
+            }),
+            _ => None,
+        };
+        series.check(header, framing, interrupt)
+    }
+
+    /// Goes on with the next of several files, where this one is empty; returns whether there is one.
+    ///
+    /// # Errors
+    /// `refused` when it cannot be read.
+    pub fn skip_empty(&mut self) -> Result<bool> {
+        let began = self.begin_next()?;
+        self.fresh = false; // its header tells the columns
+        Ok(began)
+    }
+
+    /// Returns the section that this file is behind so many lines.
+    fn section_after(&self, before: u64) -> Section {
+        // Records are told by it as long as the process lives.
+        let file = Box::leak(self.name.clone().into_boxed_str());
+        Section { file, before }
+    }
+
+    /// Goes on with the next of several files, where this one was read to its end; returns whether
+    /// there is one.
+    fn begin_next(&mut self) -> Result<bool> {
+        let Some(series) = &mut self.series else {
+            return Ok(false);
+        };
+        let Some(next) = series.open_next()? else {
+            return Ok(false);
+        };
+        let before = self.section.map_or(0, |section| section.before) + self.line - 1;
+        // Values that need not be lines are read so in each file.
+        self.reshape = self.reshape.is_some().then(Reshape::default);
+        (self.name, self.input, self.is_regular) = (next.name, next.input, next.is_regular);
+        (self.filled, self.line, self.records) = (0, 1, 0);
+        (self.ended, self.fresh) = (false, true);
+        self.section = Some(self.section_after(before));
+        Ok(true)
+    }
+
+    /// Takes what is no record off the front of one of several files, of which whole records are
+    /// there: its byte order mark and its header.
+    fn begin_records(&mut self) -> Result<()> {
+        self.fresh = false;
+        if self.buffer[..self.filled].starts_with(b"\xEF\xBB\xBF") {
+            self.consume(3);
+        }
+        let has_header = self
+            .series
+            .as_ref()
+            .is_some_and(|series| series.has_header());
+        while has_header && self.filled > 0 {
+            let end = self.first_record().unwrap_or(self.filled);
+            let (line, header) = self.cut_header(end);
+            if let (false, Some(series)) = (header.is_empty(), &self.series) {
+                return series.check_header(&self.name, line, &header);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes it has, if it is a file that is not packed.
+    pub fn size(&self) -> Option<u64> {
+        match &self.input {
+            Input::Regular(file) => file.metadata().ok().map(|metadata| metadata.len()),
+            Input::Ahead(_) => None,
+        }
     }
 
     /// Says what ends a record; a newline until it is told.
@@ -195,6 +317,32 @@ impl FileSource {
         Ok(&self.buffer[start..end])
     }
 
+    /// Waits for the first record that is no blank line, with fields between `delimiter`s, and returns
+    /// it without consuming it; `None` if it has no end.
+    ///
+    /// # Errors
+    /// `refused` when reading fails, `stopped` on a signal.
+    pub fn peek_record(&mut self, delimiter: u8, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
+        loop {
+            let unread = &self.buffer[..self.filled];
+            let blank = unread.iter().take_while(|byte| byte.is_ascii_whitespace());
+            // White space before the first name may be delimiters.
+            let mut blank = unread[..blank.count()].iter();
+            let start = blank
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |at| at + 1);
+            let mut records = QuotedRecords::new(&unread[start..], delimiter);
+            let end = records.next();
+            if end.is_some() || self.ended || self.filled >= LONGEST_RECORD {
+                let is_whole = end.is_some() || self.ended && !records.is_quoted;
+                let end = end.unwrap_or(unread.len() - start);
+                return Ok(is_whole.then(|| unread[start..start + end].to_vec()));
+            }
+            self.make_room()?;
+            self.wait_and_read(interrupt)?;
+        }
+    }
+
     /// Takes the first record that is no blank line off, as a header, with the number of its first
     /// line; empty when there is none.
     ///
@@ -214,13 +362,25 @@ impl FileSource {
                     continue;
                 }
             };
-            let (line, header) = (self.line, self.buffer[..end].to_vec());
-            self.consume(end);
-            self.line += Survey::of(&header).newlines as u64;
-            if self.filled == 0 && self.ended || !header.trim_ascii().is_empty() {
-                return Ok((line, header.trim_ascii_end().to_vec()));
+            let (line, header) = self.cut_header(end);
+            if self.filled == 0 && self.ended || !header.is_empty() {
+                return Ok((line, header));
             }
         }
+    }
+
+    /// Takes the record that ends at `end` off, as a header, with the number of its first line;
+    /// empty if it is a blank line.
+    fn cut_header(&mut self, end: usize) -> (u64, Vec<u8>) {
+        let (line, mut header) = (self.line, self.buffer[..end].to_vec());
+        self.consume(end);
+        self.line += Survey::of(&header).newlines as u64;
+        let ending = header.iter().rposition(|byte| !b"\r\n".contains(byte));
+        header.truncate(ending.map_or(0, |at| at + 1));
+        if header.trim_ascii().is_empty() {
+            header.clear();
+        }
+        (line, header)
     }
 
     /// Returns the length of the first record, if all of it is there.
@@ -236,7 +396,7 @@ impl FileSource {
     /// its first record.
     fn gather(&mut self, records: usize, interrupt: &Interrupt) -> Result<()> {
         let mut heard = Instant::now();
-        while !self.ended {
+        while !self.ended && self.failed.is_none() {
             interrupt.check()?;
             let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.filled]).count();
             let silent = lines > 0 && heard.elapsed() >= PATIENCE;
@@ -252,8 +412,20 @@ impl FileSource {
     }
 
     /// Reads about `bytes` ahead, or what comes within `timeout`; returns the whole records at the
-    /// front of the buffer.
+    /// front of the buffer. Those of a file are at hand before the next one is begun.
     fn fill(&mut self, bytes: usize, timeout: Duration) -> Result<Whole> {
+        loop {
+            let whole = self.fill_from_file(bytes, timeout)?;
+            if whole.length > 0 && self.fresh {
+                self.begin_records()?;
+            } else if whole.length > 0 || !self.ended || !self.begin_next()? {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// As [`fill`](Self::fill), from the file that is being read.
+    fn fill_from_file(&mut self, bytes: usize, timeout: Duration) -> Result<Whole> {
         if self.buffer.len() < bytes {
             self.buffer.resize(bytes, 0);
         }
@@ -265,7 +437,8 @@ impl FileSource {
                 whole = self.whole_records();
                 looked_at = self.filled;
             }
-            if self.ended || (whole.length > 0 && self.filled >= bytes) {
+            let is_over = self.ended || self.failed.is_some();
+            if is_over || (whole.length > 0 && self.filled >= bytes) {
                 break;
             }
             self.make_room()?;
@@ -278,6 +451,11 @@ impl FileSource {
         }
         if looked_at < self.filled {
             whole = self.whole_records();
+        }
+        if whole.length == 0
+            && let Some(error) = self.failed.take()
+        {
+            return Err(self.unreadable(error));
         }
         if self.ended && whole.length < self.filled {
             match self.open_quote() {
@@ -309,7 +487,8 @@ impl FileSource {
         chunk[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
         std::mem::swap(&mut self.buffer, chunk);
         // After an error what was read stays here, with its room.
-        let Whole { length, survey } = self.fill(bytes, PATIENCE)?;
+        let whole = self.fill(bytes, PATIENCE)?;
+        let Whole { length, survey, .. } = whole;
         std::mem::swap(&mut self.buffer, chunk);
         let rest = self.filled - length;
         if self.buffer.len() < rest {
@@ -319,11 +498,23 @@ impl FileSource {
         self.filled = rest;
         let lines = Lines {
             bytes: &chunk[..length],
-            first_line: self.line,
+            first_line: self.first_line(),
             survey,
+            section: self.section,
         };
-        self.line += survey.newlines as u64;
+        self.pass(whole);
         Ok((length > 0 || !self.ended).then_some(lines))
+    }
+
+    /// Counts records that were handed over.
+    fn pass(&mut self, whole: Whole) {
+        self.line += whole.survey.newlines as u64;
+        self.records += whole.records as u64;
+    }
+
+    /// Returns the number of the next line, counted on from the files before.
+    fn first_line(&self) -> u64 {
+        self.section.map_or(0, |section| section.before) + self.line
     }
 
     /// Gives the last record of an input that has ended the newline that it may lack.
@@ -340,7 +531,11 @@ impl FileSource {
             interrupt.check()?;
         }
         interrupt.check()?;
-        self.read().map(drop)
+        self.read()?;
+        match self.failed.take() {
+            Some(error) => Err(self.unreadable(error)),
+            None => Ok(()),
+        }
     }
 
     /// Returns whether a read would not wait. Waiting here, and not in the read, lets a signal be
@@ -352,7 +547,8 @@ impl FileSource {
         }
     }
 
-    /// Reads once into the free part of the buffer; 0 at the end.
+    /// Reads once into the free part of the buffer; 0 at the end, and where it fails behind other
+    /// bytes.
     fn read(&mut self) -> Result<usize> {
         let room = &mut self.buffer[self.filled..];
         let read = loop {
@@ -365,7 +561,14 @@ impl FileSource {
                 read => break read,
             }
         };
-        let read = read.map_err(|source| self.unreadable(source))?;
+        let read = match read {
+            Ok(read) => read,
+            Err(error) if self.filled > 0 => {
+                self.failed = Some(error);
+                return Ok(0);
+            }
+            Err(error) => return Err(self.unreadable(error)),
+        };
         if let Some(reshape) = &mut self.reshape {
             reshape.apply(&mut self.buffer[self.filled..self.filled + read]);
         }
@@ -375,10 +578,18 @@ impl FileSource {
     }
 
     fn unreadable(&self, source: io::Error) -> Error {
-        Error::io(format!("read `{}`", self.name), source).during(format!(
-            "reading `{}`, after line {}",
-            self.name,
-            self.line - 1
+        let name = &self.name;
+        let error = match source.kind() {
+            io::ErrorKind::UnexpectedEof => Error::refused(format!(
+                "`{name}` is cut off: what it is packed with has no end"
+            ))
+            .caused_by(source),
+            _ => Error::io(format!("read `{name}`"), source),
+        };
+        error.during(format!(
+            "reading `{name}`, after {}, at line {}",
+            format_plural(self.records, "record"),
+            self.line
         ))
     }
 
@@ -441,17 +652,23 @@ impl FileSource {
         let lines = self.surveyed(memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1));
         match self.framing {
             Framing::Delimited(delimiter) if lines.survey.quoted => {
-                let records = QuotedRecords::new(bytes, delimiter);
-                self.surveyed(records.last().unwrap_or(0))
+                let ends = QuotedRecords::new(bytes, delimiter);
+                let (records, end) = ends.fold((0, 0), |(records, _), end| (records + 1, end));
+                Whole {
+                    records,
+                    ..self.surveyed(end)
+                }
             }
             _ => lines,
         }
     }
 
     fn surveyed(&self, length: usize) -> Whole {
+        let survey = Survey::of(&self.buffer[..length]);
         Whole {
             length,
-            survey: Survey::of(&self.buffer[..length]),
+            records: survey.newlines,
+            survey,
         }
     }
 }
@@ -480,6 +697,8 @@ struct QuotedRecords<'a> {
     at: usize,
     at_field_start: bool,
     is_quoted: bool,
+    /// Whether the byte before is a quote that closes.
+    has_closed: bool,
     /// Where the last field in quotes begins.
     opened: usize,
 }
@@ -492,6 +711,7 @@ impl<'a> QuotedRecords<'a> {
             at: 0,
             at_field_start: true,
             is_quoted: false,
+            has_closed: false,
             opened: 0,
         }
     }
@@ -503,11 +723,12 @@ impl Iterator for QuotedRecords<'_> {
     fn next(&mut self) -> Option<usize> {
         while let Some(&byte) = self.bytes.get(self.at) {
             let at = self.at;
+            let had_closed = std::mem::take(&mut self.has_closed);
             match byte {
                 b'"' if self.at_field_start => (self.is_quoted, self.opened) = (true, at),
-                b'"' if self.is_quoted => self.is_quoted = false,
+                b'"' if self.is_quoted => (self.is_quoted, self.has_closed) = (false, true),
                 // A doubled quote closes and opens again.
-                b'"' if at > 0 && self.bytes[at - 1] == b'"' => self.is_quoted = true,
+                b'"' if had_closed => self.is_quoted = true,
                 _ => {}
             }
             self.at += 1;
@@ -539,15 +760,16 @@ impl Source for FileSource {
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         let handed = std::mem::take(&mut self.handed);
-        self.line += handed.survey.newlines as u64;
+        self.pass(handed);
         self.consume(handed.length);
         self.handed = self.fill(CHUNK, timeout)?;
-        let Whole { length, survey } = self.handed;
+        let Whole { length, survey, .. } = self.handed;
         if length > 0 {
             let lines = Lines {
                 bytes: &self.buffer[..length],
-                first_line: self.line,
+                first_line: self.first_line(),
                 survey,
+                section: self.section,
             };
             return Ok(Polled::Batch(Batch {
                 partition: 0,
@@ -562,15 +784,16 @@ impl Source for FileSource {
     }
 
     fn at_end(&self, _partition: usize) -> bool {
-        self.ended
+        self.ended && self.series.as_ref().is_none_or(|series| series.is_empty())
     }
 
     fn as_file(&mut self) -> Option<&mut FileSource> {
-        matches!(self.input, Input::Regular(_)).then_some(self)
+        self.is_regular.then_some(self)
     }
 
     fn name(&self) -> String {
-        self.name.clone()
+        let series = self.series.as_ref();
+        series.map_or_else(|| self.name.clone(), |series| series.name.clone())
     }
 }
 
@@ -629,6 +852,7 @@ mod tests {
         assert_eq!(whole("1,\"a\"\"\n\",2\n"), 11);
         assert_eq!(whole("1,5\" pipe\n2,x\n"), 14);
         assert_eq!(whole("\"\"\n\"\n"), 3);
+        assert_eq!(whole("1,5\"\" pipe\n2,x\n"), 15);
     }
 
     #[test]

@@ -7,13 +7,16 @@ mod ahead;
 pub mod file;
 pub mod kafka;
 pub mod reshape;
+pub mod series;
 mod survey;
+mod unpack;
 
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 pub use crate::kafka::queue::{Headers, Read};
+pub use series::Section;
 pub use survey::Survey;
 
 /// Something that records are read from.
@@ -111,10 +114,13 @@ pub enum Records<'a> {
 pub struct Lines<'a> {
     /// The lines, without a byte order mark.
     pub bytes: &'a [u8],
-    /// The number of the first line in its file; a file's first line is 1.
+    /// The number of the first line; that of a file's first line is 1, and of several files that are
+    /// read as one it goes on.
     pub first_line: u64,
     /// What stands in the lines.
     pub survey: Survey,
+    /// Which of several files they are of.
+    pub section: Option<Section>,
 }
 
 impl<'a> Lines<'a> {
@@ -124,6 +130,7 @@ impl<'a> Lines<'a> {
             bytes,
             first_line,
             survey: Survey::of(bytes),
+            section: None,
         }
     }
 }

@@ -221,7 +221,11 @@ impl Columnation {
             let of_panes = PANE_COLUMNS
                 .iter()
                 .any(|pane| name.eq_ignore_ascii_case(pane));
-            !of_panes && change != Some(at) && !window.is_some_and(|window| window.contains(&at))
+            let is_unnamed = name.is_empty();
+            !is_unnamed
+                && !of_panes
+                && change != Some(at)
+                && !window.is_some_and(|window| window.contains(&at))
         };
         let rest = (0..schema.fields.len()).filter(|&at| is_told(at));
         let keys: Vec<usize> = match named {

@@ -9,7 +9,8 @@ use bumpalo::Bump;
 use serde_json::value::RawValue;
 
 use crate::cli::Context;
-use crate::cli::input::{Given, Notation, topic_columns, warn_of_unseen};
+use crate::cli::dialect::DialectOptions;
+use crate::cli::input::{Form, Given, Notation, topic_columns, warn_of_unseen};
 use crate::column::{Column, Columns, Misfit, Schema, ValueRef};
 use crate::derived::Step;
 use crate::error::{Error, Result};
@@ -42,6 +43,9 @@ pub(super) struct PickOptions {
     /// How values are written, where the first ones do not say
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<Notation>,
+
+    #[command(flatten)]
+    dialect: DialectOptions,
 
     /// Pass over records whose value is malformed, and count them.
     #[arg(long)]
@@ -118,17 +122,25 @@ impl PickOptions {
         };
         // What asks for parts of the record alone takes values of any kind.
         if let Ok(checked) = self.check(&mut parts) {
-            return Ok(self.picker_of(topic, checked, parts, Notation::Json, false));
+            return Ok(self.picker_of(
+                topic,
+                checked,
+                parts,
+                &Given::default().form(Notation::Json),
+                false,
+            ));
         }
         let given = Given {
             declared,
             notation: self.input,
+            delimiter: self.dialect.delimiter,
+            spelling: self.dialect.spelling(),
         };
-        let (notation, mut schema) = topic_columns(topic, records, given, context)?;
+        let (form, mut schema) = topic_columns(topic, records, given, context)?;
         let known = schema.fields.len();
         let checked = self.check(&mut schema)?;
         warn_of_unseen(&schema, known, context);
-        Ok(self.picker_of(topic, checked, schema, notation, true))
+        Ok(self.picker_of(topic, checked, schema, &form, true))
     }
 
     /// Returns the condition and the selection over the columns of a schema, which gets those that it may
@@ -149,7 +161,7 @@ impl PickOptions {
         topic: &str,
         (filter, items): Checked,
         schema: Schema,
-        notation: Notation,
+        form: &Form,
         reads_values: bool,
     ) -> Picker {
         let chosen = items.iter().flatten().map(|item| &item.expression);
@@ -157,7 +169,7 @@ impl PickOptions {
         let mut wanted: Vec<usize> = read.copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let is_json = notation == Notation::Json;
+        let is_json = form.notation == Notation::Json;
         let ways: Vec<Vec<Vec<Step>>> = (0..schema.fields.len())
             .map(|index| schema.ways(index))
             .collect();
@@ -174,7 +186,7 @@ impl PickOptions {
         Picker {
             source: format!("topic {topic}"),
             reads_values,
-            decoder: notation.decoder(Layout {
+            decoder: form.decoder(Layout {
                 schema,
                 wanted,
                 time: TimeFrom::Nowhere,

@@ -4,7 +4,6 @@
 //! are beside it, so that sending a row allocates nothing.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +11,19 @@ use bumpalo::Bump;
 
 use super::super::Context;
 use super::super::endpoint::Endpoint;
-use super::super::input::{self, Given, LineKind, Notation};
+use super::super::input::{self, Form, Given, LineKind, Notation};
 use super::super::names::prefixed;
 use super::ValueNotation;
-use crate::column::{DataType, Misfit, Schema, ValueRef};
+use crate::column::{DataType, Field, Misfit, Schema, ValueRef};
 use crate::error::{Error, Result};
 use crate::expression::{add_column, column_named, unknown_column};
+use crate::format::dialect::Dialect;
 use crate::format::envelope::Envelope;
 use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
 use crate::kafka::producer::Block;
 use crate::sink::text::{push_csv, push_json};
 use crate::source::file::Framing;
+use crate::source::series::Piece;
 use crate::source::{Header, Lines, Polled, Records, Source};
 
 /// How the records of an input become key, value and time.
@@ -38,8 +39,8 @@ pub(super) struct Mapping {
     pub separator: Option<String>,
     /// Whether the empty value of a raw line is null.
     pub tombstones: bool,
-    /// The types that a person declared.
-    pub declared: Option<Schema>,
+    /// What a person says of the input.
+    pub given: Given,
     /// Whether malformed records are counted instead of ending the run.
     pub skip_bad: bool,
 }
@@ -109,8 +110,8 @@ enum Reader {
 enum Writer {
     /// As it came.
     Raw,
-    /// As a JSON object, by members `"name":`, escaped once.
-    Json(Vec<Vec<u8>>),
+    /// As a JSON object, by columns and their members `"name":`, escaped once.
+    Json(Vec<(usize, Vec<u8>)>),
     /// As CSV, these columns.
     Csv(Vec<usize>),
 }
@@ -145,9 +146,9 @@ impl Feed {
     /// # Errors
     /// `refused` when it cannot be read, `usage` for a column that it has not.
     pub fn open(source: &Endpoint, mapping: &Mapping, context: &Context) -> Result<Self> {
-        let path = match source {
-            Endpoint::Pipe => None,
-            Endpoint::File(path) => Some(path.as_path()),
+        let piece = match source {
+            Endpoint::Pipe => Piece::Stdin,
+            Endpoint::File(path) => Piece::File(path.clone()),
             Endpoint::Topic(name) => {
                 return Err(Error::usage(format!(
                     "`{name}` is a topic; `k produce` reads files and pipes"
@@ -159,7 +160,9 @@ impl Feed {
             }
         };
         let is_raw = mapping.value == ValueNotation::Raw;
-        let (mut lines, kind) = input::open_lines(path, is_raw.then_some(Notation::Raw), context)?;
+        let (mut lines, kind) =
+            input::open_lines(std::slice::from_ref(&piece), &mapping.given, context)?;
+        let size = lines.size();
         let (source, reader): (Box<dyn Source>, Reader) = match kind {
             _ if is_raw => {
                 lines.set_framing(Framing::Lines);
@@ -170,17 +173,12 @@ impl Feed {
                 (Box::new(lines), reader)
             }
             LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
-            LineKind::Rows | LineKind::Objects | LineKind::Texts => {
-                let given = Given {
-                    declared: mapping.declared.clone(),
-                    notation: None,
-                };
-                let input = input::columns(lines, kind, given, context)?;
-                let reader = Reader::of_columns(input.notation, input.schema, mapping)?;
+            LineKind::Rows(_) | LineKind::Objects | LineKind::Texts => {
+                let input = input::columns(lines, kind, mapping.given.clone(), context)?;
+                let reader = Reader::of_columns(&input.form, input.schema, mapping)?;
                 (input.source, reader)
             }
         };
-        let size = path.and_then(|path| Path::metadata(path).ok());
         Ok(Feed {
             name: source.name(),
             source,
@@ -195,9 +193,7 @@ impl Feed {
             },
             skipped: 0,
             consumed: 0,
-            size: size
-                .filter(std::fs::Metadata::is_file)
-                .map(|metadata| metadata.len()),
+            size,
         })
     }
 
@@ -276,7 +272,7 @@ impl Feed {
 }
 
 impl Reader {
-    fn of_columns(notation: Notation, mut schema: Schema, mapping: &Mapping) -> Result<Self> {
+    fn of_columns(form: &Form, mut schema: Schema, mapping: &Mapping) -> Result<Self> {
         let named = [&mapping.key, &mapping.time].into_iter().flatten();
         let named = named.filter(|name| *name != "none");
         named.for_each(|name| add_column(&mut schema, name));
@@ -293,27 +289,33 @@ impl Reader {
             Some(name) => Some(column("--time", name)?),
             None => schema.index_of(TIME),
         };
-        let writer = match (notation, mapping.value) {
-            (Notation::Delimited, ValueNotation::Csv) | (Notation::Json, ValueNotation::Json) => {
+        let own = || {
+            let named = schema.named();
+            named.filter(|(index, _)| !schema.is_derived(*index))
+        };
+        let writer = match (form.notation, mapping.value) {
+            (Notation::Delimited, ValueNotation::Csv)
+                if form.dialect == Dialect::default() && own().count() == schema.width() =>
+            {
                 Writer::Raw
             }
+            (Notation::Json, ValueNotation::Json) => Writer::Raw,
             (_, ValueNotation::Csv | ValueNotation::Raw) => {
-                let columns = 0..schema.fields.len();
-                Writer::Csv(columns.filter(|&index| !schema.is_derived(index)).collect())
+                Writer::Csv(own().map(|(index, _)| index).collect())
             }
             (_, ValueNotation::Json) => {
-                let member = |field: &crate::column::Field| {
+                let member = |(index, field): (usize, &Field)| {
                     let mut member = Vec::new();
                     push_json(&mut member, ValueRef::Text(&field.name));
                     member.push(b':');
-                    member
+                    (index, member)
                 };
-                Writer::Json(schema.fields.iter().map(member).collect())
+                Writer::Json(own().map(member).collect())
             }
         };
         // What is copied keeps every character, unless a person says what it is.
         let is_declared = |name: &str| {
-            let declared = mapping.declared.as_ref();
+            let declared = mapping.given.declared.as_ref();
             declared.is_some_and(|declared| declared.index_of(name).is_some())
         };
         let is_copied = |index: usize| key == Some(index) || !matches!(writer, Writer::Raw);
@@ -340,7 +342,7 @@ impl Reader {
             }),
         };
         Ok(Reader::Columns {
-            decoder: Box::new(notation.decoder(layout)),
+            decoder: Box::new(form.decoder(layout)),
             key,
             timed: time.is_some(),
             writer,
@@ -443,13 +445,13 @@ fn push_object(
     values: &mut Vec<u8>,
     decoded: &Decoded<'_>,
     row: usize,
-    members: &[Vec<u8>],
+    members: &[(usize, Vec<u8>)],
 ) -> Range<usize> {
     let start = values.len();
-    for (at, (member, column)) in members.iter().zip(&decoded.columns.columns).enumerate() {
+    for (at, (index, member)) in members.iter().enumerate() {
         values.push(if at > 0 { b',' } else { b'{' });
         values.extend_from_slice(member);
-        push_json(values, column.value_ref(row));
+        push_json(values, decoded.columns.columns[*index].value_ref(row));
     }
     values.push(b'}');
     start..values.len()
@@ -492,7 +494,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
             Err(reason) => {
                 malformed.push(Malformed {
                     before: rows.len(),
-                    place: Place::Line(line),
+                    place: Place::of(&lines, line),
                     at: None,
                     misfit: reason.into(),
                     bytes,
@@ -560,7 +562,7 @@ fn prepare_texts(
                 let separator = separator.unwrap_or_default();
                 malformed.push(Malformed {
                     before: rows.len(),
-                    place: Place::Line(number),
+                    place: Place::of(&lines, number),
                     at: None,
                     misfit: format!("the line has no `{}`", separator.escape_debug()).into(),
                     bytes,

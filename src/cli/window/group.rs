@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::Options;
 use crate::cli::Context;
-use crate::cli::endpoint::Endpoint;
-use crate::cli::input::{self, Notation};
-use crate::cli::names::prefixed;
+use crate::cli::endpoint::{Endpoint, OneInput, or_a_file};
+use crate::cli::input::{self, Form, Notation};
 use crate::column::Schema;
 use crate::error::{Error, Remedy, Result};
+use crate::format::dialect::{Dialect, delimiter_name};
 use crate::format::schema;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -115,10 +115,9 @@ impl Options {
     /// Returns the topics and the group, if the flags ask for the node of a group: with a group,
     /// from a topic, to a topic.
     pub(super) fn grouped(&self) -> Result<Option<(String, String, String)>> {
-        let from = match &self.from {
-            Some(Endpoint::Topic(from)) => Some(from.clone()),
-            None if !crate::cli::endpoint::stdin_is_input() => Some(prefixed("mono_signal")),
-            _ => None,
+        let from = match self.source()? {
+            OneInput::Topic(from) => Some(from),
+            OneInput::Lines(_) => None,
         };
         match (self.range.group(), from, &self.to) {
             (Some(group), Some(from), Endpoint::Topic(to)) => {
@@ -172,7 +171,8 @@ impl Options {
         let settings = self.broker.settings(context)?;
         let range = self.range.range()?;
         let admin = Admin::new(&settings)?;
-        let starts = Starts::find(&admin, &from, range.since)?;
+        let starts = Starts::find(&admin, &from, range.since);
+        let starts = starts.map_err(|error| or_a_file(&from, error))?;
         if self.group.reset {
             group::reset(&admin, &group)?;
             folder.iter().try_for_each(snapshot::Folder::clear)?;
@@ -189,7 +189,7 @@ impl Options {
             }
         };
         let columns = self.columns(Some(&built_with), &from, &settings, context)?;
-        let Some((schema, notation)) = columns else {
+        let Some((schema, form)) = columns else {
             context.report.status("0 records in: the topic is empty");
             return Ok(());
         };
@@ -197,10 +197,10 @@ impl Options {
         let (asked, layout) = (self.time.is_some(), &plan.layout);
         input::tell_time(asked, layout.time, &layout.schema, "the records", context);
         input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
-        let decoder = notation.decoder(plan.layout.clone());
+        let decoder = form.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
-        let described = self.described(&from, &schema, notation, is_repartitioned)?;
+        let described = self.described(&from, &schema, &form, is_repartitioned)?;
         described.check(&group, &built_with)?;
         if let Some((built_with, _)) = built_columns(&built_with)? {
             let types = query.plan(built_with, true)?.state_types();
@@ -288,11 +288,11 @@ impl Options {
         context: &Context,
     ) -> Result<Option<Described>> {
         let load = || Described::load(admin, settings, group);
-        let Some((schema, notation)) = self.columns(None, from, settings, context)? else {
+        let Some((schema, form)) = self.columns(None, from, settings, context)? else {
             return Ok(None);
         };
         let plan = query.plan(schema.clone(), true)?;
-        let decoder = notation.decoder(plan.layout.clone());
+        let decoder = form.decoder(plan.layout.clone());
         // A topic that was empty holds records now: its columns were waited for.
         let now = Starts::find(admin, from, self.range.range()?.since)?;
         let remains = group::refuse_lost_state(settings, group, &now)
@@ -304,7 +304,7 @@ impl Options {
         let is_repartitioned = self.group.repartition
             || keys::need_repartition(&plan, decoder, settings, &now, &context.interrupt)?;
         self.refuse_scattered(&plan, is_repartitioned)?;
-        let described = self.described(from, &schema, notation, is_repartitioned)?;
+        let described = self.described(from, &schema, &form, is_repartitioned)?;
         described.store(admin, settings, group, now.len())?;
         // Another process may have been quicker.
         Ok(load()?.or(Some(described)))
@@ -363,10 +363,11 @@ impl Options {
         topic: &str,
         settings: &Settings,
         context: &Context,
-    ) -> Result<Option<(Schema, Notation)>> {
+    ) -> Result<Option<(Schema, Form)>> {
         let given = self.given()?;
         let built_with = built_with.map(built_columns).transpose()?.flatten();
         if let Some((schema, notation)) = built_with {
+            let form = given.form(notation);
             let declared = given.declared.unwrap_or_default();
             let mut names = declared.fields.iter().map(|field| &field.name);
             let unknown = names.find(|name| schema.index_of(name).is_none());
@@ -375,7 +376,7 @@ impl Options {
                     "`--schema` declares column `{name}`, which the group's records have not"
                 ))
                 .hint(format!("there are {}", schema.names()))),
-                None => Ok(Some((schema::declare(schema, &declared), notation))),
+                None => Ok(Some((schema::declare(schema, &declared), form))),
             };
         }
         let exits = self.range.exits();
@@ -388,7 +389,7 @@ impl Options {
             },
         };
         let input = input::open_topic(topic, &range, given, settings, context)?;
-        Ok(input.map(|input| (input.schema, input.notation)))
+        Ok(input.map(|input| (input.schema, input.form)))
     }
 
     /// Returns what the state depends on, by flag.
@@ -396,11 +397,19 @@ impl Options {
         &self,
         from: &str,
         schema: &Schema,
-        notation: Notation,
+        form: &Form,
         is_repartitioned: bool,
     ) -> Result<Described> {
         let change = schema.change.map(|index| schema.fields[index].name.clone());
         let typed = |flag: &Option<String>| flag.clone().unwrap_or_default();
+        let Dialect {
+            delimiter,
+            spelling,
+        } = &form.dialect;
+        let delimiter = match *delimiter == Dialect::default().delimiter {
+            true => String::new(),
+            false => delimiter_name(*delimiter),
+        };
         let unit = clap::ValueEnum::to_possible_value(&self.time_unit);
         let unit = unit.map(|unit| unit.get_name().to_owned());
         let mut flags = vec![
@@ -419,6 +428,12 @@ impl Options {
             ("--time-unit", unit.unwrap_or_default()),
             ("--arrival", typed(&self.arrival)),
             ("--having", typed(&self.having)),
+            ("--delimiter", delimiter),
+            ("--null", spelling.nulls.join("\n")),
+            (
+                "--decimal-comma",
+                if spelling.decimal_comma { YES } else { "" }.to_owned(),
+            ),
         ];
         flags.extend(self.when.told());
         flags.extend([
@@ -426,7 +441,7 @@ impl Options {
             ("change", change.unwrap_or_default()),
             (
                 "format",
-                match notation {
+                match form.notation {
                     Notation::Json => "json",
                     Notation::Raw => "raw",
                     Notation::Delimited => "csv",

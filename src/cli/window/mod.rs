@@ -12,7 +12,8 @@ use console::Term;
 
 use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
-use crate::cli::endpoint::{self, Endpoint, stdin_is_input};
+use crate::cli::dialect::DialectOptions;
+use crate::cli::endpoint::{self, Endpoint, OneInput, stdin_is_input};
 use crate::cli::input::{self, Given, Input, Notation as InputNotation};
 use crate::cli::names::prefixed;
 use crate::cli::output::{Format, StatsOptions, is_json};
@@ -38,6 +39,7 @@ use crate::sink::select::SelectSink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
+use crate::source::series::Piece;
 use crate::term::units::format_count;
 use group::GroupOptions;
 use model::questions::{WHAT, WHERE};
@@ -132,15 +134,17 @@ pub(super) struct Options {
     when: When,
 
     /// As `--from`.
-    #[arg(value_name = "SOURCE", conflicts_with = "from")]
-    named: Option<Endpoint>,
+    #[arg(value_name = "SOURCE")]
+    named: Vec<Endpoint>,
 
     /// Read from a file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv,
     /// .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or of a file that exists is a file, any
     /// other a topic; `file:NAME` and `topic:NAME` say which. What `k consume` prints as JSON counts as the
-    /// records in it [default: a pipe on stdin, else topic mono_signal]
+    /// records in it. Several files, named one by one or by a pattern such as 'calls-*.csv', are read as
+    /// one, in the order given and those of a pattern by name; their columns are the same.
+    /// .gz and .zst are unpacked [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
-    from: Option<Endpoint>,
+    from: Vec<Endpoint>,
 
     /// Write to a file, a topic, or `-` for stdout; which, as for `--from`. A topic that does not exist
     /// is created. With `--group` lines are added to what a file
@@ -155,6 +159,9 @@ pub(super) struct Options {
     /// How records are written, where the first ones do not say
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     input: Option<InputNotation>,
+
+    #[command(flatten, next_help_heading = STREAMS)]
+    dialect: DialectOptions,
 
     /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
@@ -198,7 +205,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
-    options.from = options.from.or(options.named.take());
+    options.from.append(&mut options.named);
     let query = options.query()?;
     if let Some(topics) = options.grouped()? {
         return options.run_grouped(&query, topics, context);
@@ -264,12 +271,12 @@ impl Options {
     }
 
     /// Returns where records come from: as named, else a pipe, else the workshop's own topic.
-    fn source(&self) -> Endpoint {
-        let default = || match stdin_is_input() {
-            true => Endpoint::Pipe,
-            false => Endpoint::Topic(prefixed("mono_signal")),
-        };
-        self.from.clone().unwrap_or_else(default)
+    fn source(&self) -> Result<OneInput> {
+        match &self.from[..] {
+            [] if stdin_is_input() => Ok(OneInput::Lines(vec![Piece::Stdin])),
+            [] => Ok(OneInput::Topic(prefixed("mono_signal"))),
+            named => endpoint::one_input(named),
+        }
     }
 
     /// Returns what the flags say of the input.
@@ -278,23 +285,24 @@ impl Options {
         Ok(Given {
             declared: declared.transpose()?,
             notation: self.input,
+            delimiter: self.dialect.delimiter,
+            spelling: self.dialect.spelling(),
         })
     }
 
     fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
         let given = self.given()?;
-        let from = self.source();
-        if let Some(flag) = self.range.given()
-            && !matches!(from, Endpoint::Topic(_))
-        {
-            return Err(Error::usage(format!(
-                "`{flag}` is for topics, and `{from}` is none"
-            )));
-        }
-        match from {
-            Endpoint::Pipe => input::open_file(None, given, context).map(Some),
-            Endpoint::File(path) => input::open_file(Some(&path), given, context).map(Some),
-            Endpoint::Topic(topic) => {
+        match self.source()? {
+            OneInput::Lines(pieces) => {
+                if let Some(flag) = self.range.given() {
+                    let from = self.from.first().unwrap_or(&Endpoint::Pipe);
+                    return Err(Error::usage(format!(
+                        "`{flag}` is for topics, and `{from}` is none"
+                    )));
+                }
+                input::open_files(&pieces, given, context).map(Some)
+            }
+            OneInput::Topic(topic) => {
                 if !self.range.exits() {
                     model::refuse_endless(&query.windows, &query.trigger)?;
                 }
@@ -415,7 +423,7 @@ impl Options {
         let outputs = outputs
             .into_iter()
             .filter_map(|(flag, to)| Some((flag, to?)));
-        endpoint::refuse_collisions(&[&self.source()], outputs)
+        endpoint::refuse_collisions(&self.source()?.endpoints(), outputs)
     }
 
     fn run(
@@ -482,10 +490,10 @@ impl Options {
 
     /// Returns what becomes of the windows that are open when a run is stopped.
     fn way_out(&self) -> Result<WayOut> {
-        Ok(match (self.source(), self.range.exits()) {
+        Ok(match (self.source()?, self.range.exits()) {
             _ if self.when.trigger()? == Trigger::CHANGES => WayOut::Shown,
             _ if self.range.group().is_some() => WayOut::Kept,
-            (Endpoint::Topic(_), false) => WayOut::Shows("`--exit`"),
+            (OneInput::Topic(_), false) => WayOut::Shows("`--exit`"),
             _ => WayOut::Shows("the end of the input"),
         })
     }

@@ -188,6 +188,14 @@ pub fn all() -> &'static [Description] {
 }
 
 impl Function {
+    /// Returns whether it puts its arguments in order.
+    pub fn orders(self) -> bool {
+        matches!(
+            self,
+            Function::Min | Function::Max | Function::Top(_) | Function::MaxBy | Function::MinBy
+        )
+    }
+
     /// Returns the function of a name in lower case. `distinct` stands before its argument;
     /// `parameter` is its second argument.
     ///

@@ -944,6 +944,7 @@ fn every_example_gives_what_it_says() {
     let columns = crate::column::Columns {
         rows: x.len(),
         columns: vec![Column::Bigint(x.into_iter().collect())],
+        ..Default::default()
     };
     let field = crate::column::Field {
         name: "x".to_owned(),

@@ -69,7 +69,11 @@ fn batch() -> Columns<'static> {
             Decimal::MAX,
         ])),
     ];
-    Columns { rows: 4, columns }
+    Columns {
+        rows: 4,
+        columns,
+        ..Columns::default()
+    }
 }
 
 fn describe(expression: &Expression) -> String {
@@ -269,7 +273,11 @@ fn a_row_comes_to_the_same_alone_and_in_company() {
                 .iter()
                 .map(|column| only(column, row))
                 .collect();
-            let single = Columns { rows: 1, columns };
+            let single = Columns {
+                rows: 1,
+                columns,
+                ..Columns::default()
+            };
             let alone = expression.evaluate(&single, &arena);
             assert_eq!(shown(&alone, 0), shown(&together, row), "{text}");
         }

@@ -396,7 +396,7 @@ fn random_row(random: &mut impl rand::Rng) -> Json {
 fn batch<'a>(schema: &Schema, rows: &'a [Json]) -> Columns<'a> {
     let mut columns = Columns {
         rows: rows.len(),
-        columns: Vec::new(),
+        ..Columns::default()
     };
     for (index, field) in schema.fields.iter().enumerate() {
         let values = rows.iter().map(|row| &row[index]);

@@ -3,7 +3,10 @@
 //! Comes in: lines, or messages. Goes out: each as it stands, a line without its end. An empty one is
 //! null, as an empty field of CSV is.
 
+use bumpalo::Bump;
+
 use super::{Table, without_return};
+use crate::format::dialect::{Dialect, Spelling};
 use crate::format::{Decoded, Layout, Origins, Place};
 use crate::source::Records;
 
@@ -16,21 +19,34 @@ pub struct Decoder(super::Decoder);
 
 impl Decoder {
     /// Returns a decoder of the layout's column.
-    pub fn new(layout: Layout) -> Self {
-        // Nothing is cut.
-        Decoder(super::Decoder::new(layout, b'\n'))
+    pub fn new(layout: Layout, spelling: Spelling) -> Self {
+        let dialect = Dialect {
+            delimiter: b'\n', // nothing is cut
+            spelling,
+        };
+        Decoder(super::Decoder::new(layout, dialect))
+    }
+
+    /// Returns what the records do differently.
+    pub fn dialect(&self) -> &Dialect {
+        self.0.dialect()
     }
 
     /// Decodes some records.
-    pub fn decode<'a>(&self, records: &Records<'a>, origins: Origins) -> Decoded<'a> {
-        let mut table = Table::new(&self.0.layout, &self.0.fields);
+    pub fn decode<'a>(
+        &self,
+        records: &Records<'a>,
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Decoded<'a> {
+        let mut table = Table::new(self.0.wanted(arena));
         match records {
             Records::Lines(lines) => {
                 let mut start = 0;
                 let ends = memchr::memchr_iter(b'\n', lines.bytes);
                 for (line, end) in (lines.first_line..).zip(ends) {
                     let value = without_return(&lines.bytes[start..end]);
-                    table.add((Place::Line(line), value), |_| value);
+                    table.add((Place::of(lines, line), value), |_| value);
                     start = end + 1;
                 }
                 table.decode(origins, None)
@@ -70,7 +86,7 @@ mod tests {
             wanted: vec![0],
             time: TimeFrom::Nowhere,
         };
-        let decoder = Decoder::new(layout);
+        let (decoder, arena) = (Decoder::new(layout, Spelling::default()), Bump::new());
         let values = ["a,\"b", "", "{\"x\":1}", "\u{e9} "];
         let expected: Values<&str> = values
             .iter()
@@ -79,7 +95,7 @@ mod tests {
         let expected = Column::Text(expected);
         let bytes = values.join("\r\n") + "\r\n";
         let lines = Records::Lines(Lines::new(bytes.as_bytes(), 1));
-        let decoded = decoder.decode(&lines, Origins::Keep);
+        let decoded = decoder.decode(&lines, Origins::Keep, &arena);
         assert_eq!(decoded.columns.columns[0], expected);
         assert_eq!(decoded.origins[3].0, Place::Line(4));
         let message = |offset: i64, value| Message {
@@ -97,7 +113,11 @@ mod tests {
             message(3, Some("\u{e9} ".as_bytes())),
             message(4, Some(b"\xff")),
         ];
-        let decoded = decoder.decode(&Records::Messages(messages.to_vec()), Origins::Forget);
+        let decoded = decoder.decode(
+            &Records::Messages(messages.to_vec()),
+            Origins::Forget,
+            &arena,
+        );
         assert_eq!(decoded.columns.columns[0], expected);
         assert_eq!(decoded.malformed[0].place, Place::Offset(0, 4));
     }

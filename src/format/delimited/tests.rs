@@ -44,7 +44,8 @@ fn told_malformed(place: impl std::fmt::Display, bytes: &[u8], reason: &str) -> 
 fn decoded(layout: &Layout, records: &Records<'_>) -> Told {
     let arena = Bump::new();
     // A lifetime of its own for the text that the arena keeps.
-    let decoded = Decoder::new(layout.clone(), b',').decode(records, Origins::Keep, &arena);
+    let decoded =
+        Decoder::new(layout.clone(), Dialect::default()).decode(records, Origins::Keep, &arena);
     let mut malformed = decoded.malformed.iter().peekable();
     let mut told = Vec::new();
     for row in 0..=decoded.columns.rows {
@@ -281,8 +282,11 @@ fn a_time_that_is_missing_or_out_of_range_makes_its_row_malformed() {
     layout.time = TimeFrom::Column(0, super::super::TimeUnit::Ms);
     let lines = Lines::new(b"1,a\n,b\n-62135596800001,c\n253402300799999,d\n", 1);
     let arena = Bump::new();
-    let decoded =
-        Decoder::new(layout, b',').decode(&Records::Lines(lines), Origins::Forget, &arena);
+    let decoded = Decoder::new(layout, Dialect::default()).decode(
+        &Records::Lines(lines),
+        Origins::Forget,
+        &arena,
+    );
     assert_eq!(decoded.times, [1, 253_402_300_799_999]);
     let lines: Vec<_> = decoded
         .malformed

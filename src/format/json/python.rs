@@ -178,7 +178,7 @@ fn decoded(documents: &[Vec<u8>], paths: &Schema) -> Vec<Option<Vec<Option<Strin
     };
     let arena = Bump::new();
     let lines = Records::Lines(Lines::new(&bytes, 0));
-    let decoded = Decoder::new(layout).decode(&lines, Origins::Keep, &arena);
+    let decoded = Decoder::new(layout, Spelling::default()).decode(&lines, Origins::Keep, &arena);
     let mut values = vec![None; documents.len()];
     for (row, (place, _)) in decoded.origins.iter().enumerate() {
         let Place::Line(line) = place else {

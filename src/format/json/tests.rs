@@ -35,7 +35,11 @@ fn layout() -> Layout {
 fn decoded(bytes: &[u8]) -> Vec<String> {
     let arena = Bump::new();
     let lines = Lines::new(bytes, 1);
-    let decoded = Decoder::new(layout()).decode(&Records::Lines(lines), Origins::Keep, &arena);
+    let decoded = Decoder::new(layout(), Spelling::default()).decode(
+        &Records::Lines(lines),
+        Origins::Keep,
+        &arena,
+    );
     let rows = decoded.origins.iter().enumerate().map(|(row, (place, _))| {
         let columns = &decoded.columns.columns[..4];
         let values: Vec<_> = columns.iter().map(|column| column.value_ref(row)).collect();
@@ -45,7 +49,7 @@ fn decoded(bytes: &[u8]) -> Vec<String> {
     let malformed = malformed.map(|record| (record.place, format!("{}: malformed", record.place)));
     let mut told: Vec<_> = rows.chain(malformed).collect();
     told.sort_by_key(|(place, _)| match place {
-        Place::Line(line) => *line,
+        Place::Line(line) | Place::FileLine(_, line) => *line,
         Place::Offset(..) => 0,
     });
     told.into_iter().map(|(_, told)| told).collect()
@@ -144,8 +148,11 @@ fn a_misfit_names_its_column_and_value() {
     let arena = Bump::new();
     let reason = |object: &'static str| {
         let lines = Lines::new(object.as_bytes(), 1);
-        let decoded =
-            Decoder::new(layout()).decode(&Records::Lines(lines), Origins::Forget, &arena);
+        let decoded = Decoder::new(layout(), Spelling::default()).decode(
+            &Records::Lines(lines),
+            Origins::Forget,
+            &arena,
+        );
         decoded
             .malformed
             .into_iter()

@@ -18,6 +18,7 @@ use crate::engine::join::account::Account;
 use crate::engine::join::{Join, Pace, Side};
 use crate::error::Result;
 use crate::format::Decoder;
+use crate::format::dialect::Dialect;
 use crate::interrupt::Interrupt;
 use crate::sink::joined::{Frame, JoinedSink};
 use crate::sink::text::Notation;
@@ -55,7 +56,7 @@ pub struct Node<'n> {
 pub fn frame(plan: &Plan, notation: Notation) -> Frame {
     let nulls = plan.sides.each_ref().map(|side| {
         let mut nulls = Vec::new();
-        Part::new(side, notation).push_nulls(&mut nulls);
+        Part::new(side, notation, Dialect::default()).push_nulls(&mut nulls);
         nulls
     });
     Frame { notation, nulls }

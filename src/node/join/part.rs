@@ -5,6 +5,7 @@
 //! comma. Text keeps its bytes and a number its digits. A column is parsed only where it has to be
 //! written differently.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -12,12 +13,17 @@ use serde_json::value::RawValue;
 
 use super::plan::SidePlan;
 use crate::column::{Column, DataType, ValueRef, told_apart};
+use crate::format::dialect::Dialect;
 use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
 /// Writes the pieces of one side's records.
 #[derive(Debug)]
 pub(super) struct Part {
     to: Notation,
+    /// What the records do differently.
+    dialect: Dialect,
+    /// Whether a record's other fields are all carried, as they are written.
+    is_copied: bool,
     key: usize,
     /// What stands before the join column: `{"call_id":`.
     before_key: Vec<u8>,
@@ -38,7 +44,7 @@ struct Carried {
 pub(super) type Members<'a> = Vec<Option<&'a RawValue>>;
 
 impl Part {
-    pub fn new(side: &SidePlan, to: Notation) -> Self {
+    pub fn new(side: &SidePlan, to: Notation, dialect: Dialect) -> Self {
         let member = |before: u8, name: &str| match to {
             Notation::Csv => vec![before],
             Notation::Json => {
@@ -61,6 +67,9 @@ impl Part {
         });
         Part {
             to,
+            is_copied: dialect == Dialect::default()
+                && side.carried.len() + 1 == side.schema.width(),
+            dialect,
             key: side.key,
             before_key,
             carried: carried.collect(),
@@ -105,7 +114,11 @@ impl Part {
     /// Appends the other columns of a CSV record, which has as many fields as its header.
     #[inline]
     pub fn push_delimited(&self, record: &[u8], line: &mut Vec<u8>) {
-        if self.to == Notation::Csv {
+        let Dialect {
+            delimiter,
+            spelling,
+        } = &self.dialect;
+        if self.to == Notation::Csv && self.is_copied {
             let (start, end) = nth_field(record, self.key);
             if self.key > 0 {
                 line.push(b',');
@@ -114,7 +127,7 @@ impl Part {
             line.extend_from_slice(&record[end..]);
             return;
         }
-        let mut fields = Fields { rest: Some(record) }.enumerate();
+        let mut fields = Fields::new(record, *delimiter).enumerate();
         let mut text = Vec::new();
         for carried in &self.carried {
             let field = fields.find(|(nth, _)| *nth == carried.index);
@@ -122,7 +135,14 @@ impl Part {
             line.extend_from_slice(&carried.before);
             text.clear();
             unquote(field, &mut text);
-            push_json_field(line, carried.data_type, &text);
+            if spelling.is_null(&text) {
+                text.clear();
+            }
+            match self.to {
+                Notation::Csv if text.is_empty() => {} // `""` would be a text
+                Notation::Csv => push_csv_text(line, &text),
+                Notation::Json => push_json_field(line, carried.data_type, &text),
+            }
         }
     }
 
@@ -145,6 +165,10 @@ impl Part {
         for (carried, value) in self.carried.iter().zip(members.iter()) {
             line.extend_from_slice(&carried.before);
             let value = value.map_or("null", RawValue::get);
+            let value = match self.dialect.spelling.is_plain() || !is_null(value, &self.dialect) {
+                true => value,
+                false => "null",
+            };
             match self.to {
                 Notation::Json => push_json_value(line, value),
                 Notation::Csv => push_csv_value(line, value),
@@ -157,7 +181,7 @@ impl Part {
 /// Returns where the `nth` field of a CSV record begins and ends.
 #[inline]
 fn nth_field(record: &[u8], nth: usize) -> (usize, usize) {
-    let mut fields = Fields { rest: Some(record) };
+    let mut fields = Fields::new(record, Dialect::default().delimiter);
     let mut start = 0;
     for _ in 0..nth {
         start += fields.next().map_or(0, |field| field.len() + 1);
@@ -168,6 +192,17 @@ fn nth_field(record: &[u8], nth: usize) -> (usize, usize) {
 /// The fields of a CSV record as they are written, quotes included.
 struct Fields<'a> {
     rest: Option<&'a [u8]>,
+    delimiter: u8,
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn new(record: &'a [u8], delimiter: u8) -> Self {
+        Fields {
+            rest: Some(record),
+            delimiter,
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -177,8 +212,8 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
         let end = match rest.first() {
-            Some(b'"') => end_of_quoted(rest),
-            _ => memchr::memchr(b',', rest),
+            Some(b'"') => end_of_quoted(rest, self.delimiter),
+            _ => memchr::memchr(self.delimiter, rest),
         };
         let (field, rest) = match end {
             Some(end) => (&rest[..end], Some(&rest[end + 1..])),
@@ -189,16 +224,16 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Returns where the comma is that ends a field that begins with a quote. What stands between the
-/// closing quote and that comma belongs to the field, as the `csv` crate has it.
-fn end_of_quoted(bytes: &[u8]) -> Option<usize> {
+/// Returns where the delimiter is that ends a field that begins with a quote. What stands between the
+/// closing quote and that belongs to the field, as the `csv` crate has it.
+fn end_of_quoted(bytes: &[u8], delimiter: u8) -> Option<usize> {
     let mut at = 1;
     loop {
         at += memchr::memchr(b'"', &bytes[at..])? + 1;
         match bytes.get(at) {
             // A doubled quote is one that belongs to the text.
             Some(b'"') => at += 1,
-            _ => return memchr::memchr(b',', &bytes[at..]).map(|comma| at + comma),
+            _ => return memchr::memchr(delimiter, &bytes[at..]).map(|end| at + end),
         }
     }
 }
@@ -237,6 +272,15 @@ fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
         DataType::Boolean if text.eq_ignore_ascii_case("false") => line.extend_from_slice(b"false"),
         _ => push_json(line, ValueRef::Text(text)),
     }
+}
+
+/// Returns whether a JSON value is spelled as null.
+fn is_null(value: &str, dialect: &Dialect) -> bool {
+    let text = match value.starts_with('"') {
+        true => serde_json::from_str(value).unwrap_or_default(), // it has been parsed before
+        false => Cow::Borrowed(value),
+    };
+    dialect.spelling.is_null(text.as_bytes())
 }
 
 /// Appends a JSON value as it is written, on one line.
@@ -358,6 +402,7 @@ mod tests {
                 carried,
             },
             to,
+            Dialect::default(),
         )
     }
 
@@ -412,8 +457,7 @@ mod tests {
                 .from_reader(&record[..]);
             let read = reader.byte_records().next().expect("a record");
             let read: Vec<Vec<u8>> = read.expect("CSV").iter().map(<[u8]>::to_vec).collect();
-            let rest = Some(&record[..]);
-            let unquoted = Fields { rest }.map(|field| {
+            let unquoted = Fields::new(&record, b',').map(|field| {
                 let mut text = Vec::new();
                 unquote(field, &mut text);
                 text

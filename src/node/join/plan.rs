@@ -108,7 +108,8 @@ impl Query {
         }];
         let mut sides = Vec::with_capacity(2);
         for (nth, (given, names)) in given.into_iter().zip(names).enumerate() {
-            let others = (0..given.schema.fields.len()).filter(|&index| index != keys[nth]);
+            let others = given.schema.named().map(|(index, _)| index);
+            let others = others.filter(|&index| index != keys[nth]);
             let carried: Vec<(usize, String)> = others.zip(names).collect();
             columns.extend(carried.iter().map(|(index, name)| Field {
                 name: name.clone(),
@@ -258,8 +259,10 @@ pub fn name_of(side: Side) -> &'static str {
 /// their own, or with `l_` or `r_` before it where both sides, or the event time, have that name.
 fn result_names(on: &str, given: &[Given; 2]) -> [Vec<String>; 2] {
     let own = |nth: usize| {
-        let fields = given[nth].schema.fields.iter();
-        fields.map(|field| &field.name).filter(|name| *name != on)
+        let fields = given[nth].schema.named();
+        fields
+            .map(|(_, field)| &field.name)
+            .filter(|name| *name != on)
     };
     let collides =
         |nth: usize, name: &str| name == EVENT_TIME || own(1 - nth).any(|other| other == name);

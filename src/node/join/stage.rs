@@ -83,8 +83,8 @@ impl Stage {
     ) -> Self {
         Stage {
             name,
+            part: Part::new(side, options.notation, decoder.dialect()),
             decoder,
-            part: Part::new(side, options.notation),
             key: side.key,
             key_type: side.schema.fields[side.key].data_type,
             time: side.time,
