@@ -4,6 +4,8 @@
 //! Comes in: a broker and a topic. Goes out: `records bytes seconds`, from the first partition
 //! that is assigned to the last record. Tuned as `k` is, with all partitions in one queue.
 
+#![allow(unsafe_code)]
+
 use std::error::Error;
 use std::ffi::CString;
 use std::ptr;

@@ -14,8 +14,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::native::Requests;
-pub use super::native::{Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity};
+use super::native::admin::Requests;
+pub use super::native::admin::{Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity};
 use super::{
     Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, is_settling,
     not_created, words_of,

@@ -2,16 +2,15 @@
 //!
 //! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches.
 
-use std::ffi::CString;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::native::high_watermark;
 use super::open;
 use super::queue::{Fetched, Queue};
 use super::{
@@ -310,28 +309,6 @@ impl Fetcher {
         }
         .during(format!("reading topic `{}`", self.topic))
     }
-}
-
-/// Returns the high watermark that the last fetch of a partition has seen.
-pub(super) fn high_watermark<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    topic: &str,
-    partition: i32,
-) -> Option<i64> {
-    let (mut low, mut high) = (0, 0);
-    let topic = CString::new(topic).ok()?;
-    // SAFETY: the client lives, and both offsets are written before the call returns.
-    let code = unsafe {
-        rd::rd_kafka_get_watermark_offsets(
-            consumer.client().native_ptr(),
-            topic.as_ptr(),
-            partition,
-            &mut low,
-            &mut high,
-        )
-    };
-    let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
-    known.then_some(high)
 }
 
 /// Returns the error of a partition whose next records were deleted, without a way out.

@@ -19,8 +19,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
-use super::fetch::{LOOK_UP, close, gone, high_watermark, is_passing, not_read, purged};
-use super::native::Proof;
+use super::fetch::{LOOK_UP, close, gone, is_passing, not_read, purged};
+use super::native::high_watermark;
+use super::native::transaction::Proof;
 use super::queue::{Bell, Fetched, Queue};
 use super::{
     Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-pub use super::native::{Block, Record};
-use super::native::{Sender, TopicHandle};
+pub use super::native::produce::{Block, Record};
+use super::native::produce::{Sender, TopicHandle};
 use super::{Health, Outage, Settings, words_of};
 use crate::error::{Error, Remedy, Result};
 

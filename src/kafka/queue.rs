@@ -4,6 +4,8 @@
 //! Comes in: a client and one of its partitions. Goes out: [`Fetched`] batches. The unsafe code
 //! that reads records is in this file.
 
+#![allow(unsafe_code)]
+
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};

@@ -11,7 +11,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::member::Member;
-use super::native::{Step, StepError};
+use super::native::transaction::{Step, StepError};
 use super::producer::Producer;
 use super::{Failure, words_of};
 use crate::error::{Error, Result};
