@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bumpalo::Bump;
+use clap::ValueEnum;
 use serde_json::json;
 
 use super::Context;
@@ -93,7 +94,12 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         Endpoint::Pipe => "-".to_owned(),
         other => other.to_string(),
     };
-    let command = findings.command(&source);
+    let notation = options
+        .input
+        .as_ref()
+        .and_then(ValueEnum::to_possible_value);
+    let notation = notation.as_ref().map(|notation| notation.get_name());
+    let command = findings.command(&source, notation);
     let printed = match options.format {
         Format::Json => json!({
             "source": source,

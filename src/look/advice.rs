@@ -92,8 +92,9 @@ impl Findings {
         })
     }
 
-    /// Returns the words of a command that windows the source; `None` where nothing looks like a time.
-    pub fn command(&self, source: &str) -> Option<Vec<String>> {
+    /// Returns the words of a command that windows the source, read as `--input` said; `None` where
+    /// nothing looks like a time.
+    pub fn command(&self, source: &str, input: Option<&str>) -> Option<Vec<String>> {
         let time = self.times.first()?;
         let mut words = ["k", "window", "--from", source]
             .map(str::to_owned)
@@ -102,6 +103,9 @@ impl Findings {
             words.push(flag.to_owned());
             words.push(value);
         };
+        if let Some(input) = input {
+            add("--input", input.to_owned());
+        }
         add("--tumbling", size_for(time).to_owned());
         match time.reading {
             Reading::Pattern(pattern) => add("--time", parsed(&time.column, pattern)),

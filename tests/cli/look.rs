@@ -140,6 +140,12 @@ fn of_a_long_input_the_first_records_are_looked_at_and_that_is_said() {
     );
     let output = run_the_last(&dir, run.stdout());
     assert!(output.status.success(), "{output:?}");
+    dir.write("web.log", "2026-01-01T00:00:01Z\n2026-01-01T00:00:02Z\n");
+    let run = dir.k("look web.log --input raw");
+    let command = "\nk window --from web.log --input raw --tumbling 1s --time value\n";
+    assert!(run.stdout().ends_with(command), "{}", run.stdout());
+    let output = run_the_last(&dir, run.stdout());
+    assert!(output.status.success(), "{output:?}");
     dir.k("look")
         .assert_refused(2, &["there is nothing to look at"]);
     dir.k("look mono_signal.csv --since 0")
