@@ -21,19 +21,19 @@ def duckdb():
 
 
 def k(given=None):
-    """Returns the path of `k`: the one given, that of K_BINARY, or a release build."""
+    """Returns the path of `k`: the one given, that of K_BINARY, or a build as it is shipped."""
     if given is None and (given := os.environ.get("K_BINARY")) is None:
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
-        given = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/k"
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], cwd=ROOT, check=True)
+        given = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist/k"
     return str(given)
 
 
 def build(bench):
     """Builds `k` and one of benches/; returns their paths by name."""
-    line = ["cargo", "build", "--release", "--locked", "--message-format=json", "--bin", "k", "--bench", bench]
+    line = ["cargo", "build", "--profile", "dist", "--locked", "--message-format=json", "--bin", "k", "--bench", bench]
     built = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if built.returncode:
-        sys.exit(f"the programs cannot be built; see `cargo build --release --bench {bench}`")
+        sys.exit(f"the programs cannot be built; see `cargo build --profile dist --bench {bench}`")
     messages = map(json.loads, built.stdout.splitlines())
     return {message["target"]["name"]: message["executable"]
             for message in messages if message.get("executable")}
@@ -98,5 +98,9 @@ def rounds(cases, count):
 
 def write(result, path):
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    paths = [path]
+    if os.environ.get("K_KEEP"):
+        paths.append(ROOT / "docs/runs" / datetime.date.today().isoformat() / path.name)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=2) + "\n")

@@ -40,11 +40,18 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::kafka::tls;
 use crate::term::report::{ColorChoice, Report, Verbosity};
+
+/// What `k --version` says.
+const VERSION: &str = match tls::IS_BUILT_IN {
+    true => concat!(env!("CARGO_PKG_VERSION"), ", with TLS"),
+    false => concat!(env!("CARGO_PKG_VERSION"), ", without TLS"),
+};
 
 /// The streaming workshop in one binary: make calls, move them, window them.
 #[derive(Debug, Parser)]
-#[command(name = "k", version, max_term_width = 100)]
+#[command(name = "k", version = VERSION, max_term_width = 100)]
 struct Cli {
     /// Say only warnings and errors.
     #[arg(

@@ -10,6 +10,7 @@
 //! - [`open`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set
 //! - [`partitioner`]: which partition a key belongs to
+//! - [`tls`]: whether TLS is built in
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks, and most of the unsafe code
 
 pub mod admin;
@@ -21,6 +22,7 @@ pub mod own;
 pub mod partitioner;
 pub mod producer;
 pub mod queue;
+pub mod tls;
 pub mod transaction;
 
 use std::collections::BTreeSet;
@@ -76,7 +78,7 @@ impl Settings {
     ///
     /// # Errors
     /// `usage` for an address that is none, a property that librdkafka does not know, or a value
-    /// that it does not take.
+    /// that it does not take; `refused` for TLS where it is not built in.
     pub fn new(
         brokers: String,
         properties: Vec<(String, String)>,
@@ -84,6 +86,7 @@ impl Settings {
         interrupt: Interrupt,
     ) -> Result<Self> {
         check_brokers(&brokers)?;
+        tls::check(&brokers, &properties)?;
         for (name, value) in &properties {
             ClientConfig::new()
                 .set(name, value)

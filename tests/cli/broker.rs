@@ -38,8 +38,23 @@ fn start() -> Result<String, String> {
     answer(&script(&["up", "--port", "0", "--with", &process]))
 }
 
+/// Set where no broker is wanted: what needs one, or a container, is skipped.
+const QUICK: &str = "K_TEST_QUICK";
+
+/// Returns whether tests that need a broker or containers are left out.
+pub fn is_quick() -> bool {
+    std::env::var_os(QUICK).is_some()
+}
+
 fn script(arguments: &[&str]) -> Output {
     let mut script = Command::new(SCRIPT);
+    if is_quick() {
+        script = Command::new("sh");
+        script.args([
+            "-c",
+            "echo 'no broker is wanted (K_TEST_QUICK)' >&2; exit 77",
+        ]);
+    }
     let output = script.args(arguments).stdin(Stdio::null()).output();
     output.expect("scripts/kafka runs")
 }
@@ -216,6 +231,10 @@ pub struct SecureBroker {
 impl SecureBroker {
     /// Starts one, or says that the test is skipped.
     pub fn start() -> Option<Self> {
+        if !cfg!(feature = "tls") {
+            skipped("this `k` is built without TLS: `cargo test --features tls-vendored`");
+            return None;
+        }
         let process = std::process::id().to_string();
         let line = ["up", "--port", "0", "--secure", "--with", &process];
         let address = answer(&script(&line))

@@ -33,6 +33,10 @@ struct Podman {
 impl Podman {
     /// Returns `None`, and says so, where podman does not work or has no image of Kafka.
     fn new(test: &str) -> Option<Self> {
+        if crate::broker::is_quick() {
+            skipped(test, "no containers are wanted (K_TEST_QUICK)");
+            return None;
+        }
         let turn = turn();
         if compose_tools().is_empty() {
             skipped(test, "there is no podman-compose");

@@ -88,3 +88,31 @@ fn a_secret_typed_without_its_sign_is_not_repeated() {
         assert!(!run.stderr().contains("hunter2"), "{}", run.stderr());
     }
 }
+
+#[test]
+fn a_build_says_whether_it_speaks_tls_and_the_way_out_where_it_does_not() {
+    let dir = Workdir::new();
+    let version = dir.k("--version");
+    let run = dir.k("topic list -b 127.0.0.1:1 -X security.protocol=ssl");
+    run.assert_status(1);
+    if cfg!(feature = "tls") {
+        assert!(
+            version.stdout().contains(", with TLS"),
+            "{}",
+            version.stdout()
+        );
+        assert!(run.stderr().contains("cannot reach"), "{}", run.stderr());
+    } else {
+        assert!(
+            version.stdout().contains(", without TLS"),
+            "{}",
+            version.stdout()
+        );
+        let way_out = [
+            "built without TLS",
+            "`security.protocol=ssl`",
+            "--features tls-vendored",
+        ];
+        run.assert_refused(1, &way_out);
+    }
+}
