@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Move", &["produce", "consume", "topic", "group"]),
     ("Compute", &["window", "join", "node"]),
     ("Look", &["look", "top", "compare"]),
-    ("Learn", &["check", "help", "completions"]),
+    ("Learn", &["check", "help", "completions", "man"]),
     (
         "Stack",
         &[
@@ -27,7 +27,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// What to type, of commands that do not have examples beside their flags.
-const EXAMPLES: [(&str, &[&str]); 14] = [
+const EXAMPLES: [(&str, &[&str]); 15] = [
     ("demo", &["k demo", "k demo --out calls"]),
     (
         "produce",
@@ -75,6 +75,7 @@ const EXAMPLES: [(&str, &[&str]); 14] = [
         "completions",
         &["k completions bash > ~/.local/share/bash-completion/completions/k"],
     ),
+    ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
 /// Pages that are text alone.

@@ -20,6 +20,7 @@ mod input;
 mod join;
 mod listing;
 mod look;
+mod man;
 mod names;
 mod node;
 mod output;
@@ -107,6 +108,7 @@ enum Command {
     Shell(stack::Shell),
     Doctor(doctor::Options),
     Completions(completions::Options),
+    Man(man::Options),
 }
 
 /// What every command is given beside its flags.
@@ -143,6 +145,7 @@ impl Command {
             Command::Shell(options) => stack::shell(options, context),
             Command::Doctor(options) => doctor::run(options, context),
             Command::Completions(options) => completions::run(options, context),
+            Command::Man(options) => man::run(options, context),
         }
     }
 }
