@@ -172,12 +172,14 @@ impl Schema {
         fields.filter(|(_, field)| !field.name.is_empty())
     }
 
-    /// Returns the names as a list for an error message: `a, b, c`; the first of very many.
+    /// Returns the names as a list for an error message, those of nested values among them: `a, b, b.c`;
+    /// the first of very many.
     pub fn names(&self) -> String {
         const MOST: usize = 100;
-        let names = self.named().map(|(_, field)| field.name.as_str());
-        let all = names.clone().count();
-        let names: Vec<&str> = names.take(MOST).collect();
+        let names = self.named().map(|(_, field)| field.name.clone());
+        let nested = self.nested.iter().map(Path::to_string);
+        let all = names.clone().count() + self.nested.len();
+        let names: Vec<String> = names.chain(nested).take(MOST).collect();
         match all - names.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),

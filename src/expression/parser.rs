@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::number::parse_decimal;
 
 /// How many levels an expression may have.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Words that cannot name a column unless quoted: those the grammar needs to tell apart.
 const RESERVED: [&str; 21] = [
@@ -515,7 +515,7 @@ impl<'t> Parser<'t> {
         Ok(node)
     }
 
-    fn too_deep(&self, span: Span) -> Error {
+    pub fn too_deep(&self, span: Span) -> Error {
         let message = format!("the expression is nested deeper than {MAX_DEPTH} levels");
         Error::usage(message).at(self.text, span.start, span.end)
     }

@@ -3,7 +3,7 @@
 
 use super::lexer::TokenKind;
 use super::names::nearest;
-use super::parser::Parser;
+use super::parser::{MAX_DEPTH, Parser};
 use super::syntax::{Node, NodeKind, Span};
 use crate::column::Schema;
 use crate::derived::{Derived, PARTS, Part, Path, Step};
@@ -39,6 +39,9 @@ impl Parser<'_> {
                 steps.push(Step::Element(nth));
             } else {
                 break;
+            }
+            if steps.len() > MAX_DEPTH {
+                return Err(self.too_deep(span));
             }
         }
         let kind = match steps.is_empty() {

@@ -280,6 +280,7 @@ impl<'a> Members<'a, '_> {
             };
             match members.next_key_seed(name)? {
                 None => break,
+                Some(Target::Nothing) => drop(members.next_value::<IgnoredAny>()?),
                 Some(target) => members.next_value_seed(self.value(target))?,
             }
         }

@@ -140,6 +140,16 @@ fn a_path_that_is_wrong_names_itself_and_one_that_is_not_there_what_is() {
             run.stderr()
         );
     }
+    let none = workdir.k("window in.jsonl --tumbling 10s");
+    none.assert_refused(
+        2,
+        &[
+            "there are t, user, items, user.id, items.name, items[0]",
+            "user.address.city",
+        ],
+    );
+    let deep = "user".to_owned() + &".user".repeat(129);
+    window(&["--by", &deep]).assert_refused(2, &["deeper than 128 levels"]);
     window(&["--by", "items[x]"]).assert_refused(2, &["the number of an element, from 0"]);
     window(&["--by", "user."]).assert_refused(2, &["the name of a member"]);
     window(&["--by", "@key"]).assert_refused(2, &["no `@key`", "k consume", "\"@key\""]);
