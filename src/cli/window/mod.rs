@@ -57,7 +57,7 @@ const STREAMS: &str = "From where to where";
 /// A record whose windows have all closed and passed their grace is expired: it is dropped, and
 /// counted in the summary.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "k window [OPTIONS] WINDOW [SOURCE]
+#[command(override_usage = "k window [OPTIONS] WINDOW [SOURCE]...
        WINDOW: --tumbling SIZE | --hopping SIZE,ADVANCE | --session GAP[,MAX] |
                --sliding DURATION | --global")]
 #[command(after_help = "Examples:
