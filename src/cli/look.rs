@@ -13,7 +13,7 @@ use super::endpoint::{Endpoint, OneInput, one_input, stdin_is_input};
 use super::input::{self, Given, Input, Notation};
 use super::range::PlaceOptions;
 use crate::error::{Error, Result};
-use crate::format::dialect::delimiter_name;
+use crate::format::dialect::{DELIMITERS, delimiter_name};
 use crate::format::{Layout, Origins, TimeFrom};
 use crate::look::{ColumnFound, Findings, Look, undeclared};
 use crate::outlet::Outlet;
@@ -94,12 +94,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         Endpoint::Pipe => "-".to_owned(),
         other => other.to_string(),
     };
-    let notation = options
-        .input
-        .as_ref()
-        .and_then(ValueEnum::to_possible_value);
-    let notation = notation.as_ref().map(|notation| notation.get_name());
-    let command = findings.command(&source, notation);
+    let command = findings.command(&source, &options.reading());
     let printed = match options.format {
         Format::Json => json!({
             "source": source,
@@ -130,6 +125,23 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 }
 
 impl Options {
+    /// Returns the flags that say how records are read, as another command takes them; one without a
+    /// value has an empty one.
+    fn reading(&self) -> Vec<(&'static str, String)> {
+        let notation = self.input.as_ref().and_then(ValueEnum::to_possible_value);
+        let notation = notation.map(|notation| ("--input", notation.get_name().to_owned()));
+        let delimiter = self.dialect.delimiter;
+        let delimiter = delimiter.map(|delimiter| ("--delimiter", delimiter_word(delimiter)));
+        // An empty field is null anyway.
+        let nulls = self.dialect.spelling.null.iter();
+        let nulls = nulls.filter(|null| !null.is_empty());
+        let nulls = nulls.map(|null| ("--null", null.clone()));
+        let comma = self.dialect.decimal_comma;
+        let comma = comma.then(|| ("--decimal-comma", String::new()));
+        let flags = notation.into_iter().chain(delimiter);
+        flags.chain(nulls).chain(comma).collect()
+    }
+
     fn open(&self, source: &Endpoint, context: &Context) -> Result<Input> {
         let given = Given {
             declared: None,
@@ -194,6 +206,15 @@ impl Options {
             arena.reset();
         }
     }
+}
+
+/// Returns a delimiter as `--delimiter` takes it.
+fn delimiter_word(delimiter: u8) -> String {
+    let named = DELIMITERS.iter().find(|(known, _)| *known == delimiter);
+    named.map_or_else(
+        || char::from(delimiter).to_string(),
+        |(_, name)| (*name).to_owned(),
+    )
 }
 
 /// Returns how records are written, in words.

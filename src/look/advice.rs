@@ -92,9 +92,9 @@ impl Findings {
         })
     }
 
-    /// Returns the words of a command that windows the source, read as `--input` said; `None` where
-    /// nothing looks like a time.
-    pub fn command(&self, source: &str, input: Option<&str>) -> Option<Vec<String>> {
+    /// Returns the words of a command that windows the source, read with the `given` flags and their
+    /// values; `None` where nothing looks like a time.
+    pub fn command(&self, source: &str, given: &[(&str, String)]) -> Option<Vec<String>> {
         let time = self.times.first()?;
         let mut words = ["k", "window", "--from", source]
             .map(str::to_owned)
@@ -103,8 +103,8 @@ impl Findings {
             words.push(flag.to_owned());
             words.push(value);
         };
-        if let Some(input) = input {
-            add("--input", input.to_owned());
+        for (flag, value) in given {
+            add(flag, value.clone());
         }
         add("--tumbling", size_for(time).to_owned());
         match time.reading {
@@ -132,6 +132,7 @@ impl Findings {
         if let Some(measure) = self.measure() {
             add("--agg", format!("count, sum({})", quoted(&measure.name)));
         }
+        words.retain(|word| !word.is_empty()); // a flag without a value
         if self.malformed > 0 || time.others > 0 {
             words.push("--skip-bad".to_owned());
         }

@@ -146,6 +146,12 @@ fn of_a_long_input_the_first_records_are_looked_at_and_that_is_said() {
     assert!(run.stdout().ends_with(command), "{}", run.stdout());
     let output = run_the_last(&dir, run.stdout());
     assert!(output.status.success(), "{output:?}");
+    dir.write("odd.txt", "t;n\n2026-01-01;-\n2026-01-02;1,5\n");
+    let run = dir.k("look odd.txt --null - --decimal-comma --delimiter semicolon");
+    let flags = "--delimiter semicolon --null - --decimal-comma";
+    assert!(run.stdout().contains(flags), "{}", run.stdout());
+    let output = run_the_last(&dir, run.stdout());
+    assert!(output.status.success(), "{output:?}");
     dir.k("look")
         .assert_refused(2, &["there is nothing to look at"]);
     dir.k("look mono_signal.csv --since 0")
