@@ -66,7 +66,8 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             distinct: None,
             parts: None,
         };
-        operator.on_batch(&input, &mut panes);
+        let taken = operator.on_batch(&input, &mut panes);
+        taken.expect("the types of the plan");
     }
     take(&mut panes, rows);
 }
@@ -202,8 +203,11 @@ fn parts_of_several_places_make_what_each_place_would_have_kept() {
             left[place] = later;
             feed(&mut upstream[place], now, &mut none);
             let mut parts = downstream.no_parts();
-            upstream[place].take_parts(|key, value| parts.push(key, value).expect("a part"));
-            downstream.on_parts(&parts, &mut panes);
+            let taken =
+                upstream[place].take_parts(|key, value| parts.push(key, value).expect("a part"));
+            taken.expect("states");
+            let taken = downstream.on_parts(&parts, &mut panes);
+            taken.expect("the types of the plan");
             let watermark = upstream[place].watermarks().combined();
             downstream.on_watermark(place, watermark, &mut panes);
             take(&mut panes, &mut rows);
@@ -246,8 +250,11 @@ fn sessions_of_several_places_are_those_of_one() {
             for records in records.chunks(rng.random_range(1..100)) {
                 feed(&mut upstream, records, &mut Vec::new());
                 let mut parts = downstream.no_parts();
-                upstream.take_parts(|key, value| parts.push(key, value).expect("a part"));
-                downstream.on_parts(&parts, &mut panes);
+                let taken =
+                    upstream.take_parts(|key, value| parts.push(key, value).expect("a part"));
+                taken.expect("states");
+                let taken = downstream.on_parts(&parts, &mut panes);
+                taken.expect("the types of the plan");
                 let watermark = upstream.watermarks().combined();
                 downstream.on_watermark(place, watermark, &mut panes);
             }
@@ -380,7 +387,8 @@ fn parts_that_are_handed_over_late_keep_their_keys() {
         let (mut merger, mut rows) = (Merger::default(), Vec::new());
         let mut account = Account::default();
         let mut hand_over = |operator: &mut Operator| {
-            operator.hand_over(0, &mut merger);
+            let handed = operator.hand_over(0, &mut merger);
+            handed.expect("one plan");
             let mut fire = || {
                 merger.fire_first(
                     |_| true,
@@ -425,9 +433,11 @@ fn what_an_earlier_version_has_shown_without_saying_so_is_taken_back() {
         let (mut operator, mut rows) = (plan(), Vec::new());
         feed(&mut operator, &[(0, 1_000, "a", 1)], &mut rows);
         // That version has shown the session now, but for its state it has not.
-        let header = operator.save_header();
+        let header = operator.save_header().expect("a header");
         let mut log = Vec::new();
-        operator.take_changes(|key, value| log.push((key.to_owned(), value.map(<[u8]>::to_owned))));
+        let taken = operator
+            .take_changes(|key, value| log.push((key.to_owned(), value.map(<[u8]>::to_owned))));
+        taken.expect("states");
         let mut operator = plan();
         operator.load_header(&header).expect("a header");
         for (key, value) in log {
@@ -441,4 +451,30 @@ fn what_an_earlier_version_has_shown_without_saying_so_is_taken_back() {
         let shown = row((1_000, 1_000), "a", 1, 1);
         assert_eq!(rows, [shown, row((1_000, 1_500), "a", 2, 3)], "{trigger}");
     }
+}
+
+#[test]
+fn a_column_of_another_type_than_planned_ends_the_run_and_loses_no_record() {
+    let ten = Aligned::tumbling(10).expect("a size");
+    let mut operator = operator(ten, 0, Trigger::Final, 1);
+    let argument = Column::Text(Values::from_iter([Some("7")]));
+    let input = Input {
+        partition: 0,
+        origin: 0,
+        first: 0,
+        places: &[],
+        malformed: &[],
+        times: &[1],
+        arrivals: None,
+        selected: None,
+        keys: &[],
+        arguments: &[None, Some(Cow::Owned(argument))],
+        carried: &[],
+        taken_back: None,
+        distinct: None,
+        parts: None,
+    };
+    let taken = operator.on_batch(&input, &mut Panes::default());
+    let error = taken.expect_err("a text is no bigint");
+    assert!(error.to_string().contains("another type"), "{error}");
 }

@@ -78,7 +78,7 @@ impl Outputs {
         unfit: &[Unfit<'_>],
         panes: &mut Panes,
     ) -> Result<()> {
-        operator.on_batch(input, panes);
+        operator.on_batch(input, panes)?;
         for (unfit, &watermark) in unfit.iter().zip(operator.malformed_at()) {
             let (aside, outcome) = match unfit.is_ahead {
                 true => (&mut self.late, "ahead"),

@@ -223,7 +223,7 @@ impl Reader<'_, '_> {
             };
             let mut none = Panes::default(); // parts of windows leave, not panes
             operator.resume(0, before, &mut none);
-            operator.on_batch(input, &mut none);
+            operator.on_batch(input, &mut none)?;
             Ok(true)
         })
     }
@@ -242,9 +242,10 @@ impl Reader<'_, '_> {
 
     /// Hands over what there is, and writes what is complete by that.
     fn hand_over_to(&mut self, mut results: MutexGuard<'_, Results<'_>>) {
-        self.operator.hand_over(self.nth, &mut results.merger);
+        let merged = self.operator.hand_over(self.nth, &mut results.merger);
         results.reached[self.nth] = self.operator.watermarks().combined();
-        let written = results.write(|window| self.operator.expires_at(window));
+        let written =
+            merged.and_then(|()| results.write(|window| self.operator.expires_at(window)));
         drop(results);
         if let Err(error) = written {
             self.shared.stop(error);

@@ -254,7 +254,8 @@ mod tests {
             distinct: None,
             parts: None,
         };
-        operator.on_batch(&input, &mut Panes::default());
+        let taken = operator.on_batch(&input, &mut Panes::default());
+        taken.expect("the types of the plan");
     }
 
     fn why(operator: &Operator) -> String {

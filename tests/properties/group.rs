@@ -111,12 +111,13 @@ impl<'p> Group<'p> {
         let nth = nth % self.upstream.len();
         let upstream = &mut self.upstream[nth];
         let topic = &mut self.topic;
-        upstream.operator.take_parts(|key, part| {
+        let taken = upstream.operator.take_parts(|key, part| {
             topic.push(Message::Part(key.to_owned(), part.to_owned()));
         });
+        taken.expect("states");
         let watermark = upstream.operator.watermarks().combined();
         topic.push(Message::Mark(nth, watermark));
-        upstream.header = upstream.operator.save_header();
+        upstream.header = upstream.operator.save_header().expect("a header");
         if stops && self.stops != Stops::Never {
             upstream.operator = self.plan.upstream();
             let loaded = upstream.operator.load_header(&upstream.header);
@@ -131,13 +132,17 @@ impl<'p> Group<'p> {
             match message {
                 Message::Part(key, part) => parts.push(key, part).expect("a part"),
                 Message::Mark(nth, watermark) => {
-                    self.downstream.on_parts(&parts, &mut panes);
+                    self.downstream
+                        .on_parts(&parts, &mut panes)
+                        .expect("the types of the plan");
                     parts.clear();
                     self.downstream.on_watermark(*nth, *watermark, &mut panes);
                 }
             }
         }
-        self.downstream.on_parts(&parts, &mut panes);
+        self.downstream
+            .on_parts(&parts, &mut panes)
+            .expect("the types of the plan");
         self.position = end;
         taken(&panes)
     }
@@ -157,7 +162,7 @@ impl<'p> Group<'p> {
 
 impl Upstream {
     fn new(operator: Operator) -> Self {
-        let header = operator.save_header();
+        let header = operator.save_header().expect("a header");
         Upstream { operator, header }
     }
 }

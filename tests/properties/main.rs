@@ -340,7 +340,7 @@ proptest! {
             prop_assert!(plan.operator().restore_row(key, &value[..cut]).is_err());
             prop_assert!(plan.operator().restore_row(&key[..cut.min(15)], value).is_err());
         }
-        let header = run.operator.save_header();
+        let header = run.operator.save_header().expect("a header");
         let cut = cut.index(header.len());
         prop_assert!(plan.operator().load_header(&header[..cut]).is_err());
     }

@@ -77,7 +77,8 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         parts: None,
     };
     let mut panes = Panes::default();
-    operator.on_batch(&input, &mut panes);
+    let done = operator.on_batch(&input, &mut panes);
+    done.expect("the types of the plan");
     taken(&panes)
 }
 
@@ -91,13 +92,14 @@ pub struct Log {
 impl Log {
     /// Adds what has changed.
     pub fn take(&mut self, operator: &mut Operator) {
-        operator.take_changes(|key, value| {
+        let taken = operator.take_changes(|key, value| {
             match value {
                 Some(value) => self.rows.insert(key.to_owned(), value.to_owned()),
                 None => self.rows.remove(key),
             };
         });
-        self.header = operator.save_header();
+        taken.expect("states");
+        self.header = operator.save_header().expect("a header");
     }
 
     /// Makes an operator that is empty hold what the log holds.

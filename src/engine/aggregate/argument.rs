@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Arguments, Slot};
 use crate::column::{Column, Value, ValueRef, Values, compare_doubles, told_apart};
+use crate::error::{Error, Result};
 use crate::number::{self, Number};
 
 /// A row of a batch: when and where it stands, and whether it takes an earlier one back.
@@ -60,12 +61,15 @@ impl<'r> Row<'r> {
 /// What a state takes of a row.
 pub(super) trait Argument<'a>: Copy {
     /// Calls `add` with the slot, the row and its argument, for each row whose argument is not null.
+    ///
+    /// # Errors
+    /// `bug` where the arguments are of another type.
     fn each(
         arguments: &Arguments<'_, 'a>,
         slots: &[Slot],
         rows: &[u32],
         add: impl FnMut(usize, u32, Self),
-    );
+    ) -> Result<()>;
 }
 
 /// A row, whatever its argument.
@@ -76,10 +80,11 @@ impl Argument<'_> for () {
         slots: &[Slot],
         rows: &[u32],
         mut add: impl FnMut(usize, u32, Self),
-    ) {
+    ) -> Result<()> {
         for (&slot, &row) in slots.iter().zip(rows) {
             add(slot as usize, row, ());
         }
+        Ok(())
     }
 }
 
@@ -94,13 +99,14 @@ impl Argument<'_> for Present {
         slots: &[Slot],
         rows: &[u32],
         mut add: impl FnMut(usize, u32, Self),
-    ) {
+    ) -> Result<()> {
         let nulls = arguments.column.map_or(&[][..], Column::nulls);
         for (&slot, &row) in slots.iter().zip(rows) {
             if !nulls.get(row as usize).copied().unwrap_or(false) {
                 add(slot as usize, row, Present);
             }
         }
+        Ok(())
     }
 }
 
@@ -113,11 +119,12 @@ macro_rules! argument {
                 slots: &[Slot],
                 rows: &[u32],
                 add: impl FnMut(usize, u32, Self),
-            ) {
+            ) -> Result<()> {
                 match arguments.column {
                     Some(Column::$variant(values)) => each(values, slots, rows, add),
-                    _ => debug_assert!(false, "the plan has checked the argument's type"),
+                    other => return Err(mistyped(other)),
                 }
+                Ok(())
             }
         }
     };
@@ -135,11 +142,12 @@ impl<'a> Argument<'a> for &'a str {
         slots: &[Slot],
         rows: &[u32],
         add: impl FnMut(usize, u32, Self),
-    ) {
+    ) -> Result<()> {
         match arguments.column {
             Some(Column::Text(values) | Column::Any(values)) => each(values, slots, rows, add),
-            _ => debug_assert!(false, "the plan has checked the argument's type"),
+            other => return Err(mistyped(other)),
         }
+        Ok(())
     }
 }
 
@@ -151,7 +159,7 @@ impl<'a> Argument<'a> for Number {
         slots: &[Slot],
         rows: &[u32],
         mut add: impl FnMut(usize, u32, Self),
-    ) {
+    ) -> Result<()> {
         match arguments.column {
             Some(Column::Bigint(values)) => each(values, slots, rows, |slot, row, value| {
                 add(slot, row, Number::Integer(value));
@@ -163,9 +171,20 @@ impl<'a> Argument<'a> for Number {
                 add(slot, row, Number::Double(value));
             }),
             Some(Column::Number(values)) => each(values, slots, rows, add),
-            _ => debug_assert!(false, "the plan has checked the argument's type"),
+            other => return Err(mistyped(other)),
         }
+        Ok(())
     }
+}
+
+/// The plan has checked the argument's type: a batch that brings another loses records, unless it ends
+/// the run.
+#[cold]
+fn mistyped(column: Option<&Column<'_>>) -> Error {
+    let is = column.map_or("none".to_owned(), |column| column.data_type().to_string());
+    Error::bug(format!(
+        "an aggregate's argument has another type than planned: {is}"
+    ))
 }
 
 #[inline]

@@ -98,19 +98,32 @@ impl<T: Kept> Retract for Distinct<T> {
 pub trait Seen: Accumulator {
     /// Takes note of a row's value in a slot; returns whether it is the first of its kind there.
     /// Null is no value: it is always new.
-    fn is_first(&mut self, slot: Slot, row: u32, values: &Arguments<'_, '_>) -> bool;
+    ///
+    /// # Errors
+    /// `bug` where the values are of another type.
+    fn is_first(
+        &mut self,
+        slot: Slot,
+        row: u32,
+        values: &Arguments<'_, '_>,
+    ) -> crate::error::Result<bool>;
 }
 
 impl<T: Kept> Seen for States<Distinct<T>> {
-    fn is_first(&mut self, slot: Slot, row: u32, values: &Arguments<'_, '_>) -> bool {
+    fn is_first(
+        &mut self,
+        slot: Slot,
+        row: u32,
+        values: &Arguments<'_, '_>,
+    ) -> crate::error::Result<bool> {
         let mut is_first = true;
         T::Argument::each(values, &[slot], &[row], |slot, _, value| {
             let state = &mut self.of[slot];
             let before = state.present;
             state.add(value, 1);
             is_first = state.present > before;
-        });
-        is_first
+        })?;
+        Ok(is_first)
     }
 }
 

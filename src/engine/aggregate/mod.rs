@@ -34,6 +34,7 @@ use serde::de::DeserializeOwned;
 
 use crate::column::{Column, Value};
 use crate::engine::codec::{self, Corrupt};
+use crate::error::{Error, Result};
 use argument::{Argument, Row};
 pub use distinct::{Seen, seen};
 pub use function::{Description, Function, all};
@@ -69,13 +70,19 @@ pub trait Accumulator: std::fmt::Debug + Send + 'static {
     fn reset_all(&mut self, slots: &[Slot]);
 
     /// Adds `rows[i]` of the arguments to the slot `slots[i]`, in their order.
-    fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>);
+    ///
+    /// # Errors
+    /// `bug` where the arguments are of another type than the plan says.
+    fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) -> Result<()>;
 
     /// Adds what the slot `from` holds to the slot `into`.
     fn merge(&mut self, into: Slot, from: Slot);
 
     /// Adds what the slots `from` of other states of the same aggregate hold to the slots `into`.
-    fn absorb(&mut self, into: &[Slot], other: &dyn Accumulator, from: &[Slot]);
+    ///
+    /// # Errors
+    /// `bug` where they are of another aggregate.
+    fn absorb(&mut self, into: &[Slot], other: &dyn Accumulator, from: &[Slot]) -> Result<()>;
 
     /// Takes the states of `slots` out, in this order, and leaves empty ones.
     fn split_off(&mut self, slots: &[Slot]) -> Box<dyn Accumulator>;
@@ -87,7 +94,10 @@ pub trait Accumulator: std::fmt::Debug + Send + 'static {
     fn result(&self, slot: Slot) -> Value;
 
     /// Appends a slot's state to `bytes`.
-    fn save(&self, slot: Slot, bytes: &mut Vec<u8>);
+    ///
+    /// # Errors
+    /// `bug` where it cannot be written.
+    fn save(&self, slot: Slot, bytes: &mut Vec<u8>) -> Result<()>;
 
     /// Makes a slot's state what was saved at the front of `bytes`, which moves past it.
     ///
@@ -143,11 +153,11 @@ impl<S: State> Accumulator for States<S> {
         }
     }
 
-    fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) {
+    fn add(&mut self, slots: &[Slot], rows: &[u32], arguments: &Arguments<'_, '_>) -> Result<()> {
         let states = self.of.as_mut_slice();
         S::Argument::each(arguments, slots, rows, |slot, row, argument| {
             states[slot].add(argument, Row::new(arguments, row));
-        });
+        })
     }
 
     fn merge(&mut self, into: Slot, from: Slot) {
@@ -155,14 +165,14 @@ impl<S: State> Accumulator for States<S> {
         self.of[into as usize].merge(&from);
     }
 
-    fn absorb(&mut self, into: &[Slot], other: &dyn Accumulator, from: &[Slot]) {
-        let Some(other) = other.as_any().downcast_ref::<Self>() else {
-            debug_assert!(false, "one aggregate has one type of state");
-            return;
-        };
+    fn absorb(&mut self, into: &[Slot], other: &dyn Accumulator, from: &[Slot]) -> Result<()> {
+        let other = other.as_any().downcast_ref::<Self>();
+        let other = other
+            .ok_or_else(|| Error::bug("the states of two different aggregates are put together"))?;
         for (&into, &from) in into.iter().zip(from) {
             self.of[into as usize].merge(&other.of[from as usize]);
         }
+        Ok(())
     }
 
     fn split_off(&mut self, slots: &[Slot]) -> Box<dyn Accumulator> {
@@ -181,8 +191,8 @@ impl<S: State> Accumulator for States<S> {
         self.of[slot as usize].result()
     }
 
-    fn save(&self, slot: Slot, bytes: &mut Vec<u8>) {
-        codec::put(bytes, &self.of[slot as usize]);
+    fn save(&self, slot: Slot, bytes: &mut Vec<u8>) -> Result<()> {
+        codec::put(bytes, &self.of[slot as usize])
     }
 
     fn load(&mut self, slot: Slot, bytes: &mut &[u8]) -> Result<(), Corrupt> {

@@ -142,7 +142,8 @@ fn feed<T: Argued>(
         first,
         taken_back,
     };
-    states.add(&slots, &indexes, &arguments);
+    let added = states.add(&slots, &indexes, &arguments);
+    added.expect("the type");
 }
 
 /// Returns what rows come to when they are added in pieces to several slots, which are saved,
@@ -181,14 +182,15 @@ fn piecewise<T: Argued>(
         );
         if random.random_range(0..4) == 0 {
             let mut bytes = Vec::new();
-            states.save(slot, &mut bytes);
+            states.save(slot, &mut bytes).expect("a state");
             let mut restored = states.empty();
             restored.reset(0);
             let mut rest = bytes.as_slice();
             restored.load(0, &mut rest).expect("what was saved");
             assert!(rest.is_empty());
             states.reset(slot);
-            states.absorb(&[slot], restored.as_ref(), &[0]);
+            let absorbed = states.absorb(&[slot], restored.as_ref(), &[0]);
+            absorbed.expect("one aggregate");
         }
     }
     let mut left: Vec<Slot> = (0..slots).collect();
@@ -984,7 +986,8 @@ fn every_example_gives_what_it_says() {
             first: 0,
             taken_back: None,
         };
-        states.add(&[0; 5], &[0, 1, 2, 3, 4], &arguments);
+        let added = states.add(&[0; 5], &[0, 1, 2, 3, 4], &arguments);
+        added.expect("the type");
         let mut json = Vec::new();
         crate::sink::text::push_json(&mut json, states.result(0).as_ref());
         assert_eq!(
@@ -994,4 +997,31 @@ fn every_example_gives_what_it_says() {
             description.example
         );
     }
+}
+
+#[test]
+fn what_does_not_fit_a_state_is_an_error_and_no_lost_record() {
+    let sum = |data_type| Function::Sum.accumulator(Some(data_type));
+    let mut states = sum(DataType::Bigint).expect("a sum");
+    states.reset(0);
+    for column in [
+        Some(Column::Text(Values::from_iter([Some("7")]))),
+        Some(Column::Boolean(Values::from_iter([Some(true)]))),
+        None,
+    ] {
+        let arguments = Arguments {
+            column: column.as_ref(),
+            carried: None,
+            times: &[0],
+            partition: 0,
+            first: 0,
+            taken_back: None,
+        };
+        let error = states.add(&[0], &[0], &arguments).expect_err("a type");
+        assert!(error.to_string().contains("another type"), "{error}");
+    }
+    let mut other = Function::Count.accumulator(None).expect("a count");
+    other.reset(0);
+    let error = states.absorb(&[0], other.as_ref(), &[0]).expect_err("two");
+    assert!(error.to_string().contains("two different"), "{error}");
 }

@@ -12,6 +12,7 @@ use crate::engine::pane::{Firing, Panes, Timing};
 use crate::engine::state::keys::{KeyId, Keys};
 use crate::engine::state::store::Store;
 use crate::engine::window::{ALL_TIME, Window};
+use crate::error::Result;
 
 /// The states of one window's keys in one part of the input; the number `i` stands for the same
 /// key in each of its vectors.
@@ -67,7 +68,7 @@ impl Partial {
     }
 
     /// Adds another part of the same window.
-    fn absorb(&mut self, other: &Partial, places: &mut [Slot], held: &mut Keys) {
+    fn absorb(&mut self, other: &Partial, places: &mut [Slot], held: &mut Keys) -> Result<()> {
         for (place, &key) in self.keys.iter().enumerate() {
             places[key as usize] = place as Slot;
         }
@@ -87,9 +88,10 @@ impl Partial {
         }
         let from: Vec<Slot> = (0..other.keys.len() as Slot).collect();
         for (ours, theirs) in self.aggregates.iter_mut().zip(&other.aggregates) {
-            ours.absorb(&into, theirs.as_ref(), &from);
+            ours.absorb(&into, theirs.as_ref(), &from)?;
         }
         self.forget(places);
+        Ok(())
     }
 
     /// Leaves no place of its keys behind.
@@ -146,16 +148,17 @@ impl Merger {
     }
 
     /// Takes a window that has left the operator with the number `nth`, of whose `keys` it is.
-    pub(crate) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) {
+    pub(crate) fn add(&mut self, nth: usize, mut part: Partial, keys: &Keys) -> Result<()> {
         self.rename(nth, &mut part.keys, keys);
         match self.windows.entry(part.window) {
             Entry::Vacant(first) => {
                 part.keys.iter().for_each(|&key| self.keys.hold(key));
                 first.insert(part);
+                Ok(())
             }
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
-                known.absorb(&part, &mut self.places, &mut self.keys);
+                known.absorb(&part, &mut self.places, &mut self.keys)
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::engine::placement::session::Sessions;
 use crate::engine::state::keys::KeyId;
 use crate::engine::watermark::BEGINNING;
 use crate::engine::window::Window;
+use crate::error::Result;
 
 impl Operator {
     /// Keeps windows that leave as parts from now on, for [`Operator::hand_over`]: others
@@ -33,16 +34,20 @@ impl Operator {
 
     /// Hands over the parts of windows that have left, as those of the operator with the number
     /// `nth`.
-    pub fn hand_over(&mut self, nth: usize, merger: &mut Merger) {
+    ///
+    /// # Errors
+    /// `bug` where another operator has another plan.
+    pub fn hand_over(&mut self, nth: usize, merger: &mut Merger) -> Result<()> {
         let keys = &mut self.books.store.keys;
         let mut rows = 0;
         if let Leave::Merge(partials) = &mut self.books.leave {
             for part in partials.drain(..) {
                 rows += part.len();
-                merger.add(nth, part, keys);
+                merger.add(nth, part, keys)?;
             }
         }
         keys.sweep(rows);
+        Ok(())
     }
 
     /// Hands parts on from now on, and shows nothing itself: for [`Operator::take_parts`].
@@ -55,9 +60,12 @@ impl Operator {
 
     /// Hands over the key and the rest of every part since the last call, and begins with empty
     /// states. To be called between two batches.
-    pub fn take_parts(&mut self, mut part: impl FnMut(&[u8], &[u8])) {
+    ///
+    /// # Errors
+    /// `bug` where a state cannot be written; then what was handed over is not all.
+    pub fn take_parts(&mut self, mut part: impl FnMut(&[u8], &[u8])) -> Result<()> {
         let Leave::HandOn(hand_on) = &mut self.books.leave else {
-            return; // no parts leave
+            return Ok(()); // no parts leave
         };
         let mut left = std::mem::take(&mut hand_on.left);
         let judged_at = None;
@@ -70,13 +78,14 @@ impl Operator {
             key.clear();
             store.keys.push_bytes(entry.key, &mut key);
             value.clear();
-            codec::put(&mut value, &(entry.window, judged_at));
-            store.save_states(slot, &mut value);
+            codec::put(&mut value, &(entry.window, judged_at))?;
+            store.save_states(slot, &mut value)?;
             part(&key, &value);
         }
         let slots: Vec<Slot> = left.iter().map(|left| left.slot).collect();
         store.drop(&slots);
         store.keys.sweep(slots.len());
+        Ok(())
     }
 
     /// Returns room for parts of the same plan.
@@ -86,7 +95,10 @@ impl Operator {
 
     /// Takes in parts that operators upstream have handed on; panes that became due leave into
     /// `panes`. The watermarks of those operators are to follow, by [`Operator::on_watermark`].
-    pub fn on_parts(&mut self, parts: &Parts, panes: &mut Panes) {
+    ///
+    /// # Errors
+    /// `bug` where the parts are of another plan; the panes are wrong then.
+    pub fn on_parts(&mut self, parts: &Parts, panes: &mut Panes) -> Result<()> {
         let books = &mut self.books;
         books.key_ids.clear();
         let ids = parts.keys().map(|key| books.store.keys.intern(key));
@@ -119,6 +131,7 @@ impl Operator {
         books.judged_at = BEGINNING;
         books.flush(&input);
         books.store.keys.sweep(parts.len());
+        books.store.check()
     }
 
     /// Returns how many parts were dropped because their window had left.

@@ -34,6 +34,7 @@ use super::state::keys::KeyId;
 use super::state::store::Store;
 use super::watermark::{BEGINNING, Bound, Watermarks};
 use super::window::{Window, Windows};
+use crate::error::Result;
 
 /// 1980-01-01 in ms since 1970, UTC.
 const YEAR_1980: i64 = 315_532_800_000;
@@ -155,7 +156,10 @@ impl Operator {
     /// Takes in some records; panes that became due leave into `panes`.
     ///
     /// Its meaning is record by record: how records are cut into batches changes nothing.
-    pub fn on_batch(&mut self, input: &Input<'_, '_>, panes: &mut Panes) {
+    ///
+    /// # Errors
+    /// `bug` where a column has another type than planned; the panes are wrong then.
+    pub fn on_batch(&mut self, input: &Input<'_, '_>, panes: &mut Panes) -> Result<()> {
         let rows = input.times.len();
         self.books.find_keys(input);
         self.malformed_at.clear();
@@ -181,6 +185,7 @@ impl Operator {
         if self.partials() == 0 {
             self.books.store.keys.sweep(rows);
         }
+        self.books.store.check()
     }
 
     #[inline]

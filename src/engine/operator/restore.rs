@@ -3,6 +3,7 @@
 use super::Operator;
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::state::changes::{Changes, parse_row_key, push_row_key};
+use crate::error::Result;
 
 impl Operator {
     /// Keeps note of what changes from now on, for [`Operator::take_changes`].
@@ -18,10 +19,13 @@ impl Operator {
 
     /// Hands over the row key of every window and key that has changed since the last call, and
     /// its states; `None` for what is no more. To be called between two batches.
-    pub fn take_changes(&mut self, mut row: impl FnMut(&[u8], Option<&[u8]>)) {
+    ///
+    /// # Errors
+    /// `bug` where a state cannot be written; then what was handed over is not all, and no commit.
+    pub fn take_changes(&mut self, mut row: impl FnMut(&[u8], Option<&[u8]>)) -> Result<()> {
         let (store, history) = (&mut self.books.store, &mut self.books.history);
         let Some(mut changes) = store.changes.take() else {
-            return; // nobody keeps a log
+            return Ok(()); // nobody keeps a log
         };
         // First what is no more: a session that has grown may stand where another did.
         let changed = changes.take_changed();
@@ -36,13 +40,14 @@ impl Operator {
             key.clear();
             push_row_key(&mut key, entry.window, entry.key, &store.keys);
             value.clear();
-            store.save_states(slot, &mut value);
-            history.save(slot, store, &mut value);
+            store.save_states(slot, &mut value)?;
+            history.save(slot, store, &mut value)?;
             changes.log(slot, entry.window, key.len() + value.len());
             row(&key, Some(&value));
         }
         changes.give_back(changed);
         store.changes = Some(changes);
+        Ok(())
     }
 
     /// Takes up a row that [`Operator::take_changes`] has handed over, after the header.
@@ -77,11 +82,14 @@ impl Operator {
     }
 
     /// Returns what is saved beside the rows: how far event time and processing time have come.
-    pub fn save_header(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `bug` where that cannot be written.
+    pub fn save_header(&self) -> Result<Vec<u8>> {
         let header = (self.books.watermarks.saved(), self.books.processing_time);
         let mut bytes = Vec::new();
-        codec::put(&mut bytes, &header);
-        bytes
+        codec::put(&mut bytes, &header)?;
+        Ok(bytes)
     }
 
     /// Takes up what [`Operator::save_header`] has returned.

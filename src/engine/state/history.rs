@@ -13,6 +13,7 @@ use crate::engine::aggregate::Slot;
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::pane::trigger::Trigger;
 use crate::engine::pane::{Firing, Timing};
+use crate::error::Result;
 
 /// What the slots of an operator have fired.
 #[derive(Debug)]
@@ -208,13 +209,15 @@ impl History {
     }
 
     /// Appends what a slot has fired to `bytes`; nothing for one that fires once, and has not.
-    pub fn save(&mut self, slot: Slot, store: &Store, bytes: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// `bug` where it cannot be written.
+    pub fn save(&mut self, slot: Slot, store: &Store, bytes: &mut Vec<u8>) -> Result<()> {
         match self {
-            History::Once(open) => {
-                if let Some(open) = open.get(&slot) {
-                    codec::put(bytes, open);
-                }
-            }
+            History::Once(open) => match open.get(&slot) {
+                Some(open) => codec::put(bytes, open),
+                None => Ok(()),
+            },
             History::Often(firings) => codec::put(bytes, firings.of(slot, store)),
         }
     }

@@ -9,6 +9,7 @@ use crate::column::Value;
 use crate::engine::aggregate::{Accumulator, Arguments, Seen, Slot};
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::window::Window;
+use crate::error::{Error, Result};
 
 /// States by slot.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Store {
     pending: Pending,
     /// Which states have changed, if somebody keeps a log of them.
     pub changes: Option<Changes>,
+    /// The first error since [`Store::check`] was last called: records are missing in the states.
+    fault: Option<Error>,
 }
 
 /// What a slot is for. Created by its first record, meaningless once the slot is free.
@@ -56,6 +59,7 @@ impl Store {
             seen,
             pending: Pending::default(),
             changes: None,
+            fault: None,
         }
     }
 
@@ -136,8 +140,22 @@ impl Store {
     /// Takes note of a row's value in a slot; returns whether it is the first of its kind there,
     /// as all are where records are not told apart.
     pub fn is_first(&mut self, slot: Slot, row: usize, values: &Arguments<'_, '_>) -> bool {
-        let seen = self.seen.as_mut();
-        seen.is_none_or(|seen| seen.is_first(slot, row as u32, values))
+        let Some(seen) = &mut self.seen else {
+            return true;
+        };
+        seen.is_first(slot, row as u32, values)
+            .unwrap_or_else(|error| {
+                self.fault.get_or_insert(error);
+                true
+            })
+    }
+
+    /// Says whether all records that came were taken in.
+    ///
+    /// # Errors
+    /// `bug` where some were of another type than planned: the states are wrong.
+    pub fn check(&mut self) -> Result<()> {
+        self.fault.take().map_or(Ok(()), Err)
     }
 
     /// Leaves a row to be added to a slot.
@@ -191,14 +209,14 @@ impl Store {
     /// Adds the rows that were left, `arguments` of each aggregate being those of the batch.
     pub fn flush<'b, 'a: 'b>(&mut self, arguments: impl Iterator<Item = Arguments<'b, 'a>>) {
         self.add_pending(arguments, |aggregate, slots, rows, arguments| {
-            aggregate.add(slots, rows, &arguments);
+            aggregate.add(slots, rows, &arguments)
         });
     }
 
     /// Adds the states that were left, `states` of each aggregate being those of some parts.
     pub fn absorb(&mut self, states: &[Box<dyn Accumulator>]) {
         self.add_pending(states.iter(), |aggregate, slots, rows, states| {
-            aggregate.absorb(slots, states.as_ref(), rows);
+            aggregate.absorb(slots, states.as_ref(), rows)
         });
     }
 
@@ -206,7 +224,7 @@ impl Store {
     fn add_pending<T>(
         &mut self,
         of_each: impl Iterator<Item = T>,
-        mut add: impl FnMut(&mut dyn Accumulator, &[Slot], &[u32], T),
+        mut add: impl FnMut(&mut dyn Accumulator, &[Slot], &[u32], T) -> Result<()>,
     ) {
         if self.pending.slots.is_empty() {
             return;
@@ -216,7 +234,9 @@ impl Store {
             slots.iter().for_each(|&slot| changes.touch(slot));
         }
         for (aggregate, of_it) in self.aggregates.iter_mut().zip(of_each) {
-            add(aggregate.as_mut(), slots, rows, of_it);
+            if let Err(error) = add(aggregate.as_mut(), slots, rows, of_it) {
+                self.fault.get_or_insert(error);
+            }
         }
         slots.clear();
         rows.clear();
@@ -264,12 +284,15 @@ impl Store {
     }
 
     /// Appends a slot's states to `bytes`.
-    pub fn save_states(&self, slot: Slot, bytes: &mut Vec<u8>) {
-        codec::put(bytes, &self.entry(slot).born_late);
+    ///
+    /// # Errors
+    /// `bug` where they cannot be written.
+    pub fn save_states(&self, slot: Slot, bytes: &mut Vec<u8>) -> Result<()> {
+        codec::put(bytes, &self.entry(slot).born_late)?;
         for aggregate in &self.aggregates {
-            aggregate.save(slot, bytes);
+            aggregate.save(slot, bytes)?;
         }
-        self.seen.iter().for_each(|seen| seen.save(slot, bytes));
+        self.seen.iter().try_for_each(|seen| seen.save(slot, bytes))
     }
 
     /// Returns a new slot with the states that were saved, for a key in a window.

@@ -146,7 +146,7 @@ impl Node<'_> {
             let snapshot = restored.local.take();
             let snapshot = snapshot.and_then(|local| self.keep(&place, local));
             let role = self.role(&place);
-            let mut task = Task::new(&place, role, restored, self.bounds(&place)?);
+            let mut task = Task::new(&place, role, restored, self.bounds(&place)?)?;
             task.snapshot = snapshot;
             self.member.begin(&place, task.position)?;
             self.slots.insert(place, Slot::Working(Box::new(task)));

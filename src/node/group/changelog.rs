@@ -65,13 +65,13 @@ impl Changelog {
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
         let Changed { mut there, gone } = std::mem::take(&mut task.changed);
         let mut value = Vec::new();
-        codec::put(&mut value, &(task.operator.save_header(), task.is_shown));
+        codec::put(&mut value, &(task.operator.save_header()?, task.is_shown))?;
         let positions: &[i64] = match &task.work {
             Work::Downstream(downstream) => &downstream.positions,
             Work::Window | Work::Upstream(_) => &[],
         };
-        codec::put(&mut value, &positions);
-        codec::put(&mut value, &task.stand(self.input.clone()));
+        codec::put(&mut value, &positions)?;
+        codec::put(&mut value, &task.stand(self.input.clone()))?;
         there.push(HEADER, Some(&value));
         if let Some(snapshot) = &mut task.snapshot {
             let mut note = |key: &[u8], value: Option<&[u8]>| snapshot.note(key, value);
@@ -97,11 +97,11 @@ impl Changed {
     }
 
     /// Adds what has changed since the last call.
-    pub fn gather(&mut self, operator: &mut Operator) {
+    pub fn gather(&mut self, operator: &mut Operator) -> Result<()> {
         operator.take_changes(|key, value| match value {
             Some(_) => self.there.push(key, value),
             None => self.gone.push(key, value),
-        });
+        })
     }
 }
 

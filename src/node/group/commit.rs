@@ -225,8 +225,9 @@ impl Commit {
         if tasks.is_empty() {
             return Ok(());
         }
-        tasks.iter_mut().for_each(|task| task.gather());
-        let notes: Vec<String> = tasks.iter().map(|task| task.note().to_string()).collect();
+        tasks.iter_mut().try_for_each(|task| task.gather())?;
+        let notes = tasks.iter().map(|task| Ok(task.note()?.to_string()));
+        let notes: Vec<String> = notes.collect::<Result<_>>()?;
         let reached = tasks.iter().zip(&notes);
         let offsets = offsets(reached.map(|(task, note)| (&**task, (task.position, &**note))))?;
         self.count += 1;

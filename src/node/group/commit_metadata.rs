@@ -44,13 +44,13 @@ const MOST_STATE: usize = 2_900;
 
 /// Returns the state of a task downstream: how far it has seen those upstream, unless they are too
 /// many. The changelog has it in any case.
-pub(super) fn state_downstream(positions: &[i64]) -> Vec<u8> {
+pub(super) fn state_downstream(positions: &[i64]) -> crate::error::Result<Vec<u8>> {
     let mut state = Vec::new();
-    codec::put(&mut state, &positions);
-    match state.len() <= MOST_STATE {
+    codec::put(&mut state, &positions)?;
+    Ok(match state.len() <= MOST_STATE {
         true => state,
         false => Vec::new(),
-    }
+    })
 }
 
 impl Role {
@@ -173,13 +173,17 @@ mod tests {
                     rows: u64::MAX,
                     bytes: u64::MAX,
                     at: i64::MIN,
-                    state: state_downstream(&positions),
+                    state: state_downstream(&positions).expect("positions"),
                 };
                 assert!(note.to_string().len() <= 4_096);
                 let named = note.positions();
                 assert!(named.is_none_or(|named| named == positions));
             }
         }
-        assert!(!state_downstream(&[100_000; 500]).is_empty());
+        assert!(
+            !state_downstream(&[100_000; 500])
+                .expect("positions")
+                .is_empty()
+        );
     }
 }

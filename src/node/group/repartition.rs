@@ -105,10 +105,10 @@ impl Repartition {
             sent.extend_from_slice(part);
             let partition = partition_of(key, partitions as i32);
             rows[partition as usize].push(key, Some(&sent));
-        });
+        })?;
         sent.clear();
         sent.push(MARK);
-        codec::put(&mut sent, &task.mark());
+        codec::put(&mut sent, &task.mark())?;
         for (partition, mut rows) in rows.into_iter().enumerate() {
             rows.push(MARK_KEY, Some(&sent));
             rows.send(self.topic, partition as i32, producer)?;
@@ -143,7 +143,7 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
             Some((&MARK, mut mark)) => {
                 let mark: Mark = codec::take(&mut mark).map_err(|_| strange())?;
                 task.is_shown &= parts.is_empty();
-                operator.on_parts(parts, panes);
+                operator.on_parts(parts, panes)?;
                 parts.clear();
                 let upstream = mark.upstream as usize;
                 let known = downstream.positions.get_mut(upstream);
@@ -159,7 +159,7 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
         }
     }
     task.is_shown &= parts.is_empty();
-    operator.on_parts(parts, panes);
+    operator.on_parts(parts, panes)?;
     parts.clear();
     Ok(())
 }

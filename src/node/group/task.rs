@@ -117,7 +117,7 @@ pub(super) enum Bounds {
 
 impl Task {
     /// Returns the task whose state was restored.
-    pub fn new(place: &Place, role: Role, restored: Restored, bounds: Bounds) -> Self {
+    pub fn new(place: &Place, role: Role, restored: Restored, bounds: Bounds) -> Result<Self> {
         let Restored {
             operator,
             committed,
@@ -169,7 +169,10 @@ impl Task {
         };
         // A person who has set the beginning has set nothing else.
         let said = said.filter(|said| CommitMetadata::parse(said).is_some());
-        task.base_note = said.unwrap_or_else(|| task.note().to_string());
+        task.base_note = match said {
+            Some(said) => said,
+            None => task.note()?.to_string(),
+        };
         let at_end = task.is_at_end();
         // Another process has shown the windows already. What comes from upstream may be nothing new.
         task.is_shown = is_shown && (at_end || role == Role::Downstream);
@@ -179,7 +182,7 @@ impl Task {
                 Role::Upstream => true,
                 Role::Downstream => is_shown,
             };
-        task
+        Ok(task)
     }
 
     /// Moves the position on, and no further than to the end of what is to be read: what was handed over
@@ -285,27 +288,27 @@ impl Task {
     }
 
     /// Gathers what has changed of its state: a commit says how large that is.
-    pub fn gather(&mut self) {
+    pub fn gather(&mut self) -> Result<()> {
         match self.work {
-            Work::Upstream(_) => {} // keeps none
+            Work::Upstream(_) => Ok(()), // keeps none
             Work::Window | Work::Downstream(_) => self.changed.gather(&mut self.operator),
         }
     }
 
     /// Returns what a commit says beside the position.
-    pub fn note(&self) -> CommitMetadata {
+    pub fn note(&self) -> Result<CommitMetadata> {
         let (role, state) = match &self.work {
             Work::Window => (Role::Window, Vec::new()),
-            Work::Upstream(_) => (Role::Upstream, self.operator.save_header()),
+            Work::Upstream(_) => (Role::Upstream, self.operator.save_header()?),
             Work::Downstream(downstream) => {
-                (Role::Downstream, state_downstream(&downstream.positions))
+                (Role::Downstream, state_downstream(&downstream.positions)?)
             }
         };
         let watermark = self.operator.watermarks().combined();
-        CommitMetadata {
+        Ok(CommitMetadata {
             state,
             ..CommitMetadata::new(role, watermark, self.operator.logged())
-        }
+        })
     }
 
     /// Ends the work, since everything is read. The open windows are shown as they are, and stay in

@@ -186,7 +186,7 @@ pub fn write(
     let mut writer = BufWriter::new(file);
     writer.write_all(MAGIC)?;
     let mut frame = vec![0; BEFORE];
-    codec::put(&mut frame, origin);
+    codec::put(&mut frame, origin).map_err(io::Error::other)?;
     seal(&mut frame);
     writer.write_all(&frame)?;
     let mut length = (MAGIC.len() + frame.len()) as u64;
