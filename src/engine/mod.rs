@@ -1,21 +1,34 @@
 //! Event-time windows, stepped: no clock, socket, thread, sleep or print inside.
 //!
-//! Life of a record:
-//! 1. [`operator`]: a batch comes in; its meaning is record by record.
-//! 2. [`watermark`]: the record's event time moves its partition's watermark, and perhaps the
-//!    combined one; windows that are due by it fire first.
-//! 3. `placement`: the [`window`]s that hold the record are found, on a grid that all keys share,
-//!    or as a session or sliding windows of its key.
-//! 4. A closed window makes the record late, one past its grace expired: [`account`] counts it.
-//! 5. `state`: its grouping values become a small number, and a slot of the store in each window.
-//! 6. [`aggregate`]: the slots' states take the record in.
-//! 7. [`pane`]: a trigger says when a window fires; what leaves is a pane.
+//! Life of a record, by the functions that it passes:
+//! 1. [`on_batch`](operator::Operator::on_batch) takes in a batch, record by record; `Keys::intern_rows`
+//!    has made the grouping values of each a small number.
+//! 2. `Watermarks::observe`: its event time moves its partition's watermark, and perhaps the combined
+//!    one. `fire_due`: what is due by that fires first.
+//! 3. `assign`: `Grid::find`, `Sessions::join` or `Sliding::windows` finds the windows that hold it.
+//! 4. `Lateness::judge` says of each whether it is on time, late or expired; `count` enters that in
+//!    the [`account`].
+//! 5. `Store::take` or the placement gives the slot of its key in each window, `Store::push` leaves it
+//!    for that slot, and `Store::flush` adds all that were left to the states of each
+//!    [aggregate](aggregate::Accumulator::add) in one loop.
+//! 6. `fire_counted`, `fire_periodic`, `fire_at_close`, `fire_last`: the [trigger](pane::trigger) says
+//!    when a window fires; what leaves is a [pane](pane::Pane), unless its states go elsewhere
+//!    (`leave`).
 //!
-//! Records between which nothing is due take steps 2 to 5 together, as a batch.
+//! Records between which nothing is due take steps 2 to 5 together: `on_run`.
 //!
-//! Beside that way: [`pane::journal`] tells what happened, `state::changes` what of the state has
-//! changed, as rows that it is built from again, and [`combine`] puts together what was computed
-//! in parts.
+//! ```text
+//! operator     the algorithm; each room below it is plain data
+//!   placement  which windows: grid, session, sliding, and when they are due
+//!   lateness   when a window closes and expires, and so who is late
+//!   state      slots, their keys, what they have fired, what of them has changed
+//!   leave      what becomes of a window that leaves: shown, merged, handed on
+//!   combine    what was computed in parts, by threads or processes, as a whole
+//!   pane       what leaves and when; the journal of all that happens
+//!   window     kinds of windows        watermark  how far event time has come
+//!   aggregate  what is computed        account    where every record went
+//!   join       two streams, or a stream and a table
+//! ```
 //!
 //! References: T. Akidau et al., "The Dataflow Model", VLDB 2015; Kafka Streams'
 //! `KStreamWindowAggregate`; Apache Beam's `ReduceFnRunner`.

@@ -174,7 +174,10 @@ impl Books {
             is_last: true,
             is_retraction: false,
         };
-        self.take_back(slot, open.shown, Why::Grace, panes);
+        // Most often nothing was shown before.
+        if !open.shown.is_empty() {
+            self.take_back(slot, open.shown, Why::Grace, panes);
+        }
         self.push_pane(slot, firing, Why::Grace, panes);
     }
 
