@@ -76,6 +76,34 @@ pub struct Schema {
     pub nested: Vec<Path>,
     /// Whether records have parts beside their value, such as a key, as those of a topic have.
     pub has_parts: bool,
+    /// How many digits decimals may have that were declared with so many, by index.
+    pub digits: Vec<(usize, Digits)>,
+}
+
+/// How many digits a decimal may have, as `decimal(10, 2)` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digits {
+    /// In all.
+    pub all: u32,
+    /// Of them behind the point.
+    pub fraction: u32,
+}
+
+impl Digits {
+    /// Returns whether a number has no more digits, zeros before and behind them aside.
+    pub fn hold(self, number: Decimal) -> bool {
+        let number = number.normalize();
+        let whole = number.trunc().abs();
+        let most = 10_u128.checked_pow(self.all.saturating_sub(self.fraction));
+        let fits = most.is_none_or(|most| whole.mantissa().unsigned_abs() < most);
+        fits && number.scale() <= self.fraction
+    }
+}
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "decimal({}, {})", self.all, self.fraction)
+    }
 }
 
 impl Schema {
@@ -84,6 +112,14 @@ impl Schema {
         let mut fields = self.fields.iter().enumerate();
         let found = fields.find(|(index, field)| field.name == name && !self.is_derived(*index));
         found.map(|(index, _)| index)
+    }
+
+    /// Returns how many digits the decimals of a column may have; `None` for any number.
+    pub fn digits_of(&self, index: usize) -> Option<Digits> {
+        let mut digits = self.digits.iter();
+        digits
+            .find(|(of, _)| *of == index)
+            .map(|(_, digits)| *digits)
     }
 
     /// Returns whether a column is no field or member of its own.

@@ -20,14 +20,14 @@ use crate::expression::{
     Call, Expression, Item, Kind, add_column, column_named, open_up, parse_calls, parse_list,
     unknown_column,
 };
-use crate::format::{Layout, TimeFrom, TimeUnit};
+use crate::format::{Layout, Reading, TimeFrom, TimeUnit, open_up_time};
 use crate::sink::Header;
 use crate::sink::rank::Ranking;
 use crate::sink::select::Selection;
 pub use rank::Ranked;
 
 /// What `--time` calls the records' own timestamps.
-const RECORD_TIMES: [&str; 2] = ["@record", "@timestamp"];
+pub(crate) const RECORD_TIMES: [&str; 2] = ["@record", "@timestamp"];
 /// What it calls processing time.
 const ARRIVAL: &str = "@arrival";
 
@@ -49,13 +49,13 @@ pub struct Query {
     pub select: Option<String>,
     /// Which rows of a window leave, and in which order.
     pub ranked: Ranked,
-    /// The event time's column, `@record` for the record's own timestamp, `@arrival` for
+    /// The event time's column or an expression, `@record` for the record's own timestamp, `@arrival` for
     /// processing time, or `None` for the default.
     pub time: Option<String>,
     /// The column that says when, in processing time, a record came; `None` for the clock.
     pub arrival: Option<String>,
-    /// The unit of a `bigint` time column.
-    pub time_unit: TimeUnit,
+    /// How times are read.
+    pub reading: Reading,
     /// Where: the windows.
     pub windows: Windows,
     /// For how long after its close a window takes late records.
@@ -157,7 +157,10 @@ impl Query {
         let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
         let distinct = self.distinct(&schema, net)?;
         let arrival = self.arrival.as_deref();
-        let arrival = arrival.map(|name| time_column(&schema, name, "--arrival"));
+        let arrival = arrival.map(|name| {
+            let index = column_index(&schema, name, "--arrival")?;
+            TimeFrom::column(index, &self.reading, &schema).map(|_| index)
+        });
         let arrival = arrival.transpose()?;
         let by_arrival = self.time.as_deref() == Some(ARRIVAL);
         if by_arrival && self.ahead_ms.is_some() {
@@ -168,7 +171,7 @@ impl Query {
         }
         let time = match (by_arrival, arrival) {
             (false, _) => self.event_time(&schema, record_times)?,
-            (true, Some(index)) => TimeFrom::Column(index, self.unit_of(&schema, index)),
+            (true, Some(index)) => TimeFrom::column(index, &self.reading, &schema)?,
             (true, None) => TimeFrom::Nowhere,
         };
 
@@ -178,9 +181,7 @@ impl Query {
         for expression in expressions.chain(arguments) {
             wanted.extend_from_slice(expression.columns());
         }
-        if let TimeFrom::Column(index, _) = time {
-            wanted.push(index);
-        }
+        wanted.extend(time.columns());
         wanted.extend(distinct.iter().flat_map(Expression::columns));
         wanted.extend(change);
         wanted.extend(arrival);
@@ -234,15 +235,13 @@ impl Query {
             Change::Column(name) => Some(name.as_str()),
             Change::AsSeen | Change::Never => None,
         };
-        let time = self
-            .time
-            .as_deref()
-            .filter(|name| !RECORD_TIMES.contains(name));
-        let time = time.filter(|name| *name != ARRIVAL);
-        let named = time.into_iter().chain(self.arrival.as_deref());
-        named
-            .chain(change)
-            .for_each(|name| add_column(schema, name));
+        let time = self.time.as_deref();
+        let time = time.filter(|name| *name != ARRIVAL && !RECORD_TIMES.contains(name));
+        if let Some(time) = time {
+            open_up_time(schema, time);
+        }
+        let named = self.arrival.as_deref().into_iter().chain(change);
+        named.for_each(|name| add_column(schema, name));
         Ok(())
     }
 
@@ -295,7 +294,7 @@ impl Query {
                 return Ok(TimeFrom::Record);
             }
             Some("@record") => return Err(no_record_times()),
-            Some(name) => time_column(schema, name, "--time")?,
+            Some(text) => return TimeFrom::named(text, &self.reading, schema),
             None => {
                 let mut defaults = ["event_time", "start_timestamp"].into_iter();
                 match defaults.find_map(|name| schema.index_of(name)) {
@@ -313,37 +312,20 @@ impl Query {
                 }
             }
         };
-        is_time(schema, index).map(|()| TimeFrom::Column(index, self.unit_of(schema, index)))
+        TimeFrom::column(index, &self.reading, schema)
     }
 
     /// Returns the unit of a time column; a declared timestamp needs none.
     fn unit_of(&self, schema: &Schema, index: usize) -> TimeUnit {
         match schema.fields[index].data_type {
             DataType::Timestamp => TimeUnit::Ms,
-            _ => self.time_unit,
+            _ => self.reading.unit,
         }
     }
 }
 
-/// Returns the index of a column that holds times.
-fn time_column(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
-    let index = column_index(schema, name, flag)?;
-    is_time(schema, index).map(|()| index)
-}
-
 fn column_index(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
     column_named(schema, name).ok_or_else(|| unknown_column(schema, name, flag))
-}
-
-fn is_time(schema: &Schema, index: usize) -> Result<()> {
-    let field = &schema.fields[index];
-    match field.data_type {
-        DataType::Bigint | DataType::Text | DataType::Timestamp | DataType::Any => Ok(()),
-        other => Err(Error::usage(format!(
-            "column `{}` is a {other}; a time is a bigint, a timestamp or ISO 8601 text",
-            field.name
-        ))),
-    }
 }
 
 fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
@@ -561,7 +543,7 @@ impl Plan {
 }
 
 /// Refuses two columns of one name.
-fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<()> {
+pub(crate) fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<()> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {

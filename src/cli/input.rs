@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bumpalo::Bump;
+use jiff::tz::TimeZone;
 
 use crate::cli::Context;
 use crate::cli::endpoint::or_a_file;
@@ -72,12 +73,13 @@ pub(crate) struct Form {
 impl Form {
     /// Returns the decoder of a layout.
     pub fn decoder(&self, layout: Layout) -> Decoder {
-        let dialect = self.dialect.clone();
-        match self.notation {
-            Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(layout, dialect)),
-            Notation::Json => Decoder::Json(json::Decoder::new(layout, dialect.spelling)),
-            Notation::Raw => Decoder::Raw(raw::Decoder::new(layout, dialect.spelling)),
-        }
+        let (dialect, of) = (self.dialect.clone(), layout.clone());
+        let decoder = match self.notation {
+            Notation::Delimited => Decoder::Delimited(delimited::Decoder::new(of, dialect)),
+            Notation::Json => Decoder::Json(json::Decoder::new(of, dialect.spelling)),
+            Notation::Raw => Decoder::Raw(raw::Decoder::new(of, dialect.spelling)),
+        };
+        decoder.judged(&layout)
     }
 }
 
@@ -430,15 +432,48 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
     ))
 }
 
-/// Says where event times come from when they are those of the records and nobody asked for that,
-/// though there are columns: the same records in a file would be refused. `of` names the records.
-pub(crate) fn tell_time(asked: bool, time: TimeFrom, schema: &Schema, of: &str, context: &Context) {
+/// Returns the time zone of a name, or of this machine for `local`.
+///
+/// # Errors
+/// `usage` for a name of no zone, and where the machine does not know its own.
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone> {
+    if name == "local" {
+        // Other processes of a group, on other machines, go by its name.
+        let zone = TimeZone::try_system()
+            .ok()
+            .filter(|zone| zone.iana_name().is_some());
+        return zone.ok_or_else(|| {
+            Error::usage("this machine does not say which time zone it is in")
+                .hint("name it, as `--zone Europe/Paris`, or set `TZ` to it")
+        });
+    }
+    TimeZone::get(name).map_err(|_| {
+        Error::usage(format!("unknown time zone `{name}`"))
+            .hint("write it as `Europe/Paris`, `UTC` or `local`")
+    })
+}
+
+/// Says with `-v` where event times come from; and also without it when they are those of the records and
+/// nobody asked for that, though there are columns: the same records in a file would be refused. `of` names
+/// the records.
+pub(crate) fn tell_time(
+    asked: bool,
+    time: &TimeFrom,
+    schema: &Schema,
+    of: &str,
+    context: &Context,
+) {
+    let is_record = matches!(time, TimeFrom::Record);
+    if context.report.is_verbose() {
+        let told = time.told(schema);
+        context.report.detail(format!("time of {of}: {told}"));
+    }
+    if asked || !is_record || schema.fields.is_empty() {
+        return;
+    }
     let columns = schema.fields.iter();
     let columns = columns.filter(|field| may_hold_times(field));
     let columns: Vec<String> = columns.map(|field| format!("`{}`", field.name)).collect();
-    if asked || time != TimeFrom::Record || schema.fields.is_empty() {
-        return;
-    }
     let column = match columns.as_slice() {
         [] => format!("one of {}", schema.names()),
         [column] => column.clone(),

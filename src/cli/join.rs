@@ -12,17 +12,18 @@ use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::engine::join::{Kind, Method, Side};
 use crate::error::{Error, Remedy, Result};
-use crate::format::{TimeFrom, TimeUnit, schema};
+use crate::format::{Reading, TimeFrom, TimeUnit, open_up_time, schema};
 use crate::node::join::plan::{Given, Plan, Query, SideQuery, name_of};
 use crate::node::join::{Node, Options as NodeOptions, frame, summary};
 use crate::outlet::Outlet;
+use crate::plan::RECORD_TIMES;
 use crate::sink::joined::JoinedSink;
 use crate::sink::text::Notation;
 use crate::term::units::parse_duration;
 
 /// Join two inputs by key and event time, or a stream with a table.
 ///
-/// LEFT RIGHT --within D gives every pair of records whose `--on` columns are equal and whose event
+/// LEFT RIGHT --within D gives every pair of records that are equal in what `--on` says and whose event
 /// times differ by at most D, both ends included. With `--type left` or `outer`, a record without a
 /// partner gives a row once the watermark has passed its time by more than D, and not before. A
 /// null equals nothing. A duplicate is a record like any other.
@@ -36,9 +37,10 @@ use crate::term::units::parse_duration;
 /// dropped, too, and counted, since a partner of it may be gone. 0 late means that every pair is
 /// there. Rows leave as soon as they are certain: for files always in the same order.
 ///
-/// Columns: the `--on` column, the left's others, the right's others, as they were written, and
-/// `event_time`, the later of the two, which `k window` takes by default. A name that both sides
-/// have becomes `l_…` and `r_…`. `--time`, `--time-unit`, `--schema`, `--delimiter` and
+/// Columns: what is equal, by the left's name, the left's others, the right's others, as they were
+/// written, and `event_time`, the later of the two, which `k window` takes by default. A name that both
+/// sides have becomes `l_…` and `r_…`; `duration` is that of the left then. `--time`, `--time-unit`,
+/// `--zone`, `--schema`, `--delimiter` and
 /// `--out-of-order` are for both sides; given twice, for the left and for the right.
 ///
 /// One process does it all, and holds in memory what may still be joined; joining in a consumer
@@ -47,7 +49,7 @@ use crate::term::units::parse_duration;
 #[command(after_help = "Examples:
   k join data/mono_signal.csv data/tower.csv --on call_id --within 1h
   k join mono_signal tower --on call_id --within 1h --exit | k window --tumbling 10s --by tower
-  k join calls.csv --table customers.csv --on caller --type left
+  k join calls.csv --table customers.csv --on 'caller = number' --type left
   k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
 pub(super) struct Options {
     /// A file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv, .txt,
@@ -73,8 +75,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "SOURCE")]
     table: Option<Endpoint>,
 
-    /// Join where this column is equal.
-    #[arg(long, value_name = "COLUMN")]
+    /// Join where these are equal: columns of both sides, or of the left and the right as `id = key`,
+    /// expressions as `lower(name) = lower(who)`.
+    #[arg(long, value_name = "COLUMN,…")]
     on: String,
 
     /// Join where event times differ by at most this, both ends included.
@@ -95,14 +98,19 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", default_value = "-")]
     to: Endpoint,
 
-    /// Take the event time from this column, or from `@record`, a topic's own timestamp.
+    /// Take the event time from this column or expression, such as `ts * 1000` or
+    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or from `@record`, a topic's own timestamp.
     /// Default: `event_time` or `start_timestamp` if there, else `@record`.
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "EXPRESSION")]
     time: Vec<String>,
 
-    /// The unit of a time column of integers [default: ms]
+    /// The unit of times that are numbers [default: ms]
     #[arg(long, value_enum, value_name = "UNIT")]
     time_unit: Vec<TimeUnit>,
+
+    /// The zone of times that name none, such as `Europe/Paris`; `local`: this machine's [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    zone: Vec<String>,
 
     /// Declare column types: 'caller string, n bigint' [default: as their use asks]
     #[arg(long, value_name = "COLUMNS")]
@@ -161,9 +169,14 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let [left, right] = declared;
     let mut left = options.open(&sources[0], left, context)?;
     let mut right = options.open(&sources[1], right, context)?;
-    for input in [&mut left, &mut right] {
-        if input.schema.open && input.schema.index_of(&options.on).is_none() {
-            input.schema.fields.push(schema::field(&options.on));
+    for (input, side) in [&mut left, &mut right].into_iter().zip(Side::BOTH) {
+        let asked = &query.sides[side.index()];
+        let is_table = query.method == Method::Table && side == Side::Right;
+        // Given once, it may be of the stream's columns alone.
+        let is_of_both = !(is_table && asked.shared);
+        let time = asked.time.as_deref().filter(|_| is_of_both);
+        if let Some(time) = time.filter(|name| !RECORD_TIMES.contains(name)) {
+            open_up_time(&mut input.schema, time);
         }
     }
     let given = [&mut left, &mut right].map(|input| Given {
@@ -179,7 +192,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     for (side, asked) in Side::BOTH.into_iter().zip(&query_times) {
         let planned = &plan.sides[side.index()];
         let of = format!("the {} records", name_of(side));
-        input::tell_time(*asked, planned.time, &planned.schema, &of, context);
+        input::tell_time(*asked, &planned.time, &planned.schema, &of, context);
     }
     options.run(&plan, [left, right], context)
 }
@@ -223,11 +236,17 @@ impl Options {
         }
         let times = for_sides("--time", &self.time)?;
         let units = for_sides("--time-unit", &self.time_unit)?;
+        let [left, right] = for_sides("--zone", &self.zone)?
+            .map(|zone| zone.map(|zone| input::time_zone(zone)).transpose());
+        let zones = [left?, right?];
         let out_of_order = for_sides("--out-of-order", &self.out_of_order)?;
         let side = |side: Side| SideQuery {
             time: times[side.index()].cloned().filter(|name| !name.is_empty()),
             shared: self.time.len() == 1,
-            time_unit: units[side.index()].copied().unwrap_or_default(),
+            reading: Reading {
+                unit: units[side.index()].copied().unwrap_or_default(),
+                zone: zones[side.index()].clone(),
+            },
             out_of_order_ms: out_of_order[side.index()].copied().unwrap_or_default(),
         };
         Ok(Query {
@@ -277,7 +296,7 @@ impl Options {
             Endpoint::Topic(name) => {
                 let (settings, frame) =
                     (self.broker.settings(context)?, frame(plan, Notation::Json));
-                let sink = JoinedSink::topic(&settings, name, frame, &plan.columns[0])?;
+                let sink = JoinedSink::topic(&settings, name, frame, plan.keys())?;
                 return Ok((sink, Notation::Json));
             }
             Endpoint::Pipe => Outlet::stdout(context.interrupt.clone())?,
@@ -333,11 +352,11 @@ impl Options {
         }
         for side in Side::BOTH {
             let counts = account.side(side);
-            let has_time = plan.sides[side.index()].time != TimeFrom::Nowhere;
+            let has_time = !matches!(plan.sides[side.index()].time, TimeFrom::Nowhere);
             let old = counts.before_1980;
             if has_time && old > 0 && old == counts.records - counts.malformed {
                 context.report.warning(format!(
-                    "all event times of the {} side lie before 1980: is the unit right? See `--time-unit s|ms|us`",
+                    "all event times of the {} side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
                     name_of(side)
                 ));
             }

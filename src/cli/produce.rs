@@ -11,10 +11,11 @@ use super::Context;
 use super::broker::BrokerOptions;
 use super::dialect::DialectOptions;
 use super::endpoint::{Endpoint, expand, stdin_is_input};
-use super::input::{Given, Notation, unpacked_name};
+use super::input::{Given, Notation, time_zone, unpacked_name};
 use super::names::prefixed;
 use crate::error::{Error, Remedy, Result};
 use crate::format::schema::parse_declaration;
+use crate::format::{Reading, TimeUnit};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Extent, Topic};
 use crate::kafka::partitioner::{Partitioner, Partitioning};
@@ -53,10 +54,19 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMN")]
     key: Option<String>,
 
-    /// The column that is the record's timestamp, ms since 1970 or ISO 8601, or `none` for the
-    /// time of sending [default: start_timestamp if there, else none]
-    #[arg(long, value_name = "COLUMN")]
+    /// The column or expression that is the record's timestamp, a number or ISO 8601, such as
+    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or `none` for the time of sending
+    /// [default: start_timestamp if there, else none]
+    #[arg(long, value_name = "EXPRESSION")]
     time: Option<String>,
+
+    /// The unit of times that are numbers.
+    #[arg(long, value_enum, default_value = "ms", value_name = "UNIT")]
+    time_unit: TimeUnit,
+
+    /// The zone of times that name none, such as `Europe/Paris`; `local`: this machine's [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
 
     /// How values are written [default: json; raw with `--key-separator`]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -171,6 +181,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let mapping = Mapping {
         key: options.key.clone(),
         time: options.time.clone(),
+        reading: Reading {
+            unit: options.time_unit,
+            zone: options.zone.as_deref().map(time_zone).transpose()?,
+        },
         value,
         separator: options.key_separator.clone(),
         tombstones: options.tombstones,
@@ -612,6 +626,14 @@ impl Run<'_> {
             took.as_secs_f64(),
             units::format_rate(rate),
         ));
+        let (timed, old) = feeds.iter().fold((0, 0), |(timed, old), (feed, _)| {
+            (timed + feed.timed, old + feed.before_1980)
+        });
+        if timed > 0 && old == timed {
+            report.warning(
+                "all times lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
+            );
+        }
         let skipped: u64 = feeds.iter().map(|(feed, _)| feed.skipped).sum();
         if skipped > 0 {
             report.warning(format!(

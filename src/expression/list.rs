@@ -8,7 +8,7 @@
 use super::functions::takes_unit;
 use super::lexer::{TokenKind, continues_word};
 use super::parser::Parser;
-use super::syntax::{Node, NodeKind, Precedence};
+use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence};
 use super::types::Checker;
 use super::{Expression, Span};
 use crate::column::{DataType, Schema};
@@ -47,13 +47,7 @@ pub fn parse_list(text: &str, schema: &Schema) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for (mut node, alias) in Parser::new(text)?.list(Parser::item)? {
         let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
-        let name = alias.unwrap_or_else(|| match expression.column() {
-            // Of a part of the record the word alone: `@key` would be another one in the next command.
-            Some(column) if !expression.text().starts_with('@') => {
-                schema.fields[column].name.clone()
-            }
-            _ => words_of(expression.text()),
-        });
+        let name = alias.unwrap_or_else(|| name_of(&expression, schema));
         items.push(Item { expression, name });
     }
     Ok(items)
@@ -114,6 +108,94 @@ pub fn parse_order(text: &str, schema: &Schema) -> Result<Vec<Order>> {
     Ok(orders)
 }
 
+/// `left = right [as name]` over the columns of two inputs, or one expression that stands for both.
+#[derive(Debug)]
+pub struct Equality {
+    text: String,
+    sides: [Node; 2],
+    alias: Option<String>,
+}
+
+/// Parses `left = right [as name], …`.
+///
+/// # Errors
+/// `usage` with a caret where the text cannot be read.
+pub fn parse_equalities(text: &str) -> Result<Vec<Equality>> {
+    let items = Parser::new(text)?.list(Parser::item)?.into_iter();
+    let equalities = items.map(|(node, alias)| Equality {
+        text: text.to_owned(),
+        sides: match node.kind {
+            NodeKind::Binary {
+                operator: Binary::Compare(Comparison::Equal),
+                left,
+                right,
+            } => [*left, *right],
+            _ => [node.clone(), node],
+        },
+        alias,
+    });
+    Ok(equalities.collect())
+}
+
+impl Equality {
+    /// Returns the equality of a column that both inputs have, whatever its name looks like.
+    pub fn of_column(name: &str) -> Self {
+        let span = Span { start: 0, end: 0 };
+        let column = NodeKind::Column {
+            name: name.to_owned(),
+            quoted: true,
+        };
+        let node = Node::new(column, span);
+        Equality {
+            text: String::new(),
+            sides: [node.clone(), node],
+            alias: None,
+        }
+    }
+
+    /// Takes what was written first for the second input.
+    pub fn swap(&mut self) {
+        self.sides.swap(0, 1);
+    }
+
+    /// Returns what stands for an input, the first or the second, over its columns.
+    ///
+    /// # Errors
+    /// `usage` with a caret under the wrong part.
+    pub fn side(&self, nth: usize, schema: &Schema) -> Result<Expression> {
+        let mut node = self.sides[nth].clone();
+        Expression::check(&self.text, schema, &mut node, DataType::Text)
+    }
+
+    /// Returns the name of the column that stands for an input, if it is nothing but a column.
+    pub fn column(&self, nth: usize) -> Option<&str> {
+        match &self.sides[nth].kind {
+            NodeKind::Column { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Adds to a schema the columns of an input that are named and that it has not, where it may have
+    /// them.
+    pub fn open_up(&self, nth: usize, schema: &mut Schema) {
+        add_columns(schema, &self.text, &self.sides[nth]);
+    }
+
+    /// Returns the name of what is equal: as given, else what an item of a list would have.
+    pub fn name(&self, left: &Expression, schema: &Schema) -> String {
+        self.alias.clone().unwrap_or_else(|| name_of(left, schema))
+    }
+}
+
+/// Returns the name of an expression that was given none.
+fn name_of(expression: &Expression, schema: &Schema) -> String {
+    match expression.column() {
+        // Of a part of the record the word alone: `@key` would be another one in the next command.
+        Some(column) if !expression.text().starts_with('@') => schema.fields[column].name.clone(),
+        _ => words_of(expression.text()),
+    }
+}
+
 /// Adds the columns that expressions name and a schema has not, where it may have them: parts of the
 /// record, and to an open one any. The text is one expression such as `a = 1`, a list of `expression [as
 /// name]`, or a list of calls.
@@ -158,7 +240,8 @@ fn add_columns(schema: &mut Schema, text: &str, node: &Node) {
     let mut skipped = None;
     match &node.kind {
         NodeKind::Column { name, .. } => {
-            let checker = Checker { text, schema };
+            let zone = None;
+            let checker = Checker { text, schema, zone };
             if schema.open && !checker.knows(name) {
                 schema.fields.push(field(name));
             }

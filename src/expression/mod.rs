@@ -36,11 +36,15 @@ use std::fmt;
 
 use bumpalo::Bump;
 
+pub use functions::pattern_of;
 pub(crate) use lexer::is_word;
-pub use list::{Call, Item, Kind, Order, open_up, parse_calls, parse_list, parse_order};
+pub use list::{
+    Call, Equality, Item, Kind, Order, open_up, parse_calls, parse_equalities, parse_list,
+    parse_order,
+};
 pub(crate) use parser::is_reserved;
 pub use reference::{add_column, column_named, suggestion, unknown_column};
-pub use syntax::Span;
+pub use syntax::{Span, quoted_name};
 pub use types::data_type_named;
 
 use crate::column::{Column, Columns, DataType, Misfit, Schema, Value};
@@ -128,6 +132,17 @@ impl Expression {
         Ok(expression)
     }
 
+    /// Parses an expression that tells times; what it reads by a pattern is of `zone` where a call
+    /// names none, `None` for UTC.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_time(text: &str, schema: &Schema, zone: Option<&str>) -> Result<Self> {
+        let checker = Checker { text, schema, zone };
+        let mut node = parser::Parser::new(text)?.whole()?;
+        Expression::check_by(&checker, &mut node, DataType::Text)
+    }
+
     /// Parses one expression; `null_type` is what a bare `null` would be.
     fn parse_as(text: &str, schema: &Schema, null_type: DataType) -> Result<Self> {
         let mut node = parser::Parser::new(text)?.whole()?;
@@ -136,7 +151,13 @@ impl Expression {
 
     /// Checks a part of `text` that was parsed.
     fn check(text: &str, schema: &Schema, node: &mut Node, null_type: DataType) -> Result<Self> {
-        let typed = Checker { text, schema }.check_whole(node, null_type)?;
+        let zone = None;
+        Expression::check_by(&Checker { text, schema, zone }, node, null_type)
+    }
+
+    fn check_by(checker: &Checker<'_>, node: &mut Node, null_type: DataType) -> Result<Self> {
+        let text = checker.text;
+        let typed = checker.check_whole(node, null_type)?;
         let mut columns = Vec::new();
         typed.visit(&mut |typed| {
             if let Operation::Column(index) = typed.operation {
@@ -187,6 +208,13 @@ impl Expression {
     #[must_use]
     pub fn as_number(mut self) -> Self {
         self.typed = types::used_as(self.typed, DataType::Number);
+        self
+    }
+
+    /// Returns the same text as a value that nobody declared.
+    #[must_use]
+    pub fn as_any(mut self) -> Self {
+        self.typed = types::kept_as(self.typed, DataType::Any);
         self
     }
 

@@ -4,7 +4,7 @@
 use super::functions::{self, Function, Parameter, Returns};
 use super::reference::without_parts;
 use super::syntax::{Arithmetic, Span};
-use super::tree::{Operation, Typed};
+use super::tree::{Operation, Scalar, Typed};
 use super::types::{
     Checker, converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
 };
@@ -32,10 +32,8 @@ impl Checker<'_> {
                 span,
             ));
         }
-        if name.eq_ignore_ascii_case("duration")
-            && let Some(duration) = self.duration(span)
-        {
-            "duration".clone_into(name);
+        if let Some(duration) = self.duration(name, span) {
+            name.make_ascii_lowercase();
             return Ok(duration);
         }
         Err(self.unknown_column(name, quoted, span))
@@ -83,9 +81,8 @@ impl Checker<'_> {
 
     /// Returns whether a name stands for something.
     pub fn knows(&self, name: &str) -> bool {
-        let is_duration = name.eq_ignore_ascii_case("duration");
-        self.index_of(name).is_some()
-            || is_duration && self.duration(Span { start: 0, end: 0 }).is_some()
+        let nowhere = Span { start: 0, end: 0 };
+        self.index_of(name).is_some() || self.duration(name, nowhere).is_some()
     }
 
     fn unknown_column(&self, name: &str, quoted: bool, span: Span) -> Error {
@@ -96,7 +93,7 @@ impl Checker<'_> {
                 "double quotes name a column; text goes in single quotes: `{as_text}`"
             ));
         }
-        let virtual_column = self.duration(span).map(|_| "duration");
+        let virtual_column = Some("duration").filter(|name| self.duration(name, span).is_some());
         let names = self.schema.fields.iter().map(|field| field.name.as_str());
         let error = match nearest(name, names.chain(virtual_column)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -106,17 +103,28 @@ impl Checker<'_> {
         error.hint(format!("columns: {}{and_virtual}", self.schema.names()))
     }
 
-    /// Returns end_timestamp − start_timestamp, where both are there: the virtual column.
-    fn duration(&self, span: Span) -> Option<Typed> {
-        let timestamp = |name| {
-            let index = self.schema.index_of(name)?;
+    /// Returns the virtual column `duration`, end_timestamp − start_timestamp, where both are there; in
+    /// the result of a join of two that have them also `l_duration` and `r_duration`, and `duration` is
+    /// the left's.
+    fn duration(&self, name: &str, span: Span) -> Option<Typed> {
+        let prefixes: &[&str] = match name.to_ascii_lowercase().as_str() {
+            "duration" => &["", "l_"],
+            "l_duration" => &["l_"],
+            "r_duration" => &["r_"],
+            _ => return None,
+        };
+        let timestamp = |name: String| {
+            let index = self.schema.index_of(&name)?;
             let data_type = self.schema.fields[index].data_type;
             (data_type == DataType::Bigint)
                 .then(|| Box::new(typed(Operation::Column(index), data_type, span)))
         };
-        let (end, start) = (timestamp("end_timestamp")?, timestamp("start_timestamp")?);
-        let operation = Operation::Arithmetic(Arithmetic::Subtract, end, start);
-        Some(typed(operation, DataType::Bigint, span))
+        prefixes.iter().find_map(|prefix| {
+            let end = timestamp(format!("{prefix}end_timestamp"))?;
+            let start = timestamp(format!("{prefix}start_timestamp"))?;
+            let operation = Operation::Arithmetic(Arithmetic::Subtract, end, start);
+            Some(typed(operation, DataType::Bigint, span))
+        })
     }
 
     /// Returns a call whose arguments have the types of its parameters.
@@ -155,6 +163,12 @@ impl Checker<'_> {
                 .error(format!("`{name}` does not take {given}"), span)
                 .hint(format!("write {}", uses.join(" or "))));
         };
+        if let Some(zone) = self.zone
+            && function.reads_local_time(arguments.len())
+        {
+            let zone = Operation::Constant(Scalar::Text(zone.into()));
+            arguments.push(typed(zone, DataType::Text, span));
+        }
         self.use_shared(function, &mut arguments);
         let is_decimal =
             |argument: &Typed| matches!(argument.data_type, DataType::Decimal | DataType::Number);

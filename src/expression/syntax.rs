@@ -449,9 +449,15 @@ fn write_literal(f: &mut fmt::Formatter<'_>, value: &Scalar<Box<str>>) -> fmt::R
 
 /// Writes a column's name, in double quotes where it would not be read as a name otherwise.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    f.write_str(&quoted_name(name))
+}
+
+/// Returns a column's name as an expression has it: in double quotes where it would not be read as a
+/// name otherwise.
+pub fn quoted_name(name: &str) -> String {
     if super::lexer::is_word(name) && !super::parser::is_reserved(name) {
-        f.write_str(name)
+        name.to_owned()
     } else {
-        write!(f, "\"{}\"", name.replace('"', "\"\""))
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }

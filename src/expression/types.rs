@@ -48,6 +48,8 @@ pub(super) struct Checker<'c> {
     /// For carets.
     pub text: &'c str,
     pub schema: &'c Schema,
+    /// The zone of times that are read by a pattern, where a call names none; `None` for UTC.
+    pub zone: Option<&'c str>,
 }
 
 impl Checker<'_> {

@@ -410,6 +410,7 @@ fn decode_rows<'a>(
                 })
                 .collect()
         }
+        TimeFrom::Computed(_) => vec![NO_TIME; count], // of whole columns, later
         TimeFrom::Nowhere => vec![0; count],
     };
 

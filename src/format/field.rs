@@ -34,7 +34,7 @@ impl FromField<&[u8]> for Time {
         let text = std::str::from_utf8(field).unwrap_or_default();
         match field {
             [] => Ok(None),
-            _ => text_to_ms(text, TimeUnit::Ms)
+            _ => text_to_ms(text, TimeUnit::Ms, None)
                 .map(|at| Some(Time(at)))
                 .map_err(|_| "not a timestamp"),
         }

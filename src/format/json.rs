@@ -23,7 +23,9 @@ use super::dialect::Spelling;
 use super::field::{Ending, FromField, Time};
 use super::parts::Parts;
 use super::tree::{Target, Tree};
-use super::{Decoded, Layout, Malformed, Misfit, Origin, Origins, Place, TimeFrom, time_of};
+use super::{
+    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, time_of,
+};
 use crate::column::{Column, Columns, DataType, Field};
 use crate::source::{Message, Records};
 
@@ -213,6 +215,7 @@ impl Decoder {
                 let name = &self.layout.schema.fields[index].name;
                 time_of(&columns.columns[index], row, unit, name)
             }
+            TimeFrom::Computed(_) => Ok(NO_TIME), // of whole columns, later
             TimeFrom::Record => {
                 record.ok_or_else(|| "the record has no timestamp".to_owned().into())
             }

@@ -9,28 +9,29 @@ pub mod dialect;
 pub mod envelope;
 mod field;
 pub mod json;
+mod judged;
 mod parts;
 mod plain;
 mod quoted;
 pub mod registry;
 mod scan;
 pub mod schema;
+mod time;
 mod tree;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use bumpalo::Bump;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
-
 pub use crate::column::Misfit;
 use crate::column::{Column, Columns, Schema, Values};
 use crate::error::Error;
 use crate::format::dialect::Dialect;
-use crate::number::{Number, with_decimal_point};
+use crate::number::with_decimal_point;
 use crate::source::{Lines, Records};
-use crate::term::units;
+use bumpalo::Bump;
+pub(crate) use time::time_of;
+pub use time::{Computed, Reading, TimeFrom, TimeUnit, open_up_time};
+use time::{text_to_ms, times_of};
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
 pub const EARLIEST: i64 = -62_135_596_800_000;
@@ -48,29 +49,6 @@ pub struct Layout {
     pub time: TimeFrom,
 }
 
-/// Where a record's event time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeFrom {
-    /// A column, `bigint` in a unit or text in ISO 8601; it must be among the wanted ones.
-    Column(usize, TimeUnit),
-    /// The record's own timestamp in its topic.
-    Record,
-    /// Nowhere: records have no event time, and 0 stands in its place.
-    Nowhere,
-}
-
-/// The unit of a `bigint` time column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum TimeUnit {
-    /// Seconds.
-    S,
-    /// Milliseconds.
-    #[default]
-    Ms,
-    /// Microseconds.
-    Us,
-}
-
 /// Decodes batches of one format.
 #[derive(Debug, Clone)]
 pub enum Decoder {
@@ -82,6 +60,8 @@ pub enum Decoder {
     Raw(delimited::raw::Decoder),
     /// One envelope a line, its value in one of the other formats.
     Envelopes(envelope::Decoder),
+    /// Records of another format, of which more is judged.
+    Judged(judged::Decoder),
 }
 
 impl Decoder {
@@ -95,6 +75,7 @@ impl Decoder {
             },
             Decoder::Raw(decoder) => decoder.dialect().clone(),
             Decoder::Envelopes(decoder) => decoder.dialect(),
+            Decoder::Judged(decoder) => decoder.values().dialect(),
         }
     }
 
@@ -111,6 +92,7 @@ impl Decoder {
             Decoder::Json(decoder) => decoder.decode(records, origins, arena),
             Decoder::Raw(decoder) => decoder.decode(records, origins, arena),
             Decoder::Envelopes(decoder) => decoder.decode(records, origins, arena),
+            Decoder::Judged(decoder) => decoder.decode(records, origins, arena),
         };
         for malformed in &mut decoded.malformed {
             if let Some(framed) = registry::misfit(malformed.bytes) {
@@ -118,6 +100,25 @@ impl Decoder {
             }
         }
         decoded
+    }
+
+    /// Returns it for records of which more is judged than it does, if the layout says so.
+    #[must_use]
+    pub fn judged(self, layout: &Layout) -> Self {
+        let judged = judged::Decoder::new(self, layout);
+        match judged.is_idle() {
+            true => judged.into_values(),
+            false => Decoder::Judged(judged),
+        }
+    }
+
+    /// Returns whether records are JSON.
+    pub fn is_json(&self) -> bool {
+        match self {
+            Decoder::Json(_) => true,
+            Decoder::Delimited(_) | Decoder::Raw(_) | Decoder::Envelopes(_) => false,
+            Decoder::Judged(decoder) => decoder.values().is_json(),
+        }
     }
 }
 
@@ -317,121 +318,6 @@ fn retain<T>(column: &mut Values<T>, keep: &[bool]) {
 fn retain_rows<T>(rows: &mut Vec<T>, keep: &[bool]) {
     let mut kept = keep.iter();
     rows.retain(|_| *kept.next().unwrap_or(&true));
-}
-
-impl TimeUnit {
-    /// Returns a time in this unit as ms since 1970, rounded down, if it lies in the years 1–9999.
-    fn to_ms(self, time: i64) -> Result<i64, Misfit> {
-        let ms = match self {
-            TimeUnit::S => time.saturating_mul(1_000),
-            TimeUnit::Ms => time,
-            TimeUnit::Us => time.div_euclid(1_000),
-        };
-        in_range(ms)
-    }
-
-    /// As [`TimeUnit::to_ms`], of a number that may have a fraction.
-    fn number_to_ms(self, time: Number) -> Result<i64, Misfit> {
-        let factor = match self {
-            TimeUnit::S => Decimal::ONE_THOUSAND,
-            TimeUnit::Ms => Decimal::ONE,
-            TimeUnit::Us => Decimal::new(1, 3),
-        };
-        let ms = match time {
-            Number::Integer(time) => return self.to_ms(time),
-            time => time.to_decimal().and_then(|time| time.checked_mul(factor)),
-        };
-        let ms = ms.and_then(|ms| ms.floor().to_i64());
-        match ms {
-            Some(ms) => in_range(ms),
-            None => Err(out_of_range("the time".to_owned())),
-        }
-    }
-}
-
-fn in_range(ms: i64) -> Result<i64, Misfit> {
-    match (EARLIEST..=LATEST).contains(&ms) {
-        true => Ok(ms),
-        false => Err(out_of_range(format!("the time {ms} ms"))),
-    }
-}
-
-fn out_of_range(time: String) -> Misfit {
-    let misfit = format!("{time} lies outside the years 1–9999");
-    Misfit::from(misfit).or("name the unit of the time with `--time-unit`")
-}
-
-/// Reads ISO 8601 text as ms since 1970; without a zone it is UTC.
-fn iso_to_ms(text: &str) -> Result<i64, Misfit> {
-    // All digits may be a date in ISO 8601's basic format, too; here they never are.
-    let is_number = text.parse::<i64>().is_ok();
-    let time = units::parse_iso(text.trim_ascii()).filter(|_| !is_number);
-    match time {
-        Some(time) => in_range(time),
-        None => Err(not_a_time(text, "an ISO 8601 time")),
-    }
-}
-
-/// Reads a time as it stands in a column that nobody declared: a number in the unit, or ISO 8601.
-fn text_to_ms(text: &str, unit: TimeUnit) -> Result<i64, Misfit> {
-    match Number::parse(text.as_bytes()) {
-        Some(number) => unit.number_to_ms(number),
-        None => units::parse_iso(text.trim_ascii()).map_or_else(
-            || Err(not_a_time(text, "a time: an integer, or ISO 8601")),
-            in_range,
-        ),
-    }
-}
-
-fn not_a_time(text: &str, expected: &str) -> Misfit {
-    let misfit = format!("{} is not {expected}", shown(text.as_bytes()));
-    Misfit::from(misfit).or("choose another column with `--time`, or mend the value")
-}
-
-/// Returns the event times in a time column; where there is none, what `misfit` makes of the row
-/// and the reason.
-fn times_of(
-    column: &Column<'_>,
-    unit: TimeUnit,
-    name: &str,
-    mut misfit: impl FnMut(usize, Misfit) -> i64,
-) -> Vec<i64> {
-    if let Column::Bigint(Values { values, nulls }) = column
-        && unit == TimeUnit::Ms
-        && nulls.is_empty()
-        && values
-            .iter()
-            .fold(true, |fit, time| fit & (EARLIEST..=LATEST).contains(time))
-    {
-        return values.clone();
-    }
-    (0..column.len())
-        .map(|row| time_of(column, row, unit, name).unwrap_or_else(|reason| misfit(row, reason)))
-        .collect()
-}
-
-/// Returns a record's event time from its time column.
-pub(crate) fn time_of(
-    column: &Column<'_>,
-    row: usize,
-    unit: TimeUnit,
-    name: &str,
-) -> Result<i64, Misfit> {
-    let time = match column {
-        Column::Bigint(values) => values.get(row).map(|time| unit.to_ms(time)),
-        Column::Text(values) => values.get(row).map(iso_to_ms),
-        Column::Any(values) => values.get(row).map(|text| text_to_ms(text, unit)),
-        Column::Double(_) | Column::Decimal(_) | Column::Boolean(_) | Column::Number(_) => {
-            Some(Err("is not a time".to_owned().into()))
-        }
-    };
-    match time {
-        Some(time) => time.map_err(|misfit| Misfit {
-            reason: format!("column `{name}`: {}", misfit.reason),
-            ..misfit
-        }),
-        None => Err(format!("column `{name}`: the time is null").into()),
-    }
 }
 
 /// Returns how values of any kind are kept in a column whose type they do not fit.

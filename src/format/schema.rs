@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use crate::column::{DataType, Field, Schema};
+use crate::column::{DataType, Digits, Field, Schema};
 use crate::derived::{Path, Step};
 use crate::error::{Error, Result};
 use crate::expression::data_type_named;
@@ -36,10 +36,15 @@ pub const MONO_SIGNAL: [&str; 8] = [
 /// The columns of `tower.csv`: one line for a call's stay at one antenna.
 pub const TOWER: [&str; 4] = ["call_id", "tower", "start_timestamp", "end_timestamp"];
 
-/// Returns the type of a column that the workshop's data has, whatever its values look like.
+/// Returns the type of a column that the workshop's data has, whatever its values look like. A `call_id` is
+/// told apart by every character, so its use decides. In the result of a join times may be `l_…` and `r_…`.
 pub fn known_type(name: &str) -> Option<DataType> {
-    match name {
-        "call_id" | "start_timestamp" | "end_timestamp" | "arrival_timestamp" | "event_time"
+    let of_side = ["l_", "r_"].iter().find_map(|side| name.strip_prefix(side));
+    match of_side
+        .filter(|name| name.ends_with("_timestamp"))
+        .unwrap_or(name)
+    {
+        "start_timestamp" | "end_timestamp" | "arrival_timestamp" | "event_time"
         | "window_start" | "window_end" => Some(DataType::Bigint),
         "caller" | "callee" | "tower" | "disposition" | "start_timestring" | "end_timestring" => {
             Some(DataType::Text)
@@ -84,13 +89,15 @@ pub fn parse_declaration(text: &str) -> Result<Schema> {
                 "a column's declaration is a name and a type".to_owned(),
             ));
         };
-        let data_type = match declared_type(kind) {
-            Some(data_type) => data_type,
+        let (data_type, digits) = match declared_type(kind) {
+            Some(declared) => declared,
             None => return Err(wrong(format!("unknown type `{kind}`"))),
         };
         if schema.index_of(&name).is_some() {
             return Err(wrong(format!("column `{name}` is declared twice")));
         }
+        let index = schema.fields.len();
+        schema.digits.extend(digits.map(|digits| (index, digits)));
         schema.fields.push(Field { name, data_type });
     }
     Ok(schema)
@@ -102,15 +109,16 @@ pub fn declaration(schema: &Schema) -> String {
         let mut characters = name.chars();
         characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
     };
-    let columns = schema
-        .named()
-        .map(|(_, field)| match is_plain(&field.name) {
-            true => format!("{} {}", field.name, field.data_type),
-            false => {
-                let name = field.name.replace('"', "\"\"");
-                format!("\"{name}\" {}", field.data_type)
-            }
-        });
+    let columns = schema.named().map(|(index, field)| {
+        let kind = match schema.digits_of(index) {
+            Some(digits) => digits.to_string(),
+            None => field.data_type.to_string(),
+        };
+        match is_plain(&field.name) {
+            true => format!("{} {kind}", field.name),
+            false => format!("\"{}\" {kind}", field.name.replace('"', "\"\"")),
+        }
+    });
     columns.collect::<Vec<_>>().join(", ")
 }
 
@@ -152,24 +160,26 @@ fn name_and_type(part: &str) -> Option<(String, &str)> {
 }
 
 /// Returns the type of a declaration: a name of SQL's, a decimal perhaps with its digits, or `any`
-/// for one that use decides. A decimal keeps the digits that it was written with, all the same.
-fn declared_type(kind: &str) -> Option<DataType> {
-    let (name, digits) = match kind.split_once('(') {
-        Some((name, digits)) => (name.trim_end(), Some(digits.strip_suffix(')')?)),
+/// for one that use decides.
+fn declared_type(kind: &str) -> Option<(DataType, Option<Digits>)> {
+    let (name, arguments) = match kind.split_once('(') {
+        Some((name, arguments)) => (name.trim_end(), Some(arguments.strip_suffix(')')?)),
         None => (kind, None),
     };
-    if name.eq_ignore_ascii_case("any") && digits.is_none() {
-        return Some(DataType::Any);
+    if name.eq_ignore_ascii_case("any") && arguments.is_none() {
+        return Some((DataType::Any, None));
     }
     let data_type = data_type_named(name)?;
-    let is_number = |digits: &str| digits.trim().parse::<u8>().is_ok();
-    match (data_type, digits) {
-        (_, None) => Some(data_type),
+    let number = |text: &str| text.trim().parse::<u8>().ok().map(u32::from);
+    match (data_type, arguments) {
+        (_, None) => Some((data_type, None)),
         (DataType::Decimal, Some(digits)) => {
-            let mut digits = digits.splitn(2, ',');
-            digits.all(is_number).then_some(data_type)
+            let (all, fraction) = digits.split_once(',').unwrap_or((digits, "0"));
+            let (all, fraction) = (number(all)?, number(fraction)?);
+            let digits = Digits { all, fraction };
+            (fraction <= all).then_some((data_type, Some(digits)))
         }
-        (DataType::Text, Some(length)) => is_number(length).then_some(data_type),
+        (DataType::Text, Some(length)) => number(length).map(|_| (data_type, None)),
         _ => None,
     }
 }
@@ -232,11 +242,16 @@ pub fn of_objects(records: &Records<'_>) -> Schema {
 /// it has not.
 pub fn declare(found: Schema, declared: &Schema) -> Schema {
     let mut schema = found;
-    for field in &declared.fields {
-        match schema.index_of(&field.name) {
+    for (nth, field) in declared.fields.iter().enumerate() {
+        let known = schema.index_of(&field.name);
+        let index = known.unwrap_or(schema.fields.len());
+        match known {
             Some(index) => schema.fields[index].data_type = field.data_type,
             None => schema.fields.push(field.clone()),
         }
+        schema.digits.retain(|(of, _)| *of != index);
+        let digits = declared.digits_of(nth);
+        schema.digits.extend(digits.map(|digits| (index, digits)));
     }
     schema
 }
@@ -344,6 +359,8 @@ mod tests {
             "a decimal(x)",
             "a int, a int",
             "a decimal(1",
+            "a decimal(1, 2)",
+            "a decimal(1, 1, 1)",
             "",
         ] {
             assert!(parse_declaration(wrong).is_err(), "{wrong}");

@@ -79,14 +79,14 @@ impl JoinedSink {
         Self::new(frame, Vec::new(), Output::Table(table))
     }
 
-    /// Returns a sink of records in a topic: the key is the join column as text, the value a JSON
-    /// object, which the frame's rows are; the timestamp is the event time. A topic that is not
+    /// Returns a sink of records in a topic: the key is what is joined on, one column as text, several as
+    /// an object, the value a JSON object, which the frame's rows are; the timestamp is the event time. A topic that is not
     /// there is created with endless retention.
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
-    pub fn topic(settings: &Settings, name: &str, frame: Frame, key: &Field) -> Result<Self> {
-        let topic = Box::new(Topic::open(settings, name, key)?);
+    pub fn topic(settings: &Settings, name: &str, frame: Frame, keys: &[Field]) -> Result<Self> {
+        let topic = Box::new(Topic::open(settings, name, keys)?);
         Ok(Self::new(frame, Vec::new(), Output::Topic(topic)))
     }
 
@@ -290,12 +290,12 @@ struct Topic {
     producer: Producer,
     topic: TopicId,
     partitioner: Partitioner,
-    /// What stands before the value of the key: `{"call_id":`.
-    before_key: usize,
+    /// What stands before the value of the key, `{"call_id":`; `None` for a key of several columns.
+    before_key: Option<usize>,
 }
 
 impl Topic {
-    fn open(settings: &Settings, name: &str, key: &Field) -> Result<Self> {
+    fn open(settings: &Settings, name: &str, keys: &[Field]) -> Result<Self> {
         let admin = Admin::new(settings)?;
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
@@ -308,7 +308,10 @@ impl Topic {
             name: name.to_owned(),
             producer,
             partitioner: Partitioner::new(Partitioning::Murmur2, partitions),
-            before_key: 1 + super::text::member(&key.name).len(),
+            before_key: match keys {
+                [key] => Some(1 + super::text::member(&key.name).len()),
+                _ => None,
+            },
         })
     }
 
@@ -322,9 +325,13 @@ impl Topic {
                     format_time(row.time),
                     self.name
                 ))
-                .hint("write to a file, or see `--time-unit s|ms|us`"));
+                .hint("write to a file, or see `--time-unit s|ms|us|ns`"));
             }
-            let key = key_text(&block.bytes()[start + self.before_key..row.key]);
+            let key = &block.bytes()[start..row.key];
+            let key = match self.before_key {
+                Some(before) => key_text(&key[before..]),
+                None => Some([key, b"}"].concat().into()),
+            };
             let record = Record {
                 partition: self.partitioner.choose(key.as_deref()),
                 timestamp: Some(row.time),

@@ -114,7 +114,7 @@ impl TopicSink {
                 format_time(time),
                 self.name
             ))
-            .hint("write to a file, or see `--time-unit s|ms|us`"));
+            .hint("write to a file, or see `--time-unit s|ms|us|ns`"));
         }
         let start = block.len();
         let (partition, columns) = self.push_key(block, pane);

@@ -4,6 +4,7 @@
 
 use jiff::civil::{Date, DateTime, Time, date};
 use jiff::fmt::temporal::Pieces;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::time::SystemTime;
 
@@ -178,6 +179,12 @@ pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
 
 /// Reads ISO 8601, UTC where no zone is given, as ms since 1970; `None` for any other text.
 pub fn parse_iso(text: &str) -> Option<i64> {
+    parse_iso_in(text, None)
+}
+
+/// As [`parse_iso`], of a zone where the text names none. Of a time that its clocks show twice it is the
+/// earlier one; one that they skip is as far behind the gap as it is into it.
+pub fn parse_iso_in(text: &str, zone: Option<&TimeZone>) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return i64::try_from(at.as_nanosecond().div_euclid(NANOS_A_MS)).ok();
     }
@@ -189,7 +196,10 @@ pub fn parse_iso(text: &str) -> Option<i64> {
     let ahead_ms = match pieces.to_numeric_offset() {
         Some(offset) => i64::from(offset.seconds()) * SECOND,
         None if pieces.time_zone_annotation().is_some() => return None,
-        None => 0,
+        None => match zone {
+            Some(zone) => return Some(zone.to_timestamp(local).ok()?.as_millisecond()),
+            None => 0,
+        },
     };
     let since = local.duration_since(EPOCH.to_datetime(Time::midnight()));
     let ms = since.as_nanos().div_euclid(NANOS_A_MS);

@@ -301,8 +301,8 @@ fn rows_without_a_partner_come_when_the_bound_has_passed_and_in_order() {
         "left: 5 records in = 2 joined + 3 unmatched + 0 late + 0 malformed\n\
          right: 4 records in = 2 joined + 1 unmatched + 0 late + 1 malformed\n\
          2 pairs + 0 alone → 2 rows; watermark at the end\n\
-         warning: all event times of the left side lie before 1980: is the unit right? See `--time-unit s|ms|us`\n\
-         warning: all event times of the right side lie before 1980: is the unit right? See `--time-unit s|ms|us`\n"
+         warning: all event times of the left side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n\
+         warning: all event times of the right side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n"
     );
     let stopped = workdir.k("join l.csv r.csv --on id --within 1s --time at");
     stopped.assert_status(1);
@@ -616,4 +616,238 @@ fn bytes_that_are_no_text_are_malformed_wherever_they_stand() {
         let rows = run.assert_status(0).stdout();
         assert_eq!(rows.lines().last(), Some(row));
     }
+}
+
+/// Joins what two files hold.
+#[track_caller]
+fn joined(left: (&str, &str), right: (&str, &str), flags: &[&str]) -> Run {
+    let workdir = Workdir::new();
+    workdir.write(left.0, left.1);
+    workdir.write(right.0, right.1);
+    let args = ["join", left.0, right.0, "--within", "1s", "--time", "t"];
+    workdir.k_args(args.into_iter().chain(flags.iter().copied()))
+}
+
+#[test]
+fn columns_of_other_names_are_joined_on_and_stand_once() {
+    let left = "t,id,x\n1000,007,a\n1001,7,b\n1002,,c\n";
+    let right = "key,t,id\n7,1000,y\n007,1000,z\n,1000,w\n";
+    // The left has no `key`, and the right has both.
+    for on in ["id = key", "key = id"] {
+        let run = joined(("l.csv", left), ("r.csv", right), &["--on", on]);
+        run.assert_status(0);
+        assert_eq!(
+            run.stdout(),
+            "id,l_t,x,r_t,r_id,event_time\n7,1001,b,1000,y,1001\n007,1000,a,1000,z,1000\n",
+            "{on}"
+        );
+    }
+    let named = [
+        "--on",
+        "id = key as number",
+        "--type",
+        "outer",
+        "--format",
+        "json",
+    ];
+    let run = joined(("l.csv", left), ("r.csv", right), &named);
+    let pair = "{\"number\":\"007\",\"l_t\":1000,\"x\":\"a\",\"r_t\":1000,\"id\":\"z\",\"event_time\":1000}\n";
+    let alone =
+        "{\"number\":null,\"l_t\":null,\"x\":null,\"r_t\":1000,\"id\":\"w\",\"event_time\":1000}\n";
+    assert!(run.stdout().contains(pair), "{}", run.stdout());
+    assert!(run.stdout().contains(alone), "{}", run.stdout());
+    let json = "{\"t\":1000,\"k e y\":7}\n";
+    let run = joined(
+        ("l.csv", left),
+        ("r.jsonl", json),
+        &["--on", "id = \"k e y\""],
+    );
+    assert_eq!(
+        run.stdout(),
+        "id,l_t,x,r_t,event_time\n7,1001,b,1000,1001\n"
+    );
+}
+
+#[test]
+fn several_columns_are_equal_together() {
+    let left = "a,t,b,n\n1,1000,x,1\n1,1000,y,2\n\"1,x\",1000,y,3\n,1000,x,4\n";
+    let right = "b,m,t,a\nx,5,1000,1\n\"x,y\",6,1000,1\nx,7,1000,\n";
+    let run = joined(("l.csv", left), ("r.csv", right), &["--on", "a,b"]);
+    run.assert_status(0);
+    assert_eq!(
+        run.stdout(),
+        "a,b,l_t,n,m,r_t,event_time\n1,x,1000,1,5,1000,1000\n"
+    );
+    assert!(
+        run.stderr()
+            .contains("left: 4 records in = 1 joined + 3 unmatched")
+    );
+    // In JSON and CSV alike.
+    let objects = "{\"b\":\"x\",\"m\":5,\"t\":1000,\"a\":1}\n{\"b\":\"x\",\"t\":1000}\n";
+    let on = ["--on", "a = a, b = b", "--format", "json"];
+    let run = joined(("l.csv", left), ("r.jsonl", objects), &on);
+    assert_eq!(
+        run.stdout(),
+        "{\"a\":1,\"b\":\"x\",\"l_t\":1000,\"n\":1,\"m\":5,\"r_t\":1000,\"event_time\":1000}\n"
+    );
+}
+
+#[test]
+fn expressions_are_joined_on_and_their_columns_stay() {
+    let left = "t,name\n1000,ANNA\n1000,Bea\n";
+    let right = "t,who,v\n1000,Anna,1\n1000,bea,2\n";
+    let on = ["--on", "lower(name) = lower(who)"];
+    let run = joined(("l.csv", left), ("r.csv", right), &on);
+    run.assert_status(0);
+    assert_eq!(
+        run.stdout(),
+        "lower_name,l_t,name,r_t,who,v,event_time\nanna,1000,ANNA,1000,Anna,1,1000\nbea,1000,Bea,1000,bea,2,1000\n"
+    );
+    let half = ["--on", "lower(name) = who as who"];
+    let run = joined(("l.csv", left), ("r.csv", right), &half);
+    assert_eq!(
+        run.stdout(),
+        "who,l_t,name,r_t,r_who,v,event_time\nbea,1000,Bea,1000,bea,2,1000\n"
+    );
+    // Numbers are equal by value where arithmetic makes them ones; what is none costs its own record.
+    let left = "t,n\n1000,1\n1000,1.5\n1000,x\n";
+    let right = "t,m\n1000,002\n1000,2.50\n";
+    let sums = ["--on", "n + 1 = m as sum", "--skip-bad"];
+    let run = joined(("l.csv", left), ("r.csv", right), &sums);
+    assert_eq!(
+        run.stdout(),
+        "sum,l_t,n,r_t,m,event_time\n2,1000,1,1000,002,1000\n2.5,1000,1.5,1000,2.50,1000\n"
+    );
+    assert!(
+        run.stderr()
+            .contains("left: 3 records in = 2 joined + 0 unmatched + 0 late + 1 malformed")
+    );
+    let stopped = joined(("l.csv", left), ("r.csv", right), &["--on", "n + 1 = m"]);
+    stopped.assert_status(1);
+    assert!(
+        stopped
+            .stderr()
+            .contains("l.csv, line 4: `n`: `x` is no number"),
+        "{}",
+        stopped.stderr()
+    );
+}
+
+#[test]
+fn what_lies_deeper_is_joined_on_and_not_carried() {
+    let left = "{\"t\":1000,\"user\":{\"id\":7},\"n\":1}\n";
+    let right = "t,id,v\n1000,7,x\n";
+    let run = joined(
+        ("l.jsonl", left),
+        ("r.csv", right),
+        &["--on", "user.id = id"],
+    );
+    run.assert_status(0);
+    let (header, row) = run.stdout().trim_end().split_once('\n').expect("a row");
+    assert_eq!(header, "user.id,l_t,user,n,r_t,v,event_time");
+    assert_eq!(row, "7,1000,\"{\"\"id\"\":7}\",1,1000,x,1000");
+}
+
+#[test]
+fn what_is_joined_on_is_told_where_it_is_wrong() {
+    let (left, right) = (("l.csv", "t,id\n1,2\n"), ("r.csv", "t,key\n1,2\n"));
+    for (on, parts) in [
+        (
+            "id = kay",
+            &[
+                "unknown column `kay` in `--on`: the right side has none",
+                "it has t, key",
+            ][..],
+        ),
+        (
+            "id",
+            &["unknown column `id` in `--on`: the right side has none"],
+        ),
+        (
+            "lower(ix) = key",
+            &[
+                "unknown column `ix`",
+                "  lower(ix) = key\n        ^^",
+                "the left side",
+            ],
+        ),
+        (
+            "id = key, id = key",
+            &["two columns of the result are named `id`"],
+        ),
+        ("id =", &["expected an expression"]),
+    ] {
+        joined(left, right, &["--on", on]).assert_refused(2, parts);
+    }
+    let declared = [
+        "--on",
+        "id = key",
+        "--schema",
+        "id boolean",
+        "--schema",
+        "key bigint",
+    ];
+    joined(left, right, &declared).assert_refused(
+        2,
+        &["column `id` is a boolean on the left and `key` a bigint on the right"],
+    );
+}
+
+#[test]
+fn a_table_is_looked_up_by_several_columns_and_by_another_name() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "calls.csv",
+        "start_timestamp,caller,net\n1000,1,a\n1001,1,b\n1002,2,a\n",
+    );
+    workdir.write("names.csv", "number,net,name\n1,a,anna\n1,b,bea\n");
+    let run = workdir.k_args([
+        "join",
+        "calls.csv",
+        "--table",
+        "names.csv",
+        "--on",
+        "caller = number, net",
+        "--type",
+        "left",
+    ]);
+    run.assert_status(0);
+    assert_eq!(
+        run.stdout(),
+        "caller,net,start_timestamp,name,event_time\n1,a,1000,anna,1000\n1,b,1001,bea,1001\n2,a,1002,,1002\n"
+    );
+}
+
+#[test]
+fn duration_stays_that_of_the_left_where_both_sides_have_times() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "calls.csv",
+        "call_id,start_timestamp,end_timestamp\n7,1000,4000\n007,1000,1500\n",
+    );
+    workdir.write(
+        "tower.csv",
+        "call_id,tower,start_timestamp,end_timestamp\n7,A,1000,2000\n007,B,1000,1500\n",
+    );
+    for format in ["csv", "json"] {
+        let line = format!(
+            "k join calls.csv tower.csv --on call_id --within 1h --format {format} | \
+             k window --global --by call_id --agg 'sum(duration) as d, sum(l_duration) as l, sum(r_duration) as r' --format csv"
+        );
+        let run = workdir.shell(&line);
+        run.assert_status(0);
+        assert_eq!(
+            run.stdout(),
+            "window_start,window_end,call_id,d,l,r\n,,007,500,500,500\n,,7,3000,3000,1000\n"
+        );
+    }
+    // Where one side alone has them they keep their names.
+    workdir.write("names.csv", "call_id,name\n7,anna\n");
+    let run = workdir.shell(
+        "k join calls.csv --table names.csv --on call_id | k window --global --by name --agg 'sum(duration)'",
+    );
+    assert_eq!(
+        run.stdout(),
+        "window_start,window_end,name,sum_duration\n,,anna,3000\n"
+    );
 }

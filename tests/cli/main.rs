@@ -40,6 +40,7 @@ mod signals;
 mod snapshot;
 mod stack;
 mod streams;
+mod times;
 mod top;
 mod topic;
 mod transactions;

@@ -516,6 +516,49 @@ fn a_value_that_cannot_be_used_names_itself_and_the_cure_that_keeps_it() {
 }
 
 #[test]
+fn a_declared_decimal_has_no_more_digits_than_it_was_declared_with() {
+    let flags = &[
+        "--schema",
+        "p decimal(5, 2)",
+        "--agg",
+        "count,sum(p)",
+        "--skip-bad",
+    ];
+    let input = "t,p\n1,123.45\n1,-999.99\n1,1000\n1,1.234\n1,0001.500\n1,\n1,x\n1,5e2\n";
+    assert_windows(flags, input, "0,10000,5,-375.04", 3);
+    let lines = "{\"t\":1,\"p\":1.5}\n{\"t\":1,\"p\":\"1.505\"}\n{\"t\":1,\"p\":12345}\n";
+    assert_windows(flags, lines, "0,10000,1,1.5", 2);
+    let whole = &[
+        "--schema",
+        "p decimal(3)",
+        "--agg",
+        "count,sum(p)",
+        "--skip-bad",
+    ];
+    assert_windows(whole, "t,p\n1,999\n1,1.5\n1,1000\n", "0,10000,1,999", 2);
+    let workdir = Workdir::new();
+    workdir.write("in.csv", input);
+    let window = [
+        "window",
+        "--tumbling",
+        "10s",
+        "--time",
+        "t",
+        "--from",
+        "in.csv",
+    ];
+    let run =
+        workdir.k_args(
+            window
+                .into_iter()
+                .chain(["--agg", "sum(p)", "--schema", "p decimal(5,2)"]),
+        );
+    run.assert_status(1);
+    let said = "in.csv, line 4: column `p`: `1000` is beyond decimal(5, 2)\nhint: `decimal` without numbers keeps every digit";
+    assert!(run.stderr().contains(said), "{}", run.stderr());
+}
+
+#[test]
 fn a_first_record_of_forty_thousand_lines_is_a_record() {
     let input = format!("t,v\n1,\"{}\"\n2,y\n", "x\n".repeat(40_000));
     assert_windows(&["--agg", "count(v)"], &input, "0,10000,2", 0);

@@ -536,7 +536,7 @@ fn plans_that_cannot_be_are_one_clear_error_each() {
         (&["--sliding", "0s"], "a duration above zero is needed"),
         (&["--session", "5s", "--global"], "cannot be used with"),
         (
-            &["--tumbling", "1h", "--zone", "Europe/Paris"],
+            &["--hopping", "1d,1h", "--zone", "Europe/Paris"],
             "whole days",
         ),
         (&["--tumbling", "1mo3d"], "either of years and months or of"),
@@ -557,8 +557,8 @@ fn plans_that_cannot_be_are_one_clear_error_each() {
             "unknown time zone `Europe/Atlantis`",
         ),
         (
-            &["--session", "5s", "--zone", "Europe/Paris"],
-            "`--zone` shifts windows of a fixed grid",
+            &["--session", "5s", "--align", "1s"],
+            "`--align` shifts windows of a fixed grid",
         ),
         (
             &[

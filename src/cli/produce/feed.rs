@@ -15,11 +15,14 @@ use super::super::input::{self, Form, Given, LineKind, Notation};
 use super::super::names::prefixed;
 use super::ValueNotation;
 use crate::column::{DataType, Field, Misfit, Schema, ValueRef};
+use crate::engine::operator::YEAR_1980;
 use crate::error::{Error, Result};
 use crate::expression::{add_column, column_named, unknown_column};
 use crate::format::dialect::Dialect;
 use crate::format::envelope::Envelope;
-use crate::format::{Decoded, Decoder, Layout, Malformed, Origins, Place, TimeFrom, TimeUnit};
+use crate::format::{
+    Decoded, Decoder, Layout, Malformed, Origins, Place, Reading, TimeFrom, open_up_time,
+};
 use crate::kafka::producer::Block;
 use crate::sink::text::{push_csv, push_json};
 use crate::source::file::Framing;
@@ -31,8 +34,11 @@ use crate::source::{Header, Lines, Polled, Records, Source};
 pub(super) struct Mapping {
     /// The column of the key; `none` for no key, `None` for the first of [`KEYS`] that is there.
     pub key: Option<String>,
-    /// The column of the time; `none` for the time of sending, `None` for [`TIME`] if it is there.
+    /// The column of the time, or an expression; `none` for the time of sending, `None` for [`TIME`] if
+    /// it is there.
     pub time: Option<String>,
+    /// How times are read.
+    pub reading: Reading,
     /// How values are written.
     pub value: ValueNotation,
     /// What stands between the key and the value of a raw line.
@@ -134,6 +140,9 @@ pub(super) struct Feed {
     prepared: Prepared,
     /// How many malformed records were passed over.
     pub skipped: u64,
+    /// How many records have a time of a column, and of how many it lies before 1980.
+    pub timed: u64,
+    pub before_1980: u64,
     /// The bytes of the input so far.
     pub consumed: u64,
     /// The bytes of the input in all, if it is a file.
@@ -175,7 +184,7 @@ impl Feed {
             LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
             LineKind::Rows(_) | LineKind::Objects | LineKind::Texts => {
                 let input = input::columns(lines, kind, mapping.given.clone(), context)?;
-                let reader = Reader::of_columns(&input.form, input.schema, mapping)?;
+                let reader = Reader::of_columns(&input.form, input.schema, mapping, context)?;
                 (input.source, reader)
             }
         };
@@ -192,6 +201,8 @@ impl Feed {
                 stop: None,
             },
             skipped: 0,
+            timed: 0,
+            before_1980: 0,
             consumed: 0,
             size,
         })
@@ -244,6 +255,11 @@ impl Feed {
                     prepare_texts(lines, separator, *tombstones, self.skip_bad, &self.name)
                 }
             };
+            if let Reader::Columns { timed: true, .. } = self.reader {
+                let old = |row: &&Row| row.time.is_some_and(|time| time < YEAR_1980);
+                self.timed += prepared.rows.len() as u64;
+                self.before_1980 += prepared.rows.iter().filter(old).count() as u64;
+            }
             self.prepared = prepared;
             self.skipped += malformed;
         }
@@ -272,10 +288,19 @@ impl Feed {
 }
 
 impl Reader {
-    fn of_columns(form: &Form, mut schema: Schema, mapping: &Mapping) -> Result<Self> {
-        let named = [&mapping.key, &mapping.time].into_iter().flatten();
-        let named = named.filter(|name| *name != "none");
-        named.for_each(|name| add_column(&mut schema, name));
+    fn of_columns(
+        form: &Form,
+        mut schema: Schema,
+        mapping: &Mapping,
+        context: &Context,
+    ) -> Result<Self> {
+        let named = |name: &Option<String>| name.clone().filter(|name| *name != "none");
+        if let Some(key) = named(&mapping.key) {
+            add_column(&mut schema, &key);
+        }
+        if let Some(time) = named(&mapping.time) {
+            open_up_time(&mut schema, &time);
+        }
         let column = |flag: &str, name: &str| {
             column_named(&schema, name).ok_or_else(|| unknown_column(&schema, name, flag))
         };
@@ -286,9 +311,10 @@ impl Reader {
         };
         let time = match mapping.time.as_deref() {
             Some("none") => None,
-            Some(name) => Some(column("--time", name)?),
-            None => schema.index_of(TIME),
+            Some(text) => Some(text),
+            None => Some(TIME).filter(|name| schema.index_of(name).is_some()),
         };
+        let time_column = time.and_then(|name| schema.index_of(name));
         let own = || {
             let named = schema.named();
             named.filter(|(index, _)| !schema.is_derived(*index))
@@ -322,14 +348,24 @@ impl Reader {
         for (index, field) in schema.fields.iter_mut().enumerate() {
             if field.data_type == DataType::Bigint
                 && is_copied(index)
-                && time != Some(index)
+                && time_column != Some(index)
                 && !is_declared(&field.name)
             {
                 field.data_type = DataType::Any;
             }
         }
+        let time = time.map_or(Ok(TimeFrom::Nowhere), |text| {
+            TimeFrom::named(text, &mapping.reading, &schema)
+        })?;
+        context.report.detail(match time {
+            TimeFrom::Nowhere => "time of the records: that of sending".to_owned(),
+            _ => format!("time of the records: {}", time.told(&schema)),
+        });
         let mut wanted: Vec<usize> = match writer {
-            Writer::Raw => key.into_iter().chain(time).collect(),
+            Writer::Raw => key
+                .into_iter()
+                .chain(time.columns().iter().copied())
+                .collect(),
             _ => (0..schema.fields.len()).collect(),
         };
         wanted.sort_unstable();
@@ -337,14 +373,12 @@ impl Reader {
         let layout = Layout {
             schema,
             wanted,
-            time: time.map_or(TimeFrom::Nowhere, |column| {
-                TimeFrom::Column(column, TimeUnit::Ms)
-            }),
+            time,
         };
         Ok(Reader::Columns {
-            decoder: Box::new(form.decoder(layout)),
             key,
-            timed: time.is_some(),
+            timed: !matches!(layout.time, TimeFrom::Nowhere),
+            decoder: Box::new(form.decoder(layout)),
             writer,
         })
     }

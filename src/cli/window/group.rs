@@ -195,7 +195,7 @@ impl Options {
         };
         let mut plan = query.plan(schema.clone(), true)?;
         let (asked, layout) = (self.time.is_some(), &plan.layout);
-        input::tell_time(asked, layout.time, &layout.schema, "the records", context);
+        input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
         input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
         let decoder = form.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);

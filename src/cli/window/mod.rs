@@ -23,7 +23,7 @@ use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
-use crate::format::{TimeUnit, schema};
+use crate::format::{Reading, TimeUnit, schema};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
@@ -116,17 +116,18 @@ pub(super) struct Options {
     #[command(flatten)]
     alignment: Alignment,
 
-    /// Take the event time from this column, or from `@record`, a topic's own timestamp, or from
+    /// Take the event time from this column or expression, such as `ts * 1000` or
+    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or from `@record`, a topic's own timestamp, or from
     /// `@arrival`: processing time. Default: `event_time` or `start_timestamp` if there, else
     /// `@record`.
-    #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
+    #[arg(long, value_name = "EXPRESSION", help_heading = WHERE)]
     time: Option<String>,
 
     /// Take processing time from this column, as in a replay, and not from the clock.
     #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
     arrival: Option<String>,
 
-    /// The unit of a time column of integers.
+    /// The unit of times that are numbers.
     #[arg(long, value_enum, default_value = "ms", value_name = "UNIT", help_heading = WHERE)]
     time_unit: TimeUnit,
 
@@ -217,7 +218,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
     options.refuse_collisions()?;
     let (asked, layout) = (options.time.is_some(), &plan.layout);
-    input::tell_time(asked, layout.time, &layout.schema, "the records", context);
+    input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
     let sink = options.sink(&plan, context)?;
     let sink = in_front(&plan, sink);
@@ -259,7 +260,10 @@ impl Options {
             ranked: self.ranked(),
             time: self.time.clone(),
             arrival: self.arrival.clone(),
-            time_unit: self.time_unit,
+            reading: Reading {
+                unit: self.time_unit,
+                zone: self.alignment.zone()?,
+            },
             windows: self.windows.windows(&self.alignment)?,
             grace_ms: self.when.grace,
             ahead_ms: self.when.ahead,
@@ -527,7 +531,7 @@ impl Options {
             && account.before_1980 == account.records() - account.malformed - account.ahead
         {
             context.report.warning(
-                "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us`",
+                "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
             );
         }
         self.stats.tell(&stats, context);

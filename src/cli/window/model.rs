@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::cli::input::time_zone;
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::Bound;
@@ -58,8 +59,8 @@ pub(super) struct Alignment {
     #[arg(long, value_name = "DURATION", value_parser = Period::parse)]
     align: Option<Period>,
 
-    /// Let days, weeks, months and years begin at midnight of this time zone, such as `Europe/Paris`;
-    /// `local`: this machine's [default: UTC]
+    /// Let days, weeks, months and years begin at midnight of this time zone, such as `Europe/Paris`, and
+    /// read times of it that name no zone; `local`: this machine's [default: UTC]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
 }
@@ -206,6 +207,9 @@ impl Alignment {
         let zone = self.zone()?;
         // Weeks and days of UTC are all of one length.
         let by_months = size.months > 0 || advance.months > 0;
+        let is_shorter = |period: Period| period.months == 0 && period.fixed_ms() % DAY != 0;
+        // The days of a zone do not matter to windows of hours and less; it is for reading times.
+        let zone = zone.filter(|_| !(is_shorter(size) && is_shorter(advance)));
         if let Some(zone) = zone.or(by_months.then_some(TimeZone::UTC)) {
             let calendar = Calendar::new(size, advance, zone, align)?;
             return Ok(Windows::Calendar(calendar));
@@ -223,36 +227,15 @@ impl Alignment {
     }
 
     /// Returns the time zone, if one was named.
-    fn zone(&self) -> Result<Option<TimeZone>> {
-        match self.zone.as_deref() {
-            None => Ok(None),
-            Some("local") => {
-                // Other processes of a group, on other machines, go by its name.
-                let zone = TimeZone::try_system()
-                    .ok()
-                    .filter(|zone| zone.iana_name().is_some());
-                let nameless = || {
-                    Error::usage("this machine does not say which time zone it is in")
-                        .hint("name it, as `--zone Europe/Paris`, or set `TZ` to it")
-                };
-                zone.ok_or_else(nameless).map(Some)
-            }
-            Some(name) => TimeZone::get(name).map(Some).map_err(|_| {
-                Error::usage(format!("unknown time zone `{name}`"))
-                    .hint("write it as `Europe/Paris`, `UTC` or `local`")
-            }),
-        }
+    pub fn zone(&self) -> Result<Option<TimeZone>> {
+        self.zone.as_deref().map(time_zone).transpose()
     }
 
     fn refuse(&self) -> Result<()> {
-        let given = [
-            (self.align.is_some(), "--align"),
-            (self.zone.is_some(), "--zone"),
-        ];
-        match given.into_iter().find(|(given, _)| *given) {
-            Some((_, flag)) => Err(Error::usage(format!(
-                "`{flag}` shifts windows of a fixed grid: it needs `--tumbling` or `--hopping`"
-            ))),
+        match self.align {
+            Some(_) => Err(Error::usage(
+                "`--align` shifts windows of a fixed grid: it needs `--tumbling` or `--hopping`",
+            )),
             None => Ok(()),
         }
     }

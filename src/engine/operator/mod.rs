@@ -37,7 +37,7 @@ use super::window::{Window, Windows};
 use crate::error::Result;
 
 /// 1980-01-01 in ms since 1970, UTC.
-const YEAR_1980: i64 = 315_532_800_000;
+pub(crate) const YEAR_1980: i64 = 315_532_800_000;
 
 /// What an operator computes.
 #[derive(Debug)]

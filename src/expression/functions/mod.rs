@@ -10,6 +10,7 @@ mod mask;
 mod number;
 mod pattern;
 mod regexp;
+mod shape;
 mod text;
 mod time;
 
@@ -17,6 +18,8 @@ use std::cmp::Ordering;
 
 use bumpalo::Bump;
 use rust_decimal::Decimal;
+
+pub use shape::pattern_of;
 
 use super::eval::Reason;
 use super::tree::{Scalar, Typed};
@@ -165,6 +168,11 @@ impl Function {
         let mut parameters = parameters.map(|(_, parameter)| *parameter);
         let last = self.required.last().map(|(_, parameter)| *parameter);
         parameters.nth(at).or(last).unwrap_or(Parameter::Any)
+    }
+
+    /// Returns whether it reads a time by a pattern, and none of so many arguments is its zone.
+    pub(super) fn reads_local_time(&self, arguments: usize) -> bool {
+        self.required == time::PATTERN && arguments == time::PATTERN.len()
     }
 
     const fn new(

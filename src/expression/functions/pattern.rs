@@ -351,6 +351,12 @@ impl Told {
     }
 }
 
+/// Returns whether a word is an English name of a day, in three letters or in all.
+pub(super) fn is_weekday(word: &str) -> bool {
+    let whole = |width| take_name(word, &DAYS, width).is_some_and(|(_, rest)| rest.is_empty());
+    whole(3) || whole(4)
+}
+
 /// Takes an English name off the front of `text`, in any case: three letters, or all from a
 /// width of 4 on.
 fn take_name<'t>(text: &'t str, names: &[&str], width: usize) -> Option<(i8, &'t str)> {

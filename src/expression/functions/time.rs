@@ -15,7 +15,7 @@ use crate::expression::tree::Scalar;
 use crate::term::units::{DAY, HOUR, MINUTE, SECOND};
 
 const ZONE: &[(&str, Parameter)] = &[("zone", Text)];
-const PATTERN: &[(&str, Parameter)] = &[("text", Text), ("pattern", Text)];
+pub(super) const PATTERN: &[(&str, Parameter)] = &[("text", Text), ("pattern", Text)];
 const UNIT_OF: &[(&str, Parameter)] = &[("unit", Unit), ("time", Time)];
 const ADDED: &[(&str, Parameter)] = &[("unit", Unit), ("n", Bigint), ("time", Time)];
 

@@ -1,7 +1,7 @@
 //! What a record carries through a join: its columns as they were written, ready for a row.
 //!
-//! Comes in: a record's bytes, CSV or JSON. Goes out: a piece of a row, CSV or JSON: the join
-//! column by its value, so that equal values are equal bytes, then the other columns, each after a
+//! Comes in: a record's bytes, CSV or JSON. Goes out: a piece of a row, CSV or JSON: what is joined
+//! on by its value, so that equal values are equal bytes, then the other columns, each after a
 //! comma. Text keeps its bytes and a number its digits. A column is parsed only where it has to be
 //! written differently.
 
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::plan::SidePlan;
 use crate::column::{Column, DataType, ValueRef, told_apart};
 use crate::format::dialect::Dialect;
+use crate::number::Number;
 use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
 /// Writes the pieces of one side's records.
@@ -22,11 +23,12 @@ pub(super) struct Part {
     to: Notation,
     /// What the records do differently.
     dialect: Dialect,
-    /// Whether a record's other fields are all carried, as they are written.
-    is_copied: bool,
-    key: usize,
-    /// What stands before the join column: `{"call_id":`.
-    before_key: Vec<u8>,
+    /// Whether they are as `k` writes them, so that fields are carried as they are written.
+    is_plain: bool,
+    /// What stands before each of what is joined on: `{"call_id":`.
+    before_keys: Vec<Vec<u8>>,
+    /// The one field that is not carried, if it is one and the others are carried as they are.
+    key: Option<usize>,
     /// The other columns, in order.
     carried: Vec<Carried>,
 }
@@ -55,10 +57,19 @@ impl Part {
             }
         };
         let field = |index: usize| &side.schema.fields[index];
-        let mut before_key = member(b'{', &field(side.key).name);
-        if to == Notation::Csv {
-            before_key.clear();
+        let keys = side.keys.iter().enumerate();
+        let mut before_keys: Vec<_> = keys
+            .map(|(nth, key)| member(if nth == 0 { b'{' } else { b',' }, &key.name))
+            .collect();
+        if let (Notation::Csv, Some(first)) = (to, before_keys.first_mut()) {
+            first.clear();
         }
+        let is_carried = |index: usize| side.carried.iter().any(|(carried, _)| *carried == index);
+        let is_plain = dialect == Dialect::default();
+        let mut others = (0..side.schema.width()).filter(|&index| !is_carried(index));
+        let key = others
+            .next()
+            .filter(|_| is_plain && others.next().is_none());
         let carried = side.carried.iter().map(|(index, name)| Carried {
             index: *index,
             name: field(*index).name.clone(),
@@ -67,19 +78,32 @@ impl Part {
         });
         Part {
             to,
-            is_copied: dialect == Dialect::default()
-                && side.carried.len() + 1 == side.schema.width(),
+            is_plain,
             dialect,
-            key: side.key,
-            before_key,
+            before_keys,
+            key,
             carried: carried.collect(),
         }
     }
 
-    /// Appends the join column of a row; returns whether it is null.
+    /// Appends what a row is joined on; returns whether some of it is null.
     #[inline]
-    pub fn push_key(&self, column: &Column<'_>, row: usize, line: &mut Vec<u8>) -> bool {
-        line.extend_from_slice(&self.before_key);
+    pub fn push_keys(
+        &self,
+        columns: &[Cow<'_, Column<'_>>],
+        row: usize,
+        line: &mut Vec<u8>,
+    ) -> bool {
+        let mut is_null = false;
+        for (before, column) in self.before_keys.iter().zip(columns) {
+            line.extend_from_slice(before);
+            is_null |= self.push_key(column, row, line);
+        }
+        is_null
+    }
+
+    #[inline]
+    fn push_key(&self, column: &Column<'_>, row: usize, line: &mut Vec<u8>) -> bool {
         let value = match column {
             Column::Bigint(values) => {
                 if let Some(value) = values.get(row) {
@@ -92,6 +116,9 @@ impl Part {
             Column::Double(values) => values
                 .get(row)
                 .map_or(ValueRef::Null, |value| ValueRef::Double(told_apart(value))),
+            // 1.50 equals 1.5.
+            Column::Decimal(values) => canonical(values.get(row).map(Number::Decimal)),
+            Column::Number(values) => canonical(values.get(row)),
             column => column.value_ref(row),
         };
         match self.to {
@@ -118,9 +145,9 @@ impl Part {
             delimiter,
             spelling,
         } = &self.dialect;
-        if self.to == Notation::Csv && self.is_copied {
-            let (start, end) = nth_field(record, self.key);
-            if self.key > 0 {
+        if let (Notation::Csv, Some(key)) = (self.to, self.key) {
+            let (start, end) = nth_field(record, key);
+            if key > 0 {
                 line.push(b',');
                 line.extend_from_slice(&record[..start - 1]);
             }
@@ -133,6 +160,10 @@ impl Part {
             let field = fields.find(|(nth, _)| *nth == carried.index);
             let field = field.map_or(&[][..], |(_, field)| field);
             line.extend_from_slice(&carried.before);
+            if self.to == Notation::Csv && self.is_plain {
+                line.extend_from_slice(field);
+                continue;
+            }
             text.clear();
             unquote(field, &mut text);
             if spelling.is_null(&text) {
@@ -176,6 +207,11 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// Returns a number so that equal ones are equal bytes.
+fn canonical(number: Option<Number>) -> ValueRef<'static> {
+    number.map_or(ValueRef::Null, |number| number.canonical().into())
 }
 
 /// Returns where the `nth` field of a CSV record begins and ends.
@@ -383,7 +419,9 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::plan::Key;
     use super::*;
+    use crate::expression::Expression;
     use crate::format::TimeFrom;
     use crate::format::schema::parse_declaration;
 
@@ -394,10 +432,15 @@ mod tests {
         let carried = others.map(|(index, field)| (index, field.name.clone()));
         let carried = carried.collect();
         let time = TimeFrom::Nowhere;
+        let name = schema.fields[key].name.clone();
+        let expression = Expression::parse(&name, &schema).expect("a column");
         Part::new(
             &SidePlan {
                 schema,
-                key,
+                keys: vec![Key {
+                    name,
+                    expression: expression.into(),
+                }],
                 time,
                 carried,
             },
@@ -513,8 +556,11 @@ mod tests {
     fn keys_of_one_value_are_equal_bytes() {
         let key = |column: Column<'_>| {
             let mut line = Vec::new();
-            let null =
-                part("k double, t string", 0, Notation::Json).push_key(&column, 0, &mut line);
+            let null = part("k double, t string", 0, Notation::Json).push_keys(
+                &[Cow::Owned(column)],
+                0,
+                &mut line,
+            );
             (String::from_utf8(line).expect("UTF-8"), null)
         };
         let double = |value: f64| key(Column::Double([Some(value)].into_iter().collect()));

@@ -1,13 +1,17 @@
 //! The plan of a join, which flags build.
 //!
 //! Comes in: a [`Query`] as typed and the columns of both inputs. Goes out: a [`Plan`], checked:
-//! the join column exists on both sides and is of one type there, every record has an event time,
-//! and no two columns of the result share a name.
+//! what is joined on is of one type on both sides, every record has an event time, and no two columns
+//! of the result share a name.
+
+use std::sync::Arc;
 
 use crate::column::{DataType, Field, Schema};
 use crate::engine::join::{Kind, Method, Settings, Side};
 use crate::error::{Error, Result};
-use crate::format::{Layout, TimeFrom, TimeUnit};
+use crate::expression::{Equality, Expression, parse_equalities};
+use crate::format::{Layout, Reading, TimeFrom};
+use crate::plan::{RECORD_TIMES, check_names};
 
 /// The result's column that has the later of the two event times.
 pub const EVENT_TIME: &str = "event_time";
@@ -15,7 +19,7 @@ pub const EVENT_TIME: &str = "event_time";
 /// A join as typed.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The column of both inputs that must be equal.
+    /// What must be equal: columns of both inputs, or `left = right`, separated by commas.
     pub on: String,
     /// What else must hold.
     pub method: Method,
@@ -28,12 +32,13 @@ pub struct Query {
 /// What one input of a join needs.
 #[derive(Debug, Clone, Default)]
 pub struct SideQuery {
-    /// The event time's column, `@record` for the record's own timestamp, or `None` for the default.
+    /// The event time's column or an expression, `@record` for the record's own timestamp, or `None` for
+    /// the default.
     pub time: Option<String>,
     /// Whether the other input has the same `time`, given once for both.
     pub shared: bool,
-    /// The unit of a time column of numbers.
-    pub time_unit: TimeUnit,
+    /// How times are read.
+    pub reading: Reading,
     /// How far the watermark stays behind the highest event time.
     pub out_of_order_ms: i64,
 }
@@ -50,7 +55,8 @@ pub struct Given {
 /// A join of inputs of known schemas.
 #[derive(Debug)]
 pub struct Plan {
-    /// The result's columns: the join column, the left's others, the right's others, `event_time`.
+    /// The result's columns: those that are joined on, the left's others, the right's others,
+    /// `event_time`.
     pub columns: Vec<Field>,
     /// What becomes of each input.
     pub sides: [SidePlan; 2],
@@ -62,12 +68,21 @@ pub struct Plan {
 pub struct SidePlan {
     /// Its columns.
     pub schema: Schema,
-    /// The index of the join column.
-    pub key: usize,
+    /// What is joined on.
+    pub keys: Vec<Key>,
     /// Where the event time comes from; nowhere for a table that holds from the beginning on.
     pub time: TimeFrom,
     /// The indexes of the other columns, and their names in the result.
     pub carried: Vec<(usize, String)>,
+}
+
+/// One of what is joined on, for one side.
+#[derive(Debug)]
+pub struct Key {
+    /// The name of its column in the result.
+    pub name: String,
+    /// What must equal that of the other side.
+    pub expression: Arc<Expression>,
 }
 
 impl Query {
@@ -76,40 +91,39 @@ impl Query {
     /// # Errors
     /// `usage` for an unknown column, types that differ, or a missing event time.
     pub fn plan(self, mut given: [Given; 2]) -> Result<Plan> {
-        let [left, right] = [Side::Left, Side::Right].map(|side| self.key(side, &given));
-        let keys = [left?, right?];
-        let mut types = Side::BOTH.map(|side| {
-            let at = side.index();
-            given[at].schema.fields[keys[at]].data_type
-        });
-        // What one side has declared holds for the other one, too.
-        for (at, other) in [(0, 1), (1, 0)] {
-            if types[at] == DataType::Any {
-                types[at] = types[other];
-                given[at].schema.fields[keys[at]].data_type = types[other];
-            }
+        let equalities = self.equalities(&mut given)?;
+        for equality in &equalities {
+            share_types(equality, &mut given)?;
         }
-        if types[0] != types[1] {
-            return Err(Error::usage(format!(
-                "column `{}` is a {} on the left and a {} on the right",
-                self.on, types[0], types[1]
-            ))
-            .hint(format!(
-                "make them one with `--schema '{} string'`",
-                self.on
-            )));
+        let mut keys = [Vec::new(), Vec::new()];
+        for equality in &equalities {
+            let [left, right] = sides_of(equality, &given)?;
+            let [left, right] = as_one_type(left, right)?;
+            let name = equality.name(&left, &given[0].schema);
+            for (keys, expression) in keys.iter_mut().zip([left, right]) {
+                keys.push(Key {
+                    name: name.clone(),
+                    expression: Arc::new(expression),
+                });
+            }
         }
         let [left, right] = Side::BOTH.map(|side| self.event_time(side, &given));
         let times = [left?, right?];
-        let names = result_names(&self.on, &given);
-        let mut columns = vec![Field {
-            name: self.on.clone(),
-            data_type: types[0],
-        }];
+        // A column that equals the other side's stands in the result once.
+        let pairs = keys[0].iter().zip(&keys[1]);
+        let columns =
+            pairs.map(|(left, right)| (left.expression.column(), right.expression.column()));
+        let (lefts, rights): (Vec<usize>, Vec<usize>) =
+            columns.filter_map(|(left, right)| left.zip(right)).unzip();
+        let dropped = [lefts, rights];
+        let mut columns: Vec<Field> = keys[0].iter().map(Key::field).collect();
+        let key_names: Vec<&str> = columns.iter().map(|field| field.name.as_str()).collect();
+        check_names(key_names.iter().copied())?;
+        let names = result_names(&key_names, &dropped, &given);
         let mut sides = Vec::with_capacity(2);
-        for (nth, (given, names)) in given.into_iter().zip(names).enumerate() {
-            let others = given.schema.named().map(|(index, _)| index);
-            let others = others.filter(|&index| index != keys[nth]);
+        for (nth, ((given, names), time)) in given.into_iter().zip(names).zip(times).enumerate() {
+            let others = own_columns(&given.schema);
+            let others = others.filter(|at| !dropped[nth].contains(at));
             let carried: Vec<(usize, String)> = others.zip(names).collect();
             columns.extend(carried.iter().map(|(index, name)| Field {
                 name: name.clone(),
@@ -117,8 +131,8 @@ impl Query {
             }));
             sides.push(SidePlan {
                 schema: given.schema,
-                key: keys[nth],
-                time: times[nth],
+                keys: std::mem::take(&mut keys[nth]),
+                time,
                 carried,
             });
         }
@@ -135,16 +149,28 @@ impl Query {
         })
     }
 
-    fn key(&self, side: Side, given: &[Given; 2]) -> Result<usize> {
-        let schema = &given[side.index()].schema;
-        schema.index_of(&self.on).ok_or_else(|| {
-            Error::usage(format!(
-                "unknown column `{}` in `--on`: the {} side has none",
-                self.on,
-                name_of(side)
-            ))
-            .hint(format!("it has {}", schema.names()))
-        })
+    /// Returns what must be equal, each side over the columns of its input; those of an open schema
+    /// that it has not are added.
+    fn equalities(&self, given: &mut [Given; 2]) -> Result<Vec<Equality>> {
+        // A name with blanks, say, which as an expression stands in quotes.
+        let has = |input: &Given| input.schema.index_of(&self.on).is_some();
+        if given.iter().any(has) {
+            let equality = Equality::of_column(&self.on);
+            open_up(&equality, given);
+            return Ok(vec![equality]);
+        }
+        let mut equalities = parse_equalities(&self.on)?;
+        for equality in &mut equalities {
+            if sides_of(equality, given).is_ok() {
+                continue;
+            }
+            equality.swap();
+            if sides_of(equality, given).is_err() {
+                equality.swap();
+                open_up(equality, given);
+            }
+        }
+        Ok(equalities)
     }
 
     /// Takes the named column, else `event_time` or `start_timestamp` if there, else the record's
@@ -157,7 +183,7 @@ impl Query {
         let SideQuery {
             time,
             shared,
-            time_unit,
+            reading,
             ..
         } = &self.sides[side.index()];
         let wrong = |message: String| {
@@ -168,23 +194,25 @@ impl Query {
             ))
         };
         let is_table = self.method == Method::Table && side == Side::Right;
-        // Given once, a name may be that of the stream's column alone.
-        let is_other = |name: &&str| {
-            is_table && *shared && !name.starts_with('@') && schema.index_of(name).is_none()
+        // Given once, it may be of the stream's columns alone.
+        let is_other = |text: &&str| {
+            let has_none = || TimeFrom::named(text, reading, schema).is_err();
+            is_table && *shared && !text.starts_with('@') && has_none()
         };
         let index = match time.as_deref().filter(|name| !is_other(name)) {
-            Some("@record") if *record_times => return Ok(TimeFrom::Record),
+            Some(name) if RECORD_TIMES.contains(&name) && *record_times => {
+                return Ok(TimeFrom::Record);
+            }
             Some("@record") => {
                 return Err(wrong(
                     "the records of a file or pipe carry no timestamp of their own".to_owned(),
                 ));
             }
-            Some(name) => schema.index_of(name).ok_or_else(|| {
-                wrong(format!(
-                    "unknown column `{name}` in `--time`: the {} side has none",
-                    name_of(side)
-                ))
-            })?,
+            Some(text) => {
+                let time = TimeFrom::named(text, reading, schema);
+                return time
+                    .map_err(|error| error.during(format!("reading the {} side", name_of(side))));
+            }
             None => {
                 let mut defaults = [EVENT_TIME, "start_timestamp"].into_iter();
                 match defaults.find_map(|name| schema.index_of(name)) {
@@ -200,16 +228,7 @@ impl Query {
                 }
             }
         };
-        match schema.fields[index].data_type {
-            DataType::Bigint | DataType::Text | DataType::Any => {
-                Ok(TimeFrom::Column(index, *time_unit))
-            }
-            DataType::Timestamp => Ok(TimeFrom::Column(index, TimeUnit::Ms)),
-            other => Err(Error::usage(format!(
-                "column `{}` is a {other}; an event time is a bigint, a timestamp or ISO 8601 text",
-                schema.fields[index].name
-            ))),
-        }
+        TimeFrom::column(index, reading, schema)
     }
 }
 
@@ -217,6 +236,11 @@ impl Plan {
     /// Returns whether the right side is a table.
     pub fn has_table(&self) -> bool {
         self.query.method == Method::Table
+    }
+
+    /// Returns the result's columns that are joined on.
+    pub fn keys(&self) -> &[Field] {
+        &self.columns[..self.sides[0].keys.len()]
     }
 
     /// Returns the engine's settings for inputs of so many partitions.
@@ -231,18 +255,99 @@ impl Plan {
 }
 
 impl SidePlan {
-    /// Returns what of a record is decoded: the join column and the event time.
+    /// Returns what of a record is decoded: what is joined on and the event time.
     pub fn layout(&self) -> Layout {
-        let mut wanted = vec![self.key];
-        if let TimeFrom::Column(index, _) = self.time {
-            wanted.push(index);
-        }
+        let keys = self.keys.iter().flat_map(|key| key.expression.columns());
+        let mut wanted: Vec<usize> = keys.copied().collect();
+        wanted.extend(self.time.columns());
         wanted.sort_unstable();
         wanted.dedup();
         Layout {
             schema: self.schema.clone(),
             wanted,
-            time: self.time,
+            time: self.time.clone(),
+        }
+    }
+}
+
+/// Adds to the schemas of inputs that are open what is joined on and they have not.
+fn open_up(equality: &Equality, given: &mut [Given; 2]) {
+    for (nth, input) in given.iter_mut().enumerate() {
+        equality.open_up(nth, &mut input.schema);
+    }
+}
+
+/// Returns what must be equal, of both sides.
+fn sides_of(equality: &Equality, given: &[Given; 2]) -> Result<[Expression; 2]> {
+    let side = |side: Side| {
+        let schema = &given[side.index()].schema;
+        let checked = equality.side(side.index(), schema);
+        checked.map_err(|error| match equality.column(side.index()) {
+            Some(name) => Error::usage(format!(
+                "unknown column `{name}` in `--on`: the {} side has none",
+                name_of(side)
+            ))
+            .hint(format!("it has {}", schema.names())),
+            None => error.during(format!("reading `--on` for the {} side", name_of(side))),
+        })
+    };
+    Ok([side(Side::Left)?, side(Side::Right)?])
+}
+
+/// What one side has declared of a column holds for the other one's, too.
+fn share_types(equality: &Equality, given: &mut [Given; 2]) -> Result<()> {
+    let sides = sides_of(equality, given)?;
+    for (at, other) in [(0, 1), (1, 0)] {
+        if let (DataType::Any, Some(column)) = (sides[at].data_type(), sides[at].column()) {
+            given[at].schema.fields[column].data_type = sides[other].data_type();
+        }
+    }
+    Ok(())
+}
+
+/// Returns both sides of an equality as values of one type.
+fn as_one_type(left: Expression, right: Expression) -> Result<[Expression; 2]> {
+    let is_number = |of: &Expression| {
+        matches!(
+            of.data_type(),
+            DataType::Bigint | DataType::Decimal | DataType::Number
+        )
+    };
+    let (left, right) = match (left.data_type(), right.data_type()) {
+        (DataType::Any, _) if is_number(&right) => (left.as_number(), right),
+        (_, DataType::Any) if is_number(&left) => (left, right.as_number()),
+        (DataType::Any, DataType::Text) => (left, right.as_any()),
+        (DataType::Text, DataType::Any) => (left.as_any(), right),
+        _ => (left, right),
+    };
+    let types = [left.data_type(), right.data_type()];
+    if types[0] == types[1] || is_number(&left) && is_number(&right) {
+        return Ok([left, right]);
+    }
+    let text = left.text().to_owned();
+    let what = match left.column() {
+        Some(_) => format!("column `{text}`"),
+        None => format!("`{text}`"),
+    };
+    let equals = match text == right.text() {
+        true => String::new(),
+        false => format!("`{right}` "),
+    };
+    let error = Error::usage(format!(
+        "{what} is a {} on the left and {equals}a {} on the right",
+        types[0], types[1]
+    ));
+    Err(match left.column() {
+        Some(_) => error.hint(format!("make them one with `--schema '{text} string'`")),
+        None => error.hint("make them one with `cast(… as string)`"),
+    })
+}
+
+impl Key {
+    fn field(&self) -> Field {
+        Field {
+            name: self.name.clone(),
+            data_type: self.expression.data_type(),
         }
     }
 }
@@ -255,18 +360,27 @@ pub fn name_of(side: Side) -> &'static str {
     }
 }
 
-/// Returns the names that the columns of both sides have in the result, without the join column:
-/// their own, or with `l_` or `r_` before it where both sides, or the event time, have that name.
-fn result_names(on: &str, given: &[Given; 2]) -> [Vec<String>; 2] {
+/// Returns the indexes of the columns that records have of their own; what lies in or beside them is not
+/// carried.
+fn own_columns(schema: &Schema) -> impl Iterator<Item = usize> {
+    let named = schema.named().map(|(index, _)| index);
+    named.filter(|&index| !schema.is_derived(index))
+}
+
+/// Returns the names that the columns of both sides have in the result, without those that are
+/// `dropped`: their own, or with `l_` or `r_` before it where both sides, what is joined on, or the event
+/// time, have that name.
+fn result_names(keys: &[&str], dropped: &[Vec<usize>; 2], given: &[Given; 2]) -> [Vec<String>; 2] {
     let own = |nth: usize| {
-        let fields = given[nth].schema.named();
-        fields
-            .map(|(_, field)| &field.name)
-            .filter(|name| *name != on)
+        let schema = &given[nth].schema;
+        let others = own_columns(schema).filter(move |index| !dropped[nth].contains(index));
+        others.map(|index| &schema.fields[index].name)
     };
-    let collides =
-        |nth: usize, name: &str| name == EVENT_TIME || own(1 - nth).any(|other| other == name);
-    let mut taken: Vec<String> = vec![on.to_owned(), EVENT_TIME.to_owned()];
+    let collides = |nth: usize, name: &str| {
+        name == EVENT_TIME || keys.contains(&name) || own(1 - nth).any(|other| other == name)
+    };
+    let mut taken: Vec<String> = vec![EVENT_TIME.to_owned()];
+    taken.extend(keys.iter().map(|&name| name.to_owned()));
     for nth in [0, 1] {
         taken.extend(own(nth).filter(|name| !collides(nth, name)).cloned());
     }

@@ -4,6 +4,9 @@
 //! so that both sides are available while either source is read on. Their memory is reused, so no
 //! record allocates.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bumpalo::Bump;
 
 use super::Options;
@@ -12,6 +15,7 @@ use super::plan::SidePlan;
 use crate::column::{Column, DataType};
 use crate::engine::join::{Content, Records};
 use crate::error::Error;
+use crate::expression::Expression;
 use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom};
 use crate::number::parse_decimal;
 use crate::source::{Batch, Message, Records as Source};
@@ -23,8 +27,7 @@ pub(super) struct Stage {
     name: String,
     decoder: Decoder,
     part: Part,
-    key: usize,
-    key_type: DataType,
+    keys: Vec<Arc<Expression>>,
     time: TimeFrom,
     /// Whether a null value deletes the row of its key.
     is_table: bool,
@@ -85,9 +88,8 @@ impl Stage {
             name,
             part: Part::new(side, options.notation, decoder.dialect()),
             decoder,
-            key: side.key,
-            key_type: side.schema.fields[side.key].data_type,
-            time: side.time,
+            keys: side.keys.iter().map(|key| key.expression.clone()).collect(),
+            time: side.time.clone(),
             is_table,
             skip_bad: options.skip_bad,
             arena: Bump::new(),
@@ -124,7 +126,11 @@ impl Stage {
     fn add_tombstone(&self, message: &Message<'_>, load: &mut Load) {
         let key = message.key.unwrap_or_default();
         let text = std::str::from_utf8(key).ok();
-        let column = match self.key_type {
+        let key_type = match self.keys.as_slice() {
+            [key] if key.column().is_some() => Some(key.data_type()),
+            _ => None,
+        };
+        let column = match key_type.unwrap_or(DataType::Boolean) {
             DataType::Text => text.map(|key| Column::Text([Some(key)].into_iter().collect())),
             DataType::Any => text.map(|key| Column::Any([Some(key)].into_iter().collect())),
             DataType::Bigint | DataType::Timestamp => {
@@ -143,7 +149,8 @@ impl Stage {
         };
         match (column, time) {
             (Some(column), Some(time)) => {
-                self.part.push_key(&column, 0, &mut load.records.bytes);
+                let columns = [Cow::Owned(column)];
+                self.part.push_keys(&columns, 0, &mut load.records.bytes);
                 let key_end = load.records.bytes.len();
                 load.records.add(time, key_end, Content::Tombstone);
             }
@@ -153,7 +160,7 @@ impl Stage {
                     before: 0,
                     place: Place::Offset(message.partition, message.offset),
                     at: None,
-                    misfit: "the value is null, and the key is no value of the join column"
+                    misfit: "the value is null, and the key is no value of what is joined on"
                         .to_owned()
                         .into(),
                     bytes: key,
@@ -164,13 +171,27 @@ impl Stage {
 
     /// Decodes records; ends before the first that is malformed, unless these are skipped.
     fn add(&mut self, records: &Source<'_>, arena: &Bump, load: &mut Load) {
-        let decoded = self.decoder.decode(records, Origins::Keep, arena);
-        let is_json = matches!(self.decoder, Decoder::Json(_));
+        let mut decoded = self.decoder.decode(records, Origins::Keep, arena);
+        if self.keys.iter().any(|key| key.column().is_none()) {
+            let evaluated = self
+                .keys
+                .iter()
+                .map(|key| key.evaluate(&decoded.columns, arena));
+            let failed = evaluated.flat_map(|evaluated| evaluated.errors);
+            let misfits: Vec<_> = failed.map(|error| (error.row, error.misfit)).collect();
+            if !misfits.is_empty() {
+                let origins = decoded.origins.clone();
+                decoded.refuse(misfits, |row| origins[row]);
+            }
+        }
+        let is_json = self.decoder.is_json();
         let is_text = match records {
             Source::Lines(lines) => simdutf8::basic::from_utf8(lines.bytes).is_ok(),
             Source::Messages(_) => false,
         };
-        let key = &decoded.columns.columns[self.key];
+        let keys = self.keys.iter();
+        let keys = keys.map(|key| key.evaluate(&decoded.columns, arena).column);
+        let keys: Vec<Cow<'_, Column<'_>>> = keys.collect();
         let mut malformed = decoded.malformed.iter().peekable();
         let mut members = Members::new();
         for (row, &(place, bytes)) in decoded.origins.iter().enumerate() {
@@ -186,7 +207,7 @@ impl Stage {
             };
             let line = &mut load.records.bytes;
             let start = line.len();
-            let is_null = self.part.push_key(key, row, line);
+            let is_null = self.part.push_keys(&keys, row, line);
             let key_end = line.len();
             let carried = match is_json {
                 true => self.part.push_json(bytes, &mut members, line),
