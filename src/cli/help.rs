@@ -78,6 +78,38 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
+/// What `k window -h` shows; `--help` shows every flag, and in full.
+const SHORT: [(&str, &str); 25] = [
+    ("by", "Group by these columns or expressions"),
+    ("agg", "Compute these: count, sum(x), p99(x) as slow, …"),
+    ("filter", "Count only records for which this holds"),
+    ("select", "Write these columns of the result"),
+    ("having", "Write only rows for which this holds"),
+    ("order_by", "Sort the rows of each window"),
+    ("limit", "Write the first N rows of each window"),
+    ("tumbling", "Windows one after the other: `10s`, `1d`"),
+    ("hopping", "Windows of SIZE, one every ADVANCE"),
+    ("session", "Records of a key at most GAP apart"),
+    ("sliding", "Records of a key within DURATION of each other"),
+    ("global", "One window for all time"),
+    ("time", "The event time: a column or an expression"),
+    (
+        "out_of_order",
+        "Expect records this late: hold the watermark back",
+    ),
+    ("grace", "Accept late records this long after the close"),
+    ("emit", "When a window is final, or at every update"),
+    ("trigger", "When rows leave: `early(every 5s) watermark`, …"),
+    ("refine", "How a later row relates to an earlier one"),
+    ("from", "A file, a topic, or `-`; `k help sources`"),
+    ("to", "A file, a topic, or `-`"),
+    ("format", "How rows are written"),
+    ("skip_bad", "Count malformed records; do not end there"),
+    ("exit", "End where the topic ends now"),
+    ("group", "Share the topic with processes of this group"),
+    ("broker", "Brokers as HOST:PORT,…"),
+];
+
 /// Pages that are text alone.
 const PAGES: [(&str, &str); 3] = [
     ("sources", include_str!("help/sources.txt")),
@@ -92,6 +124,7 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
         let examples = format!("Examples:{}", lines.collect::<String>());
         command = command.mut_subcommand(name, |command| command.after_help(examples));
     }
+    command = command.mut_subcommand("window", shorten);
     let mut list = String::new();
     for (group, names) in GROUPS {
         let _ = writeln!(list, "{group}:");
@@ -107,6 +140,18 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
          `k help COMMAND` says more. Pages: `k help functions`, sources, times, formats.\n\n\
          Options:\n{{options}}"
     ))
+}
+
+/// Leaves of a command's `-h` what is needed most.
+fn shorten(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let short = SHORT.iter().find(|(id, _)| arg.get_id() == id);
+        let full = arg.get_long_help().or(arg.get_help()).cloned();
+        match (short, full) {
+            (Some((_, text)), Some(full)) => arg.help(*text).long_help(full),
+            _ => arg.hide_short_help(true),
+        }
+    })
 }
 
 /// Returns the page that is asked for, by what is typed behind `k`: `None` for anything else.

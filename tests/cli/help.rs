@@ -117,3 +117,24 @@ fn help_that_cannot_be_written_is_no_success() {
         run.assert_refused(1, &["cannot write", "no space left on device"]);
     }
 }
+
+#[test]
+fn the_short_help_of_window_fits_two_screens_and_the_long_one_has_every_flag() {
+    let workdir = Workdir::new();
+    let short = workdir.shell("COLUMNS=80 k window -h");
+    let lines = short.stdout().lines().count();
+    assert!(lines <= 72, "{lines} lines:\n{}", short.stdout());
+    let long = workdir.shell("COLUMNS=80 k window --help");
+    for flag in ["--tumbling", "--grace", "--order-by", "--broker"] {
+        assert!(short.stdout().contains(flag), "{flag}");
+    }
+    for flag in [
+        "--crash-at",
+        "--watermark",
+        "--journal",
+        "weeks from Monday",
+    ] {
+        assert!(!short.stdout().contains(flag), "{flag}");
+        assert!(long.stdout().contains(flag), "{flag}");
+    }
+}

@@ -97,7 +97,7 @@ pub(super) struct Options {
 
     /// Put the rows of each window in order: `sum_duration desc, caller`; nulls come last [default: by
     /// their keys]
-    #[arg(long, value_name = "COLUMN [desc],…", help_heading = WHAT)]
+    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     order_by: Option<String>,
 
     /// Write at most so many rows of each window, the first ones
