@@ -35,7 +35,7 @@ pub struct Input<'b, 'a> {
     pub carried: &'b [Option<Cow<'b, Column<'a>>>],
     /// Which records take an earlier one back; `None` for none of them.
     pub taken_back: Option<&'b [bool]>,
-    /// What tells records apart, where [`Settings::distinct`] asks for it.
+    /// What tells records apart, where `--distinct` asks for it.
     pub distinct: Option<&'b Column<'a>>,
     /// What stands for the records where they were added up elsewhere.
     pub parts: Option<&'b Parts>,
