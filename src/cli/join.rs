@@ -321,9 +321,11 @@ impl Options {
 
     fn run(&self, plan: &Plan, inputs: [Input; 2], context: &Context) -> Result<()> {
         let (sink, notation) = self.sink(plan, context)?;
-        let [left, right] = inputs.map(|input| (input.source, input.form));
-        let sources = [(left, &plan.sides[0]), (right, &plan.sides[1])]
-            .map(|((source, form), side)| (source, form.decoder(side.layout())));
+        let [left, right] = inputs;
+        let sources = [(left, &plan.sides[0]), (right, &plan.sides[1])].map(|(input, side)| {
+            let decoder = input.decoder(side.layout());
+            (input.source, decoder)
+        });
         let node_options = NodeOptions {
             skip_bad: self.skip_bad,
             idle: match self.range.exits() {

@@ -209,6 +209,11 @@ impl Decoder {
         }
     }
 
+    /// Returns the decoder of the values.
+    pub fn values(&self) -> &super::Decoder {
+        &self.values
+    }
+
     /// Returns what the values do differently.
     pub fn dialect(&self) -> Dialect {
         self.values.dialect()

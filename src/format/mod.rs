@@ -112,11 +112,12 @@ impl Decoder {
         }
     }
 
-    /// Returns whether records are JSON.
+    /// Returns whether records, or the values of envelopes, are JSON.
     pub fn is_json(&self) -> bool {
         match self {
             Decoder::Json(_) => true,
-            Decoder::Delimited(_) | Decoder::Raw(_) | Decoder::Envelopes(_) => false,
+            Decoder::Delimited(_) | Decoder::Raw(_) => false,
+            Decoder::Envelopes(decoder) => decoder.values().is_json(),
             Decoder::Judged(decoder) => decoder.values().is_json(),
         }
     }

@@ -851,3 +851,54 @@ fn duration_stays_that_of_the_left_where_both_sides_have_times() {
         "window_start,window_end,name,sum_duration\n,,anna,3000\n"
     );
 }
+
+#[test]
+fn what_consume_prints_joins_as_the_records_in_it() {
+    let workdir = Workdir::new();
+    let envelope = |key: &str, value: &str| {
+        let value = value.replace('"', "\\\"");
+        format!(
+            "{{\"topic\":\"a\",\"partition\":0,\"offset\":{key},\"timestamp\":1000,\"key\":\"{key}\",\
+             \"value\":\"{value}\",\"headers\":[]}}\n"
+        )
+    };
+    let json = r#"{"id":1,"t":1000,"v":"a,b"}"#;
+    workdir.write(
+        "json.jsonl",
+        envelope("1", json) + &envelope("2", r#"{"id":2,"t":9000}"#),
+    );
+    workdir.write(
+        "csv.jsonl",
+        envelope("1", "1,1000,a") + &envelope("2", "2,9000,"),
+    );
+    workdir.write("right.csv", "id,t,w\n1,1000,x\n2,2000,y\n");
+    for (left, on, more, expected) in [
+        (
+            "json.jsonl",
+            "id",
+            "",
+            "id,l_t,v,r_t,w,event_time\n1,1000,\"a,b\",1000,x,1000\n",
+        ),
+        (
+            "json.jsonl",
+            "@key=id",
+            "",
+            "key,id,l_t,v,r_t,w,event_time\n1,1,1000,\"a,b\",1000,x,1000\n",
+        ),
+        (
+            "csv.jsonl",
+            "id",
+            "--schema id_string,t_bigint,v_string --schema id_string,t_bigint,w_string",
+            "id,l_t,v,r_t,w,event_time\n1,1000,a,1000,x,1000\n",
+        ),
+    ] {
+        let line = format!("join -q {left} right.csv --on {on} --time t --within 1s {more}");
+        let args: Vec<String> = line
+            .split_whitespace()
+            .map(|arg| arg.replace('_', " "))
+            .collect();
+        let run = workdir.k_args(args.iter().map(String::as_str));
+        run.assert_status(0);
+        assert_eq!(run.stdout(), expected, "{left} {on}");
+    }
+}

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::broker::{broker, unique};
+use crate::broker::{broker, skipped, unique};
 use crate::workdir::{Run, Workdir};
 
 fn topic(broker: &str, args: &str) -> Run {
@@ -255,4 +255,19 @@ fn what_would_take_a_guarantee_away_is_refused_or_passed_over() {
         // It goes on with its own.
         assert!(said.contains("cannot reach Kafka"), "{command}: {said}");
     }
+}
+
+#[test]
+fn a_broker_may_have_an_address_of_ipv6() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        return skipped("there is no IPv6 here");
+    };
+    let address = listener.local_addr().expect("an address");
+    let answered = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("k connects");
+        let mut asked = [0; 64];
+        connection.read(&mut asked).expect("a request")
+    });
+    topic(&address.to_string(), "list").assert_refused(1, &["[::1]"]);
+    assert!(answered.join().expect("no panic") > 0);
 }
