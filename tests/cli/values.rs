@@ -285,29 +285,46 @@ fn chunks_of_a_large_file_agree_wherever_the_odd_values_are() {
 fn a_topic_and_a_group_give_what_a_file_does() {
     let Some(broker) = broker() else { return };
     let mut random = ChaCha8Rng::seed_from_u64(3);
+    // Of three partitions those of one key lie in any, and are brought together.
+    for partitions in [1, 3] {
+        let records = records(&mut random, 300);
+        assert_topic_and_group(broker, partitions, &records, &mut random);
+    }
+}
+
+fn assert_topic_and_group(
+    broker: &str,
+    partitions: usize,
+    records: &[Record],
+    random: &mut ChaCha8Rng,
+) {
     let workdir = Workdir::new();
-    let records = records(&mut random, 300);
     let topic = unique("odd");
     let mut envelopes = String::new();
-    for (offset, value) in json(&records, &mut random).lines().enumerate() {
+    for (offset, value) in json(records, random).lines().enumerate() {
         let value = serde_json::to_string(value).expect("a string");
         writeln!(
             envelopes,
-            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":1767225600000,\
-             \"key\":null,\"headers\":[],\"value\":{value}}}"
+            "{{\"topic\":\"{topic}\",\"partition\":{},\"offset\":{offset},\"timestamp\":1767225600000,\
+             \"key\":null,\"headers\":[],\"value\":{value}}}",
+            offset % partitions
         )
         .expect("a string");
     }
     workdir.write("in.jsonl", envelopes);
-    let produce = format!("produce in.jsonl -t {topic} --partitions 1 -b {broker}");
+    let produce = format!("produce in.jsonl -t {topic} --partitions {partitions} -b {broker}");
     workdir.k(&produce).assert_status(0);
     let window = format!("{WINDOW} {AGGREGATES} --from {topic} --exit -b {broker}");
-    assert_as_told(&workdir.k(&window), &records, "a topic");
+    assert_as_told(
+        &workdir.k(&window),
+        records,
+        &format!("a topic of {partitions}"),
+    );
 
     let (group, result) = (unique("g"), unique("result"));
     let run = workdir.k(&format!("{window} --group {group} --to {result}"));
     run.assert_status(0);
-    let (expected, malformed) = oracle(&records);
+    let (expected, malformed) = oracle(records);
     let counted = format!("+ {} malformed", malformed.len());
     assert!(run.stderr().contains(&counted), "{}", run.stderr());
     let run = workdir.k(&format!("consume {result} --exit --format raw -b {broker}"));
@@ -331,7 +348,7 @@ fn a_topic_and_a_group_give_what_a_file_does() {
         names.map(text).join(",")
     };
     let rows: BTreeSet<String> = run.stdout().lines().map(row).collect();
-    assert_eq!(rows, expected);
+    assert_eq!(rows, expected, "a group of {partitions}");
 }
 
 /// Windows of 10 s over what stands in a pipe; `|` in `expected` parts the rows.
@@ -614,8 +631,9 @@ fn topic_of(workdir: &Workdir, broker: &str, name: &str, values: &[&str]) -> Str
         let value = serde_json::to_string(value).expect("a string");
         writeln!(
             lines,
-            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":1767225600000,\
-             \"key\":null,\"headers\":[],\"value\":{value}}}"
+            "{{\"topic\":\"{topic}\",\"partition\":{},\"offset\":{offset},\"timestamp\":1767225600000,\
+             \"key\":null,\"headers\":[],\"value\":{value}}}",
+            offset % partitions
         )
         .expect("a string");
     }
