@@ -631,9 +631,8 @@ fn topic_of(workdir: &Workdir, broker: &str, name: &str, values: &[&str]) -> Str
         let value = serde_json::to_string(value).expect("a string");
         writeln!(
             lines,
-            "{{\"topic\":\"{topic}\",\"partition\":{},\"offset\":{offset},\"timestamp\":1767225600000,\
-             \"key\":null,\"headers\":[],\"value\":{value}}}",
-            offset % partitions
+            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":1767225600000,\
+             \"key\":null,\"headers\":[],\"value\":{value}}}"
         )
         .expect("a string");
     }
