@@ -348,7 +348,8 @@ fn an_input_that_is_not_there_or_holds_no_time_says_so() {
     run.assert_status(1);
     assert_eq!(
         run.stderr(),
-        "error: cannot read `none.csv`: no such file or directory\n"
+        "error: cannot read `none.csv`: no such file or directory\n\
+         hint: a topic of that name is `topic:none.csv`\n"
     );
     let run = workdir.k("window --tumbling 10s --from ./");
     run.assert_status(1);
