@@ -158,7 +158,10 @@ impl Schema {
             Some(index) => self.fields[index].data_type,
             None => derived.data_type(),
         };
-        self.derived.push((self.fields.len(), derived.clone()));
+        let digits = declared.and_then(|index| self.digits_of(index));
+        let new = self.fields.len();
+        self.digits.extend(digits.map(|digits| (new, digits)));
+        self.derived.push((new, derived.clone()));
         self.fields.push(Field { name, data_type });
     }
 

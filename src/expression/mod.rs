@@ -43,7 +43,9 @@ pub use list::{
     parse_order,
 };
 pub(crate) use parser::is_reserved;
-pub use reference::{add_column, column_named, suggestion, unknown_column};
+pub use reference::{
+    add_column, column_as_it_stands, column_named, is_path, suggestion, unknown_column,
+};
 pub use syntax::{Span, quoted_name};
 pub use types::data_type_named;
 

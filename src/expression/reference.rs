@@ -107,6 +107,21 @@ pub fn column_named(schema: &Schema, name: &str) -> Option<usize> {
     }
 }
 
+/// Returns the index of the field or member that is called `name` as it stands; `None` for a path in
+/// records of which each may have a member of that name, or not: those are read by the path.
+pub fn column_as_it_stands(schema: &Schema, name: &str) -> Option<usize> {
+    let index = schema.index_of(name)?;
+    (!schema.open || !is_path(name)).then_some(index)
+}
+
+/// Returns whether a name is that of a path, as messages write it.
+pub fn is_path(name: &str) -> bool {
+    match reference(name) {
+        Reference::Derived(Derived::Path(path)) => path.to_string() == name,
+        _ => false,
+    }
+}
+
 /// Adds the column that a flag names and a schema has not, where it may have it.
 pub fn add_column(schema: &mut Schema, name: &str) {
     match reference(name) {

@@ -12,7 +12,8 @@ use super::{Decoded, EARLIEST, LATEST, NO_TIME, shown};
 use crate::column::{Column, DataType, Misfit, Schema, ValueRef, Values};
 use crate::error::{Error, Result};
 use crate::expression::{
-    Expression, Kind, add_column, open_up, pattern_of, quoted_name, unknown_column,
+    Expression, Kind, add_column, column_as_it_stands, open_up, pattern_of, quoted_name,
+    unknown_column,
 };
 use crate::number::Number;
 use crate::term::units;
@@ -67,7 +68,7 @@ impl TimeFrom {
     /// # Errors
     /// `usage` for what is neither, and for what is no time.
     pub fn named(text: &str, reading: &Reading, schema: &Schema) -> Result<TimeFrom> {
-        if let Some(index) = schema.index_of(text) {
+        if let Some(index) = column_as_it_stands(schema, text) {
             return TimeFrom::column(index, reading, schema);
         }
         let zone = reading.zone.as_ref().and_then(TimeZone::iana_name);
@@ -95,7 +96,10 @@ impl TimeFrom {
             ))),
             // Those are read by a zone, and a column is not.
             DataType::Text | DataType::Any if reading.zone.is_some() => {
-                let name = quoted_name(&field.name);
+                let name = match schema.is_derived(index) {
+                    true => field.name.clone(), // as an expression spells it
+                    false => quoted_name(&field.name),
+                };
                 TimeFrom::computed(Expression::parse(&name, schema)?, reading)
             }
             DataType::Timestamp => Ok(TimeFrom::Column(index, TimeUnit::Ms)),
@@ -150,7 +154,9 @@ impl TimeFrom {
 /// Adds the columns that `--time` names and a schema has not, where it may have them.
 pub fn open_up_time(schema: &mut Schema, text: &str) {
     // What is no expression is a name with blanks, say.
-    if schema.index_of(text).is_none() && open_up(schema, text, Kind::One).is_err() && is_name(text)
+    if column_as_it_stands(schema, text).is_none()
+        && open_up(schema, text, Kind::One).is_err()
+        && is_name(text)
     {
         add_column(schema, text);
     }

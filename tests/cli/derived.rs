@@ -55,6 +55,48 @@ fn a_path_leads_into_objects_and_lists() {
 }
 
 #[test]
+fn each_record_tells_whether_a_path_is_a_member_of_its_own() {
+    let times = |first: &str, second: &str| {
+        let path = format!("{{\"m\":{{\"t\":{second}}}}}\n");
+        format!("{{\"m.t\":{first}}}\n{path}{path}")
+    };
+    let numbers = times("1000", "2000");
+    for flags in [
+        &["--time", "m.t"][..],
+        &["--time", "m.t", "--schema", "m.t bigint"],
+        &["--time", "m.t", "--schema", "\"m.t\" bigint"],
+        &["--time", "m->t"],
+        &["--time", "m.t + 0"],
+    ] {
+        assert_eq!(windowed(&numbers, flags), "3", "{flags:?}");
+    }
+    let texts = times("\"1970-01-01 01:00:01\"", "\"1970-01-01 01:00:02\"");
+    let zone = ["--time", "m.t", "--zone", "Europe/Paris"];
+    assert_eq!(windowed(&texts, &zone), "3");
+    assert_eq!(
+        windowed(&texts, &["--time", "m.t", "--schema", "m.t timestamp"]),
+        "3600000,3610000,3"
+    );
+    // A name in quotes is that of a member.
+    let workdir = Workdir::new();
+    workdir.write("in.jsonl", &numbers);
+    let assert_told = |flags: &[&str], counts: &str| {
+        let window = ["window", "in.jsonl", "--tumbling", "10s", "--skip-bad"];
+        let run = workdir.k_args(window.iter().chain(flags).copied());
+        assert!(run.stderr().contains(counts), "{flags:?}: {}", run.stderr());
+    };
+    assert_told(
+        &["--time", "\"m.t\""],
+        "= 1 on time + 0 late + 0 expired + 2 malformed",
+    );
+    // What is declared holds for what lies at the path.
+    assert_told(
+        &["--time", "m.t", "--schema", "m.t decimal(3)"],
+        "= 0 on time + 0 late + 0 expired + 3 malformed",
+    );
+}
+
+#[test]
 fn a_path_stands_wherever_a_column_does() {
     let flags = [
         "--time",

@@ -749,6 +749,39 @@ fn what_lies_deeper_is_joined_on_and_not_carried() {
 }
 
 #[test]
+fn each_record_tells_whether_what_is_joined_on_is_a_member_of_its_own() {
+    let json = "{\"t\":1,\"user\":{\"id\":7}}\n{\"t\":2,\"user.id\":9}\n";
+    let csv = "t,user.id\n1,7\n2,9\n";
+    let keys = |left, right, flags: &[&str]| {
+        let run = joined(left, right, flags);
+        run.assert_status(0);
+        let rows = run.stdout().lines();
+        let keys = rows.map(|row| row.split(',').next().unwrap_or_default().to_owned());
+        keys.collect::<Vec<_>>().join(" ")
+    };
+    let on = ["--on", "user.id"];
+    let (left, right) = (("l.jsonl", json), ("r.jsonl", json));
+    for more in [
+        &[][..],
+        &["--schema", "user.id string"],
+        &["--schema", "\"user.id\" string"],
+        &["--schema", "user.id bigint"],
+    ] {
+        let flags = [&on, more].concat();
+        assert_eq!(keys(left, right, &flags), "user.id 7 9", "{more:?}");
+    }
+    let equal = ["--on", "user.id = user.id"];
+    assert_eq!(keys(left, right, &equal), "user.id 7 9");
+    assert_eq!(keys(left, ("r.csv", csv), &on), "user.id 7 9");
+    assert_eq!(keys(("l.csv", csv), right, &on), "user.id 7 9");
+    assert_eq!(keys(("l.csv", csv), ("r.csv", csv), &on), "user.id 7 9");
+    // The member is not carried besides.
+    let run = joined(left, right, &on);
+    let header = run.stdout().lines().next();
+    assert_eq!(header, Some("user.id,l_t,l_user,r_t,r_user,event_time"));
+}
+
+#[test]
 fn what_is_joined_on_is_told_where_it_is_wrong() {
     let (left, right) = (("l.csv", "t,id\n1,2\n"), ("r.csv", "t,key\n1,2\n"));
     for (on, parts) in [

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::column::{DataType, Field, Schema};
 use crate::engine::join::{Kind, Method, Settings, Side};
 use crate::error::{Error, Result};
-use crate::expression::{Equality, Expression, parse_equalities};
+use crate::expression::{Equality, Expression, is_path, parse_equalities};
 use crate::format::{Layout, Reading, TimeFrom};
 use crate::plan::{RECORD_TIMES, check_names};
 
@@ -115,7 +115,16 @@ impl Query {
             pairs.map(|(left, right)| (left.expression.column(), right.expression.column()));
         let (lefts, rights): (Vec<usize>, Vec<usize>) =
             columns.filter_map(|(left, right)| left.zip(right)).unzip();
-        let dropped = [lefts, rights];
+        let mut dropped = [lefts, rights];
+        for (dropped, given) in dropped.iter_mut().zip(&given) {
+            // A path has the value of the member that is called so, where a record has one.
+            let namesakes: Vec<usize> = dropped
+                .iter()
+                .filter(|&&index| given.schema.is_derived(index))
+                .filter_map(|&index| given.schema.index_of(&given.schema.fields[index].name))
+                .collect();
+            dropped.extend(namesakes);
+        }
         let mut columns: Vec<Field> = keys[0].iter().map(Key::field).collect();
         let key_names: Vec<&str> = columns.iter().map(|field| field.name.as_str()).collect();
         check_names(key_names.iter().copied())?;
@@ -154,21 +163,22 @@ impl Query {
     fn equalities(&self, given: &mut [Given; 2]) -> Result<Vec<Equality>> {
         // A name with blanks, say, which as an expression stands in quotes.
         let has = |input: &Given| input.schema.index_of(&self.on).is_some();
-        if given.iter().any(has) {
+        let is_path = given.iter().any(|input| input.schema.open) && is_path(&self.on);
+        if !is_path && given.iter().any(has) {
             let equality = Equality::of_column(&self.on);
             open_up(&equality, given);
             return Ok(vec![equality]);
         }
         let mut equalities = parse_equalities(&self.on)?;
         for equality in &mut equalities {
-            if sides_of(equality, given).is_ok() {
-                continue;
-            }
-            equality.swap();
             if sides_of(equality, given).is_err() {
                 equality.swap();
-                open_up(equality, given);
+                if sides_of(equality, given).is_err() {
+                    equality.swap();
+                }
             }
+            // Where the first records have a member that is called as a path, others have what is there.
+            open_up(equality, given);
         }
         Ok(equalities)
     }
