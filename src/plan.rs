@@ -56,6 +56,8 @@ pub struct Query {
     pub arrival: Option<String>,
     /// How times are read.
     pub reading: Reading,
+    /// Whether numbers have a decimal comma in columns that nobody declared.
+    pub decimal_comma: bool,
     /// Where: the windows.
     pub windows: Windows,
     /// For how long after its close a window takes late records.
@@ -116,6 +118,7 @@ pub struct Plan {
     pub refinement: Refinement,
     /// From which column on none of the first records has them.
     pub unseen: usize,
+    decimal_comma: bool,
     grace_ms: i64,
     bound: Bound,
     panes: bool,
@@ -209,6 +212,7 @@ impl Query {
             trigger: self.trigger,
             refinement: self.refinement,
             unseen: known,
+            decimal_comma: self.decimal_comma,
             grace_ms: self.grace_ms,
             bound: self.bound,
             panes: self.panes,
@@ -494,6 +498,7 @@ impl Plan {
             .filter(|(_, data_type)| *data_type == DataType::Timestamp);
         Header {
             selected: None,
+            decimal_comma: self.decimal_comma,
             times: times.map(|(name, _)| name.clone()).collect(),
             keys: self.by.iter().map(|item| item.name.clone()).collect(),
             values: self

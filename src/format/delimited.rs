@@ -353,7 +353,7 @@ fn decode_rows<'a>(
         layout,
         fields,
         spelling,
-        ..
+        arena,
     }: Wanted<'a, '_>,
     rows: &impl Rows<'a>,
     origins: Origins,
@@ -397,7 +397,13 @@ fn decode_rows<'a>(
     let times = match layout.time {
         TimeFrom::Column(index, unit) => {
             let name = &schema.fields[index].name;
-            times_of(&columns[index], unit, name, time_misfit)
+            let column = match &columns[index] {
+                Column::Any(texts) | Column::Text(texts) if spelling.decimal_comma => {
+                    &Column::Any(super::pointed(texts, arena))
+                }
+                column => column,
+            };
+            times_of(column, unit, name, time_misfit)
         }
         TimeFrom::Record => {
             let times = record_times.unwrap_or_default();

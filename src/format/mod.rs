@@ -226,21 +226,30 @@ impl fmt::Display for Place {
     }
 }
 
+/// Returns texts with points in those that are numbers with a decimal comma.
+fn pointed<'a>(texts: &Values<&'a str>, arena: &'a Bump) -> Values<&'a str> {
+    let text = |text: &'a str| match with_decimal_point(text) {
+        Some(Cow::Owned(number)) => &*arena.alloc_str(&number),
+        _ => text,
+    };
+    let rows = 0..texts.len();
+    rows.map(|row| texts.get(row).map(text)).collect()
+}
+
 impl<'a> Decoded<'a> {
-    /// Returns a column that nobody declared with points in its numbers, which have decimal commas, so
-    /// that they are ordered by size; what is no number stays as it is.
-    pub fn with_decimal_points(&self, column: &Column<'a>, arena: &'a Bump) -> Option<Column<'a>> {
-        let Column::Any(texts) = column else {
-            return None;
-        };
-        let text = |text: &'a str| match with_decimal_point(text) {
-            Some(Cow::Owned(number)) => &*arena.alloc_str(&number),
-            _ => text,
-        };
-        let texts = (0..texts.len()).map(|row| texts.get(row).map(text));
-        self.columns
-            .decimal_comma
-            .then(|| Column::Any(texts.collect()))
+    /// Returns a column with points in its numbers, if nobody declared it and numbers have decimal commas:
+    /// so they are ordered by size, and leave as what they are. What is no number stays as it is.
+    pub fn with_decimal_points<'c>(
+        &self,
+        column: Cow<'c, Column<'a>>,
+        arena: &'a Bump,
+    ) -> Cow<'c, Column<'a>> {
+        match column.as_ref() {
+            Column::Any(texts) if self.columns.decimal_comma => {
+                Cow::Owned(Column::Any(pointed(texts, arena)))
+            }
+            _ => column,
+        }
     }
 
     /// Moves rows that turned out not to fit from the columns to the malformed records, in the

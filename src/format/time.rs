@@ -185,7 +185,7 @@ impl Computed {
         });
         // Of a row that failed, the first reason counts.
         let mut misfits: Vec<(usize, Misfit)> = failed.collect();
-        let column = &*evaluated.column;
+        let column = &*decoded.with_decimal_points(evaluated.column, arena);
         let times = (0..column.len()).map(|row| {
             read(column, row, self.unit, self.zone.as_ref()).unwrap_or_else(|misfit| {
                 let text = self.expression.text();

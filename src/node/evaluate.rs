@@ -195,15 +195,17 @@ fn evaluate<'b, 'a>(
     let arguments = aggregates()
         .map(|aggregate| {
             let column = aggregate.argument.as_ref().map(&mut evaluate)?;
-            let pointed = match aggregate.function.orders() {
-                true => decoded.with_decimal_points(&column, arena),
-                false => None,
-            };
-            Some(pointed.map_or(column, Cow::Owned))
+            Some(match aggregate.function.orders_or_shows() {
+                true => decoded.with_decimal_points(column, arena),
+                false => column,
+            })
         })
         .collect();
     let carried = aggregates()
-        .map(|aggregate| aggregate.carried.as_ref().map(&mut evaluate))
+        .map(|aggregate| {
+            let column = aggregate.carried.as_ref().map(&mut evaluate)?;
+            Some(decoded.with_decimal_points(column, arena))
+        })
         .collect();
     let distinct = plan.distinct.as_ref().map(&mut evaluate);
     let taken_back = plan

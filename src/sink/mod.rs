@@ -28,6 +28,9 @@ pub struct Header {
     pub keys: Vec<String>,
     /// The names of the aggregates.
     pub values: Vec<String>,
+    /// Whether numbers have a decimal comma in grouping columns that nobody declared: with a point such
+    /// a value is another number, or none, and so a text.
+    pub decimal_comma: bool,
     /// Those of the columns above that hold times in ms since 1970.
     pub times: Vec<String>,
     /// Whether rows say `+` for a result and `-` for one that is taken back.
@@ -96,8 +99,17 @@ impl Header {
     /// Returns the values of a row behind those.
     fn rest<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
         let whole = self.selected.is_none();
-        let keys = whole.then(|| pane.key()).into_iter().flatten();
+        let keys = whole.then(|| self.key(pane)).into_iter().flatten();
         keys.chain(self.behind_key(pane))
+    }
+
+    /// Returns the grouping values of a row.
+    fn key<'p>(&self, pane: Pane<'p>) -> impl Iterator<Item = ValueRef<'p>> + use<'p> {
+        let has_commas = self.decimal_comma;
+        pane.key().map(move |value| match value {
+            ValueRef::Any(text) if has_commas && text.contains('.') => ValueRef::Text(text),
+            value => value,
+        })
     }
 
     /// Returns the values of a row behind window and grouping values; all of it where columns were

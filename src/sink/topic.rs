@@ -137,7 +137,7 @@ impl TopicSink {
         let start = block.len();
         block.push(b'{');
         let (mut values, mut last) = (0, None);
-        let key = pane.key().inspect(|value| {
+        let key = self.header.key(pane).inspect(|value| {
             values += 1;
             last = Some(*value);
         });

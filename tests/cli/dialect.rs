@@ -337,3 +337,87 @@ fn numbers_have_a_decimal_comma_where_they_are_used_as_numbers() {
     let plain = dir.k_args([&window[..], &["--from", "s.csv"]].concat());
     refused(plain, ["s.csv, line 2", "9,5"]);
 }
+
+/// One number of thousands, and one with a fraction.
+const COMMAS: &str = "t;v\n1767225600000;1.234\n1767225600001;2,5\n";
+
+#[test]
+fn a_number_with_a_decimal_comma_leaves_as_that_number_and_a_key_as_it_is() {
+    let dir = Workdir::new();
+    dir.write("commas.csv", COMMAS);
+    let windowed = |flags: &[&str]| {
+        let window = ["window", "--tumbling", "10s", "--time", "t", "--from"];
+        let of = ["commas.csv", "--decimal-comma", "--format", "json"];
+        let run = dir.k_args([&window[..], &of, flags].concat());
+        run.assert_status(0);
+        run.stdout().to_owned()
+    };
+    let bounds = r#""window_start":1767225600000,"window_end":1767225610000"#;
+    let agg = "sum(v) as sum, first(v) as first, last(v) as last, mode(v) as mode, \
+               collect(v, 2) as all, top(v, 2) as top, min(v) as min, max(v) as max, \
+               max_by(v, t) as newest, min_by(t, v) as least";
+    let numbers = r#""sum":1236.5,"first":1234,"last":2.5,"mode":2.5,"all":[1234,2.5],"top":[1234,2.5],"min":2.5,"max":1234,"newest":2.5,"least":1767225600001"#;
+    let mode = format!("{{{bounds},{numbers}}}\n");
+    assert_eq!(windowed(&["--agg", agg]), mode);
+    let first = ["--agg", "first(v) as f", "--having", "f > 1000"];
+    let first = [&first[..], &["--select", "f, f * 2 as twice"]].concat();
+    assert_eq!(windowed(&first), "{\"f\":1234,\"twice\":2468}\n");
+    // A key is a text, in whole rows and in chosen columns.
+    let by = ["--by", "v", "--agg", "count, count(distinct v) as d"];
+    let row = |key: &str| format!("{{{bounds},\"v\":\"{key}\",\"count\":1,\"d\":1}}\n");
+    assert_eq!(windowed(&by), row("1.234") + &row("2,5"));
+    let keys = windowed(&["--by", "v", "--agg", "count", "--select", "v"]);
+    assert_eq!(keys, "{\"v\":\"1.234\"}\n{\"v\":\"2,5\"}\n");
+}
+
+#[test]
+fn seconds_with_a_decimal_comma_are_a_time() {
+    let dir = Workdir::new();
+    dir.write("s.csv", "t;v\n9,5;1\n10,25;2\n1.000,5;3\n");
+    let rows = ["0,10000,1", "10000,20000,2", "1000000,1010000,3"];
+    for zone in ["", " --zone Europe/Berlin"] {
+        let window = "window --tumbling 10s --time t --time-unit s --agg sum(v) --decimal-comma";
+        let run = dir.k(&format!("{window} --from s.csv{zone}"));
+        assert_rows(&run, &rows);
+    }
+}
+
+#[test]
+fn a_topic_gets_numbers_with_points() {
+    let Some(broker) = broker() else { return };
+    let dir = Workdir::new();
+    dir.write("commas.csv", format!("{COMMAS}1767225600002;1.5\n"));
+    let topic = unique("commas");
+    let produced = |topic: &str, flags: &str| {
+        let produce = format!("produce commas.csv -t {topic} --partitions 1 --decimal-comma");
+        dir.k(&format!("{produce} -b {broker} {flags}"))
+            .assert_status(0);
+        let records = read_topic(broker, topic).into_iter();
+        let told = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default());
+        records
+            .map(|record| (told(record.key).unwrap(), told(record.value).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let json = [
+        ("1.234", r#"{"t":1767225600000,"v":1234}"#),
+        ("2,5", r#"{"t":1767225600001,"v":2.5}"#),
+        ("1.5", r#"{"t":1767225600002,"v":"1.5"}"#),
+    ];
+    let json = json.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(produced(&topic, "--key v --time t"), json);
+    let csv = [
+        "1767225600000,1234",
+        "1767225600001,2.5",
+        "1767225600002,1.5",
+    ];
+    let csv = csv.map(|value| (String::new(), value.to_owned()));
+    assert_eq!(produced(&unique("commas"), "--value csv"), csv);
+    for flag in ["", " --decimal-comma"] {
+        let window = "window --tumbling 10s --time t --where t<1767225600002 --agg sum(v)";
+        let to_now = "--exit --format csv";
+        let run = dir.k(&format!(
+            "{window} --from {topic} -b {broker}{flag} {to_now}"
+        ));
+        assert_rows(&run, &["1767225600000,1767225610000,1236.5"]);
+    }
+}

@@ -24,6 +24,7 @@ use crate::format::{
     Decoded, Decoder, Layout, Malformed, Origins, Place, Reading, TimeFrom, open_up_time,
 };
 use crate::kafka::producer::Block;
+use crate::number::with_decimal_point;
 use crate::sink::text::{push_csv, push_json};
 use crate::source::file::Framing;
 use crate::source::series::Piece;
@@ -485,7 +486,7 @@ fn push_object(
     for (at, (index, member)) in members.iter().enumerate() {
         values.push(if at > 0 { b',' } else { b'{' });
         values.extend_from_slice(member);
-        push_json(values, decoded.columns.columns[*index].value_ref(row));
+        push_value(push_json, values, decoded, row, *index);
     }
     values.push(b'}');
     start..values.len()
@@ -502,9 +503,30 @@ fn push_record(
         if at > 0 {
             values.push(b',');
         }
-        push_csv(values, decoded.columns.columns[index].value_ref(row));
+        push_value(push_csv, values, decoded, row, index);
     }
     start..values.len()
+}
+
+/// Appends a value; one that nobody declared and that is a number with a decimal comma with a point, as
+/// whoever reads the topic takes it, and any other as a text.
+fn push_value(
+    push: impl Fn(&mut Vec<u8>, ValueRef<'_>),
+    values: &mut Vec<u8>,
+    decoded: &Decoded<'_>,
+    row: usize,
+    index: usize,
+) {
+    let value = decoded.columns.columns[index].value_ref(row);
+    match value {
+        ValueRef::Any(text) if decoded.columns.decimal_comma && text.contains([',', '.']) => {
+            match with_decimal_point(text) {
+                Some(number) => push(values, ValueRef::Any(&number)),
+                None => push(values, ValueRef::Text(text)),
+            }
+        }
+        value => push(values, value),
+    }
 }
 
 /// As [`prepare_columns`], for lines that are envelopes.

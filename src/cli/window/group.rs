@@ -193,7 +193,7 @@ impl Options {
             context.report.status("0 records in: the topic is empty");
             return Ok(());
         };
-        let mut plan = query.plan(schema.clone(), true)?;
+        let mut plan = super::plan(query, schema.clone(), &form, true)?;
         let (asked, layout) = (self.time.is_some(), &plan.layout);
         input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
         input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
@@ -291,7 +291,7 @@ impl Options {
         let Some((schema, form)) = self.columns(None, from, settings, context)? else {
             return Ok(None);
         };
-        let plan = query.plan(schema.clone(), true)?;
+        let plan = super::plan(query, schema.clone(), &form, true)?;
         let decoder = form.decoder(plan.layout.clone());
         // A topic that was empty holds records now: its columns were waited for.
         let now = Starts::find(admin, from, self.range.range()?.since)?;

@@ -14,10 +14,11 @@ use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::dialect::DialectOptions;
 use crate::cli::endpoint::{self, Endpoint, OneInput, stdin_is_input};
-use crate::cli::input::{self, Given, Input, Notation as InputNotation};
+use crate::cli::input::{self, Form, Given, Input, Notation as InputNotation};
 use crate::cli::names::prefixed;
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::RangeOptions;
+use crate::column::Schema;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
@@ -215,7 +216,8 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
     };
-    let plan = query.plan(std::mem::take(&mut input.schema), input.record_times)?;
+    let schema = std::mem::take(&mut input.schema);
+    let plan = plan(&query, schema, &input.form, input.record_times)?;
     options.refuse_collisions()?;
     let (asked, layout) = (options.time.is_some(), &plan.layout);
     input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
@@ -234,6 +236,15 @@ fn in_front(plan: &Plan, mut sink: Box<dyn Sink>) -> Box<dyn Sink> {
         sink = Box::new(RankSink::new(ranking.clone(), sink));
     }
     sink
+}
+
+/// Plans a query over records of a form: numbers of JSON have points, whatever those of CSV have.
+fn plan(query: &Query, schema: Schema, form: &Form, record_times: bool) -> Result<Plan> {
+    let query = Query {
+        decimal_comma: query.decimal_comma && form.notation != InputNotation::Json,
+        ..query.clone()
+    };
+    query.plan(schema, record_times)
 }
 
 impl Options {
@@ -264,6 +275,7 @@ impl Options {
                 unit: self.time_unit,
                 zone: self.alignment.zone()?,
             },
+            decimal_comma: self.dialect.decimal_comma,
             windows: self.windows.windows(&self.alignment)?,
             grace_ms: self.when.grace,
             ahead_ms: self.when.ahead,

@@ -188,11 +188,19 @@ pub fn all() -> &'static [Description] {
 }
 
 impl Function {
-    /// Returns whether it puts its arguments in order.
-    pub fn orders(self) -> bool {
+    /// Returns whether it puts its arguments in order, or shows them as they are.
+    pub fn orders_or_shows(self) -> bool {
         matches!(
             self,
-            Function::Min | Function::Max | Function::Top(_) | Function::MaxBy | Function::MinBy
+            Function::Min
+                | Function::Max
+                | Function::Top(_)
+                | Function::MaxBy
+                | Function::MinBy
+                | Function::First
+                | Function::Last
+                | Function::Collect(_)
+                | Function::Mode
         )
     }
 
