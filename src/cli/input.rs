@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bumpalo::Bump;
 use jiff::tz::TimeZone;
+use serde::de::IgnoredAny;
 
 use crate::cli::Context;
 use crate::cli::endpoint::or_a_file;
@@ -157,7 +158,10 @@ pub(crate) fn open_lines(
         }
         first => first,
     };
-    let is_envelope = first == Some(b'{') && Envelope::is(source.peek_line(&context.interrupt)?);
+    // A line that cannot be read says nothing of the others; as raw text each can.
+    let is_telling = |line: &[u8]| is_raw || is_object(line);
+    let is_envelope =
+        first == Some(b'{') && Envelope::is(source.peek_line(is_telling, &context.interrupt)?);
     let kind = match first {
         None => {
             return Err(
@@ -178,6 +182,11 @@ pub(crate) fn open_lines(
         LineKind::Objects | LineKind::Texts | LineKind::Envelopes => Framing::Lines,
     });
     Ok((source, kind))
+}
+
+/// Returns whether a line is a JSON object.
+fn is_object(line: &[u8]) -> bool {
+    line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
 }
 
 /// Returns what stands between the fields of CSV: as a person says, as the file's name says, or as

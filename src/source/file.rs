@@ -294,27 +294,39 @@ impl FileSource {
         Ok(shape)
     }
 
-    /// Waits for the first line that is not blank and returns it without consuming it; empty when
-    /// there is none.
+    /// Waits for the first line that `is_meant` and returns it without consuming it; where there is
+    /// none, the first that is not blank, which may be empty.
     ///
     /// # Errors
-    /// `refused` when reading fails, `data` when it does not end, `stopped` on a signal.
-    pub fn peek_line(&mut self, interrupt: &Interrupt) -> Result<&[u8]> {
-        let (start, end) = loop {
+    /// `refused` when reading fails, `data` when a line does not end, `stopped` on a signal.
+    pub fn peek_line(
+        &mut self,
+        is_meant: impl Fn(&[u8]) -> bool,
+        interrupt: &Interrupt,
+    ) -> Result<&[u8]> {
+        let (mut first, mut start) = (None, 0);
+        let line = loop {
             let unread = &self.buffer[..self.filled];
-            let blank = unread.iter().take_while(|byte| byte.is_ascii_whitespace());
-            let start = blank.count();
+            let blank = unread[start..].iter();
+            start += blank.take_while(|byte| byte.is_ascii_whitespace()).count();
             let newline = memchr::memchr(b'\n', &unread[start..]);
-            if let Some(length) = newline {
-                break (start, start + length);
+            let is_full = first.is_some() && self.filled >= LONGEST_RECORD;
+            if newline.is_none() && !self.ended && !is_full {
+                self.make_room()?;
+                self.wait_and_read(interrupt)?;
+                continue;
             }
-            if self.ended {
-                break (start, self.filled);
+            let end = newline.map_or(self.filled, |length| start + length);
+            if is_meant(&unread[start..end]) {
+                break start..end;
             }
-            self.make_room()?;
-            self.wait_and_read(interrupt)?;
+            let first = first.get_or_insert(start..end);
+            if newline.is_none() {
+                break first.clone();
+            }
+            start = end;
         };
-        Ok(&self.buffer[start..end])
+        Ok(&self.buffer[line])
     }
 
     /// Waits for the first record that is no blank line, with fields between `delimiter`s, and returns

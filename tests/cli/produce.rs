@@ -253,6 +253,41 @@ fn malformed_records_stop_the_run_or_are_counted() {
 }
 
 #[test]
+fn envelopes_behind_a_broken_line_are_still_envelopes() {
+    let dir = Workdir::new();
+    let envelope = |offset: u64, key: &str| {
+        format!(
+            r#"{{"topic":"t","partition":0,"offset":{offset},"timestamp":176722560000{offset},"key":"{key}","value":"{{}}"}}"#
+        )
+    };
+    let [first, second] = [envelope(0, "a"), envelope(1, "b")];
+    for broken in ["{bad", &first[..20], "{bad\n\n{bad"] {
+        let lines = format!("{broken}\n{first}\n{second}\n");
+        dir.write("in.jsonl", &lines);
+        let run = dir.k("window in.jsonl --tumbling 1s --skip-bad");
+        run.assert_status(0);
+        let rows = "window_start,window_end,count\n1767225600000,1767225601000,2\n";
+        assert_eq!(run.stdout(), rows, "{broken}");
+        let run = dir.k("window in.jsonl --tumbling 1s");
+        run.assert_status(1);
+        let said = run.stderr();
+        assert!(said.contains("in.jsonl, line 1"), "{said}");
+        let Some(broker) = broker() else { continue };
+        let topic = unique("broken");
+        let produce = format!("produce - -t {topic} -b {broker} --skip-bad");
+        dir.k_with_input(&produce, &lines).assert_status(0);
+        let records = read_topic(broker, &topic);
+        let mut read: Vec<_> = records
+            .into_iter()
+            .map(|read| (read.key, read.value))
+            .collect();
+        read.sort();
+        let expected = ["a", "b"].map(|key| (Some(key.into()), Some(b"{}".to_vec())));
+        assert_eq!(read, expected, "{broken}");
+    }
+}
+
+#[test]
 fn what_is_typed_wrongly_is_told_before_a_broker_is_needed() {
     let dir = Workdir::new();
     dir.write("in.csv", CALLS);
