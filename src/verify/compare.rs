@@ -4,12 +4,16 @@
 //! the [`Difference`]s, in the order of windows and keys. The causes follow from the two tables
 //! alone; who knows the records as well can say more (see [`super::grade`]).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+
+use rust_decimal::Decimal;
 
 use super::table::{Cell, Key, ResultTable, Row, Span, key_text, number, plain};
 use crate::column::Value;
 use crate::error::{Error, Result};
+use crate::number::Number;
 use crate::term::units;
 
 /// Why a window of the other result differs from the reference's.
@@ -192,12 +196,36 @@ fn measures(a: &ResultTable, b: &ResultTable) -> Result<Vec<(usize, usize)>> {
 
 /// Returns the first pair of measures that differs.
 fn differs(pairs: &[(usize, usize)], a: &Row, b: &Row) -> Option<usize> {
-    let same = |a: &Value, b: &Value| match (number(a), number(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => plain(a) == plain(b),
-    };
     let differs = |(at_a, at_b): &(usize, usize)| !same(&a.values[*at_a], &b.values[*at_b]);
     pairs.iter().position(differs)
+}
+
+/// Returns whether two values are the same: numbers by all their digits, however they are written.
+fn same(a: &Value, b: &Value) -> bool {
+    order(a, b).map_or_else(|| plain(a) == plain(b), Ordering::is_eq)
+}
+
+/// Orders two numbers by all their digits.
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    let exact = |value: &Value| match *value {
+        Value::Integer(value) => Some(
+            match (
+                i64::try_from(value),
+                Decimal::try_from_i128_with_scale(value, 0),
+            ) {
+                (Ok(value), _) => Number::Integer(value),
+                (_, Ok(value)) => Number::Decimal(value),
+                _ => Number::Double(value as f64),
+            },
+        ),
+        Value::Decimal(value) => Some(Number::Decimal(value)),
+        Value::Double(value) => Some(Number::Double(value)),
+        _ => None,
+    };
+    match (a, b) {
+        (Value::Integer(a), Value::Integer(b)) => Some(a.cmp(b)),
+        _ => Some(exact(a)?.compare(exact(b)?)),
+    }
 }
 
 /// Returns why the values of one window and key differ.
@@ -220,9 +248,9 @@ fn cause_of_values(table: &ResultTable, pairs: &[(usize, usize)], a: &Row, b: &R
         kinds.find(|((at, _), _)| grows(&table.measures[*at])[kind])
     };
     let records = of_kind(0).or_else(|| of_kind(1));
-    match records.and_then(|(_, (a, b))| number(a).zip(number(b))) {
-        Some((a, b)) if b < a => Cause::Fewer,
-        Some((a, b)) if b > a => Cause::More,
+    match records.and_then(|(_, (a, b))| order(b, a)) {
+        Some(Ordering::Less) => Cause::Fewer,
+        Some(Ordering::Greater) => Cause::More,
         _ => Cause::Value,
     }
 }
@@ -239,7 +267,7 @@ fn is_rounded(a: &Value, b: &Value) -> bool {
         _ => false,
     };
     if whole(a) && whole(b) {
-        return plain(a) == plain(b);
+        return same(a, b);
     }
     let decimals = |value: &Value| {
         let text = plain(value);

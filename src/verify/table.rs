@@ -323,6 +323,10 @@ impl Columnation {
 fn measured(value: Value) -> Value {
     match value {
         Value::Any(text) => match Number::parse(text.as_bytes()) {
+            // Sums of integers may have more digits than a decimal.
+            Some(Number::Double(number)) => {
+                text.parse().map_or(Value::Double(number), Value::Integer)
+            }
             Some(number) => ValueRef::from(number).to_value(),
             None => Value::Text(text),
         },

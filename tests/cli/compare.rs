@@ -91,6 +91,42 @@ fn rounding_alone_is_told_and_is_the_same() {
 }
 
 #[test]
+fn whole_numbers_are_compared_by_all_their_digits() {
+    let dir = Workdir::new();
+    let header = "window_start,window_end,sum_v";
+    let rows = |sum: &str| format!("{header}\n0,10,1\n10,20,{sum}\n20,30,1\n");
+    for (a, b, cause) in [
+        ("9007199254740992", "9007199254740993", Some("more")),
+        (
+            "12345678901234567891",
+            "12345678901234567890",
+            Some("fewer"),
+        ),
+        (
+            "1234567890123456789012345678901234567",
+            "1234567890123456789012345678901234568",
+            Some("more"),
+        ),
+        ("9007199254740993", "9007199254740993.0", None),
+        ("0.1", "0.10", None),
+    ] {
+        dir.write("a.csv", rows(a));
+        dir.write("b.csv", rows(b));
+        let run = dir.k("compare a.csv b.csv");
+        let found = run.stdout().lines().nth(1);
+        let found = found.and_then(|line| line.rsplit(',').next());
+        assert_eq!(found, cause, "{a} {b}");
+        run.assert_status(if cause.is_some() { 1 } else { 0 });
+    }
+    let doubles = "{\"window_start\":0,\"window_end\":10,\"sum_v\":9007199254740992.0}\n";
+    dir.write("b.jsonl", doubles);
+    dir.write("a.csv", format!("{header}\n0,10,9007199254740993\n"));
+    let run = dir.k("compare a.csv b.jsonl");
+    run.assert_status(0);
+    assert!(run.stdout().ends_with(",rounding\n"), "{}", run.stdout());
+}
+
+#[test]
 fn rows_taken_back_and_updates_are_folded_to_the_last_state() {
     let dir = workdir("");
     let run = dir.shell(
