@@ -138,9 +138,9 @@ impl Course {
         *highest = at.max(*highest);
     }
 
-    /// Returns whether nine of ten values are times.
+    /// Returns whether nine of ten values are times, or of few all but one.
     fn holds(&self) -> bool {
-        self.times > 0 && self.others * 9 <= self.times
+        self.times > 0 && self.others * 9 <= self.times || self.times > 1 && self.others == 1
     }
 
     fn found(&self, column: String, reading: Reading) -> Option<TimeFound> {
@@ -342,11 +342,19 @@ mod tests {
             (["17", "18"], None),
             (["01514475312", "01519214272"], None),
             (["a", "2026-01-01"], None),
+            (["a", "b"], None),
         ] {
             let found = found(&values);
             let first = found.first().map(|found| found.reading);
             assert_eq!(first, reading, "{values:?}");
         }
+    }
+
+    #[test]
+    fn one_odd_value_of_few_hides_no_time() {
+        let few = found(&["1767225600000", "n/a", "1767225601000"]);
+        assert_eq!((few[0].reading, few[0].others), (Reading::Ms, 1));
+        assert!(found(&["1767225600000", "n/a", "-", "1767225601000"]).is_empty());
     }
 
     #[test]
