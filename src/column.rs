@@ -214,8 +214,14 @@ impl Schema {
     /// Returns the names as a list for an error message, those of nested values among them: `a, b, b.c`;
     /// the first of very many.
     pub fn names(&self) -> String {
+        self.names_before(self.fields.len())
+    }
+
+    /// As [`Schema::names`], of the columns before `end` alone.
+    pub fn names_before(&self, end: usize) -> String {
         const MOST: usize = 100;
-        let names = self.named().map(|(_, field)| field.name.clone());
+        let named = self.named().filter(|(index, _)| *index < end);
+        let names = named.map(|(_, field)| field.name.clone());
         let nested = self.nested.iter().map(Path::to_string);
         let all = names.clone().count() + self.nested.len();
         let names: Vec<String> = names.chain(nested).take(MOST).collect();

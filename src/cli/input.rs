@@ -526,7 +526,7 @@ pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
         let name = &field.name;
         let meant = match suggestion(schema, name) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", schema.names()),
+            None => format!("there are {}", schema.names_before(known)),
         };
         context.report.warning(format!(
             "none of the first records has `{name}`: it is null where it is missing; {meant}"

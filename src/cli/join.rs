@@ -169,6 +169,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let [left, right] = declared;
     let mut left = options.open(&sources[0], left, context)?;
     let mut right = options.open(&sources[1], right, context)?;
+    let known = [&left, &right].map(|input| input.schema.fields.len());
     for (input, side) in [&mut left, &mut right].into_iter().zip(Side::BOTH) {
         let asked = &query.sides[side.index()];
         let is_table = query.method == Method::Table && side == Side::Right;
@@ -193,6 +194,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         let planned = &plan.sides[side.index()];
         let of = format!("the {} records", name_of(side));
         input::tell_time(*asked, &planned.time, &planned.schema, &of, context);
+        // A topic that is empty as yet has no columns.
+        let known = known[side.index()];
+        if known > 0 {
+            input::warn_of_unseen(&planned.schema, known, context);
+        }
     }
     options.run(&plan, [left, right], context)
 }

@@ -58,12 +58,31 @@ impl Failure {
         };
         let misfit = Misfit::from(misfit);
         match &self.reason {
-            Reason::NoSuch(_, DataType::Number) => misfit.or(format!(
-                "`try_cast({part} as double)` in its place takes such a value for null"
-            )),
+            Reason::NoSuch(value, DataType::Number) => {
+                let null = format!(
+                    "`try_cast({part} as double)` in its place takes such a value for null"
+                );
+                misfit.or(match flag_that_reads(value) {
+                    Some(flag) => format!("{flag}; {null}"),
+                    None => null,
+                })
+            }
             _ => misfit,
         }
     }
+}
+
+/// Returns which flag reads a text that is no number as it is, and as what.
+fn flag_that_reads(text: &str) -> Option<String> {
+    const NULLS: [&str; 6] = ["n/a", "na", "null", "none", "-", "--"];
+    let text = text.trim_ascii();
+    if number::with_decimal_point(text)
+        .is_some_and(|number| Number::parse(number.as_bytes()).is_some())
+    {
+        return Some("`--decimal-comma` reads such numbers of CSV".to_owned());
+    }
+    let is_null = NULLS.iter().any(|null| null.eq_ignore_ascii_case(text));
+    is_null.then(|| format!("`--null={text}` reads it as null everywhere"))
 }
 
 /// What a node came to.

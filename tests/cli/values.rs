@@ -499,6 +499,54 @@ fn numbers_widen_as_their_values_need() {
 }
 
 #[test]
+fn a_number_in_another_spelling_names_the_flag_that_reads_it() {
+    let workdir = Workdir::new();
+    for (value, flag) in [
+        ("0,5", Some("--decimal-comma")),
+        ("1.234,56", Some("--decimal-comma")),
+        ("N/A", Some("--null=N/A")),
+        ("-", Some("--null=-")),
+        ("x", None),
+    ] {
+        workdir.write("in.csv", format!("t;v\n1;5\n2;{value}\n"));
+        let run = workdir.k("window --tumbling 10s --time t --from in.csv --agg sum(v)");
+        run.assert_status(1);
+        let said = run.stderr();
+        let cast = said.find("try_cast(v as double)").expect("a way for all");
+        match flag {
+            Some(flag) => {
+                assert!(said.find(flag).is_some_and(|at| at < cast), "{said}");
+                let window = "window --tumbling 10s --time t --from in.csv --agg sum(v)";
+                workdir.k(&format!("{window} {flag}")).assert_status(0);
+            }
+            None => assert!(
+                !said.contains("--null") && !said.contains("--decimal"),
+                "{said}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_column_that_no_record_has_is_warned_of_and_not_listed() {
+    let workdir = Workdir::new();
+    workdir.write("n.jsonl", "{\"t\":1,\"v\":2}\n{\"t\":2,\"v\":3}\n");
+    let said =
+        "none of the first records has `nope`: it is null where it is missing; there are t, v\n";
+    for command in [
+        "window n.jsonl --tumbling 1s --time t --by nope",
+        "produce n.jsonl -b 127.0.0.1:1 --key nope",
+        "join n.jsonl n.jsonl --time t --within 1s --on nope",
+        "join n.jsonl n.jsonl --time t --within 1s --on v=nope",
+    ] {
+        let run = workdir.k(command);
+        assert!(run.stderr().contains(said), "{command}: {}", run.stderr());
+    }
+    let run = workdir.k("join n.jsonl n.jsonl --time t --within 1s --on v");
+    assert!(!run.stderr().contains("none of"), "{}", run.stderr());
+}
+
+#[test]
 fn a_value_that_cannot_be_used_names_itself_and_the_cure_that_keeps_it() {
     let workdir = Workdir::new();
     workdir.write("in.csv", "t,v,k\n1,5,a\n2,x,b\n3,10,a\n");

@@ -295,6 +295,7 @@ impl Reader {
         mapping: &Mapping,
         context: &Context,
     ) -> Result<Self> {
+        let known = schema.fields.len();
         let named = |name: &Option<String>| name.clone().filter(|name| *name != "none");
         if let Some(key) = named(&mapping.key) {
             add_column(&mut schema, &key);
@@ -302,6 +303,7 @@ impl Reader {
         if let Some(time) = named(&mapping.time) {
             open_up_time(&mut schema, &time);
         }
+        input::warn_of_unseen(&schema, known, context);
         let column = |flag: &str, name: &str| {
             column_named(&schema, name).ok_or_else(|| unknown_column(&schema, name, flag))
         };
