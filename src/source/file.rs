@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
-use super::reshape::{Reshape, Shape};
+use super::reshape::{Open, Reshape, Shape};
 use super::series::{Header, Piece, Section, Series};
 use super::unpack::{ENOUGH, packing};
 use super::{Batch, Lines, Polled, Records, Source, Survey};
@@ -469,11 +469,19 @@ impl FileSource {
         {
             return Err(self.unreadable(error));
         }
-        if self.ended && whole.length < self.filled {
-            match self.open_quote() {
-                Some(opened) if whole.length == 0 => return Err(self.not_closed(opened)),
-                Some(_) => {} // first the records before it
-                None => {
+        if self.ended && whole.length == self.filled {
+            match self.open_json() {
+                Some(open) if whole.length == 0 => return Err(self.without_end(open)),
+                _ => {}
+            }
+        } else if self.ended {
+            match (self.open_quote(), self.open_json()) {
+                (Some(opened), _) if whole.length == 0 => return Err(self.not_closed(opened)),
+                (_, Some(open @ Open::Value(_))) if whole.length == 0 => {
+                    return Err(self.without_end(open));
+                }
+                (Some(_), _) | (_, Some(Open::Value(_))) => {} // first the records before it
+                _ => {
                     self.end_last_record();
                     whole = self.surveyed(self.filled);
                 }
@@ -531,7 +539,8 @@ impl FileSource {
 
     /// Gives the last record of an input that has ended the newline that it may lack.
     fn end_last_record(&mut self) {
-        if self.ended && self.filled > 0 && self.buffer[self.filled - 1] != b'\n' {
+        let ended = self.ended && !matches!(self.open_json(), Some(Open::Value(_)));
+        if ended && self.filled > 0 && self.buffer[self.filled - 1] != b'\n' {
             self.buffer.truncate(self.filled);
             self.buffer.push(b'\n');
             self.filled += 1;
@@ -623,6 +632,9 @@ impl FileSource {
             if let Some(opened) = self.open_quote() {
                 return Err(self.not_closed(opened));
             }
+            if let Some(open @ Open::Value(_)) = self.open_json() {
+                return Err(self.without_end(open));
+            }
             return Err(Error::data(format!(
                 "{}, line {}: no end of the record within {} MiB",
                 self.name,
@@ -645,15 +657,44 @@ impl FileSource {
         records.is_quoted.then_some(records.opened)
     }
 
-    fn not_closed(&self, opened: usize) -> Error {
-        let end = match self.ended {
+    /// Returns how far was looked for an end.
+    fn looked_through(&self) -> String {
+        match self.ended {
             true => "the input".to_owned(),
             false => format!("{} MiB", LONGEST_RECORD >> 20),
+        }
+    }
+
+    /// Returns what of JSON that is no lines has not ended so far.
+    fn open_json(&self) -> Option<Open> {
+        self.reshape.and_then(|reshape| reshape.open())
+    }
+
+    fn without_end(&self, open: Open) -> Error {
+        let (what, line) = match open {
+            Open::Value(line) => {
+                let before = format_plural(self.records, "record");
+                (format!("after {before}, the value"), line)
+            }
+            Open::Array(line) => ("the array".to_owned(), line),
         };
         Error::data(format!(
-            "{}, line {}: the quote that opens here is not closed before the end of {end}",
+            "{}: {what} that begins in line {line} of the input itself has no end before that of {}",
+            self.name,
+            self.looked_through(),
+        ))
+        .hint(match open {
+            Open::Value(_) => "a bracket or a quote of it is not closed: close it",
+            Open::Array(_) => "it may be cut off; with all of it there, close it with `]`",
+        })
+    }
+
+    fn not_closed(&self, opened: usize) -> Error {
+        Error::data(format!(
+            "{}, line {}: the quote that opens here is not closed before the end of {}",
             self.name,
             self.line + Survey::of(&self.buffer[..opened]).newlines as u64,
+            self.looked_through(),
         ))
         .hint("close it; a quote inside a quoted field is written twice")
     }

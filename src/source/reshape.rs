@@ -70,12 +70,45 @@ pub struct Reshape {
     in_array: bool,
     in_text: bool,
     is_escaped: bool,
+    /// How many line ends there were, those that are none any more among them.
+    line_ends: u64,
+    /// How many there were before the last value and before the last array.
+    before: Before,
+    /// Whether the value begins with a brace, and not with a bracket.
+    is_object: bool,
+    /// Whether the value has ended as one of the other kind does: with what ends the array, say.
+    is_odd: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    value: u64,
+    array: u64,
+}
+
+/// What has not ended, with the line of the input as it is that it begins in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// A value: all that follows is taken for a part of it.
+    Value(u64),
+    /// The array, between two values.
+    Array(u64),
 }
 
 impl Reshape {
+    /// Returns what the bytes so far leave open.
+    pub fn open(&self) -> Option<Open> {
+        match (self.depth, self.in_array) {
+            (0, false) => None,
+            (0, true) if !self.is_odd => Some(Open::Array(self.before.array + 1)),
+            _ => Some(Open::Value(self.before.value + 1)),
+        }
+    }
+
     /// Reshapes the bytes that come next.
     pub fn apply(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
+            self.line_ends += u64::from(*byte == b'\n');
             if self.in_text {
                 match byte {
                     _ if self.is_escaped => self.is_escaped = false,
@@ -92,6 +125,7 @@ impl Reshape {
                 b'"' => self.in_text = true,
                 b'[' if is_between && !self.in_array => {
                     self.in_array = true;
+                    self.before.array = self.line_ends;
                     *byte = b' ';
                 }
                 b']' if is_between && self.in_array => {
@@ -100,8 +134,17 @@ impl Reshape {
                 }
                 b',' if is_between && self.in_array => *byte = b'\n',
                 b'\n' if !ends_line || self.in_array => *byte = b' ',
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                b'{' | b'[' => {
+                    if is_between && !self.has_value {
+                        self.before.value = self.line_ends;
+                        (self.is_object, self.is_odd) = (*byte == b'{', false);
+                    }
+                    self.depth += 1;
+                }
+                b'}' | b']' => {
+                    self.is_odd |= self.depth == 1 && self.is_object != (*byte == b'}');
+                    self.depth = self.depth.saturating_sub(1);
+                }
                 _ => {}
             }
             if !byte.is_ascii_whitespace() {
@@ -137,6 +180,33 @@ mod tests {
         ] {
             assert_eq!(Shape::of(bytes.as_bytes(), false), more, "{bytes}");
             assert_eq!(Shape::of(bytes.as_bytes(), true), Some(whole), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_end_is_told_with_the_line_that_it_begins_in() {
+        for (bytes, open) in [
+            ("[{\"a\":1},\n{\"a\":[2]}\n]\n", None),
+            ("[]\n{\n}", None),
+            ("\n[{\"a\":1},\n{\"a\":2}\n", Some(Open::Array(2))),
+            ("[{\"a\":1},", Some(Open::Array(1))),
+            // Of what is missing a bracket or a quote.
+            ("[{\"a\":1},\n{\"a\":2,\n{\"a\":3}]", Some(Open::Value(2))),
+            ("[{\"a\":1,{}]\n[{}]\n", Some(Open::Value(1))),
+            ("[{\"a\":1],{\"a\":2}]\n", None),
+            ("[{\"a\":1],{\"a\":2}\n", Some(Open::Array(1))),
+            ("[{},\n{\"a\":[2},\n{\"a\":3}", Some(Open::Value(2))),
+            ("[{},\n{\"a\":\"2},\n{\"a\":3}]", Some(Open::Value(2))),
+            ("{\n\"a\":1\n}\n{\n\"a\":2\n\n{\n}\n", Some(Open::Value(4))),
+        ] {
+            for size in 1..=bytes.len() {
+                let mut reshape = Reshape::default();
+                let mut reshaped = bytes.as_bytes().to_vec();
+                reshaped
+                    .chunks_mut(size)
+                    .for_each(|chunk| reshape.apply(chunk));
+                assert_eq!(reshape.open(), open, "{bytes} by {size}");
+            }
         }
     }
 

@@ -207,3 +207,54 @@ fn an_array_and_objects_that_span_lines_are_read_as_one_object_a_line_would_be()
         .k("window --tumbling 10s --time t --from in.json")
         .assert_refused(1, &["carriage returns without newlines", "tr '\\r' '\\n'"]);
 }
+
+#[test]
+fn json_without_its_end_ends_the_run_and_tells_where_it_begins() {
+    let workdir = Workdir::new();
+    let objects: Vec<String> = (1..=100).map(|t| format!("{{\"t\":{t}}}")).collect();
+    let mut broken = objects.clone();
+    broken[10].pop();
+    let mut text = objects.clone();
+    text[10] = "{\"t\":11,\"k\":\"x}".to_owned();
+    let array = |objects: &[String], comma: &str| format!("[{}]\n", objects.join(comma));
+    let whole = array(&objects, ",\n");
+    let value = |line: u8| format!("after 10 records, the value that begins in line {line} of");
+    let every = ": the array that begins in line 1 of".to_owned();
+    for (input, told) in [
+        (array(&broken, ",\n"), value(11)),
+        (array(&broken, ","), value(1)),
+        (broken.join("\n\n").replace(":", ":\n"), value(31)),
+        (
+            objects[..10].join("\n").replace(":", ":\n") + "\n{\"t\":",
+            value(21),
+        ),
+        (whole.replace("}]\n", "}"), every.clone()),
+        (whole.replace("}]\n", "},\n"), every),
+    ] {
+        workdir.write("in.json", &input);
+        for threads in [1, 3] {
+            for skip_bad in ["", " --skip-bad"] {
+                let window = "window --tumbling 1s --time t in.json";
+                let run = workdir.k(&format!("{window} --threads {threads}{skip_bad}"));
+                run.assert_status(1);
+                let said = run.stderr();
+                assert!(said.contains(&told), "`{told}` is missing in: {said}");
+            }
+        }
+    }
+    // The text ends where the line does: what came so far is one malformed record.
+    workdir.write("in.json", array(&text, ","));
+    let run = workdir.k("window --tumbling 1s --time t in.json --skip-bad");
+    run.assert_status(1);
+    let told = "after 11 records, the value that begins in line 1 of";
+    assert!(run.stderr().contains(told), "{}", run.stderr());
+    workdir.write("in.json", &whole);
+    let run = workdir.k("window --tumbling 1s --time t in.json in.json -q");
+    assert_eq!(run.stdout(), "window_start,window_end,count\n0,1000,200\n");
+    // A file that is cut off is not passed over for the next one.
+    workdir.write("cut.json", whole.replace("}]\n", "}"));
+    let run = workdir.k("window --tumbling 1s --time t cut.json in.json");
+    run.assert_status(1);
+    let told = "error: cut.json, one value a line: the array";
+    assert!(run.stderr().contains(told), "{}", run.stderr());
+}
