@@ -107,7 +107,7 @@ impl Findings {
             add(flag, value.clone());
         }
         add("--tumbling", size_for(time).to_owned());
-        match time.reading {
+        match &time.reading {
             Reading::Pattern(pattern) => add("--time", parsed(&time.column, pattern)),
             // Nanoseconds have no unit of their own everywhere.
             _ => add("--time", time.column.clone()),

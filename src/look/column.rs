@@ -97,6 +97,11 @@ impl Tally {
         bigint + decimal + double > 0 && others.iter().all(|&count| count == 0)
     }
 
+    /// Returns the first of its values.
+    pub fn examples(&self) -> &[String] {
+        &self.examples
+    }
+
     pub fn finish(self, name: String) -> ColumnFound {
         let [bigint, decimal, double, boolean, time, json, text] = self.kinds;
         let values: u64 = self.kinds.iter().sum();

@@ -1,12 +1,14 @@
 //! Which columns may be the event time, from when to when, and how far out of order.
 
+use std::collections::HashSet;
+
 use bumpalo::Bump;
 use serde::Serialize;
 
 use super::column::{ColumnFound, Tally, is_code};
 use crate::column::{Column, Columns, Schema, ValueRef};
 use crate::error::{Error, Result};
-use crate::expression::Expression;
+use crate::expression::{Expression, pattern_of};
 use crate::number::Number;
 use crate::term::units::parse_iso;
 
@@ -29,7 +31,7 @@ const PATTERNS: [&str; 10] = [
 const PATIENCE: u64 = 100;
 
 /// How a column's values are read as times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// Seconds since 1970.
@@ -46,12 +48,12 @@ pub enum Reading {
     Record,
     /// Text by a pattern of `parse_timestamp`.
     #[serde(untagged)]
-    Pattern(&'static str),
+    Pattern(String),
 }
 
 impl Reading {
     /// Returns its name for a person.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Reading::S => "s",
             Reading::Ms => "ms",
@@ -65,7 +67,7 @@ impl Reading {
 
     /// Returns a time in ms since 1970; `None` for what is none in this reading. A number is a time
     /// from 1990 to 2100, so that its size tells its unit.
-    fn read(self, value: ValueRef<'_>) -> Option<i64> {
+    fn read(&self, value: ValueRef<'_>) -> Option<i64> {
         /// 1990-01-01 and 2100-01-01 in ms since 1970, UTC.
         const LIKELY: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
         let (ValueRef::Any(text) | ValueRef::Text(text)) = value else {
@@ -245,7 +247,7 @@ impl Candidates {
         found
             .filter_map(|candidate| {
                 let name = columns[candidate.index].name.clone();
-                candidate.course.found(name, candidate.reading)
+                candidate.course.found(name, candidate.reading.clone())
             })
             .collect()
     }
@@ -277,8 +279,14 @@ fn all(schema: &Schema, tallies: &[Tally]) -> Result<Vec<Candidate>> {
             continue;
         }
         add(Reading::Iso, None);
-        for pattern in PATTERNS {
-            let text = super::advice::parsed(&field.name, pattern);
+        let known = PATTERNS.map(str::to_owned);
+        let of_examples = tally.examples().iter();
+        let of_examples = of_examples.filter_map(|example| pattern_of(example));
+        let mut patterns: Vec<String> = known.into_iter().chain(of_examples).collect();
+        let mut seen = HashSet::new();
+        patterns.retain(|pattern| !pattern.contains('\'') && seen.insert(pattern.clone()));
+        for pattern in patterns {
+            let text = super::advice::parsed(&field.name, &pattern);
             let expression = Expression::parse(&text, schema).map_err(|error| {
                 Error::bug(format!("a pattern of times cannot be read: {error}"))
             })?;
@@ -333,11 +341,15 @@ mod tests {
             (["2026-01-01", "2026-01-01 00:00:01"], Some(Reading::Iso)),
             (
                 ["29.03.2026 12:00:01", "01.04.2026 12:00:00"],
-                Some(Reading::Pattern("dd.MM.yyyy HH:mm:ss")),
+                Some(Reading::Pattern("dd.MM.yyyy HH:mm:ss".to_owned())),
             ),
             (
                 ["03/29/2026", "03/30/2026"],
-                Some(Reading::Pattern("MM/dd/yyyy")),
+                Some(Reading::Pattern("MM/dd/yyyy".to_owned())),
+            ),
+            (
+                ["3/9/2026 9:05", "12/31/2026 10:05"],
+                Some(Reading::Pattern("M/d/yyyy H:mm".to_owned())),
             ),
             (["17", "18"], None),
             (["01514475312", "01519214272"], None),
@@ -345,7 +357,7 @@ mod tests {
             (["a", "b"], None),
         ] {
             let found = found(&values);
-            let first = found.first().map(|found| found.reading);
+            let first = found.first().map(|found| found.reading.clone());
             assert_eq!(first, reading, "{values:?}");
         }
     }
@@ -353,7 +365,7 @@ mod tests {
     #[test]
     fn one_odd_value_of_few_hides_no_time() {
         let few = found(&["1767225600000", "n/a", "1767225601000"]);
-        assert_eq!((few[0].reading, few[0].others), (Reading::Ms, 1));
+        assert_eq!((&few[0].reading, few[0].others), (&Reading::Ms, 1));
         assert!(found(&["1767225600000", "n/a", "-", "1767225601000"]).is_empty());
     }
 
