@@ -119,12 +119,19 @@ const PAGES: [(&str, &str); 3] = [
 
 /// Returns the command line's description with its commands in groups and examples for each.
 pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
-    for (name, lines) in EXAMPLES {
-        let lines = lines.iter().map(|line| format!("\n  {line}"));
-        let examples = format!("Examples:{}", lines.collect::<String>());
-        command = command.mut_subcommand(name, |command| command.after_help(examples));
-    }
-    command = command.mut_subcommand("window", shorten);
+    command = command.mut_subcommands(|command| {
+        let examples = EXAMPLES
+            .iter()
+            .find(|(name, _)| command.get_name() == *name);
+        let command = match examples {
+            Some((_, lines)) => command.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
+            None => command,
+        };
+        match command.get_name() {
+            "window" => shorten(command),
+            _ => command,
+        }
+    });
     let mut list = String::new();
     for (group, names) in GROUPS {
         let _ = writeln!(list, "{group}:");

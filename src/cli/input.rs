@@ -12,7 +12,9 @@ use crate::column::{DataType, Field, Schema};
 use crate::error::{Error, Result};
 use crate::expression::suggestion;
 use crate::format::delimited::{self, parse_header, raw};
-use crate::format::dialect::{DELIMITERS, Dialect, Spelling, delimiter_name, find_delimiter};
+use crate::format::dialect::{
+    DELIMITERS, Dialect, Spelling, csv_reader, delimiter_name, find_delimiter,
+};
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
@@ -375,10 +377,7 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
     let is_json = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
     let delimited = given.form(Notation::Delimited);
     let fields = |value: &[u8]| {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .delimiter(delimited.dialect.delimiter)
-            .from_reader(value);
+        let mut reader = csv_reader(value, delimited.dialect.delimiter);
         let first = reader.byte_records().flatten().next();
         first.map_or(0, |record| record.len())
     };

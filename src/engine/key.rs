@@ -208,11 +208,11 @@ pub fn prefix(key: &[u8]) -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::column::Values;
 
-    fn key(columns: &[Column<'_>]) -> Vec<u8> {
+    pub fn key(columns: &[Column<'_>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         columns
             .iter()
@@ -220,11 +220,11 @@ mod tests {
         bytes
     }
 
-    fn text(text: Option<&str>) -> Column<'_> {
+    pub fn text(text: Option<&str>) -> Column<'_> {
         Column::Text(Values::from_iter([text]))
     }
 
-    fn bigint(value: i64) -> Column<'static> {
+    pub fn bigint(value: i64) -> Column<'static> {
         Column::Bigint(Values::from_iter([Some(value)]))
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use bumpalo::Bump;
 
-use super::dialect::{Dialect, Spelling};
+use super::dialect::{Dialect, Spelling, csv_reader};
 use super::field::{Ending, FromField, Time};
 use super::parts::Parts;
 use super::plain::Cutter;
@@ -471,10 +471,7 @@ pub(super) fn wrong_width(fields: usize, width: usize) -> String {
 /// # Errors
 /// `data` when a name is missing, stands twice or is not UTF-8.
 pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .delimiter(delimiter)
-        .from_reader(line);
+    let mut reader = csv_reader(line, delimiter);
     let mut header = csv::ByteRecord::new();
     reader
         .read_byte_record(&mut header)

@@ -80,9 +80,11 @@ pub fn delimiter_name(delimiter: u8) -> String {
 /// it is with each, if it ends. One that leaves a column in the middle without a name, or cuts one
 /// in quotes, is part of a name.
 pub fn find_delimiter<'h>(header: impl Fn(u8) -> Option<&'h [u8]>) -> u8 {
-    let mut best = (b',', 0);
+    let mut best = (b',', 1);
     for (delimiter, _) in DELIMITERS {
-        let columns = header(delimiter).map_or(0, |header| columns(header, delimiter));
+        // One that is not in it makes one column; a reader costs more to build than to ask.
+        let header = header(delimiter).filter(|header| header.contains(&delimiter));
+        let columns = header.map_or(0, |header| columns(header, delimiter));
         if columns > best.1 {
             best = (delimiter, columns);
         }
@@ -90,12 +92,17 @@ pub fn find_delimiter<'h>(header: impl Fn(u8) -> Option<&'h [u8]>) -> u8 {
     best.0
 }
 
-/// Returns how many columns a header has with a delimiter; none if that is not what it is cut by.
-fn columns(header: &[u8], delimiter: u8) -> usize {
-    let mut reader = csv::ReaderBuilder::new()
+/// Returns a reader of CSV of which no line is a header.
+pub fn csv_reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter)
-        .from_reader(header);
+        .from_reader(bytes)
+}
+
+/// Returns how many columns a header has with a delimiter; none if that is not what it is cut by.
+fn columns(header: &[u8], delimiter: u8) -> usize {
+    let mut reader = csv_reader(header, delimiter);
     let mut names = csv::ByteRecord::new();
     if !reader.read_byte_record(&mut names).unwrap_or(false) {
         return 0;

@@ -420,29 +420,14 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::{ValueRef, Values};
-    use crate::engine::key::{push, values};
-
-    fn key(columns: &[Column<'_>]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        columns
-            .iter()
-            .for_each(|column| push(&mut bytes, column, 0));
-        bytes
-    }
+    use crate::column::ValueRef;
+    use crate::engine::key::tests::{bigint, key, text};
+    use crate::engine::key::values;
 
     fn bytes(keys: &Keys, id: KeyId) -> Vec<u8> {
         let mut bytes = Vec::new();
         keys.push_bytes(id, &mut bytes);
         bytes
-    }
-
-    fn text(text: Option<&str>) -> Column<'_> {
-        Column::Text(Values::from_iter([text]))
-    }
-
-    fn bigint(value: i64) -> Column<'static> {
-        Column::Bigint(Values::from_iter([Some(value)]))
     }
 
     /// Sweeps until nothing is left that may go.
