@@ -299,21 +299,9 @@ fn assert_topic_and_group(
     random: &mut ChaCha8Rng,
 ) {
     let workdir = Workdir::new();
-    let topic = unique("odd");
-    let mut envelopes = String::new();
-    for (offset, value) in json(records, random).lines().enumerate() {
-        let value = serde_json::to_string(value).expect("a string");
-        writeln!(
-            envelopes,
-            "{{\"topic\":\"{topic}\",\"partition\":{},\"offset\":{offset},\"timestamp\":1767225600000,\
-             \"key\":null,\"headers\":[],\"value\":{value}}}",
-            offset % partitions
-        )
-        .expect("a string");
-    }
-    workdir.write("in.jsonl", envelopes);
-    let produce = format!("produce in.jsonl -t {topic} --partitions {partitions} -b {broker}");
-    workdir.k(&produce).assert_status(0);
+    let lines = json(records, random);
+    let values: Vec<&str> = lines.lines().collect();
+    let topic = topic_of(&workdir, broker, "odd", partitions, &values);
     let window = format!("{WINDOW} {AGGREGATES} --from {topic} --exit -b {broker}");
     assert_as_told(
         &workdir.k(&window),
@@ -671,21 +659,30 @@ fn compare_tells_keys_and_numbers_of_many_digits_apart() {
     workdir.k("compare a.csv a.csv").assert_status(0);
 }
 
-/// Writes values to a topic of one partition, as they are.
-fn topic_of(workdir: &Workdir, broker: &str, name: &str, values: &[&str]) -> String {
+/// Writes values to the partitions of a topic in turn, as they are.
+fn topic_of(
+    workdir: &Workdir,
+    broker: &str,
+    name: &str,
+    partitions: usize,
+    values: &[&str],
+) -> String {
     let topic = unique(name);
     let mut lines = String::new();
     for (offset, value) in values.iter().enumerate() {
         let value = serde_json::to_string(value).expect("a string");
         writeln!(
             lines,
-            "{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":{offset},\"timestamp\":1767225600000,\
-             \"key\":null,\"headers\":[],\"value\":{value}}}"
+            "{{\"topic\":\"{topic}\",\"partition\":{},\"offset\":{offset},\"timestamp\":1767225600000,\
+             \"key\":null,\"headers\":[],\"value\":{value}}}",
+            offset % partitions
         )
         .expect("a string");
     }
     workdir.write("values.jsonl", lines);
-    let produce = format!("produce values.jsonl -t {topic} --partitions 1 -b {broker}");
+    let produce = format!(
+        "produce values.jsonl -t {topic} --partitions {partitions} --keep-partition -b {broker}"
+    );
     workdir.k(&produce).assert_status(0);
     topic
 }
@@ -699,6 +696,7 @@ fn a_first_value_that_is_none_costs_one_record_of_a_topic() {
             &workdir,
             broker,
             "first",
+            1,
             &[first, "{\"t\":1000,\"v\":20}", "{\"t\":2000,\"v\":20.5}"],
         );
         let run = workdir.k(&format!(
@@ -747,6 +745,7 @@ fn produced_keys_and_values_keep_every_character() {
         &workdir,
         broker,
         "strings",
+        1,
         &[r#"{"a":"7","b":7,"c":"1.50"}"#],
     );
     let run = workdir.k_args([
@@ -774,6 +773,7 @@ fn a_group_goes_on_when_a_type_is_declared() {
         &workdir,
         broker,
         "declared",
+        1,
         &[
             "{\"t\":1000,\"k\":\"a\",\"v\":20}",
             "{\"t\":2000,\"k\":\"7\",\"v\":1}",

@@ -23,10 +23,8 @@ fn window(flags: &[&str]) -> Run {
 }
 
 fn over(content: impl AsRef<[u8]>, flags: &[&str]) -> Run {
-    let workdir = Workdir::new();
-    workdir.write("in.csv", content);
-    let args = ["window", "--from", "in.csv", "--tumbling", "10s"];
-    workdir.k_args(args.iter().chain(flags).copied())
+    let flags = [&["--tumbling", "10s"], flags].concat();
+    Workdir::new().window_over(content, &flags)
 }
 
 #[test]

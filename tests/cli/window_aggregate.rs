@@ -12,10 +12,7 @@ call_id,start_timestamp,end_timestamp,caller,x
 ";
 
 fn over(content: &str, flags: &[&str]) -> Run {
-    let workdir = Workdir::new();
-    workdir.write("in.csv", content);
-    let args = ["window", "--from", "in.csv"].iter().chain(flags);
-    workdir.k_args(args.copied())
+    Workdir::new().window_over(content, flags)
 }
 
 #[test]

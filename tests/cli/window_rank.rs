@@ -18,10 +18,7 @@ start_timestamp,caller,n
 ";
 
 fn over(content: &str, flags: &[&str]) -> Run {
-    let workdir = Workdir::new();
-    workdir.write("in.csv", content);
-    let args = ["window", "--from", "in.csv"].iter().chain(flags);
-    workdir.k_args(args.copied())
+    Workdir::new().window_over(content, flags)
 }
 
 #[test]

@@ -49,6 +49,12 @@ impl Workdir {
         Run::of(output.expect("the binary runs"))
     }
 
+    /// Windows what a file `in.csv` is to hold.
+    pub fn window_over(&self, content: impl AsRef<[u8]>, flags: &[&str]) -> Run {
+        self.write("in.csv", content);
+        self.k_args(["window", "--from", "in.csv"].iter().chain(flags).copied())
+    }
+
     /// Runs `k` with arguments split at spaces and `input` in a pipe on its stdin.
     pub fn k_with_input(&self, args: &str, input: impl AsRef<[u8]>) -> Run {
         let mut child = self.spawn(args, Stdio::piped());
