@@ -370,8 +370,9 @@ fn an_interrupted_start_or_stop_of_a_stack_with_data_keeps_it() {
     let container = stack.containers();
 
     // At whatever moment of the start the signal comes.
-    for wait_ms in [100, 300, 600] {
+    for wait_ms in [0, 200, 500] {
         let child = stack.machine.spawn("start --only kafka");
+        wait_until_it_heeds_signals(&child);
         std::thread::sleep(Duration::from_millis(wait_ms));
         interrupt(&child, "INT");
         let run = Run::of(child.wait_with_output().expect("it ends"));
@@ -381,9 +382,11 @@ fn an_interrupted_start_or_stop_of_a_stack_with_data_keeps_it() {
     // A stop cut off leaves a container that neither runs nor has ended.
     podman(&["start", &container[0]]).expect("started");
     let child = stack.machine.spawn("stop");
+    let deadline = Instant::now() + Duration::from_secs(180);
     while podman(&["inspect", "--format", "{{.State.Status}}", &container[0]]).as_deref()
         == Some("running\n")
     {
+        assert!(Instant::now() < deadline, "the container never stops");
         std::thread::sleep(Duration::from_millis(20));
     }
     interrupt(&child, "INT");
@@ -429,6 +432,23 @@ fn a_start_that_is_interrupted_leaves_nothing_behind() {
             "{}",
             run.stderr()
         );
+    }
+}
+
+/// Waits until the process has taken Ctrl-C over; before that, it dies of one.
+fn wait_until_it_heeds_signals(child: &Child) {
+    const SIGINT: u64 = 1 << (2 - 1);
+    let status = format!("/proc/{}/status", child.id());
+    let deadline = Instant::now() + Duration::from_secs(180);
+    loop {
+        let text = std::fs::read_to_string(&status).expect("the process is there");
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.expect("its signals").trim(), 16);
+        if caught.expect("a mask") & SIGINT != 0 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it never heeds a signal");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
