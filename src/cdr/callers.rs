@@ -1,5 +1,12 @@
 //! Who calls whom: subscribers by rank, even or by Zipf's law, and their phone numbers.
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rand_distr::Distribution;
+use rand_distr::weighted::WeightedAliasIndex;
+
+use crate::error::{Error, Result};
+
 /// The most subscribers there can be: as many as there are numbers `0151` with seven digits.
 pub(super) const MOST: u32 = 10_000_000;
 
@@ -10,51 +17,36 @@ pub(super) const MOST: u32 = 10_000_000;
 #[derive(Debug, Clone)]
 pub(super) struct Callers {
     count: u32,
-    /// Empty without skew.
-    aliases: Vec<Alias>,
-}
-
-/// One column of Walker's table: itself below the threshold, the other one above.
-#[derive(Debug, Clone, Copy)]
-struct Alias {
-    threshold: u32,
-    other: u32,
+    /// Draws skewed callers; none where all are alike.
+    skewed: Option<WeightedAliasIndex<f64>>,
 }
 
 impl Callers {
     /// Returns `count` subscribers, at least two; a `skew` of 0 makes them all alike.
-    pub(super) fn new(count: u32, skew: f64) -> Self {
-        let aliases = match skew > 0.0 {
-            true => alias_table(
-                (1..=count)
-                    .map(|rank| libm::pow(f64::from(rank), -skew))
-                    .collect(),
-            ),
-            false => Vec::new(),
+    ///
+    /// Weights come from `libm`, and the alias table is made and drawn from by `+ - * /` alone, so
+    /// that all platforms agree. rand_distr's `Zipf` takes the platform's powers and logarithms.
+    ///
+    /// # Errors
+    /// `usage` for weights that no table can be made of; a skew of 0 to 10 has none.
+    pub(super) fn new(count: u32, skew: f64) -> Result<Self> {
+        let weight = |rank: u32| libm::pow(f64::from(rank), -skew);
+        let table = || WeightedAliasIndex::new((1..=count).map(weight).collect());
+        let skewed = (skew > 0.0).then(table).transpose();
+        let skewed = skewed.map_err(|source| {
+            Error::usage(format!("`--skew {skew}` gives callers no weights")).caused_by(source)
+        })?;
+        Ok(Callers { count, skewed })
+    }
+
+    /// Returns a caller and a callee, `0..count`.
+    #[inline]
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> (u32, u32) {
+        let (caller, rest) = match &self.skewed {
+            None => scaled(rng.next_u64(), self.count),
+            Some(skewed) => (skewed.sample(rng) as u32, rng.next_u64()),
         };
-        Callers { count, aliases }
-    }
-
-    /// Returns whether a draw takes a second word of randomness.
-    #[inline]
-    pub(super) fn is_skewed(&self) -> bool {
-        !self.aliases.is_empty()
-    }
-
-    /// Returns a caller and a callee, `0..count`. The second word is asked for where the
-    /// callers are skewed.
-    #[inline]
-    pub(super) fn draw(&self, random: u64, second: impl FnOnce() -> u64) -> (u32, u32) {
-        let (mut caller, rest) = scaled(random, self.count);
-        let mut rest_of_callee = rest;
-        if self.is_skewed() {
-            let alias = self.aliases[caller as usize];
-            if (rest >> 32) as u32 >= alias.threshold {
-                caller = alias.other;
-            }
-            rest_of_callee = second();
-        }
-        let (other, _) = scaled(rest_of_callee, self.count - 1);
+        let (other, _) = scaled(rest, self.count - 1);
         (caller, other + u32::from(other >= caller))
     }
 }
@@ -65,34 +57,6 @@ impl Callers {
 pub(super) fn scaled(random: u64, count: u32) -> (u32, u64) {
     let product = u128::from(random) * u128::from(count);
     ((product >> 64) as u32, product as u64)
-}
-
-/// Returns the table that draws an index by its weight in constant time: M. D. Vose, "A linear
-/// algorithm for generating random numbers with a given distribution" (1991).
-fn alias_table(weights: Vec<f64>) -> Vec<Alias> {
-    let mean = weights.iter().sum::<f64>() / weights.len() as f64;
-    let mut height: Vec<f64> = weights.into_iter().map(|weight| weight / mean).collect();
-    let mut table: Vec<Alias> = (0..height.len() as u32)
-        .map(|own| Alias {
-            threshold: u32::MAX,
-            other: own,
-        })
-        .collect();
-    let (mut low, mut high): (Vec<u32>, Vec<u32>) =
-        (0..height.len() as u32).partition(|&index| height[index as usize] < 1.0);
-    while let (Some(short), Some(&tall)) = (low.pop(), high.last()) {
-        let threshold = (height[short as usize] * 4_294_967_296.0) as u32;
-        table[short as usize] = Alias {
-            threshold,
-            other: tall,
-        };
-        height[tall as usize] -= 1.0 - height[short as usize];
-        if height[tall as usize] < 1.0 {
-            high.pop();
-            low.push(tall);
-        }
-    }
-    table
 }
 
 /// Returns a subscriber's number, `0151` and seven digits: text that no reader may take for
@@ -113,25 +77,20 @@ pub(super) fn phone_number(subscriber: u32) -> [u8; 11] {
 mod tests {
     use std::collections::HashSet;
 
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{Rng, SeedableRng};
+    use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
 
-    fn drawn(callers: &Callers, draws: usize) -> Vec<(u32, u32)> {
+    fn drawn(count: u32, skew: f64, draws: usize) -> Vec<(u32, u32)> {
+        let callers = Callers::new(count, skew).expect("a skew of 0 to 10");
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        (0..draws)
-            .map(|_| {
-                let word = rng.next_u64();
-                callers.draw(word, || rng.next_u64())
-            })
-            .collect()
+        (0..draws).map(|_| callers.draw(&mut rng)).collect()
     }
 
     #[test]
     fn nobody_calls_themselves_and_everybody_is_called() {
-        for (count, skew) in [(2, 0.0), (2, 3.0), (3, 1.0), (50, 0.0)] {
-            let pairs = drawn(&Callers::new(count, skew), 20_000);
+        for (count, skew) in [(2, 0.0), (2, 3.0), (2, 10.0), (3, 1.0), (50, 0.0)] {
+            let pairs = drawn(count, skew, 20_000);
             assert!(pairs.iter().all(|(caller, callee)| caller != callee));
             assert!(
                 pairs
@@ -146,7 +105,7 @@ mod tests {
     #[test]
     fn callers_without_skew_are_equally_likely() {
         let mut counts = [0_u32; 10];
-        for (caller, _) in drawn(&Callers::new(10, 0.0), 100_000) {
+        for (caller, _) in drawn(10, 0.0, 100_000) {
             counts[caller as usize] += 1;
         }
         assert!(
@@ -159,7 +118,7 @@ mod tests {
     fn skewed_callers_follow_zipf_s_law() {
         let mut counts = [0_f64; 1000];
         let draws = 1_000_000;
-        for (caller, _) in drawn(&Callers::new(1000, 1.2), draws) {
+        for (caller, _) in drawn(1000, 1.2, draws) {
             counts[caller as usize] += 1.0;
         }
         let total: f64 = (1..=1000)

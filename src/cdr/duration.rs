@@ -54,7 +54,11 @@ impl Durations {
     #[cold]
     fn draw_exact(&self, random: u64) -> u32 {
         // The middle of the step: never 0 and never 1.
-        let uniform = (random as f64 + 0.5) / (1_u64 << BITS) as f64;
+        self.at((random as f64 + 0.5) / (1_u64 << BITS) as f64)
+    }
+
+    /// Returns the duration in ms below which lies a share of `uniform`, 0 to 1.
+    pub(super) fn at(&self, uniform: f64) -> u32 {
         self.exact.round(self.exact.quantile(uniform))
     }
 }

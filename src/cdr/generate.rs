@@ -7,7 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::callers::{Callers, scaled};
+use super::callers::Callers;
+use super::delay::Delays;
 use super::duration::{BITS, Durations};
 use super::recipe::{Arrival, Order, Recipe};
 use super::reorder::Leaves;
@@ -114,6 +115,8 @@ pub struct Generator {
     recipe: Recipe,
     durations: Durations,
     callers: Callers,
+    /// The share of rows that leave late, and by how much.
+    delays: Option<(f64, Delays)>,
     /// Of 2^24 equally likely outcomes, those below are busy.
     busy_below: u32,
     /// Those from `busy_below` to below this failed; all others are connected.
@@ -134,7 +137,10 @@ impl Generator {
                 recipe.sigma,
                 recipe.max_duration_ms,
             ),
-            callers: Callers::new(recipe.callers, recipe.skew),
+            callers: Callers::new(recipe.callers, recipe.skew)?,
+            delays: recipe
+                .delay
+                .map(|delay| (delay.share, Delays::new(delay.law))),
             busy_below: (recipe.busy * outcomes).round() as u32,
             failed_below: ((recipe.busy + recipe.failed) * outcomes).round() as u32,
             recipe,
@@ -159,10 +165,7 @@ impl Generator {
 
     #[inline]
     fn call(&self, id: u64, start: i64, rng: &mut ChaCha8Rng) -> Call {
-        let (caller, callee) = {
-            let word = rng.next_u64();
-            self.callers.draw(word, || rng.next_u64())
-        };
+        let (caller, callee) = self.callers.draw(rng);
         // 24 bits say how the call ends, the other 40 how long it lasts.
         let random = rng.next_u64();
         let outcome = (random >> BITS) as u32;
@@ -207,9 +210,9 @@ impl Generator {
             };
             let copies = 1 + u32::from(chance(self.recipe.duplicates, rng.next_u64()));
             for _ in 0..copies {
-                let delay_ms = match self.recipe.delay {
-                    Some(delay) if chance(delay.share, rng.next_u64()) => {
-                        1 + scaled(rng.next_u64(), delay.max_ms).0
+                let delay_ms = match &self.delays {
+                    Some((share, delays)) if chance(*share, rng.next_u64()) => {
+                        delays.draw(rng.next_u64())
                     }
                     _ => 0,
                 };
@@ -497,10 +500,7 @@ mod tests {
 
     #[test]
     fn delays_and_copies_leave_the_calls_as_they_are() {
-        let delay = Some(Delay {
-            share: 0.05,
-            max_ms: 30_000,
-        });
+        let delay = Delay::parse("5%:30s").ok();
         let recipe = Recipe {
             delay,
             duplicates: 0.02,

@@ -16,6 +16,7 @@
 
 mod callers;
 mod chunks;
+mod delay;
 mod duration;
 mod generate;
 mod recipe;
@@ -24,8 +25,9 @@ mod rows;
 mod towers;
 
 pub use chunks::in_order;
+pub use delay::{Delay, Law};
 pub use generate::{Arrivals, CHUNK, Chunk, Departure, Generator};
-pub use recipe::{Arrival, Delay, Order, Recipe, parse_ms};
+pub use recipe::{Arrival, Order, Recipe, parse_ms};
 pub use reorder::{Leaves, Reorder};
 pub use rows::{Format, Rows, subscriber_name, tower_name};
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::delay::Delay;
 use super::{callers, towers};
 use crate::error::{Error, Result};
 use crate::term::units;
@@ -65,30 +66,6 @@ pub enum Order {
     End,
 }
 
-/// A share of rows that leave late.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Delay {
-    /// Which share, 0 to 1.
-    pub share: f64,
-    /// How much later at most; each is drawn from `1..=max_ms`, all as likely.
-    pub max_ms: u32,
-}
-
-impl Delay {
-    /// Parses `5%:30s`.
-    ///
-    /// # Errors
-    /// Says what is wrong, for clap.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (share, max) = text
-            .split_once(':')
-            .ok_or("write a share and the longest delay, such as `5%:30s`")?;
-        let share = units::parse_share(share)?;
-        let max_ms = parse_ms(max)?;
-        Ok(Delay { share, max_ms })
-    }
-}
-
 /// Parses a duration of 1 ms to `LONGEST_MS`.
 ///
 /// # Errors
@@ -104,7 +81,7 @@ pub fn parse_ms(text: &str) -> Result<u32, String> {
 }
 
 /// The longest call or delay, 30 days: durations are kept in 32 bits.
-const LONGEST_MS: u32 = 30 * 86_400_000;
+pub(super) const LONGEST_MS: u32 = 30 * 86_400_000;
 /// The most calls: their ids and the arithmetic on them stay exact.
 const MOST_CALLS: f64 = 1e12;
 /// 0001-01-01T00:00:00Z.
@@ -309,10 +286,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_recipe_comes_back_from_its_file() {
-        let delay = Some(Delay {
-            share: 0.05,
-            max_ms: 30_000,
-        });
+        let delay = Delay::parse("5%:pareto(1s,2)").ok();
         let recipe = Recipe {
             seed: u64::MAX,
             delay,
@@ -324,21 +298,5 @@ pub(super) mod tests {
             serde_json::from_str::<Recipe>(&text).expect("a recipe"),
             recipe
         );
-    }
-
-    #[test]
-    fn a_delay_is_a_share_and_a_duration() {
-        assert_eq!(
-            Delay::parse("5%:30s"),
-            Ok(Delay {
-                share: 0.05,
-                max_ms: 30_000
-            })
-        );
-        for text in [
-            "", "5%", "5%:", ":30s", "5%:30", "101%:30s", "5%:0s", "5%:31d", "-5%:1s",
-        ] {
-            assert!(Delay::parse(text).is_err(), "{text}");
-        }
     }
 }

@@ -88,8 +88,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "WHEN", value_enum, default_value = "start")]
     order: Order,
 
-    /// Lets a share of the calls leave later, by up to so much: 5%:30s.
-    #[arg(long, value_name = "SHARE:MAX", value_parser = Delay::parse)]
+    /// Lets a share of the calls leave later, by up to so much: 5%:30s; or by a law with a long tail:
+    /// 5%:pareto(1s,2) by its scale and shape, 5%:exp(10s) by its mean, 5%:lognormal(2s,1) by its median
+    /// and sigma. No delay is longer than 30 days.
+    #[arg(long, value_name = "SHARE:DELAY", value_parser = Delay::parse)]
     delay: Option<Delay>,
 
     /// The share of calls that leave twice, each copy with its own delay.
@@ -131,7 +133,9 @@ Examples:
   k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
           straight into windows
   k gen --rate 20 --seconds 600 --pace 60x --order end --out -
-          sixty times as fast as real, each row when its call ends";
+          sixty times as fast as real, each row when its call ends
+  k gen --rate 100 --seconds 600 --delay '5%:pareto(1s,2)' --with-arrival
+          most of the late rows by seconds, a few by minutes";
 
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

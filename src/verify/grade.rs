@@ -344,7 +344,7 @@ mod tests {
     use super::super::exercises::{EXERCISES, find};
     use super::super::truth::Part;
     use super::*;
-    use crate::cdr::{Delay, Order, Recipe};
+    use crate::cdr::{Delay, Law, Order, Recipe};
 
     fn world() -> World {
         let recipe = Recipe {
@@ -364,7 +364,7 @@ mod tests {
             order: Order::End,
             delay: Some(Delay {
                 share: 0.1,
-                max_ms: 20_000,
+                law: Law::Uniform(20_000),
             }),
             duplicates: 0.05,
             with_arrival: false,

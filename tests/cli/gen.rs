@@ -112,8 +112,23 @@ fn one_seed_gives_the_same_bytes_for_any_threads_output_and_pace() {
         (
             "--seed 1 --start 2026-01-01 --arrivals poisson --order end --delay 5%:30s \
              --duplicates 1% --with-arrival --skew 1.1 --sigma 2",
-            0xf308_a473_4cd1_b5af,
-            0x07cd_5252_473c_8c92,
+            0xc91e_411e_bc7f_1400,
+            0x9028_836a_7c8e_53dd,
+        ),
+        (
+            "--seed 1 --start 2026-01-01 --delay 20%:pareto(100ms,0.5) --with-arrival",
+            0x5258_c6b0_45e4_c9f7,
+            0x3338_eccf_c323_bc4e,
+        ),
+        (
+            "--seed 1 --start 2026-01-01 --delay 50%:exp(10s) --with-arrival",
+            0xfcf5_af1f_dd98_1444,
+            0x3338_eccf_c323_bc4e,
+        ),
+        (
+            "--seed 1 --start 2026-01-01 --delay 50%:lognormal(2s,2) --with-arrival",
+            0xbfcd_de64_faa5_80d8,
+            0x3338_eccf_c323_bc4e,
         ),
         (
             "--seed 1 --start 1969-12-31T23:59:30 --format json --towers 3000",
@@ -521,6 +536,10 @@ fn values_that_make_no_sense_are_usage_errors() {
             ["--max-duration", "at most 30d"],
         ),
         ("--rate 1 --seconds 1 --delay 5%", ["--delay", "5%:30s"]),
+        (
+            "--rate 1 --seconds 1 --delay 5%:pareto(1s)",
+            ["--delay", "pareto(1s,2)"],
+        ),
         ("--rate 1 --seconds 1 --pace 0x", ["--pace", "60x"]),
         (
             "--rate 1 --seconds 1 --threads 0",

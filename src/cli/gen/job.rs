@@ -282,7 +282,7 @@ impl<'a> Job<'a> {
         const MOST: i64 = 10_000;
         let recipe = self.recipe();
         let chunk_ms = cdr::CHUNK as f64 / recipe.rate * 1_000.0;
-        let delay_ms = recipe.delay.map_or(0, |delay| delay.max_ms);
+        let delay_ms = recipe.delay.map_or(0, |delay| delay.law.common_ms());
         let longest_wait_ms = i64::from(recipe.max_duration_ms) + i64::from(delay_ms);
         (chunk_ms as i64).max(longest_wait_ms / MOST)
     }
