@@ -9,7 +9,7 @@
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
-//! them; [`top`] shows a broker live, and [`web`] serves pages.
+//! them; [`journal`] is the file that says what the engine did, event by event; [`top`] shows a broker live, and [`web`] serves pages.
 
 pub mod cdr;
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod error;
 pub mod expression;
 pub mod format;
 pub mod interrupt;
+pub mod journal;
 pub mod kafka;
 pub mod look;
 pub mod node;

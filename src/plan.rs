@@ -5,7 +5,10 @@
 
 mod rank;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 
 use crate::column::{DataType, Schema};
 use crate::engine::aggregate::{Accumulator, Function, seen};
@@ -72,6 +75,20 @@ pub struct Query {
     pub refinement: Refinement,
     /// Whether rows say which pane they are.
     pub panes: bool,
+    /// Which columns of a record a journal shows.
+    pub noted: Noted,
+}
+
+/// Which columns of a record a journal shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Noted {
+    /// None: nobody listens.
+    #[default]
+    Nothing,
+    /// Those of keys, time and filter.
+    Used,
+    /// Columns or expressions, separated by commas.
+    Named(String),
 }
 
 /// Which column says `-` where a record takes an earlier one back, and else `+`.
@@ -118,9 +135,15 @@ pub struct Plan {
     pub refinement: Refinement,
     /// From which column on none of the first records has them.
     pub unseen: usize,
+    /// What a journal shows of each record.
+    pub noted: Vec<Item>,
+    /// For how long after its close a window takes late records, in ms.
+    pub grace_ms: i64,
+    /// How far the watermark stays behind the highest event time.
+    pub bound: Bound,
+    /// The time zone that days and times without one are of; `None` for UTC.
+    pub zone: Option<TimeZone>,
     decimal_comma: bool,
-    grace_ms: i64,
-    bound: Bound,
     panes: bool,
 }
 
@@ -135,6 +158,15 @@ pub struct Aggregate {
     pub argument: Option<Expression>,
     /// What `max_by` and `min_by` give of the row that they choose by its argument.
     pub carried: Option<Expression>,
+}
+
+impl Noted {
+    fn named(&self) -> Option<&str> {
+        match self {
+            Noted::Named(text) => Some(text),
+            Noted::Nothing | Noted::Used => None,
+        }
+    }
 }
 
 impl Query {
@@ -180,10 +212,12 @@ impl Query {
 
         let mut wanted: Vec<usize> = Vec::new();
         let arguments = aggregates.iter().flat_map(Aggregate::expressions);
-        let expressions = filter.iter().chain(by.iter().map(|item| &item.expression));
-        for expression in expressions.chain(arguments) {
+        let used = filter.iter().chain(by.iter().map(|item| &item.expression));
+        let noted = self.noted(&schema, used.clone(), &time, distinct.as_ref())?;
+        for expression in used.chain(arguments) {
             wanted.extend_from_slice(expression.columns());
         }
+        wanted.extend(noted.iter().flat_map(|item| item.expression.columns()));
         wanted.extend(time.columns());
         wanted.extend(distinct.iter().flat_map(Expression::columns));
         wanted.extend(change);
@@ -212,6 +246,8 @@ impl Query {
             trigger: self.trigger,
             refinement: self.refinement,
             unseen: known,
+            noted,
+            zone: self.reading.zone.clone(),
             decimal_comma: self.decimal_comma,
             grace_ms: self.grace_ms,
             bound: self.bound,
@@ -232,6 +268,7 @@ impl Query {
             (self.by.as_deref(), Kind::List),
             (Some(self.aggregates.as_str()), Kind::Calls),
             (self.distinct.as_deref(), Kind::One),
+            (self.noted.named(), Kind::List),
         ] {
             open_up(schema, text.unwrap_or("null"), kind)?;
         }
@@ -262,6 +299,40 @@ impl Query {
             other => Err(Error::usage(format!(
                 "column `{name}` is a {other}; a change is text, `+` or `-`"
             ))),
+        }
+    }
+
+    /// Returns what a journal shows of each record: as named, else the columns that `used` reads,
+    /// those of its time, and what tells records apart.
+    fn noted<'e>(
+        &self,
+        schema: &Schema,
+        used: impl Iterator<Item = &'e Expression>,
+        time: &'e TimeFrom,
+        distinct: Option<&Expression>,
+    ) -> Result<Vec<Item>> {
+        match &self.noted {
+            Noted::Nothing => Ok(Vec::new()),
+            Noted::Named(text) => {
+                let items = parse_list(text, schema)?;
+                check_names(items.iter().map(|item| item.name.as_str()))?;
+                Ok(items)
+            }
+            Noted::Used => {
+                let columns = used.flat_map(Expression::columns).chain(time.columns());
+                let mut columns: BTreeSet<usize> = columns.copied().collect();
+                let column = distinct.and_then(Expression::column);
+                columns.extend(column);
+                let computed = self.distinct.as_deref().filter(|_| column.is_none());
+                let columns = columns.into_iter();
+                let mut items = columns
+                    .map(|index| Item::of_column(schema, index))
+                    .collect::<Result<Vec<_>>>()?;
+                if let Some(text) = computed {
+                    items.extend(parse_list(text, schema)?);
+                }
+                Ok(items)
+            }
         }
     }
 

@@ -39,7 +39,7 @@ pub mod codec;
 pub mod combine;
 pub mod join;
 pub mod key;
-mod lateness;
+pub mod lateness;
 mod leave;
 pub mod operator;
 pub mod pane;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,11 +11,12 @@ use super::account::Account;
 use super::aggregate::Function;
 use super::combine::merge::Merger;
 use super::combine::parts::Combining;
-use super::operator::{Input, Operator, Settings};
+use super::operator::{Input, Noted, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;
+use super::pane::journal::{Event, Journal};
 use super::pane::trigger::Trigger;
-use super::watermark::Bound;
+use super::watermark::{BEGINNING, Bound};
 use super::window::{Aligned, Windows};
 use crate::column::{Column, DataType, Value, ValueRef, Values};
 
@@ -54,7 +56,7 @@ fn feed(operator: &mut Operator, records: &[Record], rows: &mut Vec<Row>) {
             partition: run[0].0,
             origin: run[0].0 as u32,
             first: 0,
-            places: &[],
+            noted: Noted::default(),
             malformed: &[],
             arrivals: None,
             times: &times,
@@ -462,7 +464,7 @@ fn a_column_of_another_type_than_planned_ends_the_run_and_loses_no_record() {
         partition: 0,
         origin: 0,
         first: 0,
-        places: &[],
+        noted: Noted::default(),
         malformed: &[],
         times: &[1],
         arrivals: None,
@@ -477,4 +479,83 @@ fn a_column_of_another_type_than_planned_ends_the_run_and_loses_no_record() {
     let taken = operator.on_batch(&input, &mut Panes::default());
     let error = taken.expect_err("a text is no bigint");
     assert!(error.to_string().contains("another type"), "{error}");
+}
+
+/// A listener that keeps the watermarks, and wants the records or not.
+#[derive(Debug, Clone)]
+struct Moves {
+    wants_records: bool,
+    seen: Arc<Mutex<Vec<Move>>>,
+}
+
+/// A partition's watermark, the combined one, and the record that moved them.
+type Move = (Option<(usize, i64)>, i64, Option<u64>);
+
+impl Journal for Moves {
+    fn note(&mut self, _: Option<i64>, event: Event<'_>) {
+        if let Event::Watermark {
+            partition,
+            combined,
+            record,
+        } = event
+        {
+            let mut seen = self.seen.lock().expect("no panic");
+            seen.push((partition, combined, record));
+        }
+    }
+
+    fn wants_records(&self) -> bool {
+        self.wants_records
+    }
+}
+
+/// Returns how watermarks move, by some listener.
+fn moves(wants_records: bool, partitions: usize, batches: &[&[Record]]) -> Vec<Move> {
+    let ten = Aligned::tumbling(10).expect("a size");
+    let mut operator = operator(ten, 0, Trigger::Final, partitions);
+    let moves = Moves {
+        wants_records,
+        seen: Arc::default(),
+    };
+    operator.set_journal(Box::new(moves.clone()));
+    for records in batches {
+        feed(&mut operator, records, &mut Vec::new());
+    }
+    let seen = moves.seen.lock().expect("no panic");
+    seen.clone()
+}
+
+#[test]
+fn a_partition_that_moves_alone_is_reported_with_its_record() {
+    let batches: [&[Record]; 3] = [
+        &[(0, 5, "a", 1)],
+        &[(1, 3, "a", 1)],
+        &[(0, 9, "a", 1), (0, 8, "a", 1)],
+    ];
+    assert_eq!(
+        moves(true, 2, &batches),
+        [
+            (Some((0, 5)), BEGINNING, Some(0)),
+            (Some((1, 3)), 3, Some(1)),
+            (Some((0, 9)), 3, Some(2)),
+        ]
+    );
+}
+
+#[test]
+fn a_listener_that_wants_no_records_hears_who_moved_the_watermark_last() {
+    let batches: [&[Record]; 2] = [
+        &[(0, 1, "a", 1), (0, 2, "a", 1)],
+        &[
+            (0, 4, "a", 1),
+            (0, 7, "b", 1),
+            (0, 7, "a", 1),
+            (0, 3, "a", 1),
+        ],
+    ];
+    let each = moves(true, 1, &batches);
+    let some = moves(false, 1, &batches);
+    assert_eq!(each.last(), Some(&(Some((0, 7)), 7, Some(3))));
+    assert_eq!(each.last(), some.last());
+    assert!(some.len() < each.len(), "{some:?}");
 }

@@ -8,7 +8,7 @@
 use super::functions::takes_unit;
 use super::lexer::{TokenKind, continues_word};
 use super::parser::Parser;
-use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence};
+use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence, quoted_name};
 use super::types::Checker;
 use super::{Expression, Span};
 use crate::column::{DataType, Schema};
@@ -22,6 +22,22 @@ pub struct Item {
     pub expression: Expression,
     /// The name of its column in a result.
     pub name: String,
+}
+
+impl Item {
+    /// Returns a column as it is, under its own name.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn of_column(schema: &Schema, index: usize) -> Result<Self> {
+        let name = schema.fields[index].name.clone();
+        let spelled = match schema.is_derived(index) {
+            true => name.clone(), // as an expression spells it
+            false => quoted_name(&name),
+        };
+        let expression = Expression::parse(&spelled, schema)?;
+        Ok(Item { expression, name })
+    }
 }
 
 /// `function [( [distinct] argument, … )] [as name]`, whose function the caller knows.

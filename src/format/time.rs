@@ -12,7 +12,7 @@ use super::{Decoded, EARLIEST, LATEST, NO_TIME, shown};
 use crate::column::{Column, DataType, Misfit, Schema, ValueRef, Values};
 use crate::error::{Error, Result};
 use crate::expression::{
-    Expression, Kind, add_column, column_as_it_stands, open_up, pattern_of, quoted_name,
+    Expression, Item, Kind, add_column, column_as_it_stands, open_up, pattern_of, quoted_name,
     unknown_column,
 };
 use crate::number::Number;
@@ -96,11 +96,7 @@ impl TimeFrom {
             ))),
             // Those are read by a zone, and a column is not.
             DataType::Text | DataType::Any if reading.zone.is_some() => {
-                let name = match schema.is_derived(index) {
-                    true => field.name.clone(), // as an expression spells it
-                    false => quoted_name(&field.name),
-                };
-                TimeFrom::computed(Expression::parse(&name, schema)?, reading)
+                TimeFrom::computed(Item::of_column(schema, index)?.expression, reading)
             }
             DataType::Timestamp => Ok(TimeFrom::Column(index, TimeUnit::Ms)),
             _ => Ok(TimeFrom::Column(index, reading.unit)),
@@ -129,6 +125,16 @@ impl TimeFrom {
             TimeFrom::Column(index, _) => std::slice::from_ref(index),
             TimeFrom::Computed(computed) => computed.expression.columns(),
             TimeFrom::Record | TimeFrom::Nowhere => &[],
+        }
+    }
+
+    /// Returns it as `--time` names it; `schema` has the columns.
+    pub fn text<'t>(&'t self, schema: &'t Schema) -> &'t str {
+        match self {
+            TimeFrom::Column(index, _) => &schema.fields[*index].name,
+            TimeFrom::Computed(computed) => computed.expression.text(),
+            TimeFrom::Record => "@record",
+            TimeFrom::Nowhere => "@arrival",
         }
     }
 

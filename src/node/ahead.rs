@@ -43,17 +43,15 @@ impl Ahead {
         arrivals: &[i64],
         records: &Records<'_>,
     ) -> Vec<(usize, Misfit)> {
-        let mut messages = messages(records).iter();
+        let appended = match arrivals.is_empty() {
+            true => appended(decoded, records),
+            false => Vec::new(),
+        };
         let mut found = Vec::new();
-        for (row, (&at, (place, _))) in decoded.times.iter().zip(&decoded.origins).enumerate() {
-            let of_row =
-                |message: &&Message<'_>| *place == Place::Offset(message.partition, message.offset);
-            let arrival = match arrivals.get(row) {
-                Some(&arrival) => arrival,
-                None => messages
-                    .find(of_row)
-                    .map_or(self.now, |message| self.arrival(message)),
-            };
+        for (row, &at) in decoded.times.iter().enumerate() {
+            let arrival = arrivals.get(row).copied();
+            let arrival = arrival.or_else(|| appended.get(row).copied().flatten());
+            let arrival = arrival.unwrap_or(self.now);
             if self.is_ahead(at, arrival) {
                 let by = format_duration(at.saturating_sub(arrival));
                 let reason = format!("{by} ahead of its arrival at {}", format_time(arrival));
@@ -70,6 +68,21 @@ impl Ahead {
     fn arrival(self, message: &Message<'_>) -> i64 {
         message.headers.appended_at().unwrap_or(self.now)
     }
+}
+
+/// Returns when the broker appended each row, where it says so; nothing for rows of lines. The places
+/// of all rows are known.
+pub(super) fn appended(decoded: &Decoded<'_>, records: &Records<'_>) -> Vec<Option<i64>> {
+    let mut messages = messages(records).iter();
+    if messages.len() == 0 {
+        return Vec::new();
+    }
+    let of_row = |(place, _): &(Place, &[u8])| {
+        let here =
+            |message: &&Message<'_>| *place == Place::Offset(message.partition, message.offset);
+        messages.find(here)?.headers.appended_at()
+    };
+    decoded.origins.iter().map(of_row).collect()
 }
 
 fn messages<'r, 'a>(records: &'r Records<'a>) -> &'r [Message<'a>] {

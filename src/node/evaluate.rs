@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 
-use super::ahead::Ahead;
+use super::ahead::{self, Ahead};
 use crate::column::{Column, Columns, Misfit, ValueRef};
-use crate::engine::operator::Input;
+use crate::engine::operator::{Input, Noted};
 use crate::engine::pane::journal;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
@@ -25,6 +25,8 @@ pub(super) struct Evaluator<'n> {
     pub decoder: Decoder,
     /// Whether the place of every row is kept, and not only of those that do not fit.
     pub origins: Origins,
+    /// Whether someone listens, who wants to know more of each record.
+    pub for_journal: bool,
     /// Whether malformed records are skipped; otherwise they end the batch.
     pub skip_bad: bool,
 }
@@ -54,6 +56,8 @@ struct Evaluated<'b, 'a> {
     carried: Vec<Option<Cow<'b, Column<'a>>>>,
     taken_back: Option<Vec<bool>>,
     distinct: Option<Cow<'b, Column<'a>>>,
+    /// What a journal shows of the records.
+    noted: Vec<Cow<'b, Column<'a>>>,
 }
 
 /// What is known of records besides their values.
@@ -61,11 +65,23 @@ struct Evaluated<'b, 'a> {
 struct Places<'m> {
     /// Of each row; empty where it was not kept.
     rows: Vec<u64>,
+    /// When the broker appended each row, for a journal.
+    appended: Vec<Option<i64>>,
     malformed: Vec<journal::Misfit<'m>>,
 }
 
 impl<'m> Places<'m> {
-    fn of(plan: &Plan, decoded: &Decoded<'_>, unfit: &'m [Unfit<'_>]) -> Self {
+    fn of(
+        rows: &Evaluator<'_>,
+        batch: &Batch<'_>,
+        decoded: &Decoded<'_>,
+        unfit: &'m [Unfit<'_>],
+    ) -> Self {
+        let appended = match rows.for_journal {
+            true => ahead::appended(decoded, &batch.records),
+            false => Vec::new(),
+        };
+        let plan = rows.plan;
         let rows = decoded.origins.iter();
         let misfit = |Unfit { record, is_ahead }: &'m Unfit<'_>| journal::Misfit {
             before: record.before,
@@ -76,6 +92,7 @@ impl<'m> Places<'m> {
         };
         Places {
             rows: rows.map(|(place, _)| place.number()).collect(),
+            appended,
             malformed: unfit.iter().map(misfit).collect(),
         }
     }
@@ -106,7 +123,7 @@ impl Evaluator<'_> {
         };
         let misfits = match evaluate(self.plan, &decoded, arena) {
             Ok(evaluated) if !may_be_ahead(&decoded, &evaluated.arrivals) => {
-                let places = Places::of(self.plan, &decoded, &[]);
+                let places = Places::of(self, batch, &decoded, &[]);
                 let input = evaluated.input(self.plan, batch, &decoded, &places);
                 return take(&input, &decoded, &[]);
             }
@@ -132,7 +149,7 @@ impl Evaluator<'_> {
         };
         let evaluated = evaluate(self.plan, &decoded, arena)
             .map_err(|_| Error::bug("rows that were taken out have failed again"))?;
-        let places = Places::of(self.plan, &decoded, &unfit);
+        let places = Places::of(self, batch, &decoded, &unfit);
         let input = evaluated.input(self.plan, batch, &decoded, &places);
         take(&input, &decoded, &unfit)
     }
@@ -208,6 +225,10 @@ fn evaluate<'b, 'a>(
         })
         .collect();
     let distinct = plan.distinct.as_ref().map(&mut evaluate);
+    // What a journal alone shows makes no record malformed: it is null there.
+    let noted = plan.noted.iter();
+    let noted = noted.map(|item| item.expression.evaluate(columns, arena).column);
+    let noted = noted.collect();
     let taken_back = plan
         .change
         .map(|index| changes(plan, index, columns, &mut errors));
@@ -223,6 +244,7 @@ fn evaluate<'b, 'a>(
         carried,
         taken_back,
         distinct,
+        noted,
     })
 }
 
@@ -241,7 +263,11 @@ impl<'b, 'a> Evaluated<'b, 'a> {
             partition: batch.partition,
             origin: origin(batch),
             first: first_place(&batch.records),
-            places: &places.rows,
+            noted: Noted {
+                places: &places.rows,
+                appended: &places.appended,
+                columns: &self.noted,
+            },
             malformed: &places.malformed,
             times: match plan.by_arrival {
                 true => &self.arrivals,

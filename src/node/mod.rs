@@ -139,7 +139,7 @@ impl<'n> Node<'n> {
             operator.keep_lates();
         }
         if let Some(journal) = &mut outputs.journal {
-            journal.begin(plan);
+            journal.begin(plan, partitions);
             operator.set_journal(journal.listener());
         }
         Ok(Node {
@@ -151,6 +151,7 @@ impl<'n> Node<'n> {
                     true => Origins::Keep,
                     false => Origins::Forget,
                 },
+                for_journal: outputs.journal.is_some(),
                 skip_bad: options.skip_bad || outputs.bad.is_some(),
             },
             operator,
@@ -237,6 +238,9 @@ impl<'n> Node<'n> {
             self.mark_idle(source, &heard);
             if self.plan.arrival.is_none() && self.plan.trigger.periods().next().is_some() {
                 self.operator.on_tick(now_ms(), &mut self.panes);
+            }
+            if self.outputs.journal.is_some() && source.is_live() {
+                self.operator.on_clock(now_ms());
             }
             self.write()?;
             if self.sink.wants_open() && drawn.elapsed() >= REDRAW {

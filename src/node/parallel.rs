@@ -166,6 +166,7 @@ impl<'n> Parallel<'n> {
                 plan: self.plan,
                 decoder: self.decoder.clone(),
                 origins: Origins::Forget,
+                for_journal: false,
                 skip_bad: self.skip_bad,
             },
             operator,

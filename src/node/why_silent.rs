@@ -214,7 +214,7 @@ fn no_window(account: &Account) -> String {
 mod tests {
     use super::*;
     use crate::engine::aggregate::Function;
-    use crate::engine::operator::{Input, Settings};
+    use crate::engine::operator::{Input, Noted, Settings};
     use crate::engine::pane::journal::Misfit;
     use crate::engine::pane::{Panes, Refinement};
     use crate::engine::watermark::Bound;
@@ -242,7 +242,7 @@ mod tests {
             partition,
             origin: partition as u32,
             first: 0,
-            places: &[],
+            noted: Noted::default(),
             malformed: &[],
             times,
             arrivals: None,

@@ -522,6 +522,10 @@ impl Source for KafkaSource {
         Ok(Polled::Batch(self.batch()))
     }
 
+    fn is_live(&self) -> bool {
+        true
+    }
+
     fn at_end(&self, partition: usize) -> bool {
         self.partitions[partition].at_end
     }

@@ -40,6 +40,11 @@ pub trait Source: Send {
     /// Returns whether everything known to be in `partition` has been handed over.
     fn at_end(&self, partition: usize) -> bool;
 
+    /// Returns whether records are read as they come, so that the clock says something of them.
+    fn is_live(&self) -> bool {
+        false
+    }
+
     /// Asks for `partition` to be read before the others, because event time there is furthest behind.
     fn prefer(&mut self, _partition: usize) {}
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k::column::{Column, Value, ValueRef, Values};
 use k::engine::codec::Corrupt;
-use k::engine::operator::{Input, Operator};
+use k::engine::operator::{Input, Noted, Operator};
 use k::engine::pane::{Panes, Timing};
 use k::engine::window::Window;
 
@@ -64,7 +64,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         partition: rows.first().map_or(0, |row| row.partition),
         origin: rows.first().map_or(0, |row| row.partition) as u32,
         first,
-        places: &[],
+        noted: Noted::default(),
         malformed: &[],
         times: &times,
         arrivals: arrivals.as_deref(),

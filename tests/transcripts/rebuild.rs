@@ -119,6 +119,10 @@ impl Rebuilder {
                 self.numbered += 1;
                 in_order.then_some(())
             }
+            "closed" | "left" => {
+                let place = place(&event["key"], &event["window"]);
+                self.windows.contains_key(&place).then_some(())
+            }
             "idle" | "tick" | "end" => Some(()),
             _ => None,
         }
@@ -210,6 +214,7 @@ impl Rebuilder {
         let mut pane: Map<String, Value> = event.as_object()?.clone();
         pane.remove("event");
         pane.remove("why")?;
+        pane.remove("now");
         pane.insert("values".to_owned(), values.into());
         self.panes.push(pane.into());
         Some(())

@@ -343,7 +343,7 @@ pub fn rebuilt(case: &Case) -> Result<(), Failure> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("journal.jsonl");
     let outlet = Outlet::create(&path, Interrupt::default()).expect("a file");
-    let mut journal = JournalFile::new(outlet);
+    let mut journal = JournalFile::new(outlet, Vec::new());
     let mut run = Run::new(case);
     run.operator.set_journal(journal.listener());
     let panes = case.steps.iter().map(|step| run.act(&step.action));

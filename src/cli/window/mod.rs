@@ -33,7 +33,7 @@ use crate::node::summary::WayOut;
 use crate::node::why_silent::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
-use crate::plan::{Change, Plan, Query, Ranked};
+use crate::plan::{Change, Noted, Plan, Query, Ranked};
 use crate::sink::Sink;
 use crate::sink::rank::RankSink;
 use crate::sink::select::SelectSink;
@@ -188,6 +188,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", help_heading = STREAMS)]
     journal: Option<PathBuf>,
 
+    /// Show these columns of each record in the journal, or expressions over them [default: those
+    /// of the keys, the time, `--where` and `--distinct`]
+    #[arg(long, value_name = "COLUMN,…", requires = "journal", help_heading = STREAMS)]
+    journal_columns: Option<String>,
+
     #[command(flatten, next_help_heading = STREAMS)]
     stats: StatsOptions,
 
@@ -283,7 +288,17 @@ impl Options {
             trigger: self.when.trigger()?,
             refinement: self.when.refine,
             panes: self.when.panes,
+            noted: self.noted(),
         })
+    }
+
+    /// Returns which columns of a record the journal shows.
+    fn noted(&self) -> Noted {
+        match (&self.journal, &self.journal_columns) {
+            (None, _) => Noted::Nothing,
+            (Some(_), None) => Noted::Used,
+            (Some(_), Some(columns)) => Noted::Named(columns.clone()),
+        }
     }
 
     /// Returns where records come from: as named, else a pipe, else the workshop's own topic.
@@ -373,8 +388,11 @@ impl Options {
             let to = to.as_ref();
             to.map(|to| self.aside(to, context, shared)).transpose()
         };
-        let journal = self.journal.as_ref();
-        let journal = journal.map(|path| self.outlet(path, context).map(JournalFile::new));
+        let journal = self.journal.as_ref().map(|path| {
+            let sources = self.source()?.endpoints();
+            let sources = sources.iter().map(Endpoint::to_string).collect();
+            Ok(JournalFile::new(self.outlet(path, context)?, sources))
+        });
         Ok(Outputs {
             late: aside(&self.late_to)?,
             bad: aside(&self.bad_to)?,

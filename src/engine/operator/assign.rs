@@ -54,7 +54,7 @@ impl Books {
     #[inline]
     fn assign_on_grid(&mut self, grid: &mut Grid, row: usize, input: &Input<'_, '_>) {
         let found = grid.find(input.times[row], &self.windows);
-        let all_taken = self.journal.is_none() && !self.store.tells_apart();
+        let all_taken = !self.notes_records() && !self.store.tells_apart();
         if !all_taken || !grid.all_open(self.watermarks.combined()) || self.leave.keeps_apart() {
             return self.assign_where_kept(grid, row, found, input);
         }
@@ -97,7 +97,7 @@ impl Books {
             };
             if !self.store.is_first(slot, row, &values) {
                 duplicate = true;
-                self.note(|record| Event::Duplicate { record, window });
+                self.note_record(|record| Event::Duplicate { record, window });
                 continue;
             }
             kept = true;
@@ -131,9 +131,9 @@ impl Books {
         let slots = || joined.into.iter().chain(&joined.bridged);
         let earlier = || slots().map(|&slot| self.store.entry(slot));
         let born_late = late && earlier().all(|entry| entry.born_late);
-        let joins: Vec<Window> = match self.journal {
-            Some(_) => earlier().map(|entry| entry.window).collect(),
-            None => Vec::new(),
+        let joins: Vec<Window> = match self.notes_records() {
+            true => earlier().map(|entry| entry.window).collect(),
+            false => Vec::new(),
         };
         let slot = match joined.into {
             Some(slot) => slot,
@@ -266,12 +266,7 @@ impl Books {
         }
         self.store.count(slot);
         self.leave_for(slot, row);
-        self.note(|record| Event::Assigned {
-            record,
-            window,
-            late,
-            joins,
-        });
+        self.note_assigned(self.key_ids[row], window, late, joins);
     }
 
     /// Leaves a row to be added to a slot, which may have to fire by that.
@@ -285,7 +280,7 @@ impl Books {
     fn expire(&mut self, window: Window) {
         self.account.windows.expired += 1;
         let by_ms = self.lateness.past_close(window, self.judging());
-        self.note(|record| Event::Expired {
+        self.note_record(|record| Event::Expired {
             record,
             window,
             by_ms,

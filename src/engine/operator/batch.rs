@@ -43,7 +43,7 @@ impl Books {
 
     /// Returns how far the watermark stays behind, in ms; `None` where each row needs a look.
     fn bound_of_runs(&self, quiet: &Quiet, input: &Input<'_, '_>) -> Option<i64> {
-        let by_one = self.journal.is_some()
+        let by_one = self.notes_records()
             || !self.history.fires_once()
             || self.store.tells_apart()
             || input.arrivals.is_some()
@@ -62,7 +62,10 @@ impl Books {
         let before_1980 = early.iter().copied().flatten();
         let before_1980 = before_1980.filter(|&&at| at < YEAR_1980).count();
         if let Some(high) = highest(times) {
-            self.watermarks.observe(input.partition, high);
+            let moved = self.watermarks.observe(input.partition, high);
+            if moved && self.listener.is_some() {
+                self.note_run(times, input.partition);
+            }
         }
         let selected = input.selected.map(|selected| &selected[rows.clone()]);
         let kept = selected.map_or(times.len(), |selected| {
@@ -78,6 +81,17 @@ impl Books {
         self.account.filtered += (times.len() - kept) as u64;
         self.account.on_time += kept as u64;
         self.account.windows.on_time += placed as u64;
+    }
+
+    /// Reports which of a run's records has brought the watermark as far as it is now.
+    fn note_run(&mut self, times: &[i64], partition: usize) {
+        let Bound::Fixed(bound_ms) = self.watermarks.bound() else {
+            return; // then there are no runs
+        };
+        let needed = self.watermarks.combined().saturating_add(bound_ms);
+        let mover = times.iter().position(|&at| at >= needed);
+        let record = mover.map(|row| self.records + row as u64);
+        self.note_watermark(Some(partition), record);
     }
 }
 

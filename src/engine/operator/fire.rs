@@ -90,7 +90,7 @@ impl Books {
                     watermark: true, ..
                 } if !firings.is_closed(slot) => self.fire(slot, Why::Close, panes),
                 _ if firings.since(slot) > 0 => self.fire(slot, Why::Grace, panes),
-                _ => {}
+                _ => self.note_left(slot),
             },
         }
     }
@@ -242,7 +242,7 @@ impl Books {
 
     /// Adds a pane of what a slot holds.
     fn push_pane(&mut self, slot: Slot, firing: Firing, why: Why, panes: &mut Panes) {
-        if self.journal.is_some() {
+        if self.listener.is_some() {
             let values = self.store.values(slot).collect();
             return self.push_values(slot, firing, why, values, panes);
         }

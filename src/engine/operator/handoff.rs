@@ -1,7 +1,7 @@
 //! What leaves as states instead of rows: for threads to put together, and for an operator elsewhere;
 //! and what comes in that operators upstream have handed on.
 
-use super::{Books, Input, Operator};
+use super::{Books, Input, Noted, Operator};
 use crate::engine::aggregate::Slot;
 use crate::engine::codec;
 use crate::engine::combine::merge::Merger;
@@ -107,7 +107,7 @@ impl Operator {
             partition: 0,
             origin: 0,
             first: 0,
-            places: &[],
+            noted: Noted::default(),
             malformed: &[],
             times: parts.times(),
             arrivals: None,

@@ -17,8 +17,8 @@ pub struct Input<'b, 'a> {
     pub origin: u32,
     /// A number of the first record that grows with its place in the partition: an offset, a line.
     pub first: u64,
-    /// The offset or line of each record, which a journal names; empty where they are not known.
-    pub places: &'b [u64],
+    /// What a listener is told of each record beside the rest.
+    pub noted: Noted<'b, 'a>,
     /// The records among them that do not fit, in their order.
     pub malformed: &'b [Misfit<'b>],
     /// Event times in ms since 1970, UTC; one a record.
@@ -39,6 +39,17 @@ pub struct Input<'b, 'a> {
     pub distinct: Option<&'b Column<'a>>,
     /// What stands for the records where they were added up elsewhere.
     pub parts: Option<&'b Parts>,
+}
+
+/// What a listener alone is told of some records; each list has one entry a record, or none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Noted<'b, 'a> {
+    /// The offset or line of each.
+    pub places: &'b [u64],
+    /// When the broker appended each, where it says so.
+    pub appended: &'b [Option<i64>],
+    /// The columns that are wanted of them.
+    pub columns: &'b [Cow<'b, Column<'a>>],
 }
 
 impl<'b, 'a> Input<'b, 'a> {

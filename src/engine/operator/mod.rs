@@ -18,7 +18,8 @@ mod open;
 mod restore;
 
 pub use assign::Late;
-pub use input::Input;
+pub use input::{Input, Noted};
+use note::Listener;
 pub use open::{Awaited, Open};
 
 use super::account::Account;
@@ -32,7 +33,7 @@ use super::placement::Placement;
 use super::state::history::History;
 use super::state::keys::KeyId;
 use super::state::store::Store;
-use super::watermark::{BEGINNING, Bound, Watermarks};
+use super::watermark::{BEGINNING, Bound, END, Watermarks};
 use super::window::{Window, Windows};
 use crate::error::Result;
 
@@ -94,7 +95,7 @@ struct Books {
     key_ids: Vec<KeyId>,
     /// Late records since they were last handed over, if they are wanted.
     lates: Option<Vec<Late>>,
-    journal: Option<Box<dyn Journal>>,
+    listener: Option<Listener>,
     /// The watermark upstream, while a part is taken in that is judged by it.
     judged_at: i64,
     /// How many parts came after their window had left.
@@ -124,7 +125,7 @@ impl Operator {
             records: 0,
             key_ids: Vec::new(),
             lates: None,
-            journal: None,
+            listener: None,
             judged_at: BEGINNING,
             strays: 0,
             windows: settings.windows,
@@ -139,7 +140,7 @@ impl Operator {
 
     /// Tells a listener from now on what happens.
     pub fn set_journal(&mut self, journal: Box<dyn Journal>) {
-        self.books.journal = Some(journal);
+        self.books.listener = Some(Listener::new(journal));
     }
 
     /// Keeps late records from now on, for [`Operator::take_lates`].
@@ -161,6 +162,7 @@ impl Operator {
     /// `bug` where a column has another type than planned; the panes are wrong then.
     pub fn on_batch(&mut self, input: &Input<'_, '_>, panes: &mut Panes) -> Result<()> {
         let rows = input.times.len();
+        self.books.listen();
         self.books.find_keys(input);
         self.malformed_at.clear();
         let mut malformed = input.malformed.iter().peekable();
@@ -191,30 +193,36 @@ impl Operator {
     #[inline]
     fn on_row(&mut self, row: usize, input: &Input<'_, '_>, panes: &mut Panes) {
         // Processing time first: the record comes after what it makes due.
-        if let Some(arrivals) = input.arrivals
-            && self.is_tick(arrivals[row])
-        {
-            self.books.flush(input);
-            self.on_tick(arrivals[row], panes);
+        if let Some(arrivals) = input.arrivals {
+            self.books.note_clock(arrivals[row]);
+            if self.is_tick(arrivals[row]) {
+                self.books.flush(input);
+                self.on_tick(arrivals[row], panes);
+            }
         }
         let books = &mut self.books;
-        if books.journal.is_some() {
+        if books.notes_records() {
             books.note_read(row, input);
         }
         // Then event time: what its watermark closes does not hold it any more.
-        let at = input.times[row];
-        if books.watermarks.observe(input.partition, at) {
-            books.note_watermark(Some(input.partition));
-            if self.placement.due() <= books.watermarks.combined() {
-                books.flush(input);
-                self.fire_due(panes);
-            }
+        let (at, partition) = (input.times[row], input.partition);
+        let reached = match books.listener {
+            Some(_) => books.watermarks.of(partition),
+            None => END, // nobody asks whether a partition moves alone
+        };
+        let moved = books.watermarks.observe(partition, at);
+        if moved || books.watermarks.of(partition) > reached {
+            books.note_watermark(Some(partition), Some(books.records));
+        }
+        if moved && self.placement.due() <= books.watermarks.combined() {
+            books.flush(input);
+            self.fire_due(panes);
         }
         let books = &mut self.books;
         books.account.before_1980 += u64::from(at < YEAR_1980);
         if input.selected.is_some_and(|selected| !selected[row]) {
             books.account.filtered += 1;
-            books.note(|record| Event::Filtered { record });
+            books.note_record(|record| Event::Filtered { record });
         } else {
             self.assign(row, input);
             self.books.fire_counted(input, panes);
@@ -225,19 +233,23 @@ impl Operator {
     /// Moves the watermark of a partition, as somebody says who knows it.
     pub fn on_watermark(&mut self, partition: usize, at: i64, panes: &mut Panes) {
         if self.books.watermarks.advance(partition, at) {
-            self.books.note_watermark(Some(partition));
+            self.books.note_watermark(Some(partition), None);
             self.fire_due(panes);
         }
+    }
+
+    /// Tells the listener, if there is one, how far processing time has come; it moves nothing.
+    pub fn on_clock(&mut self, now: i64) {
+        self.books.note_clock(now);
     }
 
     /// Moves processing time, which some triggers wait for.
     pub fn on_tick(&mut self, now: i64, panes: &mut Panes) {
         let is_tick = self.is_tick(now);
         let books = &mut self.books;
+        books.note_clock(now);
         if is_tick {
-            if let Some(journal) = &mut books.journal {
-                journal.note(Event::Tick { at: now });
-            }
+            books.note(Event::Tick { at: now });
             books.fire_periodic(now, panes);
         }
         let last = books.processing_time.unwrap_or(now);
@@ -257,20 +269,16 @@ impl Operator {
     /// Ends the input: every window closes.
     pub fn on_end(&mut self, panes: &mut Panes) {
         self.books.watermarks.end();
-        if let Some(journal) = &mut self.books.journal {
-            journal.note(Event::End);
-        }
+        self.books.note_end();
         self.fire_due(panes);
     }
 
     /// Marks a partition as idle, or as active again, so that it holds the others back no more.
     pub fn on_idle(&mut self, partition: usize, idle: bool, panes: &mut Panes) {
         let moved = self.books.watermarks.set_idle(partition, idle);
-        if let Some(journal) = &mut self.books.journal {
-            journal.note(Event::Idle { partition, idle });
-        }
+        self.books.note(Event::Idle { partition, idle });
         if moved {
-            self.books.note_watermark(None);
+            self.books.note_watermark(None, None);
             self.fire_due(panes);
         }
     }
@@ -295,8 +303,8 @@ impl Operator {
     /// Counts a record that never became a row, and moves no watermark.
     pub fn on_malformed(&mut self, partition: usize, misfit: &Misfit<'_>) {
         let books = &mut self.books;
-        books.note(|record| Event::Malformed {
-            record,
+        books.note(Event::Malformed {
+            record: books.records,
             partition,
             misfit,
         });

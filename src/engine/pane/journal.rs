@@ -20,21 +20,26 @@ pub enum Event<'e> {
         place: u64,
         /// Its event time.
         at: i64,
-        /// When it came, in processing time, where that is known.
+        /// When it came, in processing time: by the column of arrivals, else as the broker appended
+        /// it; `None` where neither is known.
         arrival: Option<i64>,
         /// Its grouping values.
         key: &'e [u8],
         /// The arguments of the aggregates; null for `count(*)`, a list of both for `max_by`.
         arguments: &'e [Value],
+        /// The columns that are wanted of it.
+        columns: &'e [Value],
         /// Whether it takes an earlier one back.
         taken_back: bool,
     },
-    /// A watermark moved.
+    /// A watermark moved: that of a partition, the combined one, or both.
     Watermark {
-        /// The partition's, where one of a partition did.
+        /// The partition's, where a record or an upstream has moved it.
         partition: Option<(usize, i64)>,
-        /// The combined one.
+        /// The combined one, which may be where it was.
         combined: i64,
+        /// The record that moved it; `None` where none did, as when a partition falls silent.
+        record: Option<u64>,
     },
     /// A partition fell silent, or spoke again.
     Idle {
@@ -66,8 +71,8 @@ pub enum Event<'e> {
         record: u64,
         /// The window; of a session what it is with the record.
         window: Window,
-        /// Whether the window had closed.
-        late: bool,
+        /// How far the watermark was past the window's close, in ms; `None` before it.
+        late_by_ms: Option<i64>,
         /// The sessions of the key that are part of it from now on.
         joins: &'e [Window],
     },
@@ -88,6 +93,21 @@ pub enum Event<'e> {
         window: Window,
         /// How far the watermark is past the window's close.
         by_ms: i64,
+    },
+    /// The watermark has reached a window's close. Its pane follows where the trigger waits for
+    /// that, and else comes later, or not at all.
+    Closed {
+        /// The window.
+        window: Window,
+        /// Its key.
+        key: &'e [u8],
+    },
+    /// A window's grace has passed, and it leaves without a pane: the ones before have shown all.
+    Left {
+        /// The window.
+        window: Window,
+        /// Its key.
+        key: &'e [u8],
     },
     /// A pane was fired.
     Pane {
@@ -159,6 +179,14 @@ impl Why {
 
 /// Somebody who wants to know what happens.
 pub trait Journal: std::fmt::Debug + Send {
-    /// Takes note of an event.
-    fn note(&mut self, event: Event<'_>);
+    /// Takes note of an event. `now` is processing time in ms since 1970, UTC, where the engine
+    /// knows it: the highest arrival so far, or what ticks and the clock have said.
+    fn note(&mut self, now: Option<i64>, event: Event<'_>);
+
+    /// Returns whether the records of the next batch are wanted one by one. Where they are not,
+    /// only watermarks, malformed records, ticks and panes are noted, and records go through the
+    /// engine as fast as without a listener.
+    fn wants_records(&self) -> bool {
+        true
+    }
 }

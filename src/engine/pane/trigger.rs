@@ -84,6 +84,30 @@ impl Trigger {
     }
 }
 
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trigger::Panes {
+            early,
+            watermark,
+            late,
+        } = self
+        else {
+            return f.write_str("final");
+        };
+        if !watermark {
+            return early.fmt(f);
+        }
+        if *early != Repeat::default() {
+            write!(f, "early({early}) ")?;
+        }
+        f.write_str("watermark")?;
+        match *late == Repeat::default() {
+            true => Ok(()),
+            false => write!(f, " late({late})"),
+        }
+    }
+}
+
 impl fmt::Display for Repeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.every_ms, self.count) {
@@ -276,6 +300,8 @@ mod tests {
         ];
         for (text, trigger) in cases {
             assert_eq!(Trigger::parse(text).expect(text), trigger, "{text}");
+            let printed = trigger.to_string();
+            assert_eq!(Trigger::parse(&printed).expect(&printed), trigger);
         }
     }
 

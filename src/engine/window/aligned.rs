@@ -65,6 +65,16 @@ impl Aligned {
         self
     }
 
+    /// Returns how long each is, in ms.
+    pub fn size_ms(&self) -> i64 {
+        self.size_ms
+    }
+
+    /// Returns how long after one the next starts, in ms.
+    pub fn advance_ms(&self) -> i64 {
+        self.advance_ms
+    }
+
     /// Returns the start of the last window that contains `at`.
     fn last_start(&self, at: i64) -> i64 {
         at - (at - self.offset_ms).rem_euclid(self.advance_ms)

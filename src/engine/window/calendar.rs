@@ -95,6 +95,16 @@ impl Calendar {
         })
     }
 
+    /// Returns how long each is.
+    pub fn size(&self) -> Period {
+        self.size.period()
+    }
+
+    /// Returns how long after one the next starts.
+    pub fn advance(&self) -> Period {
+        self.advance.period()
+    }
+
     /// Adds the windows that contain `at`, the one that closes last first, and those among them
     /// that end after the last of them starts but not after `at`; returns when the last starts
     /// and when the next one would.
@@ -159,6 +169,19 @@ impl Calendar {
 }
 
 impl Length {
+    fn period(self) -> Period {
+        match self {
+            Length::Months(months) => Period {
+                months,
+                ..Period::default()
+            },
+            Length::Days(days) => Period {
+                ms: days * DAY,
+                ..Period::default()
+            },
+        }
+    }
+
     fn of(period: Period) -> Result<Self> {
         let ms = period.fixed_ms();
         match period.months {

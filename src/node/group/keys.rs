@@ -49,6 +49,7 @@ pub fn need_repartition(
         plan,
         decoder,
         origins: Origins::Forget,
+        for_journal: false,
         skip_bad: true,
     };
     let mut fetcher = Fetcher::new(settings, starts.topic(), None)?;

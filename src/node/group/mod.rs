@@ -256,6 +256,7 @@ impl<'n> Node<'n> {
                     Some(_) => Origins::Keep,
                     None => Origins::Forget,
                 },
+                for_journal: false,
                 skip_bad: options.skip_bad || parts.outputs.bad.is_some(),
             },
             sink: parts.sink,

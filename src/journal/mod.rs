@@ -1,0 +1,24 @@
+//! The journal: what the engine did, event by event, as lines of JSON.
+//!
+//! Comes in: [`Event`]s of the engine, or a file that `--journal` has written. Goes out: the same
+//! [`Event`], which is written and read by this one definition. `docs/journal.md` describes every
+//! member; [`VERSION`] stands in the first line and grows when an older reader would get one wrong.
+//!
+//! A listener of this process takes events from [`Event::of`] without any text in between.
+//! Times are ms since 1970, UTC.
+
+mod event;
+mod json;
+mod plan;
+mod reader;
+
+pub use event::{
+    Assigned, Bounds, Change, Closed, Duplicate, End, Event, Expired, Filtered, Idle, Made,
+    Malformed, Moved, Pane, Read, Tick,
+};
+pub use json::Json;
+pub use plan::{Aggregate, Kind, Length, Plan, Windows};
+pub use reader::Reader;
+
+/// The version of the format that is written.
+pub const VERSION: u32 = 1;
