@@ -7,7 +7,7 @@
 //!
 //! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
-//! [`plan`]; only [`cli`] knows flags. [`kafka`] holds what both edges share of librdkafka;
+//! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
 //! them; [`journal`] is the file that says what the engine did, event by event; [`top`] shows a broker live, and [`web`] serves pages.
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use bumpalo::Bump;
-use jiff::tz::TimeZone;
 use serde::de::IgnoredAny;
 
 use crate::cli::Context;
@@ -438,27 +437,6 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
         schema::of_names(names),
         &declared.unwrap_or_default(),
     ))
-}
-
-/// Returns the time zone of a name, or of this machine for `local`.
-///
-/// # Errors
-/// `usage` for a name of no zone, and where the machine does not know its own.
-pub(crate) fn time_zone(name: &str) -> Result<TimeZone> {
-    if name == "local" {
-        // Other processes of a group, on other machines, go by its name.
-        let zone = TimeZone::try_system()
-            .ok()
-            .filter(|zone| zone.iana_name().is_some());
-        return zone.ok_or_else(|| {
-            Error::usage("this machine does not say which time zone it is in")
-                .hint("name it, as `--zone Europe/Paris`, or set `TZ` to it")
-        });
-    }
-    TimeZone::get(name).map_err(|_| {
-        Error::usage(format!("unknown time zone `{name}`"))
-            .hint("write it as `Europe/Paris`, `UTC` or `local`")
-    })
 }
 
 /// Says with `-v` where event times come from; and also without it when they are those of the records and

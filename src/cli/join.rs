@@ -12,11 +12,12 @@ use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::engine::join::{Kind, Method, Side};
 use crate::error::{Error, Remedy, Result};
-use crate::format::{Reading, TimeFrom, TimeUnit, open_up_time, schema};
-use crate::node::join::plan::{Given, Plan, Query, SideQuery, name_of};
+use crate::format::{Reading, TimeFrom, TimeUnit, schema};
 use crate::node::join::{Node, Options as NodeOptions, frame, summary};
 use crate::outlet::Outlet;
-use crate::plan::RECORD_TIMES;
+use crate::plan::join::{Given, SideQuery, name_of};
+use crate::plan::time::time_zone;
+use crate::plan::{JoinPlan, JoinQuery};
 use crate::sink::joined::JoinedSink;
 use crate::sink::text::Notation;
 use crate::term::units::parse_duration;
@@ -170,16 +171,6 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let mut left = options.open(&sources[0], left, context)?;
     let mut right = options.open(&sources[1], right, context)?;
     let known = [&left, &right].map(|input| input.schema.fields.len());
-    for (input, side) in [&mut left, &mut right].into_iter().zip(Side::BOTH) {
-        let asked = &query.sides[side.index()];
-        let is_table = query.method == Method::Table && side == Side::Right;
-        // Given once, it may be of the stream's columns alone.
-        let is_of_both = !(is_table && asked.shared);
-        let time = asked.time.as_deref().filter(|_| is_of_both);
-        if let Some(time) = time.filter(|name| !RECORD_TIMES.contains(name)) {
-            open_up_time(&mut input.schema, time);
-        }
-    }
     let given = [&mut left, &mut right].map(|input| Given {
         schema: std::mem::take(&mut input.schema),
         record_times: input.record_times,
@@ -232,7 +223,7 @@ impl Options {
         Ok([left?, right?])
     }
 
-    fn query(&self) -> Result<Query> {
+    fn query(&self) -> Result<JoinQuery> {
         let method = self.within.map_or(Method::Table, Method::Within);
         if method == Method::Table && self.kind == Kind::Outer {
             return Err(Error::usage(
@@ -243,7 +234,7 @@ impl Options {
         let times = for_sides("--time", &self.time)?;
         let units = for_sides("--time-unit", &self.time_unit)?;
         let [left, right] = for_sides("--zone", &self.zone)?
-            .map(|zone| zone.map(|zone| input::time_zone(zone)).transpose());
+            .map(|zone| zone.map(|zone| time_zone(zone)).transpose());
         let zones = [left?, right?];
         let out_of_order = for_sides("--out-of-order", &self.out_of_order)?;
         let side = |side: Side| SideQuery {
@@ -255,7 +246,7 @@ impl Options {
             },
             out_of_order_ms: out_of_order[side.index()].copied().unwrap_or_default(),
         };
-        Ok(Query {
+        Ok(JoinQuery {
             on: self.on.clone(),
             method,
             kind: self.kind,
@@ -297,7 +288,7 @@ impl Options {
     }
 
     /// Opens the sink; a file is emptied only now that the plan is known to be right.
-    fn sink(&self, plan: &Plan, context: &Context) -> Result<(JoinedSink, Notation)> {
+    fn sink(&self, plan: &JoinPlan, context: &Context) -> Result<(JoinedSink, Notation)> {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
                 let (settings, frame) =
@@ -325,7 +316,7 @@ impl Options {
         Ok((sink, notation))
     }
 
-    fn run(&self, plan: &Plan, inputs: [Input; 2], context: &Context) -> Result<()> {
+    fn run(&self, plan: &JoinPlan, inputs: [Input; 2], context: &Context) -> Result<()> {
         let (sink, notation) = self.sink(plan, context)?;
         let [left, right] = inputs;
         let sources = [(left, &plan.sides[0]), (right, &plan.sides[1])].map(|(input, side)| {
@@ -353,7 +344,7 @@ impl Options {
     }
 
     /// Says where every record went.
-    fn tell(&self, plan: &Plan, node: &Node<'_>, context: &Context) -> Result<()> {
+    fn tell(&self, plan: &JoinPlan, node: &Node<'_>, context: &Context) -> Result<()> {
         let (account, watermark) = (node.account(), node.watermark());
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.status(line);

@@ -427,8 +427,7 @@ fn what_an_earlier_version_has_shown_without_saying_so_is_taken_back() {
                 gap_ms: 1_000,
                 max_ms: None,
             };
-            let mut operator =
-                operator_of(windows, 0, Trigger::parse(trigger).expect("a trigger"), 1);
+            let mut operator = operator_of(windows, 0, trigger.parse().expect("a trigger"), 1);
             operator.log_changes();
             operator
         };

@@ -5,9 +5,12 @@
 //! `sum_n_2`, `count(distinct caller)` is `count_distinct_caller`. So a result's columns can be
 //! named in the next command without quotes.
 
+use std::fmt;
+
 use super::functions::takes_unit;
 use super::lexer::{TokenKind, continues_word};
 use super::parser::Parser;
+use super::reference::column_text;
 use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence, quoted_name};
 use super::types::Checker;
 use super::{Expression, Span};
@@ -22,6 +25,22 @@ pub struct Item {
     pub expression: Expression,
     /// The name of its column in a result.
     pub name: String,
+    /// Whether that is another name than it would have by itself.
+    renamed: bool,
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.expression.fmt(f)?;
+        write_alias(f, &self.name, self.renamed)
+    }
+}
+
+fn write_alias(f: &mut impl fmt::Write, name: &str, is_needed: bool) -> fmt::Result {
+    match is_needed {
+        true => write!(f, " as {}", quoted_name(name)),
+        false => Ok(()),
+    }
 }
 
 impl Item {
@@ -31,12 +50,11 @@ impl Item {
     /// As [`Expression::parse`].
     pub fn of_column(schema: &Schema, index: usize) -> Result<Self> {
         let name = schema.fields[index].name.clone();
-        let spelled = match schema.is_derived(index) {
-            true => name.clone(), // as an expression spells it
-            false => quoted_name(&name),
-        };
-        let expression = Expression::parse(&spelled, schema)?;
-        Ok(Item { expression, name })
+        Ok(Item {
+            expression: Expression::parse(&column_text(schema, index), schema)?,
+            name,
+            renamed: false,
+        })
     }
 }
 
@@ -53,6 +71,19 @@ pub struct Call {
     pub name: String,
     /// The call without its `as`, for carets.
     pub span: Span,
+    renamed: bool,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        if !self.arguments.is_empty() {
+            let distinct = if self.distinct { "distinct " } else { "" };
+            let arguments: Vec<&str> = self.arguments.iter().map(Expression::text).collect();
+            write!(f, "({distinct}{})", arguments.join(", "))?;
+        }
+        write_alias(f, &self.name, self.renamed)
+    }
 }
 
 /// Parses `expression [as name], …`.
@@ -63,8 +94,13 @@ pub fn parse_list(text: &str, schema: &Schema) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for (mut node, alias) in Parser::new(text)?.list(Parser::item)? {
         let expression = Expression::check(text, schema, &mut node, DataType::Text)?;
-        let name = alias.unwrap_or_else(|| name_of(&expression, schema));
-        items.push(Item { expression, name });
+        let own = name_of(&expression, schema);
+        let name = alias.unwrap_or_else(|| own.clone());
+        items.push(Item {
+            expression,
+            renamed: name != own,
+            name,
+        });
     }
     Ok(items)
 }
@@ -83,15 +119,15 @@ pub fn parse_calls(text: &str, schema: &Schema) -> Result<Vec<Call>> {
             .map(|argument| Expression::check(text, schema, argument, DataType::Text))
             .collect();
         let arguments = arguments?;
-        let name = call.alias.unwrap_or_else(|| {
-            let distinct = if call.distinct { "distinct " } else { "" };
-            let texts: Vec<&str> = arguments.iter().map(Expression::text).collect();
-            words_of(&format!("{} {distinct}{}", call.function, texts.join(" ")))
-        });
+        let distinct = if call.distinct { "distinct " } else { "" };
+        let texts: Vec<&str> = arguments.iter().map(Expression::text).collect();
+        let own = words_of(&format!("{} {distinct}{}", call.function, texts.join(" ")));
+        let name = call.alias.unwrap_or_else(|| own.clone());
         calls.push(Call {
             function: call.function,
             distinct: call.distinct,
             arguments,
+            renamed: name != own,
             name,
             span: call.span,
         });
@@ -106,6 +142,13 @@ pub struct Order {
     pub expression: Expression,
     /// Whether the largest comes first.
     pub descending: bool,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let descending = if self.descending { " desc" } else { "" };
+        write!(f, "{}{descending}", self.expression)
+    }
 }
 
 /// Parses `expression [asc | desc], …`.

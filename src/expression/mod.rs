@@ -44,7 +44,7 @@ pub use list::{
 };
 pub(crate) use parser::is_reserved;
 pub use reference::{
-    add_column, column_as_it_stands, column_named, is_path, suggestion, unknown_column,
+    add_column, column_as_it_stands, column_named, column_text, is_path, suggestion, unknown_column,
 };
 pub use syntax::{Span, quoted_name};
 pub use types::data_type_named;

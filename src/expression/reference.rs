@@ -4,7 +4,7 @@
 use super::lexer::TokenKind;
 use super::names::nearest;
 use super::parser::{MAX_DEPTH, Parser};
-use super::syntax::{Node, NodeKind, Span};
+use super::syntax::{Node, NodeKind, Span, quoted_name};
 use crate::column::Schema;
 use crate::derived::{Derived, PARTS, Part, Path, Step};
 use crate::error::{Error, Result};
@@ -104,6 +104,17 @@ pub fn column_named(schema: &Schema, name: &str) -> Option<usize> {
     match reference(name) {
         Reference::Field(name) => schema.index_of(&name),
         Reference::Derived(derived) => schema.index_of_derived(&derived),
+    }
+}
+
+/// Returns a column as expressions, and flags that take a column, name it.
+pub fn column_text(schema: &Schema, index: usize) -> String {
+    let name = &schema.fields[index].name;
+    match schema.is_derived(index) {
+        true => name.clone(),
+        // `none` says for some flags that there is no column.
+        false if name == "none" => format!("\"{name}\""),
+        false => quoted_name(name),
     }
 }
 

@@ -12,8 +12,8 @@ use super::{Decoded, EARLIEST, LATEST, NO_TIME, shown};
 use crate::column::{Column, DataType, Misfit, Schema, ValueRef, Values};
 use crate::error::{Error, Result};
 use crate::expression::{
-    Expression, Item, Kind, add_column, column_as_it_stands, open_up, pattern_of, quoted_name,
-    unknown_column,
+    Expression, Kind, add_column, column_as_it_stands, column_text, open_up, pattern_of,
+    quoted_name, unknown_column,
 };
 use crate::number::Number;
 use crate::term::units;
@@ -96,7 +96,8 @@ impl TimeFrom {
             ))),
             // Those are read by a zone, and a column is not.
             DataType::Text | DataType::Any if reading.zone.is_some() => {
-                TimeFrom::computed(Item::of_column(schema, index)?.expression, reading)
+                let name = column_text(schema, index);
+                TimeFrom::computed(Expression::parse(&name, schema)?, reading)
             }
             DataType::Timestamp => Ok(TimeFrom::Column(index, TimeUnit::Ms)),
             _ => Ok(TimeFrom::Column(index, reading.unit)),
@@ -129,12 +130,21 @@ impl TimeFrom {
     }
 
     /// Returns it as `--time` names it; `schema` has the columns.
-    pub fn text<'t>(&'t self, schema: &'t Schema) -> &'t str {
+    pub fn text(&self, schema: &Schema) -> String {
         match self {
-            TimeFrom::Column(index, _) => &schema.fields[*index].name,
-            TimeFrom::Computed(computed) => computed.expression.text(),
-            TimeFrom::Record => "@record",
-            TimeFrom::Nowhere => "@arrival",
+            TimeFrom::Column(index, _) => column_text(schema, *index),
+            TimeFrom::Computed(computed) => computed.expression.text().to_owned(),
+            TimeFrom::Record => "@record".to_owned(),
+            TimeFrom::Nowhere => "@arrival".to_owned(),
+        }
+    }
+
+    /// Returns the unit of times that are numbers, if they come from the record's columns.
+    pub fn unit(&self) -> Option<TimeUnit> {
+        match self {
+            TimeFrom::Column(_, unit) => Some(*unit),
+            TimeFrom::Computed(computed) => Some(computed.unit),
+            TimeFrom::Record | TimeFrom::Nowhere => None,
         }
     }
 
@@ -235,6 +245,22 @@ impl TimeUnit {
             Some(ms) => in_range(ms),
             None => Err(out_of_range("the time".to_owned())),
         }
+    }
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeUnit::S => "s",
+            TimeUnit::Ms => "ms",
+            TimeUnit::Us => "us",
+            TimeUnit::Ns => "ns",
+        }
+    }
+
+    /// Returns the unit of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns];
+        all.into_iter().find(|unit| unit.name() == name)
     }
 
     fn of_numbers(self) -> &'static str {

@@ -138,7 +138,7 @@ impl Plan {
             refinement: plan.refinement.name().to_owned(),
             time: match plan.by_arrival {
                 true => "@arrival".to_owned(),
-                false => plan.layout.time.text(schema).to_owned(),
+                false => plan.layout.time.text(schema),
             },
             arrival: arrival.cloned(),
             zone,

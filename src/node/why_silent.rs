@@ -225,7 +225,7 @@ mod tests {
             windows,
             grace_ms,
             bound: Bound::Fixed(2_000),
-            trigger: Trigger::parse(trigger).expect(trigger),
+            trigger: trigger.parse().expect(trigger),
             refinement: Refinement::Accumulating,
             aggregates: vec![Function::Count.accumulator(None).expect("a function")],
             distinct: None,

@@ -392,7 +392,7 @@ fn a_state_of_another_plan_is_refused_until_the_group_begins_anew() {
     changed.assert_refused(
         1,
         &[
-            "another plan: --where was not given and is `duration>0`",
+            "another plan: --where was not given and is `duration > 0`",
             "--reset",
             "--group",
         ],
@@ -413,6 +413,44 @@ fn a_state_of_another_plan_is_refused_until_the_group_begins_anew() {
     shared
         .k("--where duration>0 --exit")
         .assert_refused(1, &["there is no state of it", "--reset"]);
+}
+
+#[test]
+fn a_plan_is_the_same_however_it_is_spelled() {
+    let Some(broker) = broker() else { return };
+    let spellings = [
+        [
+            &["--where", "duration>0"][..],
+            &["--where", "duration > 0"],
+            &[
+                "--where",
+                "(Duration)>0",
+                "--grace",
+                "0ms",
+                "--time",
+                "start_timestamp",
+            ],
+        ],
+        [
+            &["--trigger", "count 1"],
+            &["--emit", "changes"],
+            &["--trigger", "changes", "--out-of-order", "0s"],
+        ],
+    ];
+    for spellings in spellings {
+        let mut shared = Shared::without_records(broker);
+        let pieces: [String; 3] = shared.pieces();
+        for (piece, spelling) in pieces.iter().zip(spellings) {
+            shared.produce(piece);
+            let args = shared.args("--exit");
+            let args = args.split_whitespace().chain(spelling.iter().copied());
+            shared.dir.k_args(args).assert_status(0);
+        }
+        if spellings[0][0] == "--where" {
+            shared.window += " --where duration>0";
+        }
+        assert!(shared.last_rows() == shared.expected(), "{spellings:?}");
+    }
 }
 
 #[test]

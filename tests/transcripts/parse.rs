@@ -2,7 +2,6 @@
 
 use jiff::tz::TimeZone;
 use k::column::Value;
-use k::engine::pane::trigger::Trigger;
 use k::engine::pane::{Refinement, Timing};
 use k::engine::watermark::Bound;
 use k::engine::window::calendar::Calendar;
@@ -107,7 +106,7 @@ impl Case {
         let usage = |error: k::error::Error| error.to_string();
         match name {
             "window" => plan.windows = parse_windows(value)?,
-            "trigger" => plan.trigger = Trigger::parse(value).map_err(usage)?,
+            "trigger" => plan.trigger = value.parse().map_err(usage)?,
             "refinement" => {
                 plan.refinement = match value {
                     "discarding" => Refinement::Discarding,

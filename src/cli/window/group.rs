@@ -200,13 +200,16 @@ impl Options {
         let decoder = form.decoder(plan.layout.clone());
         let was_repartitioned = built_with.get(REPARTITION) == Some(YES);
         let is_repartitioned = self.group.repartition || was_repartitioned;
-        let described = self.described(&from, &schema, &form, is_repartitioned)?;
-        described.check(&group, &built_with)?;
-        if let Some((built_with, _)) = built_columns(&built_with)? {
-            let types = query.plan(built_with, true)?.state_types();
-            let taken = plan.take_over(&types);
-            taken.map_err(|types| Described::other_type(&group, types))?;
-        }
+        let described = self.described(&plan, &from, &schema, &form, is_repartitioned);
+        // Over the columns as they were then: what was declared since does not change what was said.
+        let built_columns = built_columns(&built_with)?;
+        let columns_then = built_columns.map_or(schema, |(columns, _)| columns);
+        let before = super::plan(&built_with.query(&group)?, columns_then, &form, true);
+        let before =
+            before.map_err(|why| Described::unreadable(&group, &built_with.flags(), &why))?;
+        described.check(&group, &plan, (&built_with, &before))?;
+        let taken = plan.take_over(&before.state_types());
+        taken.map_err(|types| Described::other_type(&group, types))?;
         self.refuse_scattered(&plan, is_repartitioned)?;
         if is_repartitioned {
             group::refuse_lost_repartition(&admin, &settings, &group, &starts)?;
@@ -304,7 +307,7 @@ impl Options {
         let is_repartitioned = self.group.repartition
             || keys::need_repartition(&plan, decoder, settings, &now, &context.interrupt)?;
         self.refuse_scattered(&plan, is_repartitioned)?;
-        let described = self.described(from, &schema, &form, is_repartitioned)?;
+        let described = self.described(&plan, from, &schema, &form, is_repartitioned);
         described.store(admin, settings, group, now.len())?;
         // Another process may have been quicker.
         Ok(load()?.or(Some(described)))
@@ -392,16 +395,16 @@ impl Options {
         Ok(input.map(|input| (input.schema, input.form)))
     }
 
-    /// Returns what the state depends on, by flag.
+    /// Returns what the state depends on.
     fn described(
         &self,
+        plan: &Plan,
         from: &str,
         schema: &Schema,
         form: &Form,
         is_repartitioned: bool,
-    ) -> Result<Described> {
+    ) -> Described {
         let change = schema.change.map(|index| schema.fields[index].name.clone());
-        let typed = |flag: &Option<String>| flag.clone().unwrap_or_default();
         let Dialect {
             delimiter,
             spelling,
@@ -410,46 +413,24 @@ impl Options {
             true => String::new(),
             false => delimiter_name(*delimiter),
         };
-        let unit = clap::ValueEnum::to_possible_value(&self.time_unit);
-        let unit = unit.map(|unit| unit.get_name().to_owned());
-        let mut flags = vec![
-            ("--from", from.to_owned()),
-            ("the window", self.windows.told(&self.alignment)?),
-            ("--by", typed(&self.by)),
-            (
-                REPARTITION,
-                if is_repartitioned { YES } else { "" }.to_owned(),
-            ),
-            ("--agg", self.agg.clone()),
-            ("--where", typed(&self.filter)),
-            ("--distinct", typed(&self.distinct)),
-            ("--change", typed(&self.change)),
-            ("--time", typed(&self.time)),
-            ("--time-unit", unit.unwrap_or_default()),
-            ("--arrival", typed(&self.arrival)),
-            ("--having", typed(&self.having)),
-            ("--delimiter", delimiter),
-            ("--null", spelling.nulls.join("\n")),
-            (
-                "--decimal-comma",
-                if spelling.decimal_comma { YES } else { "" }.to_owned(),
-            ),
-        ];
-        flags.extend(self.when.told());
-        flags.extend([
-            (COLUMNS, schema::declaration(schema)),
-            ("change", change.unwrap_or_default()),
-            (
-                "format",
-                match form.notation {
-                    Notation::Json => "json",
-                    Notation::Raw => "raw",
-                    Notation::Delimited => "csv",
-                }
-                .to_owned(),
-            ),
-        ]);
-        Ok(Described::new(flags))
+        let format = match form.notation {
+            Notation::Json => "json",
+            Notation::Raw => "raw",
+            Notation::Delimited => "csv",
+        };
+        let repartition = if is_repartitioned { YES } else { "" };
+        Described::new(
+            plan,
+            [
+                ("--from", from.to_owned()),
+                (REPARTITION, repartition.to_owned()),
+                ("--delimiter", delimiter),
+                ("--null", spelling.nulls.join("\n")),
+                (COLUMNS, schema::declaration(schema)),
+                ("change", change.unwrap_or_default()),
+                ("format", format.to_owned()),
+            ],
+        )
     }
 }
 

@@ -2,15 +2,16 @@
 
 use jiff::tz::TimeZone;
 
-use crate::cli::input::time_zone;
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::engine::watermark::Bound;
-use crate::engine::window::calendar::{Calendar, MONDAY};
-use crate::engine::window::{Aligned, Windows};
+use crate::engine::window::Windows;
 use crate::error::{Error, Result};
+use crate::plan::time::time_zone;
+use crate::plan::window::parse_percentile;
+use crate::plan::window::spec::{WindowSpec, parse_hopping, parse_session};
 use crate::term::period::Period;
-use crate::term::units::{DAY, format_duration, parse_duration, parse_positive_duration};
+use crate::term::units::{parse_duration, parse_positive_duration};
 
 /// The four questions of the Dataflow model, as `--help` asks them.
 pub(super) mod questions {
@@ -118,126 +119,43 @@ enum Emit {
     Changes,
 }
 
-fn parse_hopping(text: &str) -> Result<(Period, Period), String> {
-    let (size, advance) = text
-        .split_once(',')
-        .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
-    Ok((Period::parse_size(size)?, Period::parse_size(advance)?))
-}
-
-fn parse_session(text: &str) -> Result<(i64, Option<i64>), String> {
-    let Some((gap, max)) = text.split_once(',') else {
-        return Ok((parse_positive_duration(text)?, None));
-    };
-    let (gap, max) = (parse_positive_duration(gap)?, parse_positive_duration(max)?);
-    match max < gap {
-        true => Err("the longest session is shorter than the gap".to_owned()),
-        false => Ok((gap, Some(max))),
-    }
-}
-
-fn parse_percentile(text: &str) -> Result<f64, String> {
-    let percent = text.strip_prefix("percentile:").map(str::parse::<f64>);
-    match percent {
-        Some(Ok(percent)) if percent > 0.0 && percent <= 100.0 => Ok(percent),
-        _ => Err("write `percentile:99`, above 0 and at most 100".to_owned()),
-    }
-}
-
 impl Where {
     /// Returns the windows.
     ///
     /// # Errors
     /// `usage` for sizes that make no windows, and where the alignment does not fit them.
     pub fn windows(&self, alignment: &Alignment) -> Result<Windows> {
-        if let Some((size, advance)) = self.grid() {
-            return alignment.grid(size, advance);
-        }
-        alignment.refuse()?;
-        Ok(match (self.session, self.sliding) {
-            (Some((gap_ms, max_ms)), _) => Windows::Session { gap_ms, max_ms },
-            (_, Some(apart_ms)) => Windows::Sliding { apart_ms },
-            _ => Windows::Global,
-        })
+        let zone = alignment.zone()?;
+        self.spec().windows(alignment.align, zone.as_ref())
     }
 
-    /// Returns the windows as they were typed, with the zone's own name.
-    ///
-    /// # Errors
-    /// `usage` for an unknown zone.
-    pub fn told(&self, alignment: &Alignment) -> Result<String> {
-        let window = match self {
+    fn spec(&self) -> WindowSpec {
+        match self {
             Where {
                 tumbling: Some(size),
                 ..
-            } => format!("--tumbling {size}"),
+            } => WindowSpec::Tumbling(*size),
             Where {
                 hopping: Some((size, advance)),
                 ..
-            } => format!("--hopping {size},{advance}"),
+            } => WindowSpec::Hopping(*size, *advance),
             Where {
                 session: Some((gap, max)),
                 ..
-            } => {
-                let max = max.map(|max| format!(",{}", format_duration(max)));
-                let max = max.unwrap_or_default();
-                format!("--session {}{max}", format_duration(*gap))
-            }
+            } => WindowSpec::Session(*gap, *max),
             Where {
                 sliding: Some(apart),
                 ..
-            } => format!("--sliding {}", format_duration(*apart)),
-            _ => "--global".to_owned(),
-        };
-        let align = alignment.align.map(|align| format!(" --align {align}"));
-        let zone = alignment.zone()?;
-        let zone = zone.as_ref().and_then(TimeZone::iana_name);
-        let zone = zone.map(|zone| format!(" --zone {zone}"));
-        Ok(window + &align.unwrap_or_default() + &zone.unwrap_or_default())
-    }
-
-    fn grid(&self) -> Option<(Period, Period)> {
-        self.hopping.or(self.tumbling.map(|size| (size, size)))
+            } => WindowSpec::Sliding(*apart),
+            _ => WindowSpec::Global,
+        }
     }
 }
 
 impl Alignment {
-    fn grid(&self, size: Period, advance: Period) -> Result<Windows> {
-        let align = self.align.unwrap_or_default();
-        let zone = self.zone()?;
-        // Weeks and days of UTC are all of one length.
-        let by_months = size.months > 0 || advance.months > 0;
-        let is_shorter = |period: Period| period.months == 0 && period.fixed_ms() % DAY != 0;
-        // The days of a zone do not matter to windows of hours and less; it is for reading times.
-        let zone = zone.filter(|_| !(is_shorter(size) && is_shorter(advance)));
-        if let Some(zone) = zone.or(by_months.then_some(TimeZone::UTC)) {
-            let calendar = Calendar::new(size, advance, zone, align)?;
-            return Ok(Windows::Calendar(calendar));
-        }
-        if align.months > 0 {
-            return Err(Error::usage(
-                "`--align` takes months where windows start by months",
-            ));
-        }
-        let windows = Aligned::hopping(size.fixed_ms(), advance.fixed_ms())?;
-        let monday = if advance.is_weeks() { MONDAY * DAY } else { 0 };
-        Ok(Windows::Aligned(
-            windows.aligned_at(align.fixed_ms() + monday),
-        ))
-    }
-
     /// Returns the time zone, if one was named.
     pub fn zone(&self) -> Result<Option<TimeZone>> {
         self.zone.as_deref().map(time_zone).transpose()
-    }
-
-    fn refuse(&self) -> Result<()> {
-        match self.align {
-            Some(_) => Err(Error::usage(
-                "`--align` shifts windows of a fixed grid: it needs `--tumbling` or `--hopping`",
-            )),
-            None => Ok(()),
-        }
     }
 }
 
@@ -248,33 +166,10 @@ impl When {
     /// `usage` for a trigger that cannot be read.
     pub fn trigger(&self) -> Result<Trigger> {
         match (&self.trigger, self.emit) {
-            (Some(text), _) => Trigger::parse(text),
+            (Some(text), _) => text.parse(),
             (None, Some(Emit::Changes)) => Ok(Trigger::CHANGES),
             (None, Some(Emit::Final) | None) => Ok(Trigger::Final),
         }
-    }
-
-    /// Returns what a state depends on, by flag.
-    pub fn told(&self) -> [(&'static str, String); 5] {
-        let refine = self.refine.name();
-        let trigger = self.trigger.clone().or_else(|| {
-            let changes = matches!(self.emit, Some(Emit::Changes));
-            changes.then(|| "changes".to_owned())
-        });
-        let bound = match self.watermark {
-            Some(percent) => format!("percentile:{percent}"),
-            None => format_duration(self.out_of_order.unwrap_or(0)),
-        };
-        [
-            ("--trigger", trigger.unwrap_or_default()),
-            ("--refine", refine.to_owned()),
-            ("--out-of-order", bound),
-            (
-                "--ahead",
-                self.ahead.map(format_duration).unwrap_or_default(),
-            ),
-            ("--grace", format_duration(self.grace)),
-        ]
     }
 
     /// Returns how far the watermark stays behind.

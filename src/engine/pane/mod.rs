@@ -3,6 +3,8 @@
 pub mod journal;
 pub mod trigger;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Value, ValueRef};
@@ -60,6 +62,16 @@ pub enum Refinement {
 }
 
 impl Refinement {
+    /// Returns the one of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Refinement::Discarding,
+            Refinement::Accumulating,
+            Refinement::Retracting,
+        ];
+        all.into_iter().find(|one| one.name() == name)
+    }
+
     /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -67,6 +79,12 @@ impl Refinement {
             Refinement::Accumulating => "accumulating",
             Refinement::Retracting => "retracting",
         }
+    }
+}
+
+impl fmt::Display for Refinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::term::units::{format_duration, parse_positive_duration};
@@ -53,19 +54,6 @@ impl Trigger {
         }
     };
 
-    /// Reads a trigger.
-    ///
-    /// # Errors
-    /// `usage` with a caret under what is wrong.
-    pub fn parse(text: &str) -> Result<Self> {
-        let mut words = Words::of(text);
-        let trigger = words.trigger()?;
-        match words.next() {
-            None => Ok(trigger),
-            Some(word) => Err(words.unexpected(Some(word))),
-        }
-    }
-
     /// Returns the spans of processing time after whose multiples panes may leave.
     pub fn periods(&self) -> impl Iterator<Item = i64> + use<> {
         let (early, late) = match self {
@@ -84,27 +72,43 @@ impl Trigger {
     }
 }
 
+impl FromStr for Trigger {
+    type Err = Error;
+
+    /// Reads a trigger.
+    ///
+    /// # Errors
+    /// `usage` with a caret under what is wrong.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut words = Words::of(text);
+        let trigger = words.trigger()?;
+        match words.next() {
+            None => Ok(trigger),
+            Some(word) => Err(words.unexpected(Some(word))),
+        }
+    }
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Trigger::Panes {
-            early,
-            watermark,
-            late,
-        } = self
-        else {
-            return f.write_str("final");
+        let (early, late) = match self {
+            Trigger::Final => return f.write_str("final"),
+            Trigger::Panes {
+                early,
+                watermark: false,
+                ..
+            } => return early.fmt(f),
+            Trigger::Panes { early, late, .. } => (early, late),
         };
-        if !watermark {
-            return early.fmt(f);
-        }
-        if *early != Repeat::default() {
+        let never = Repeat::default();
+        if *early != never {
             write!(f, "early({early}) ")?;
         }
         f.write_str("watermark")?;
-        match *late == Repeat::default() {
-            true => Ok(()),
-            false => write!(f, " late({late})"),
+        if *late != never {
+            write!(f, " late({late})")?;
         }
+        Ok(())
     }
 }
 
@@ -299,9 +303,26 @@ mod tests {
             ),
         ];
         for (text, trigger) in cases {
-            assert_eq!(Trigger::parse(text).expect(text), trigger, "{text}");
+            let read: Trigger = text.parse().expect(text);
+            assert_eq!(read, trigger, "{text}");
             let printed = trigger.to_string();
-            assert_eq!(Trigger::parse(&printed).expect(&printed), trigger);
+            assert_eq!(printed.parse::<Trigger>().ok(), Some(trigger), "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_has_one_text_whatever_was_typed() {
+        for (typed, text) in [
+            ("count 1", "changes"),
+            (
+                "every 5000ms or count 100 or count 7",
+                "every 5s or count 7",
+            ),
+            ("early(count 1) watermark", "early(changes) watermark"),
+            ("watermark  late( every 1m )", "watermark late(every 1m)"),
+        ] {
+            let trigger: Trigger = typed.parse().expect(typed);
+            assert_eq!(trigger.to_string(), text);
         }
     }
 
@@ -320,7 +341,8 @@ mod tests {
             ("every 5s or", "ends too soon"),
         ];
         for (text, told) in cases {
-            let error = Trigger::parse(text).expect_err(text).to_string();
+            let read = text.parse::<Trigger>();
+            let error = read.expect_err(text).to_string();
             assert!(error.contains(told), "{text}: {error}");
         }
     }

@@ -105,6 +105,20 @@ impl Calendar {
         self.advance.period()
     }
 
+    /// Returns how much later windows start than they would by themselves, less than the advance: by
+    /// days from 1970-01-01, which is a Thursday, or from the first of a month.
+    pub fn shift(&self) -> Period {
+        let (months, days) = match self.advance {
+            Length::Days(days) => (0, self.first_day.rem_euclid(days)),
+            Length::Months(months) => (self.first_month.rem_euclid(months), self.first_day),
+        };
+        Period {
+            months,
+            weeks: 0,
+            ms: days * DAY + self.offset_ms,
+        }
+    }
+
     /// Adds the windows that contain `at`, the one that closes last first, and those among them
     /// that end after the last of them starts but not after `at`; returns when the last starts
     /// and when the next one would.

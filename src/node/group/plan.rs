@@ -1,8 +1,8 @@
 //! The plan that the state of a group was built with, kept as the first row of its changelog.
 //!
-//! A state of another plan would be misread. So the first process of a group writes its plan, and
-//! every other process is compared with it before it joins. From that plan a process also learns
-//! the columns' types, which are then the same in all of them. If several processes are the first
+//! A state of another plan would be misread. So the first process of a group writes its plan in canonical
+//! text, and every other process is compared with it before it joins. From that row a process also
+//! learns the columns' types, which are then the same in all of them. If several processes are the first
 //! at the same time, the one whose plan comes first in the topic wins.
 
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Block, Options, Producer, Record};
+use crate::plan::clauses::{Difference, quoted};
+use crate::plan::{Plan, Query};
 
 /// How the key of a row with a plan begins. The writer draws the rest at random: if several processes
 /// begin at the same time, each leaves a row, and the first counts, even after compaction. Earlier
@@ -31,36 +33,106 @@ pub(super) fn is_plan(key: &[u8]) -> bool {
 /// The columns of the input with their types.
 pub const COLUMNS: &str = "columns";
 
+/// The plan, in its canonical text.
+const TEXT: &str = "plan";
+
+const DECIMAL_COMMA: &str = "--decimal-comma";
+
+/// What earlier versions called the flags of windows.
+const WINDOW: &str = "the window";
+
+/// The flags of which earlier versions kept what was typed, each by itself.
+const TYPED: [&str; 14] = [
+    "--by",
+    "--agg",
+    "--where",
+    "--distinct",
+    "--change",
+    "--time",
+    "--time-unit",
+    "--arrival",
+    "--having",
+    "--trigger",
+    "--refine",
+    "--out-of-order",
+    "--ahead",
+    "--grace",
+];
+
 /// What distinguishes a state from another that was built with the same plan.
 const ID: &str = "id";
 
 /// How states are written; another number where they cannot be read any more.
 const STATE: &str = "1";
 
-/// What a state depends on: flags and what was typed, in order.
+/// What a state depends on: the plan, and what the input is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described(Vec<(String, String)>);
 
 impl Described {
-    /// Returns the description of a plan by its flags; a flag that was not given is empty.
-    pub fn new<'f>(flags: impl IntoIterator<Item = (&'f str, String)>) -> Self {
-        let flags = flags
-            .into_iter()
-            .map(|(flag, typed)| (flag.to_owned(), typed));
-        let state = ("state".to_owned(), STATE.to_owned());
-        Described(flags.chain([state]).collect())
+    /// Returns the description of a plan over an input, of which each part has a name; what is a default
+    /// is empty.
+    pub fn new<'f>(plan: &Plan, input: impl IntoIterator<Item = (&'f str, String)>) -> Self {
+        let plan = (TEXT, plan.clauses().of_state().to_string());
+        let state = ("state", STATE.to_owned());
+        let rows = [plan].into_iter().chain(input).chain([state]);
+        Described(rows.map(|(name, text)| (name.to_owned(), text)).collect())
     }
 
-    /// Returns what was typed for a flag.
-    pub fn get(&self, flag: &str) -> Option<&str> {
-        let mut flags = self.0.iter();
-        let found = flags.find(|(name, _)| name == flag);
-        found.map(|(_, typed)| typed.as_str())
+    /// Returns what a part of the description says.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut parts = self.0.iter();
+        let found = parts.find(|(known, _)| known == name);
+        found.map(|(_, text)| text.as_str())
     }
 
-    /// Returns every flag with what was typed for it, in order.
+    /// Returns every part with its name, in order.
     pub(super) fn to_vec(&self) -> Vec<(String, String)> {
         self.0.clone()
+    }
+
+    /// Returns the query whose plan built the state of a group.
+    ///
+    /// # Errors
+    /// `refused` for a plan of another version that this one cannot read.
+    pub fn query(&self, group: &str) -> Result<Query> {
+        let text = self.flags();
+        let query = text.parse();
+        query.map_err(|error: Error| Described::unreadable(group, &text, &error))
+    }
+
+    /// Returns the error about a plan that this version cannot read, or cannot compute.
+    pub fn unreadable(group: &str, text: &str, why: &Error) -> Error {
+        Error::refused(format!(
+            "the state of group `{group}` was built by another version of `k`, with a plan that this \
+             one cannot go on with: {why}"
+        ))
+        .hint(format!("the plan is `{text}`"))
+        .hint("go on with that version, begin as another `--group`, or again with `--reset`, which forgets state and offsets")
+    }
+
+    /// Returns the plan's text; of a version that kept the flags by themselves, these as they were typed.
+    pub fn flags(&self) -> String {
+        if let Some(text) = self.get(TEXT) {
+            return text.to_owned();
+        }
+        let mut text = self.get(WINDOW).unwrap_or_default().to_owned();
+        for flag in TYPED {
+            match self.get(flag).filter(|value| !value.is_empty()) {
+                Some(learned) if flag == "--out-of-order" && learned.starts_with("percentile") => {
+                    text += &format!(" --watermark {learned}");
+                }
+                Some(value) => text += &format!(" {flag} {}", quoted(value)),
+                None => {}
+            }
+        }
+        if self
+            .get(DECIMAL_COMMA)
+            .is_some_and(|value| !value.is_empty())
+        {
+            text = text + " " + DECIMAL_COMMA;
+        }
+        text
     }
 
     /// Reads the plan that a group's state was built with; `None` for a group without a state.
@@ -132,29 +204,53 @@ impl Described {
         )
     }
 
-    /// Refuses to go on with a state that another plan has built.
+    /// Refuses to go on with a state that another plan has built, or the same one of another input.
+    /// `plan` is what is described, `before` what the state was built with.
     ///
     /// # Errors
     /// `refused`, with what differs and the ways out.
-    pub fn check(&self, group: &str, built_with: &Described) -> Result<()> {
-        let typed = |described: &Described, flag: &str| match described.get(flag) {
-            None | Some("") => "not given".to_owned(),
-            Some(typed) => format!("`{typed}`"),
-        };
-        // Of the columns only those types matter that states depend on, which the plan compares.
-        let flags = self.0.iter().filter(|(flag, _)| flag != COLUMNS);
-        let differs = flags.into_iter().find_map(|(flag, now)| {
-            let same = built_with.get(flag).unwrap_or("") == now;
-            (!same).then(|| (flag, typed(built_with, flag), typed(self, flag)))
+    pub fn check(
+        &self,
+        group: &str,
+        plan: &Plan,
+        (built_with, before): (&Described, &Plan),
+    ) -> Result<()> {
+        let difference = self.other_input(built_with).or_else(|| {
+            let (now, before) = (plan.clauses().of_state(), before.clauses().of_state());
+            now.difference(&before)
         });
-        let Some((flag, was, is)) = differs else {
+        let Some(Difference { name, was, is }) = difference else {
             return Ok(());
         };
+        let said = |text: Option<String>| match text {
+            None => "not given".to_owned(),
+            Some(text) => format!("`{text}`"),
+        };
+        let (was, is) = (said(was), said(is));
         Err(Error::refused(format!(
-            "the state of group `{group}` was built with another plan: {flag} was {was} and is {is}"
+            "the state of group `{group}` was built with another plan: {name} was {was} and is {is}"
         ))
         .hint(
             "begin as another `--group`, or anew with `--reset`, which forgets state and offsets",
         ))
+    }
+
+    /// Returns in what the input differs first. Of the columns only those types matter that states depend
+    /// on, which the plan compares.
+    fn other_input(&self, built_with: &Described) -> Option<Difference> {
+        let given = |described: &Described, name: &str| {
+            let text = described.get(name).filter(|text| !text.is_empty());
+            text.map(str::to_owned)
+        };
+        let parts = self.0.iter().map(|(name, _)| name.as_str());
+        let mut parts = parts.filter(|name| ![TEXT, COLUMNS].contains(name));
+        parts.find_map(|name| {
+            let (was, is) = (given(built_with, name), given(self, name));
+            (was != is).then(|| Difference {
+                name: name.to_owned(),
+                was,
+                is,
+            })
+        })
     }
 }

@@ -8,7 +8,6 @@
 
 mod feed;
 mod part;
-pub mod plan;
 mod stage;
 pub mod summary;
 
@@ -20,12 +19,12 @@ use crate::error::Result;
 use crate::format::Decoder;
 use crate::format::dialect::Dialect;
 use crate::interrupt::Interrupt;
+use crate::plan::JoinPlan;
 use crate::sink::joined::{Frame, JoinedSink};
 use crate::sink::text::Notation;
 use crate::source::Source;
 use feed::{Feed, Filled};
 use part::Part;
-use plan::Plan;
 use stage::Stage;
 
 /// How long a poll may wait: the time within which a signal is seen and an idle partition noticed.
@@ -53,7 +52,7 @@ pub struct Node<'n> {
 }
 
 /// Returns what the rows of a plan hold besides the pieces of its records.
-pub fn frame(plan: &Plan, notation: Notation) -> Frame {
+pub fn frame(plan: &JoinPlan, notation: Notation) -> Frame {
     let nulls = plan.sides.each_ref().map(|side| {
         let mut nulls = Vec::new();
         Part::new(side, notation, Dialect::default()).push_nulls(&mut nulls);
@@ -69,7 +68,7 @@ impl<'n> Node<'n> {
     /// # Errors
     /// `refused` when the machine has no thread left.
     pub fn new(
-        plan: &Plan,
+        plan: &JoinPlan,
         sources: [(Box<dyn Source>, Decoder); 2],
         sink: JoinedSink,
         options: Options,

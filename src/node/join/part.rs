@@ -11,10 +11,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::plan::SidePlan;
 use crate::column::{Column, DataType, ValueRef, told_apart};
 use crate::format::dialect::Dialect;
 use crate::number::Number;
+use crate::plan::join::SidePlan;
 use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
 /// Writes the pieces of one side's records.
@@ -419,11 +419,11 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::plan::Key;
     use super::*;
     use crate::expression::Expression;
     use crate::format::TimeFrom;
     use crate::format::schema::parse_declaration;
+    use crate::plan::join::Key;
 
     fn part(columns: &str, key: usize, to: Notation) -> Part {
         let schema = parse_declaration(columns).expect("columns");

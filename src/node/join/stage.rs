@@ -11,13 +11,13 @@ use bumpalo::Bump;
 
 use super::Options;
 use super::part::{Members, Part};
-use super::plan::SidePlan;
 use crate::column::{Column, DataType};
 use crate::engine::join::{Content, Records};
 use crate::error::Error;
 use crate::expression::Expression;
 use crate::format::{Decoder, EARLIEST, Malformed, Origins, Place, TimeFrom};
 use crate::number::parse_decimal;
+use crate::plan::join::SidePlan;
 use crate::source::{Batch, Message, Records as Source};
 
 /// Decodes the records of one side.

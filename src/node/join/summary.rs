@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::summary::{json_watermark, rounded_up, shown_watermark};
-use super::plan::name_of;
 use crate::engine::join::Side;
 use crate::engine::join::account::{Account, SideAccount};
+use crate::plan::join::name_of;
 use crate::term::units::{format_count, format_duration, format_plural};
 
 /// Returns the summary's lines: where every record of each side went, the rows, and what would

@@ -1,24 +1,25 @@
-//! The plan of a join, which flags build.
+//! The plan of a join.
 //!
-//! Comes in: a [`Query`] as typed and the columns of both inputs. Goes out: a [`Plan`], checked:
-//! what is joined on is of one type on both sides, every record has an event time, and no two columns
+//! Comes in: a [`JoinQuery`], as flags ask for it, and the columns of both inputs. Goes out: a
+//! [`JoinPlan`]: what is joined on is of one type on both sides, every record has an event time, and no two columns
 //! of the result share a name.
 
 use std::sync::Arc;
 
+use super::check_names;
+use super::time::{self, Missing};
 use crate::column::{DataType, Field, Schema};
 use crate::engine::join::{Kind, Method, Settings, Side};
 use crate::error::{Error, Result};
 use crate::expression::{Equality, Expression, is_path, parse_equalities};
 use crate::format::{Layout, Reading, TimeFrom};
-use crate::plan::{RECORD_TIMES, check_names};
 
 /// The result's column that has the later of the two event times.
 pub const EVENT_TIME: &str = "event_time";
 
 /// A join as typed.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub struct JoinQuery {
     /// What must be equal: columns of both inputs, or `left = right`, separated by commas.
     pub on: String,
     /// What else must hold.
@@ -54,13 +55,13 @@ pub struct Given {
 
 /// A join of inputs of known schemas.
 #[derive(Debug)]
-pub struct Plan {
+pub struct JoinPlan {
     /// The result's columns: those that are joined on, the left's others, the right's others,
     /// `event_time`.
     pub columns: Vec<Field>,
     /// What becomes of each input.
     pub sides: [SidePlan; 2],
-    query: Query,
+    query: JoinQuery,
 }
 
 /// What becomes of one input's records.
@@ -85,12 +86,13 @@ pub struct Key {
     pub expression: Arc<Expression>,
 }
 
-impl Query {
+impl JoinQuery {
     /// Checks the query against the columns of its inputs.
     ///
     /// # Errors
     /// `usage` for an unknown column, types that differ, or a missing event time.
-    pub fn plan(self, mut given: [Given; 2]) -> Result<Plan> {
+    pub fn plan(self, mut given: [Given; 2]) -> Result<JoinPlan> {
+        self.open_up_times(&mut given);
         let equalities = self.equalities(&mut given)?;
         for equality in &equalities {
             share_types(equality, &mut given)?;
@@ -151,7 +153,7 @@ impl Query {
         });
         let sides = sides.try_into();
         let sides = sides.map_err(|_| Error::bug("a join has two sides"))?;
-        Ok(Plan {
+        Ok(JoinPlan {
             columns,
             sides,
             query: self,
@@ -183,66 +185,48 @@ impl Query {
         Ok(equalities)
     }
 
-    /// Takes the named column, else `event_time` or `start_timestamp` if there, else the record's
-    /// own timestamp; a table without any of these holds from the beginning on.
+    /// Returns what `--time` says of a side; given once, it may be of the stream's columns alone.
+    fn time_of(&self, side: Side, schema: &Schema) -> Option<&str> {
+        let asked = &self.sides[side.index()];
+        let time = asked.time.as_deref()?;
+        let has_none = || TimeFrom::named(time, &asked.reading, schema).is_err();
+        let is_other = self.is_table(side) && asked.shared && !time.starts_with('@') && has_none();
+        (!is_other).then_some(time)
+    }
+
+    fn is_table(&self, side: Side) -> bool {
+        self.method == Method::Table && side == Side::Right
+    }
+
+    /// Adds the columns that `--time` names and inputs have not, where they may have them.
+    fn open_up_times(&self, given: &mut [Given; 2]) {
+        for side in Side::BOTH {
+            let asked = &self.sides[side.index()];
+            // Given once, it may be of the stream's columns alone.
+            let is_of_both = !(self.is_table(side) && asked.shared);
+            let time = asked.time.as_deref().filter(|_| is_of_both);
+            time::open_up(&mut given[side.index()].schema, time);
+        }
+    }
+
+    /// Returns where the event times of a side come from; a table without any holds from the beginning on.
     fn event_time(&self, side: Side, given: &[Given; 2]) -> Result<TimeFrom> {
         let Given {
             schema,
             record_times,
         } = &given[side.index()];
-        let SideQuery {
-            time,
-            shared,
-            reading,
-            ..
-        } = &self.sides[side.index()];
-        let wrong = |message: String| {
-            Error::usage(message).hint(format!(
-                "name a column with `--time`; the {} side has {}",
-                name_of(side),
-                schema.names()
-            ))
-        };
-        let is_table = self.method == Method::Table && side == Side::Right;
-        // Given once, it may be of the stream's columns alone.
-        let is_other = |text: &&str| {
-            let has_none = || TimeFrom::named(text, reading, schema).is_err();
-            is_table && *shared && !text.starts_with('@') && has_none()
-        };
-        let index = match time.as_deref().filter(|name| !is_other(name)) {
-            Some(name) if RECORD_TIMES.contains(&name) && *record_times => {
-                return Ok(TimeFrom::Record);
-            }
-            Some("@record") => {
-                return Err(wrong(
-                    "the records of a file or pipe carry no timestamp of their own".to_owned(),
-                ));
-            }
-            Some(text) => {
-                let time = TimeFrom::named(text, reading, schema);
-                return time
-                    .map_err(|error| error.during(format!("reading the {} side", name_of(side))));
-            }
-            None => {
-                let mut defaults = [EVENT_TIME, "start_timestamp"].into_iter();
-                match defaults.find_map(|name| schema.index_of(name)) {
-                    Some(index) => index,
-                    None if *record_times => return Ok(TimeFrom::Record),
-                    None if is_table => return Ok(TimeFrom::Nowhere),
-                    None => {
-                        return Err(wrong(format!(
-                            "no event time: the {} side has no column `start_timestamp`",
-                            name_of(side)
-                        )));
-                    }
-                }
-            }
-        };
-        TimeFrom::column(index, reading, schema)
+        let named = self.time_of(side, schema);
+        let reading = &self.sides[side.index()].reading;
+        let time = time::event_time(named, reading, schema, *record_times)
+            .map_err(|error| error.during(format!("reading the {} side", name_of(side))))?;
+        match time {
+            Err(Missing::Column) if self.is_table(side) => Ok(TimeFrom::Nowhere),
+            time => time.map_err(|missing| missing.error(Some(name_of(side)), schema)),
+        }
     }
 }
 
-impl Plan {
+impl JoinPlan {
     /// Returns whether the right side is a table.
     pub fn has_table(&self) -> bool {
         self.query.method == Method::Table
@@ -423,7 +407,7 @@ mod tests {
     }
 
     fn names(left: &str, right: &str) -> Vec<String> {
-        let query = Query {
+        let query = JoinQuery {
             on: "id".to_owned(),
             method: Method::Within(10),
             kind: Kind::Inner,

@@ -1,9 +1,11 @@
-//! The plan of a windowed aggregation, which flags (and later ksql text) build.
+//! The plan of a windowed aggregation.
 //!
-//! Comes in: a [`Query`] as typed and the [`Schema`] of the input. Goes out: a [`Plan`], checked:
-//! every column exists, every type fits, before the first record is processed.
+//! Comes in: a [`Query`], as flags ask for it, and the [`Schema`] of the input. Goes out: a [`Plan`].
 
+mod aggregate;
 mod rank;
+pub mod spec;
+mod text;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::column::{DataType, Schema};
-use crate::engine::aggregate::{Accumulator, Function, seen};
+use crate::engine::aggregate::seen;
 use crate::engine::combine::parts::Combining;
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
@@ -20,19 +22,18 @@ use crate::engine::watermark::Bound;
 use crate::engine::window::Windows;
 use crate::error::{Error, Result};
 use crate::expression::{
-    Call, Expression, Item, Kind, add_column, column_named, open_up, parse_calls, parse_list,
+    Expression, Item, Kind, add_column, column_named, open_up, parse_calls, parse_list,
     unknown_column,
 };
-use crate::format::{Layout, Reading, TimeFrom, TimeUnit, open_up_time};
+use crate::format::{Layout, Reading, TimeFrom, TimeUnit};
+use crate::plan::check_names;
+use crate::plan::time::{self, ARRIVAL};
 use crate::sink::Header;
 use crate::sink::rank::Ranking;
 use crate::sink::select::Selection;
+pub use aggregate::Aggregate;
 pub use rank::Ranked;
-
-/// What `--time` calls the records' own timestamps.
-pub(crate) const RECORD_TIMES: [&str; 2] = ["@record", "@timestamp"];
-/// What it calls processing time.
-const ARRIVAL: &str = "@arrival";
+pub use text::parse_percentile;
 
 /// A windowed aggregation as typed; all durations in ms.
 #[derive(Debug, Clone)]
@@ -147,19 +148,6 @@ pub struct Plan {
     panes: bool,
 }
 
-/// One aggregate of a plan.
-#[derive(Debug)]
-pub struct Aggregate {
-    /// The name of its column in the result.
-    pub name: String,
-    /// Which function.
-    pub function: Function,
-    /// What it is computed over; `None` for `count(*)`.
-    pub argument: Option<Expression>,
-    /// What `max_by` and `min_by` give of the row that they choose by its argument.
-    pub carried: Option<Expression>,
-}
-
 impl Noted {
     fn named(&self) -> Option<&str> {
         match self {
@@ -188,7 +176,7 @@ impl Query {
         let calls = parse_calls(&self.aggregates, &schema)?.into_iter();
         let change = self.change(&schema)?;
         let net = change.is_some();
-        let aggregates = calls.map(|call| aggregate(call, &self.aggregates, net));
+        let aggregates = calls.map(|call| Aggregate::new(call, &self.aggregates, net));
         let aggregates: Vec<Aggregate> = aggregates.collect::<Result<_>>()?;
         let distinct = self.distinct(&schema, net)?;
         let arrival = self.arrival.as_deref();
@@ -276,11 +264,7 @@ impl Query {
             Change::Column(name) => Some(name.as_str()),
             Change::AsSeen | Change::Never => None,
         };
-        let time = self.time.as_deref();
-        let time = time.filter(|name| *name != ARRIVAL && !RECORD_TIMES.contains(name));
-        if let Some(time) = time {
-            open_up_time(schema, time);
-        }
+        time::open_up(schema, self.time.as_deref());
         let named = self.arrival.as_deref().into_iter().chain(change);
         named.for_each(|name| add_column(schema, name));
         Ok(())
@@ -356,38 +340,11 @@ impl Query {
         Expression::parse(text, schema).map(Some)
     }
 
-    /// Takes the named column, else `event_time` (a join's result) or `start_timestamp` if there,
-    /// else the record's own timestamp.
+    /// Returns where event times come from.
     fn event_time(&self, schema: &Schema, record_times: bool) -> Result<TimeFrom> {
-        let no_record_times = || {
-            Error::usage("the records of a file or pipe carry no timestamp of their own").hint(
-                format!("name a column with `--time`; there are {}", schema.names()),
-            )
-        };
-        let index = match self.time.as_deref() {
-            Some(name) if RECORD_TIMES.contains(&name) && record_times => {
-                return Ok(TimeFrom::Record);
-            }
-            Some("@record") => return Err(no_record_times()),
-            Some(text) => return TimeFrom::named(text, &self.reading, schema),
-            None => {
-                let mut defaults = ["event_time", "start_timestamp"].into_iter();
-                match defaults.find_map(|name| schema.index_of(name)) {
-                    Some(index) => index,
-                    None if record_times => return Ok(TimeFrom::Record),
-                    None => {
-                        return Err(Error::usage(
-                            "no event time: there is no column `start_timestamp`",
-                        )
-                        .hint(format!(
-                            "name a column with `--time`; there are {}",
-                            schema.names()
-                        )));
-                    }
-                }
-            }
-        };
-        TimeFrom::column(index, &self.reading, schema)
+        let time = self.time.as_deref();
+        let time = time::event_time(time, &self.reading, schema, record_times)?;
+        time.map_err(|missing| missing.error(None, schema))
     }
 
     /// Returns the unit of a time column; a declared timestamp needs none.
@@ -401,67 +358,6 @@ impl Query {
 
 fn column_index(schema: &Schema, name: &str, flag: &str) -> Result<usize> {
     column_named(schema, name).ok_or_else(|| unknown_column(schema, name, flag))
-}
-
-fn aggregate(call: Call, text: &str, net: bool) -> Result<Aggregate> {
-    let span = call.span;
-    let wrong = |error: Error| error.at(text, span.start, span.end);
-    let mut arguments = call.arguments.into_iter();
-    let (mut argument, mut parameter) = (arguments.next(), arguments.next());
-    let mut carried = None;
-    if Function::carries(&call.function) {
-        (carried, argument) = (argument, parameter.take());
-    }
-    let parameter = parameter.map(|parameter| {
-        let span = parameter.span();
-        let varies =
-            || Error::usage("the second argument is a constant").at(text, span.start, span.end);
-        parameter.constant().ok_or_else(varies)
-    });
-    let parameter = parameter.transpose()?;
-    if arguments.next().is_some() {
-        return Err(wrong(Error::usage(format!(
-            "`{}` takes at most two arguments",
-            call.function
-        ))));
-    }
-    let function =
-        Function::named(&call.function, call.distinct, parameter.as_ref()).map_err(wrong)?;
-    let argument = argument.map(|argument| match function {
-        _ if function.calculates_with_doubles() => argument.as_number().decimal_as_double(),
-        _ if function.takes_numbers() => argument.as_number(),
-        _ => argument,
-    });
-    let aggregate = Aggregate {
-        name: call.name,
-        function,
-        argument,
-        carried,
-    };
-    aggregate.accumulator(net).map_err(wrong)?;
-    Ok(aggregate)
-}
-
-impl Aggregate {
-    /// Returns the type of its values; a list is text.
-    fn data_type(&self) -> DataType {
-        let given = self.carried.as_ref().or(self.argument.as_ref());
-        self.function.data_type(given.map(Expression::data_type))
-    }
-
-    /// Returns what it reads of a record.
-    fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        self.argument.iter().chain(&self.carried)
-    }
-
-    /// Returns states without a slot; of rows of which some take others back, if `net`.
-    fn accumulator(&self, net: bool) -> Result<Box<dyn Accumulator>> {
-        let argument = self.argument.as_ref().map(Expression::data_type);
-        match net {
-            true => self.function.net_accumulator(argument),
-            false => self.function.accumulator(argument),
-        }
-    }
 }
 
 impl Plan {
@@ -615,19 +511,5 @@ impl Plan {
         let items = parse_list(text, &whole.schema)?;
         check_names(items.iter().map(|item| item.name.as_str()))?;
         Ok(Selection { whole, items })
-    }
-}
-
-/// Refuses two columns of one name.
-pub(crate) fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<()> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Error::usage(format!(
-            "two columns of the result are named `{}`",
-            pair[0]
-        ))
-        .hint("give one another name with `as`")),
-        None => Ok(()),
     }
 }
