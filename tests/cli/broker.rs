@@ -1,10 +1,11 @@
 //! One real Kafka for a test program: `K_TEST_BROKER`, or started by `scripts/kafka`; and others
 //! for tests that let theirs crash.
 
-use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use crate::skip::{Need, skipped};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
 
@@ -19,17 +20,10 @@ pub fn broker() -> Option<&'static str> {
     match broker {
         Ok(broker) => Some(broker),
         Err(reason) => {
-            skipped(reason);
+            skipped(Need::Broker, reason);
             None
         }
     }
-}
-
-/// Says that a test is skipped; not with `eprintln!`, which is shown for failed tests alone.
-pub fn skipped(reason: &str) {
-    let test = std::thread::current();
-    let test = test.name().unwrap_or("a test");
-    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").expect("stderr");
 }
 
 /// Starts a broker that ends with this process, however that ends.
@@ -73,7 +67,7 @@ fn answer(output: &Output) -> Result<String, String> {
 /// Returns where Kafka's own Java programs are, or says that the test is skipped.
 pub fn classpath() -> Option<String> {
     answer(&script(&["classpath"]))
-        .map_err(|reason| skipped(&reason))
+        .map_err(|reason| skipped(Need::Broker, &reason))
         .ok()
 }
 
@@ -82,7 +76,7 @@ pub fn classpath() -> Option<String> {
 pub fn tool(arguments: &[&str]) -> Option<String> {
     let arguments: Vec<&str> = ["tool"].iter().chain(arguments).copied().collect();
     answer(&script(&arguments))
-        .map_err(|reason| skipped(&reason))
+        .map_err(|reason| skipped(Need::Broker, &reason))
         .ok()
 }
 
@@ -94,7 +88,9 @@ pub struct OwnBroker {
 impl OwnBroker {
     /// Starts one, or says that the test is skipped.
     pub fn start() -> Option<Self> {
-        let address = start().map_err(|reason| skipped(&reason)).ok()?;
+        let address = start()
+            .map_err(|reason| skipped(Need::Broker, &reason))
+            .ok()?;
         Some(OwnBroker { address })
     }
 
@@ -232,13 +228,16 @@ impl SecureBroker {
     /// Starts one, or says that the test is skipped.
     pub fn start() -> Option<Self> {
         if !cfg!(feature = "tls") {
-            skipped("this `k` is built without TLS: `cargo test --features tls-vendored`");
+            skipped(
+                Need::Tls,
+                "this `k` is built without TLS: `cargo test --features tls-vendored`",
+            );
             return None;
         }
         let process = std::process::id().to_string();
         let line = ["up", "--port", "0", "--secure", "--with", &process];
         let address = answer(&script(&line))
-            .map_err(|reason| skipped(&reason))
+            .map_err(|reason| skipped(Need::Broker, &reason))
             .ok()?;
         let (_, port) = address.split_once(':').expect("a port");
         let certificate = answer(&script(&["certificate", "--port", port])).expect("it runs");

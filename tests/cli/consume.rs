@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
-use crate::broker::{broker, skipped, unique};
+use crate::broker::{broker, unique};
+use crate::skip::{Need, skipped};
 use crate::workdir::{Run, Workdir};
 
 /// Creates a topic of one partition in which kcat has written `lines`, each `key:value`.
@@ -25,7 +26,10 @@ fn kcat(broker: &str, topic: &str, lines: &[u8], flags: &[&str]) -> Option<()> {
         .stdin(Stdio::piped())
         .spawn();
     let Ok(mut kcat) = kcat else {
-        skipped("no `kcat` here to write a topic with");
+        skipped(
+            Need::Program("kcat"),
+            "no `kcat` here to write a topic with",
+        );
         return None;
     };
     let mut stdin = kcat.stdin.take().expect("a pipe");

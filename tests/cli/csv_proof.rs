@@ -28,7 +28,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::broker::skipped;
+use crate::skip::{Need, skipped};
 use crate::workdir::Workdir;
 
 const COUNT: usize = 1_000;
@@ -224,7 +224,10 @@ fn read_by_python(samples: &[Sample]) -> Option<Vec<Vec<Vec<String>>>> {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut python) = python else {
-        skipped("no `python3` here to read CSV with");
+        skipped(
+            Need::Program("python3"),
+            "no `python3` here to read CSV with",
+        );
         return None;
     };
     let line = |sample: &Sample| {

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use k::kafka::partitioner::partition_of;
 
-use crate::broker::{broker, classpath, read_topic, skipped, unique};
+use crate::broker::{broker, classpath, read_topic, unique};
+use crate::skip::{Need, skipped};
 use crate::workdir::Workdir;
 
 /// Returns keys of every length up to 300, text of many scripts, and the empty one.
@@ -34,7 +35,10 @@ fn the_java_client_puts_every_key_into_the_same_partition() {
         return;
     };
     if Command::new("javac").arg("-version").output().is_err() {
-        return skipped("no `javac` here to compile a Java program with");
+        return skipped(
+            Need::Program("javac"),
+            "no `javac` here to compile a Java program with",
+        );
     }
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/Partitions.java");
     let mut java = Command::new("java")
@@ -74,7 +78,7 @@ pub fn kcat(broker: &str, args: &[&str], input: &str) -> Option<String> {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut kcat) = kcat else {
-        skipped("no `kcat` here to compare with");
+        skipped(Need::Program("kcat"), "no `kcat` here to compare with");
         return None;
     };
     let mut stdin = kcat.stdin.take().expect("a pipe");

@@ -37,6 +37,7 @@ mod repartition;
 mod running;
 mod secure;
 mod signals;
+mod skip;
 mod snapshot;
 mod stack;
 mod streams;

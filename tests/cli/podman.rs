@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::stack::{Machine, compose_tools, skipped};
+use crate::skip::{Need, skipped};
+use crate::stack::{Machine, compose_tools};
 use crate::workdir::Run;
 
 /// Images made for these tests, from the Containerfiles in `tests/images`.
@@ -34,17 +35,20 @@ impl Podman {
     /// Returns `None`, and says so, where podman does not work or has no image of Kafka.
     fn new(test: &str) -> Option<Self> {
         if crate::broker::is_quick() {
-            skipped(test, "no containers are wanted (K_TEST_QUICK)");
+            skipped(Need::Containers, "no containers are wanted (K_TEST_QUICK)");
             return None;
         }
         let turn = turn();
         if compose_tools().is_empty() {
-            skipped(test, "there is no podman-compose");
+            skipped(Need::Compose, "there is no podman-compose");
             return None;
         }
         let image = "docker.io/apache/kafka:4.3.1";
         if podman(&["run", "--rm", "--pull=never", image, "true"]).is_none() {
-            skipped(test, &format!("podman cannot run the image {image}"));
+            skipped(
+                Need::Containers,
+                &format!("podman cannot run the image {image}"),
+            );
             return None;
         }
         for image in [KAFKA, READY, FAILING] {
@@ -274,7 +278,7 @@ fn the_whole_stack_comes_up_and_is_repaired_piece_by_piece() {
     };
     if podman(&["run", "--rm", READY, "perl", "-v"]).is_none() {
         return skipped(
-            "whole stack",
+            Need::Containers,
             "the image of Kafka has no perl to stand in for the others",
         );
     }

@@ -2,11 +2,11 @@
 //!
 //! With stand-ins for podman and podman-compose; those with the real ones are in `podman`.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::skip::{Need, skipped};
 use crate::workdir::{Run, Workdir};
 
 /// The variables of a developer's own stack, which no test may touch.
@@ -225,13 +225,6 @@ fn a_status_without_a_stack_is_refused_with_the_way_to_start_one() {
 
 // ------------------------------------------------------------------------- what compose would run
 
-/// Says on the real stderr, which the test harness does not hold back, that a test did not run.
-pub fn skipped(test: &str, why: &str) {
-    let line = format!("SKIPPED {test}: {why}\n");
-    let mut stderr = std::io::stderr();
-    stderr.write_all(line.as_bytes()).expect("stderr"); // in one piece, for tests run side by side
-}
-
 /// Every podman-compose on the PATH.
 pub fn compose_tools() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -257,11 +250,11 @@ fn is_old(tool: &Path) -> bool {
 
 /// Runs `k start --dry-run` with each podman-compose of this machine and a podman that has
 /// nothing, and hands over what it printed.
-fn dry_runs(test: &str, args: &str, look: impl Fn(&str)) {
+fn dry_runs(args: &str, look: impl Fn(&str)) {
     let tools = compose_tools();
     for (kind, wants_old) in [("1.0", true), ("1.1 or newer", false)] {
         if !tools.iter().any(|tool| is_old(tool) == wants_old) {
-            skipped(test, &format!("there is no podman-compose {kind}"));
+            skipped(Need::Compose, &format!("there is no podman-compose {kind}"));
         }
     }
     for tool in tools {
@@ -300,7 +293,7 @@ fn creation<'a>(commands: &'a str, service: &str) -> &'a str {
 
 #[test]
 fn a_dry_run_prints_every_command_of_a_start_and_changes_nothing() {
-    dry_runs("dry run", "", |commands| {
+    dry_runs("", |commands| {
         let lines: Vec<&str> = commands.lines().collect();
         assert_eq!(lines[0], "podman pull docker.io/apache/kafka:4.3.1");
         assert!(
@@ -382,14 +375,14 @@ fn an_empty_variable_names_no_image_and_no_port() {
 
 #[test]
 fn a_dry_run_leaves_out_what_is_not_wanted() {
-    dry_runs("dry run of kafka alone", "--only kafka", |commands| {
+    dry_runs("--only kafka", |commands| {
         creation(commands, "kafka");
         assert!(
             !commands.contains("ksqldb_1") && !commands.contains("kafka-ui_1"),
             "{commands}"
         );
     });
-    dry_runs("dry run without ksql", "--no-ksql", |commands| {
+    dry_runs("--no-ksql", |commands| {
         creation(commands, "kafka-ui");
         assert!(!commands.contains("ksqldb_1"), "{commands}");
     });
@@ -397,50 +390,38 @@ fn a_dry_run_leaves_out_what_is_not_wanted() {
 
 #[test]
 fn confluents_image_takes_the_same_settings() {
-    dry_runs(
-        "dry run of Confluent",
-        "--broker-image confluent --only kafka",
-        |commands| {
-            let creation = creation(commands, "kafka");
-            assert!(
-                creation.contains(" docker.io/confluentinc/cp-kafka:"),
-                "{creation}"
-            );
-            assert!(
-                creation.contains("CLUSTER_ID=") && creation.contains("KAFKA_PROCESS_ROLES="),
-                "{creation}"
-            );
-        },
-    );
-    dry_runs(
-        "dry run of an old Kafka",
-        "--broker-image apache/kafka:3.9.1",
-        |commands| {
-            assert!(
-                creation(commands, "kafka").ends_with(" docker.io/apache/kafka:3.9.1"),
-                "{commands}"
-            );
-        },
-    );
+    dry_runs("--broker-image confluent --only kafka", |commands| {
+        let creation = creation(commands, "kafka");
+        assert!(
+            creation.contains(" docker.io/confluentinc/cp-kafka:"),
+            "{creation}"
+        );
+        assert!(
+            creation.contains("CLUSTER_ID=") && creation.contains("KAFKA_PROCESS_ROLES="),
+            "{creation}"
+        );
+    });
+    dry_runs("--broker-image apache/kafka:3.9.1", |commands| {
+        assert!(
+            creation(commands, "kafka").ends_with(" docker.io/apache/kafka:3.9.1"),
+            "{commands}"
+        );
+    });
 }
 
 #[test]
 fn redpanda_is_started_with_the_listeners_that_the_others_expect() {
-    dry_runs(
-        "dry run of Redpanda",
-        "--broker-image redpanda",
-        |commands| {
-            let creation = creation(commands, "kafka");
-            for part in [
-                " docker.io/redpandadata/redpanda:",
-                "redpanda start --mode=dev-container",
-                "--advertise-kafka-addr=internal://kafka:19092,external://127.0.0.1:9",
-            ] {
-                assert!(
-                    creation.contains(part),
-                    "`{part}` is missing in: {creation}"
-                );
-            }
-        },
-    );
+    dry_runs("--broker-image redpanda", |commands| {
+        let creation = creation(commands, "kafka");
+        for part in [
+            " docker.io/redpandadata/redpanda:",
+            "redpanda start --mode=dev-container",
+            "--advertise-kafka-addr=internal://kafka:19092,external://127.0.0.1:9",
+        ] {
+            assert!(
+                creation.contains(part),
+                "`{part}` is missing in: {creation}"
+            );
+        }
+    });
 }

@@ -3,7 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::broker::{Record, broker, read_topic, skipped, unique};
+use crate::broker::{Record, broker, read_topic, unique};
+use crate::skip::{Need, skipped};
 use crate::workdir::Workdir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
@@ -41,7 +42,7 @@ fn streams(arguments: &[&str]) -> Option<String> {
     match output.status.code() {
         Some(0) => Some(String::from_utf8(output.stdout).expect("rows")),
         Some(77) => {
-            skipped(said.lines().next().unwrap_or_default());
+            skipped(Need::Broker, said.lines().next().unwrap_or_default());
             None
         }
         _ => panic!("{said}"),

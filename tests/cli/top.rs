@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::broker::{broker, skipped, unique};
+use crate::broker::{broker, unique};
+use crate::skip::{Need, skipped};
 use crate::workdir::Workdir;
 
 #[test]
@@ -96,7 +97,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         .stdin(Stdio::null())
         .output();
     let Ok(output) = driver else {
-        skipped("no `python3` here to make a terminal with");
+        skipped(
+            Need::Program("python3"),
+            "no `python3` here to make a terminal with",
+        );
         return None;
     };
     let seen = String::from_utf8_lossy(&output.stdout).into_owned();

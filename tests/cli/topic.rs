@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::broker::{broker, skipped, unique};
+use crate::broker::{broker, unique};
+use crate::skip::{Need, skipped};
 use crate::workdir::{Run, Workdir};
 
 fn topic(broker: &str, args: &str) -> Run {
@@ -260,7 +261,7 @@ fn what_would_take_a_guarantee_away_is_refused_or_passed_over() {
 #[test]
 fn a_broker_may_have_an_address_of_ipv6() {
     let Ok(listener) = TcpListener::bind("[::1]:0") else {
-        return skipped("there is no IPv6 here");
+        return skipped(Need::Ipv6, "there is no IPv6 here");
     };
     let address = listener.local_addr().expect("an address");
     let answered = std::thread::spawn(move || {
