@@ -251,10 +251,7 @@ pub fn compare_doubles(left: f64, right: f64) -> Ordering {
 
 /// Returns a decimal whose zero has no sign: SQL knows no -0.
 pub fn unsigned_zero(value: Decimal) -> Decimal {
-    match value.is_zero() {
-        true => value.abs(),
-        false => value,
-    }
+    if value.is_zero() { value.abs() } else { value }
 }
 
 /// One value, owned.

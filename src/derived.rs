@@ -141,9 +141,10 @@ impl fmt::Display for Path {
 
 /// Writes the name of a member, in double quotes unless it is plain.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str, is_plain: bool) -> fmt::Result {
-    match is_plain {
-        true => f.write_str(name),
-        false => write!(f, "\"{}\"", name.replace('"', "\"\"")),
+    if is_plain {
+        f.write_str(name)
+    } else {
+        write!(f, "\"{}\"", name.replace('"', "\"\""))
     }
 }
 

@@ -164,9 +164,10 @@ pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             let trimmed = bytes.trim_ascii();
-            return match trimmed.len() < bytes.len() {
-                true => parse_integer(trimmed),
-                false => None,
+            return if trimmed.len() < bytes.len() {
+                parse_integer(trimmed)
+            } else {
+                None
             };
         }
         value = value * 10 + i64::from(digit);
@@ -227,9 +228,10 @@ pub fn parse_decimal(bytes: &[u8]) -> Option<Decimal> {
     let number = Decimal::from_str_exact(number).ok()?;
     let (mut mantissa, mut scale) = (number.mantissa(), number.scale());
     let power = exponent.unsigned_abs();
-    match exponent > 0 {
-        true => mantissa = mantissa.checked_mul(10_i128.checked_pow(power)?)?,
-        false => scale = scale.checked_add(power)?,
+    if exponent > 0 {
+        mantissa = mantissa.checked_mul(10_i128.checked_pow(power)?)?
+    } else {
+        scale = scale.checked_add(power)?
     }
     let value = Decimal::try_from_i128_with_scale(mantissa, scale).ok();
     value.map(unsigned_zero)

@@ -24,9 +24,10 @@ fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
     // To read how a file begins that is added to; of a pipe nobody but its reader may read.
     let is_read = is_added_to && path.metadata().map_or(true, |metadata| metadata.is_file());
     options.read(is_read).create(true).write(true);
-    match is_added_to {
-        true => options.append(true),
-        false => options.truncate(false),
+    if is_added_to {
+        options.append(true)
+    } else {
+        options.truncate(false)
     };
     let file = options.open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
@@ -135,9 +136,10 @@ impl Outlet {
     /// # Errors
     /// `refused` when that is not allowed.
     pub fn empty(&self) -> Result<()> {
-        let emptied = match is_regular(&self.file) {
-            true => self.file.set_len(0),
-            false => Ok(()),
+        let emptied = if is_regular(&self.file) {
+            self.file.set_len(0)
+        } else {
+            Ok(())
         };
         emptied.map_err(|source| Error::io(format!("write {}", self.name), source))
     }
@@ -284,9 +286,10 @@ impl Outlet {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(Error::io(format!("write {}", self.name), errno.into())),
         }
-        match rest.is_empty() {
-            true => Ok(()),
-            false => self.interrupt.check(),
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            self.interrupt.check()
         }
     }
 

@@ -77,9 +77,10 @@ impl Delay {
 impl Law {
     fn parse(text: &str) -> Result<Self, String> {
         let Some((name, rest)) = text.split_once('(') else {
-            return match text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-                true => Err(format!("write {LAWS}")),
-                false => parse_ms(text).map(Self::Uniform),
+            return if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+                Err(format!("write {LAWS}"))
+            } else {
+                parse_ms(text).map(Self::Uniform)
             };
         };
         let arguments = rest

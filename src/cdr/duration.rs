@@ -101,9 +101,10 @@ impl Truncated {
             return self.max;
         }
         let z = normal_quantile(self.below + uniform * self.between);
-        let z = match self.sigma > 0.0 {
-            true => z * self.sigma,
-            false => 0.0,
+        let z = if self.sigma > 0.0 {
+            z * self.sigma
+        } else {
+            0.0
         };
         libm::exp(self.log_median + z).clamp(0.5, self.max + 0.5)
     }
@@ -135,9 +136,10 @@ fn normal_quantile(p: f64) -> f64 {
         return f64::INFINITY.copysign(q);
     }
     let r = libm::sqrt(-libm::log(tail));
-    let magnitude = match r <= 5.0 {
-        true => ratio(r - 1.6, &MIDDLE),
-        false => ratio(r - 5.0, &FAR),
+    let magnitude = if r <= 5.0 {
+        ratio(r - 1.6, &MIDDLE)
+    } else {
+        ratio(r - 5.0, &FAR)
     };
     magnitude.copysign(q)
 }

@@ -126,9 +126,10 @@ impl Options {
 
     fn sink<'t>(&self, topics: &'t [String], context: &Context) -> Result<RecordSink<'t>> {
         let terminal = io::stdout().is_terminal();
-        let format = self.format.unwrap_or(match terminal {
-            true => Format::Table,
-            false => Format::Json,
+        let format = self.format.unwrap_or(if terminal {
+            Format::Table
+        } else {
+            Format::Json
         });
         let outlet = Outlet::stdout(context.interrupt.clone())?;
         let terminal = terminal.then(Term::stdout);
@@ -200,9 +201,10 @@ impl Consumption<'_> {
                     committed => committed?,
                 }
             }
-            wait = match heard {
-                true => Duration::ZERO,
-                false => WAIT / open as u32,
+            wait = if heard {
+                Duration::ZERO
+            } else {
+                WAIT / open as u32
             };
         }
     }
@@ -298,9 +300,10 @@ impl Consumption<'_> {
 
     fn commit(&mut self) -> Result<()> {
         self.committed = Instant::now();
-        match self.for_group {
-            true => self.readers.iter_mut().try_for_each(Reader::commit),
-            false => Ok(()),
+        if self.for_group {
+            self.readers.iter_mut().try_for_each(Reader::commit)
+        } else {
+            Ok(())
         }
     }
 
@@ -308,9 +311,10 @@ impl Consumption<'_> {
     /// `12 of 6,000 records in …` where some may have been left out.
     fn summary(&self) -> String {
         let written = self.sink.written();
-        let (of, records) = match self.key.is_some() || self.pick.filters() {
-            true => (format!("{} of ", format_count(written)), self.read),
-            false => (String::new(), written),
+        let (of, records) = if self.key.is_some() || self.pick.filters() {
+            (format!("{} of ", format_count(written)), self.read)
+        } else {
+            (String::new(), written)
         };
         let seconds = (self.heard - self.began).as_secs_f64();
         let rate = format_rate(records as f64 / seconds.max(1e-3));
@@ -355,11 +359,14 @@ struct Reader {
 impl Reader {
     fn open(settings: &Settings, topic: &str, range: &Range) -> Result<Self> {
         let source = KafkaSource::open(settings, topic, range);
-        let mut source = source.map_err(|error| match Path::new(topic).is_file() {
-            true => error.hint(format!(
-                "there is a file `{topic}`: `k window` and `k produce` read files"
-            )),
-            false => error,
+        let mut source = source.map_err(|error| {
+            if Path::new(topic).is_file() {
+                error.hint(format!(
+                    "there is a file `{topic}`: `k window` and `k produce` read files"
+                ))
+            } else {
+                error
+            }
         })?;
         source.merge();
         let starts: Vec<i64> = positions(&source).collect();

@@ -94,12 +94,13 @@ fn say(context: &Context, text: &str) -> Result<()> {
 
 /// Prints a command as a person would type it, and runs it.
 fn step(words: &[&str], context: &Context) -> Result<()> {
-    let quoted = words
-        .iter()
-        .map(|word| match word.contains([' ', '(', '*']) {
-            true => format!("'{word}'"),
-            false => (*word).to_owned(),
-        });
+    let quoted = words.iter().map(|word| {
+        if word.contains([' ', '(', '*']) {
+            format!("'{word}'")
+        } else {
+            (*word).to_owned()
+        }
+    });
     print(&format!("$ k {}\n", quoted.collect::<Vec<_>>().join(" ")))?;
     let arguments = ["k"].iter().chain(words).map(Into::into);
     let cli = super::parse(arguments)

@@ -212,15 +212,13 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
     let committed = admin.group_offsets(&options.group)?;
     let state = node::group::state_topics(&admin, &options.group)?;
-    let topics: Vec<String> = match options.topics.is_empty() {
-        false => options.topics.clone(),
-        true => {
-            let mut topics: Vec<String> =
-                committed.keys().map(|(topic, _)| topic.clone()).collect();
-            topics.dedup();
-            topics.retain(|topic| !state.contains(topic));
-            topics
-        }
+    let topics: Vec<String> = if options.topics.is_empty() {
+        let mut topics: Vec<String> = committed.keys().map(|(topic, _)| topic.clone()).collect();
+        topics.dedup();
+        topics.retain(|topic| !state.contains(topic));
+        topics
+    } else {
+        options.topics.clone()
     };
     if topics.is_empty() {
         // An error about the group, if it does not exist, says more.
@@ -254,9 +252,10 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
     }
     let partitions = units::format_plural(offsets.len() as u64, "partition");
     // What was computed up to the old offsets does not go with the new ones.
-    let also = match state.is_empty() {
-        true => String::new(),
-        false => format!(" and delete its state in {}", state.join(", ")),
+    let also = if state.is_empty() {
+        String::new()
+    } else {
+        format!(" and delete its state in {}", state.join(", "))
     };
     let question = format!(
         "Set the offsets of group `{}` in {partitions}{also}?",

@@ -224,9 +224,10 @@ fn function(name: &str) -> Result<String> {
             );
         }
     }
-    match text.is_empty() {
-        true => Err(Error::usage(format!("there is no function `{name}`"))
-            .hint("`k help functions` lists them all")),
-        false => Ok(text),
+    if text.is_empty() {
+        Err(Error::usage(format!("there is no function `{name}`"))
+            .hint("`k help functions` lists them all"))
+    } else {
+        Ok(text)
     }
 }

@@ -101,9 +101,10 @@ impl Input {
     /// Returns the decoder of a layout of its columns.
     pub fn decoder(&self, layout: Layout) -> Decoder {
         let decoder = self.form.decoder(layout);
-        match self.enveloped {
-            true => Decoder::Envelopes(envelope::Decoder::new(decoder)),
-            false => decoder,
+        if self.enveloped {
+            Decoder::Envelopes(envelope::Decoder::new(decoder))
+        } else {
+            decoder
         }
     }
 }
@@ -217,9 +218,10 @@ fn delimiter(
             header.is_some_and(|header| header.contains(&delimiter))
         };
         // A .tsv whose header has no tab and something else is what it looks like.
-        match path.is_some_and(is_tab_separated) && (is_in_header(b'\t') || !is_in_header(found)) {
-            true => (b'\t', "the file's name"),
-            false => (found, "the header"),
+        if path.is_some_and(is_tab_separated) && (is_in_header(b'\t') || !is_in_header(found)) {
+            (b'\t', "the file's name")
+        } else {
+            (found, "the header")
         }
     };
     context.report.detail(format!(

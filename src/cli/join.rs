@@ -325,9 +325,10 @@ impl Options {
         });
         let node_options = NodeOptions {
             skip_bad: self.skip_bad,
-            idle: match self.range.exits() {
-                true => Duration::ZERO,
-                false => Duration::from_millis(self.idle.unsigned_abs()),
+            idle: if self.range.exits() {
+                Duration::ZERO
+            } else {
+                Duration::from_millis(self.idle.unsigned_abs())
             },
             notation,
         };

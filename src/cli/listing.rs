@@ -73,9 +73,10 @@ impl Listing {
     ) -> Result<()> {
         let terminal = Term::stdout();
         let is_table = matches!(format, None | Some(Format::Table)) && terminal.is_term();
-        let room = match is_table {
-            true => terminal.size().1.into(),
-            false => usize::MAX,
+        let room = if is_table {
+            terminal.size().1.into()
+        } else {
+            usize::MAX
         };
         let (shown, left_out) = self.fitting(room, spare);
         self.write(format, &shown)?;
@@ -121,9 +122,10 @@ impl Listing {
 
     fn write(&self, format: Option<Format>, shown: &[usize]) -> Result<()> {
         let stdout = std::io::stdout().lock();
-        let format = format.unwrap_or(match stdout.is_terminal() {
-            true => Format::Table,
-            false => Format::Csv,
+        let format = format.unwrap_or(if stdout.is_terminal() {
+            Format::Table
+        } else {
+            Format::Csv
         });
         let mut out = BufWriter::new(stdout);
         let written = match format {

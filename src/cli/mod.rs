@@ -45,9 +45,10 @@ use crate::kafka::tls;
 use crate::term::report::{ColorChoice, Report, Verbosity};
 
 /// What `k --version` says.
-const VERSION: &str = match tls::IS_BUILT_IN {
-    true => concat!(env!("CARGO_PKG_VERSION"), ", with TLS"),
-    false => concat!(env!("CARGO_PKG_VERSION"), ", without TLS"),
+const VERSION: &str = if tls::IS_BUILT_IN {
+    concat!(env!("CARGO_PKG_VERSION"), ", with TLS")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), ", without TLS")
 };
 
 /// The streaming workshop in one binary: make calls, move them, window them.
@@ -195,12 +196,13 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
 fn command() -> clap::Command {
     fn values_may_begin_with_a_dash(command: clap::Command) -> clap::Command {
         command
-            .mut_args(
-                |arg| match arg.get_action().takes_values() && !arg.is_positional() {
-                    true => arg.allow_hyphen_values(true),
-                    false => arg,
-                },
-            )
+            .mut_args(|arg| {
+                if arg.get_action().takes_values() && !arg.is_positional() {
+                    arg.allow_hyphen_values(true)
+                } else {
+                    arg
+                }
+            })
             .mut_subcommands(values_may_begin_with_a_dash)
     }
     help::arrange(values_may_begin_with_a_dash(Cli::command()))

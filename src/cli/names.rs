@@ -40,9 +40,10 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn with_prefix(prefix: &str, name: &str) -> String {
-    match name.starts_with(prefix) {
-        true => name.to_owned(),
-        false => format!("{prefix}{name}"),
+    if name.starts_with(prefix) {
+        name.to_owned()
+    } else {
+        format!("{prefix}{name}")
     }
 }
 

@@ -46,12 +46,11 @@ impl StatsOptions {
             return Ok(());
         };
         let line = format!("{stats}\n");
-        let written = match of_group {
-            true => {
-                let file = File::options().create(true).append(true).open(path);
-                file.and_then(|mut file| file.write_all(line.as_bytes()))
-            }
-            false => replace(path, &line),
+        let written = if of_group {
+            let file = File::options().create(true).append(true).open(path);
+            file.and_then(|mut file| file.write_all(line.as_bytes()))
+        } else {
+            replace(path, &line)
         };
         written.map_err(|source| Error::io(format!("write `{}`", path.display()), source))
     }

@@ -391,9 +391,10 @@ impl Run<'_> {
             }
             (silent, told) = (None, false);
             let time_of = |&index: &usize| feeds[index].0.head().and_then(|row| row.time);
-            let next = match merged {
-                true => open.iter().copied().min_by_key(time_of),
-                false => open.first().copied(),
+            let next = if merged {
+                open.iter().copied().min_by_key(time_of)
+            } else {
+                open.first().copied()
             };
             let Some(next) = next else { return Ok(()) };
             let (feed, topic) = &mut feeds[next];

@@ -306,9 +306,10 @@ impl Choice {
 pub(super) fn stop(options: Stop, context: &Context) -> Result<()> {
     context
         .report
-        .status(match at_hand(&options.engine, context)?.stop()? {
-            false => "nothing runs",
-            true => "the data is kept: `k start` goes on with it, `k reset` drops it",
+        .status(if at_hand(&options.engine, context)?.stop()? {
+            "the data is kept: `k start` goes on with it, `k reset` drops it"
+        } else {
+            "nothing runs"
         });
     Ok(())
 }

@@ -164,9 +164,10 @@ impl<'b, 'a> Batch<'b, 'a> {
                     check_growth(left.len() + right.len(), left.len().max(right.len())).is_ok()
                 };
                 let has_beyond = Cell::new(false);
-                let join = |left: &str, right: &str| match fits(left, right) {
-                    true => self.join(&[left, right]),
-                    false => {
+                let join = |left: &str, right: &str| {
+                    if fits(left, right) {
+                        self.join(&[left, right])
+                    } else {
                         has_beyond.set(true);
                         ""
                     }

@@ -74,9 +74,10 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>> {
         let (kind, length) = if begins_word(first) || is_part {
             let more = rest[first.len_utf8()..].find(|c| !continues_word(c));
             let length = more.map_or(rest.len(), |more| first.len_utf8() + more);
-            let kind = match is_part {
-                true => TokenKind::Part,
-                false => TokenKind::Word,
+            let kind = if is_part {
+                TokenKind::Part
+            } else {
+                TokenKind::Word
             };
             (kind, length)
         } else if begins_number(rest) {

@@ -37,9 +37,10 @@ impl fmt::Display for Item {
 }
 
 fn write_alias(f: &mut impl fmt::Write, name: &str, is_needed: bool) -> fmt::Result {
-    match is_needed {
-        true => write!(f, " as {}", quoted_name(name)),
-        false => Ok(()),
+    if is_needed {
+        write!(f, " as {}", quoted_name(name))
+    } else {
+        Ok(())
     }
 }
 
@@ -326,9 +327,10 @@ fn words_of(text: &str) -> String {
         .split(|c| !continues_word(c))
         .filter(|word| !word.is_empty())
         .collect();
-    match words.is_empty() {
-        true => text.to_owned(),
-        false => words.join("_"),
+    if words.is_empty() {
+        text.to_owned()
+    } else {
+        words.join("_")
     }
 }
 

@@ -254,9 +254,10 @@ impl<'t> Parser<'t> {
             self.need_keyword("from")?;
             let right = self.expression(Precedence::Concatenate)?;
             let span = operand.span.to(right.span);
-            let comparison = match negated {
-                true => Comparison::NotDistinct,
-                false => Comparison::Distinct,
+            let comparison = if negated {
+                Comparison::NotDistinct
+            } else {
+                Comparison::Distinct
             };
             let kind = NodeKind::Binary {
                 operator: Binary::Compare(comparison),
@@ -391,10 +392,10 @@ impl<'t> Parser<'t> {
             return self.node(NodeKind::Literal(value), name_span);
         }
         if self.take_symbol("(").is_some() {
-            let arguments = match word.eq_ignore_ascii_case("extract") && self.is_keyword(1, "from")
-            {
-                true => self.part_and_time()?,
-                false => self.arguments(false)?,
+            let arguments = if word.eq_ignore_ascii_case("extract") && self.is_keyword(1, "from") {
+                self.part_and_time()?
+            } else {
+                self.arguments(false)?
             };
             let span = name_span.to(self.need_symbol(")")?);
             let kind = NodeKind::Call {
@@ -451,9 +452,10 @@ impl<'t> Parser<'t> {
 
     fn case(&mut self) -> Result<Node> {
         let start = self.advance().span;
-        let operand = match self.at_keyword("when") {
-            true => None,
-            false => Some(Box::new(self.expression(Precedence::Or)?)),
+        let operand = if self.at_keyword("when") {
+            None
+        } else {
+            Some(Box::new(self.expression(Precedence::Or)?))
         };
         let mut branches = Vec::new();
         self.need_keyword("when")?;

@@ -44,12 +44,13 @@ impl Parser<'_> {
                 return Err(self.too_deep(span));
             }
         }
-        let kind = match steps.is_empty() {
-            true => NodeKind::Column { name, quoted },
-            false => NodeKind::Derived(Derived::Path(Path {
+        let kind = if steps.is_empty() {
+            NodeKind::Column { name, quoted }
+        } else {
+            NodeKind::Derived(Derived::Path(Path {
                 member: name,
                 steps,
-            })),
+            }))
         };
         self.node(kind, span)
     }

@@ -370,9 +370,10 @@ impl Checker<'_> {
             conditions.push(self.check(operand)?);
         }
         for (when, then) in branches {
-            conditions.push(match compared {
-                true => self.check(when)?,
-                false => self.condition(when, "`when`")?,
+            conditions.push(if compared {
+                self.check(when)?
+            } else {
+                self.condition(when, "`when`")?
             });
             results.push(self.check(then)?);
         }
@@ -715,9 +716,10 @@ pub(super) fn use_together(operands: Vec<&mut Typed>) {
     let Some(declared) = declared else {
         return;
     };
-    let data_type = match is_number(declared) {
-        true => DataType::Number,
-        false => declared,
+    let data_type = if is_number(declared) {
+        DataType::Number
+    } else {
+        declared
     };
     for operand in operands {
         let taken = std::mem::replace(operand, null(data_type, operand.span));
@@ -727,9 +729,10 @@ pub(super) fn use_together(operands: Vec<&mut Typed>) {
 
 fn negate_if(negated: bool, condition: Typed) -> Typed {
     let span = condition.span;
-    match negated {
-        true => boolean(Operation::Not(Box::new(condition)), span),
-        false => condition,
+    if negated {
+        boolean(Operation::Not(Box::new(condition)), span)
+    } else {
+        condition
     }
 }
 

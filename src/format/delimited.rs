@@ -303,9 +303,10 @@ impl<'a, R: Rows<'a>> Rows<'a> for Respelled<'_, 'a, R> {
 
     fn field(&self, row: usize, column: usize) -> &'a [u8] {
         let field = self.rows.field(row, column);
-        match self.spelling.is_null(field) {
-            true => &[],
-            false => self.spelling.number(field, self.arena),
+        if self.spelling.is_null(field) {
+            &[]
+        } else {
+            self.spelling.number(field, self.arena)
         }
     }
 
@@ -315,9 +316,10 @@ impl<'a, R: Rows<'a>> Rows<'a> for Respelled<'_, 'a, R> {
 
     fn text(&self, row: usize, column: usize) -> Option<&'a str> {
         let text = self.rows.text(row, column)?;
-        match self.spelling.is_null(text.as_bytes()) {
-            true => Some(""),
-            false => Some(text),
+        if self.spelling.is_null(text.as_bytes()) {
+            Some("")
+        } else {
+            Some(text)
         }
     }
 

@@ -110,9 +110,10 @@ fn columns(header: &[u8], delimiter: u8) -> usize {
     let is_blank = |name: &[u8]| name.trim_ascii().is_empty();
     let middle = names.iter().take(names.len().saturating_sub(1)).skip(1);
     let is_cut = names.iter().any(|name| name.contains(&b'"'));
-    match is_cut || delimiter != b',' && middle.into_iter().any(is_blank) {
-        true => 0,
-        false => names.len(),
+    if is_cut || delimiter != b',' && middle.into_iter().any(is_blank) {
+        0
+    } else {
+        names.len()
     }
 }
 

@@ -57,9 +57,10 @@ impl Decoder {
     /// Returns a decoder of the layout's members.
     pub fn new(layout: Layout, spelling: Spelling) -> Self {
         let tree = Tree::of(&layout);
-        let columns = match tree.has_paths {
-            true => layout.schema.fields.len(),
-            false => 0,
+        let columns = if tree.has_paths {
+            layout.schema.fields.len()
+        } else {
+            0
         };
         let (parts, wanted) = (Parts::of(&layout), layout.wanted.iter().copied());
         Decoder {
@@ -109,9 +110,12 @@ impl Decoder {
                 let takes_back = takes_back.is_some_and(|at| self.layout.wanted.contains(&at));
                 for message in messages {
                     let place = Place::Offset(message.partition, message.offset);
-                    let row = message.value.or_else(|| match takes_back {
-                        true => message.taken_back(),
-                        false => None,
+                    let row = message.value.or_else(|| {
+                        if takes_back {
+                            message.taken_back()
+                        } else {
+                            None
+                        }
                     });
                     let origin = (place, row.unwrap_or(b"null"));
                     self.decode_object(origin, Some(message), origins, arena, &mut decoded);

@@ -106,9 +106,10 @@ impl Decoder {
     #[must_use]
     pub fn judged(self, layout: &Layout) -> Self {
         let judged = judged::Decoder::new(self, layout);
-        match judged.is_idle() {
-            true => judged.into_values(),
-            false => Decoder::Judged(judged),
+        if judged.is_idle() {
+            judged.into_values()
+        } else {
+            Decoder::Judged(judged)
         }
     }
 
@@ -332,9 +333,10 @@ fn retain_rows<T>(rows: &mut Vec<T>, keep: &[bool]) {
 
 /// Returns how values of any kind are kept in a column whose type they do not fit.
 fn declare_cure(name: &str) -> String {
-    let name = match name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    let name = if name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     };
     format!("declare it as text with `--schema '{name} string'`")
 }

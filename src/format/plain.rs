@@ -40,9 +40,10 @@ impl Cutter {
         if !even {
             self.cut_uneven(lines, width, malformed);
         }
-        let (edges, stride) = match even {
-            true => (self.separators.edges(), width),
-            false => (&self.chosen[..], width + 1),
+        let (edges, stride) = if even {
+            (self.separators.edges(), width)
+        } else {
+            (&self.chosen[..], width + 1)
         };
         Some(PlainRows {
             lines,

@@ -114,9 +114,10 @@ pub fn declaration(schema: &Schema) -> String {
             Some(digits) => digits.to_string(),
             None => field.data_type.to_string(),
         };
-        match is_plain(&field.name) {
-            true => format!("{} {kind}", field.name),
-            false => format!("\"{}\" {kind}", field.name.replace('"', "\"\"")),
+        if is_plain(&field.name) {
+            format!("{} {kind}", field.name)
+        } else {
+            format!("\"{}\" {kind}", field.name.replace('"', "\"\""))
         }
     });
     columns.collect::<Vec<_>>().join(", ")

@@ -72,11 +72,13 @@ impl TimeFrom {
             return TimeFrom::column(index, reading, schema);
         }
         let zone = reading.zone.as_ref().and_then(TimeZone::iana_name);
-        let expression =
-            Expression::parse_time(text, schema, zone).map_err(|error| match is_name(text) {
-                true => unknown_column(schema, text, "--time"),
-                false => error,
-            })?;
+        let expression = Expression::parse_time(text, schema, zone).map_err(|error| {
+            if is_name(text) {
+                unknown_column(schema, text, "--time")
+            } else {
+                error
+            }
+        })?;
         match expression.column() {
             Some(index) => TimeFrom::column(index, reading, schema),
             None => TimeFrom::computed(expression, reading),
@@ -274,9 +276,10 @@ impl TimeUnit {
 }
 
 fn in_range(ms: i64) -> Result<i64, Misfit> {
-    match (EARLIEST..=LATEST).contains(&ms) {
-        true => Ok(ms),
-        false => Err(out_of_range(format!("the time {ms} ms"))),
+    if (EARLIEST..=LATEST).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err(out_of_range(format!("the time {ms} ms")))
     }
 }
 

@@ -394,9 +394,10 @@ impl Event {
                     reason: misfit.reason.to_owned(),
                     now,
                 };
-                match misfit.is_ahead {
-                    true => Event::Ahead(malformed),
-                    false => Event::Malformed(malformed),
+                if misfit.is_ahead {
+                    Event::Ahead(malformed)
+                } else {
+                    Event::Malformed(malformed)
                 }
             }
             engine::Event::End => Event::End(End { now }),
@@ -473,9 +474,10 @@ impl From<Bounds> for (Option<i64>, Option<i64>) {
 
 impl Change {
     fn of(taken_back: bool) -> Self {
-        match taken_back {
-            true => Change::TakenBack,
-            false => Change::Added,
+        if taken_back {
+            Change::TakenBack
+        } else {
+            Change::Added
         }
     }
 }

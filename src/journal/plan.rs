@@ -136,9 +136,10 @@ impl Plan {
             ahead: plan.ahead_ms,
             trigger: plan.trigger.to_string(),
             refinement: plan.refinement.name().to_owned(),
-            time: match plan.by_arrival {
-                true => "@arrival".to_owned(),
-                false => plan.layout.time.text(schema),
+            time: if plan.by_arrival {
+                "@arrival".to_owned()
+            } else {
+                plan.layout.time.text(schema)
             },
             arrival: arrival.cloned(),
             zone,
@@ -166,9 +167,12 @@ impl Plan {
 
 impl Windows {
     fn of(windows: &window::Windows) -> Self {
-        let kind_of = |is_tumbling: bool| match is_tumbling {
-            true => Kind::Tumbling,
-            false => Kind::Hopping,
+        let kind_of = |is_tumbling: bool| {
+            if is_tumbling {
+                Kind::Tumbling
+            } else {
+                Kind::Hopping
+            }
         };
         let (kind, size, advance) = match windows {
             window::Windows::Aligned(aligned) => {

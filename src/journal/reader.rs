@@ -76,12 +76,13 @@ impl<R: BufRead> Reader<R> {
         self.number += 1;
         let event = Event::parse(&self.line).map_err(|error| {
             let place = format!("`{}`, line {}", self.name, self.number);
-            match self.line.ends_with('\n') {
-                true => Error::data(format!("{place}: {error}"))
-                    .hint("a journal is not edited by hand; write it again"),
-                false => Error::data(format!("{place} is cut off: {error}"))
-                    .hint("the run that wrote it was killed, or is still at work; without the last line the rest can be read"),
-            }
+            if self.line.ends_with('\n') {
+Error::data(format!("{place}: {error}"))
+                    .hint("a journal is not edited by hand; write it again")
+} else {
+Error::data(format!("{place} is cut off: {error}"))
+                    .hint("the run that wrote it was killed, or is still at work; without the last line the rest can be read")
+}
         });
         event.map(Some)
     }

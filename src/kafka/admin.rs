@@ -166,9 +166,10 @@ impl Admin {
     /// Connects the client, unless it is. librdkafka looks for the leaders of partitions by itself,
     /// but where it is not connected yet it may ask again only after 3 s.
     fn connect(&self, topic: &str) -> Result<()> {
-        match self.has_answered.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => self.metadata(Some(topic)).map(drop),
+        if self.has_answered.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            self.metadata(Some(topic)).map(drop)
         }
     }
 
@@ -226,9 +227,10 @@ impl Admin {
         }
         // One that was just created is not known to each broker yet.
         let is_known = |topics: Vec<Topic>| topics.iter().any(|topic| topic.name == name);
-        match self.topics().is_ok_and(is_known) {
-            true => self.wait_for(name, |topic| topic.is_some())?,
-            false => None,
+        if self.topics().is_ok_and(is_known) {
+            self.wait_for(name, |topic| topic.is_some())?
+        } else {
+            None
         }
         .ok_or_else(|| self.unknown_topic(name))
     }
@@ -644,9 +646,10 @@ impl Admin {
                 Some(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::UnknownMemberId)
             );
             let error = failure.told(format!("set the offsets of group `{name}`"));
-            match has_members {
-                true => error.hint("stop its members first; `k group describe` shows them"),
-                false => error,
+            if has_members {
+                error.hint("stop its members first; `k group describe` shows them")
+            } else {
+                error
             }
         })
     }

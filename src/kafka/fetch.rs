@@ -53,9 +53,10 @@ impl Fetcher {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, topic: &str, group: Option<&str>) -> Result<Self> {
         let (context, health) = settings.context();
-        let isolation = match settings.uncommitted {
-            true => "read_uncommitted",
-            false => "read_committed",
+        let isolation = if settings.uncommitted {
+            "read_uncommitted"
+        } else {
+            "read_committed"
         };
         let group = group.map_or_else(|| format!("k-{}", std::process::id()), str::to_owned);
         let config = settings.config(&[
@@ -158,9 +159,10 @@ impl Fetcher {
             move || consumer.commit(&list, CommitMode::Sync),
             || {
                 self.serve()?;
-                let is_patient = match self.settings.interrupt.is_set() || self.health.all_down() {
-                    true => hurried.get_or_insert_with(Instant::now).elapsed() < HURRY,
-                    false => began.elapsed() < PATIENCE,
+                let is_patient = if self.settings.interrupt.is_set() || self.health.all_down() {
+                    hurried.get_or_insert_with(Instant::now).elapsed() < HURRY
+                } else {
+                    began.elapsed() < PATIENCE
                 };
                 let unreachable = || self.settings.unreachable(&self.health);
                 is_patient.then_some(()).ok_or_else(unreachable)

@@ -464,9 +464,12 @@ impl Member {
         let began = Instant::now();
         let committed = aside(
             move || consumer.commit(&offsets, CommitMode::Sync),
-            || match self.settings.interrupt.is_set() && began.elapsed() > PATIENCE {
-                true => Err(self.settings.unreachable(&self.health)),
-                false => Ok(()),
+            || {
+                if self.settings.interrupt.is_set() && began.elapsed() > PATIENCE {
+                    Err(self.settings.unreachable(&self.health))
+                } else {
+                    Ok(())
+                }
             },
         )?;
         match committed {

@@ -114,9 +114,10 @@ impl Settings {
     /// Returns which addresses of a name are tried. Under rootless podman `localhost` is ::1 first,
     /// which accepts and then resets; a person who writes `[::1]:9092` means it.
     fn address_family(&self) -> &'static str {
-        match self.brokers.contains('[') {
-            true => "any",
-            false => "v4",
+        if self.brokers.contains('[') {
+            "any"
+        } else {
+            "v4"
         }
     }
 
@@ -177,9 +178,10 @@ impl Settings {
             ))
             .hint("how to log in is set by `-X security.protocol=…` and `-X sasl.…=…`"));
         }
-        match health.all_down() {
-            true => Err(self.unreachable(health)),
-            false => Ok(()),
+        if health.all_down() {
+            Err(self.unreachable(health))
+        } else {
+            Ok(())
         }
     }
 
@@ -228,10 +230,11 @@ pub fn check_topic_name(name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::usage("a topic's name is empty"));
     }
-    match name.bytes().all(is_taken) && name.len() <= 249 && name != "." && name != ".." {
-        true => Ok(()),
-        false => Err(Error::usage(format!("`{name}` is no name for a topic"))
-            .hint("names are of letters, digits, `.`, `_` and `-`, 249 at most")),
+    if name.bytes().all(is_taken) && name.len() <= 249 && name != "." && name != ".." {
+        Ok(())
+    } else {
+        Err(Error::usage(format!("`{name}` is no name for a topic"))
+            .hint("names are of letters, digits, `.`, `_` and `-`, 249 at most"))
     }
 }
 
@@ -295,9 +298,10 @@ impl Health {
         let trouble = self.lock();
         let named = brokers.split(',').map(str::trim);
         let away: Vec<&str> = named.filter(|name| trouble.away.contains(*name)).collect();
-        match away.is_empty() {
-            true => brokers.to_owned(),
-            false => away.join(","),
+        if away.is_empty() {
+            brokers.to_owned()
+        } else {
+            away.join(",")
         }
     }
 
@@ -394,9 +398,10 @@ impl Outage {
         };
         let now = Instant::now();
         if self.since.is_none() {
-            let patience = match self.endless {
-                true => "waiting for it".to_owned(),
-                false => format!("trying for {} s", Self::LONGEST.as_secs()),
+            let patience = if self.endless {
+                "waiting for it".to_owned()
+            } else {
+                format!("trying for {} s", Self::LONGEST.as_secs())
             };
             settings.report.warning(format!("{down}; {patience}"));
         }

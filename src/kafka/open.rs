@@ -57,9 +57,10 @@ impl Open {
 
     /// Returns what a reader waits for; where it is hopeless, with the way out.
     pub fn waited_for(&self) -> String {
-        match self.is_hopeless() {
-            true => format!("{}; {}", self.story(), self.way_out()),
-            false => format!("waiting for a transaction that is open {}", self.place()),
+        if self.is_hopeless() {
+            format!("{}; {}", self.story(), self.way_out())
+        } else {
+            format!("waiting for a transaction that is open {}", self.place())
         }
     }
 
@@ -140,9 +141,10 @@ impl Watch {
         self.answer = None;
         if let Some(partitions) = partitions {
             self.asked = Instant::now();
-            match partitions.is_empty() {
-                true => self.seen.0.clear(),
-                false => self.answer = Some(ask(&self.settings, partitions)),
+            if partitions.is_empty() {
+                self.seen.0.clear()
+            } else {
+                self.answer = Some(ask(&self.settings, partitions))
             }
         }
         self.seen.news(Instant::now())

@@ -122,9 +122,10 @@ impl Producer {
             settings: settings.clone(),
             options: options.clone(),
             health,
-            outage: match options.patient {
-                true => Outage::endless(),
-                false => Outage::default(),
+            outage: if options.patient {
+                Outage::endless()
+            } else {
+                Outage::default()
             },
             lease: None,
             stop: None,
@@ -257,9 +258,10 @@ impl Producer {
     /// Returns `stopped` after a signal: some seconds after it where others depend on all that is sent.
     fn check_stop(&mut self) -> Result<()> {
         let mut stop = self.stop;
-        let checked = match self.options.patient {
-            true => self.check_deadline(&mut stop),
-            false => self.settings.interrupt.check(),
+        let checked = if self.options.patient {
+            self.check_deadline(&mut stop)
+        } else {
+            self.settings.interrupt.check()
         };
         self.stop = stop;
         checked

@@ -37,9 +37,10 @@ fn who_asks(brokers: &str, properties: &[(String, String)]) -> Option<String> {
     };
     if let Some((name, value)) = properties.iter().find(asks) {
         // What stands behind `ssl.` may be a secret.
-        return Some(match name.starts_with("ssl.") {
-            true => format!("`{name}`"),
-            false => format!("`{name}={value}`"),
+        return Some(if name.starts_with("ssl.") {
+            format!("`{name}`")
+        } else {
+            format!("`{name}={value}`")
         });
     }
     let mut brokers = brokers.split(',').map(str::trim);

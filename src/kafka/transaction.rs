@@ -51,9 +51,10 @@ impl Producer {
         // The offsets are on their way while the last records are. But a coordinator that may not know of
         // the transaction yet would refuse them until it has ended the one before, and librdkafka asks
         // again only after 100 ms.
-        match self.acknowledged() > self.begun_at {
-            true => self.sender.hurry(),
-            false => self.deliver()?,
+        if self.acknowledged() > self.begun_at {
+            self.sender.hurry()
+        } else {
+            self.deliver()?
         }
         let sent = self.step(Step::Offsets(offsets, member), "commit the group's offsets");
         sent.map_err(|error| self.cause_of(error))?;

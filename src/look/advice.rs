@@ -10,9 +10,10 @@ pub fn quoted(name: &str) -> String {
         .next()
         .is_some_and(|c| c.is_alphabetic() || c == '_');
     let is_word = starts && characters.all(|c| c.is_alphanumeric() || c == '_');
-    match is_word {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    if is_word {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }
 

@@ -66,9 +66,10 @@ impl Seen {
     /// Takes note of a value; returns whether it came before.
     fn came_before(&mut self, value: &[u8]) -> bool {
         let hash = xxh3_64(value);
-        match self.0.len() < MOST {
-            true => !self.0.insert(hash),
-            false => self.0.contains(&hash),
+        if self.0.len() < MOST {
+            !self.0.insert(hash)
+        } else {
+            self.0.contains(&hash)
         }
     }
 

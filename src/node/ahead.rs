@@ -43,9 +43,10 @@ impl Ahead {
         arrivals: &[i64],
         records: &Records<'_>,
     ) -> Vec<(usize, Misfit)> {
-        let appended = match arrivals.is_empty() {
-            true => appended(decoded, records),
-            false => Vec::new(),
+        let appended = if arrivals.is_empty() {
+            appended(decoded, records)
+        } else {
+            Vec::new()
         };
         let mut found = Vec::new();
         for (row, &at) in decoded.times.iter().enumerate() {

@@ -77,9 +77,10 @@ impl<'m> Places<'m> {
         decoded: &Decoded<'_>,
         unfit: &'m [Unfit<'_>],
     ) -> Self {
-        let appended = match rows.for_journal {
-            true => ahead::appended(decoded, &batch.records),
-            false => Vec::new(),
+        let appended = if rows.for_journal {
+            ahead::appended(decoded, &batch.records)
+        } else {
+            Vec::new()
         };
         let plan = rows.plan;
         let rows = decoded.origins.iter();
@@ -212,9 +213,10 @@ fn evaluate<'b, 'a>(
     let arguments = aggregates()
         .map(|aggregate| {
             let column = aggregate.argument.as_ref().map(&mut evaluate)?;
-            Some(match aggregate.function.orders_or_shows() {
-                true => decoded.with_decimal_points(column, arena),
-                false => column,
+            Some(if aggregate.function.orders_or_shows() {
+                decoded.with_decimal_points(column, arena)
+            } else {
+                column
             })
         })
         .collect();
@@ -269,9 +271,10 @@ impl<'b, 'a> Evaluated<'b, 'a> {
                 columns: &self.noted,
             },
             malformed: &places.malformed,
-            times: match plan.by_arrival {
-                true => &self.arrivals,
-                false => &decoded.times,
+            times: if plan.by_arrival {
+                &self.arrivals
+            } else {
+                &decoded.times
             },
             arrivals: (!self.arrivals.is_empty()).then_some(&self.arrivals),
             selected: self.selected.as_deref(),

@@ -80,9 +80,10 @@ impl Outputs {
     ) -> Result<()> {
         operator.on_batch(input, panes)?;
         for (unfit, &watermark) in unfit.iter().zip(operator.malformed_at()) {
-            let (aside, outcome) = match unfit.is_ahead {
-                true => (&mut self.late, "ahead"),
-                false => (&mut self.bad, "malformed"),
+            let (aside, outcome) = if unfit.is_ahead {
+                (&mut self.late, "ahead")
+            } else {
+                (&mut self.bad, "malformed")
             };
             if let Some(aside) = aside {
                 aside.write_unfit(outcome, &unfit.record, watermark)?;
@@ -147,9 +148,10 @@ impl<'n> Node<'n> {
             rows: Evaluator {
                 plan,
                 decoder,
-                origins: match outputs.late.is_some() || outputs.journal.is_some() {
-                    true => Origins::Keep,
-                    false => Origins::Forget,
+                origins: if outputs.late.is_some() || outputs.journal.is_some() {
+                    Origins::Keep
+                } else {
+                    Origins::Forget
                 },
                 for_journal: outputs.journal.is_some(),
                 skip_bad: options.skip_bad || outputs.bad.is_some(),

@@ -259,9 +259,10 @@ impl Reader<'_, '_> {
         let (high, stopped) = (turn.high, turn.stopped.is_some());
         drop(turn);
         let mut none = Panes::default();
-        match stopped {
-            true => self.operator.resume(0, high, &mut none),
-            false => self.operator.on_end(&mut none),
+        if stopped {
+            self.operator.resume(0, high, &mut none)
+        } else {
+            self.operator.on_end(&mut none)
         }
         let mut results = lock(&self.shared.results);
         results.account.absorb(self.operator.account());

@@ -69,9 +69,10 @@ pub fn open_windows(open: Open, account: &Account, way_out: WayOut) -> String {
         _ => "them",
     };
     let apart = account.on_time + account.late;
-    let how_often = match account.windows.on_time + account.windows.late > apart {
-        true => ", each counted once a window",
-        false => "",
+    let how_often = if account.windows.on_time + account.windows.late > apart {
+        ", each counted once a window"
+    } else {
+        ""
     };
     let records = open.records.map_or(String::new(), |records| {
         format!(" with {}{how_often}", format_plural(records, "record"))

@@ -76,9 +76,12 @@ pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T)
     let (came, coming) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            let patience = || match watch.row.elapsed() < FIRST {
-                true => FIRST,
-                false => PATIENCE,
+            let patience = || {
+                if watch.row.elapsed() < FIRST {
+                    FIRST
+                } else {
+                    PATIENCE
+                }
             };
             while coming.recv_timeout(patience()) == Err(RecvTimeoutError::Timeout) {
                 let silent = watch.silent();
@@ -102,9 +105,10 @@ fn reason(operator: &Operator, source: &str, at_end: impl Fn(usize) -> bool) -> 
             let sooner = sooner(operator.trigger());
             let mut partitions = 0..operator.watermarks().partitions();
             // Only a topic has an end for now.
-            let way_out = match partitions.all(at_end) {
-                true => "; `--exit` ends at what the topic holds now",
-                false => "",
+            let way_out = if partitions.all(at_end) {
+                "; `--exit` ends at what the topic holds now"
+            } else {
+                ""
             };
             format!("{}{held}{sooner}{way_out}", waiting(&awaited))
         }
@@ -173,9 +177,10 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
         BEGINNING => String::new(),
         _ => format!(" {needs}"),
     };
-    let idle = match at_end(partition) {
-        true => "; at its end it holds back no longer than `--idle`",
-        false => "",
+    let idle = if at_end(partition) {
+        "; at its end it holds back no longer than `--idle`"
+    } else {
+        ""
     };
     format!("{stands}, held back by partition {partition}, which {brought}{needs}{idle}")
 }
@@ -204,9 +209,10 @@ fn no_window(account: &Account) -> String {
         .map(|(count, outcome)| format!("{} {outcome}", format_count(count)))
         .collect();
     let records = format_plural(account.records(), "record");
-    match gone.is_empty() {
-        true => format!("no window is open, and nothing has come in after {records}"),
-        false => format!("no window is open: of {records} {}", gone.join(", ")),
+    if gone.is_empty() {
+        format!("no window is open, and nothing has come in after {records}")
+    } else {
+        format!("no window is open: of {records} {}", gone.join(", "))
     }
 }
 

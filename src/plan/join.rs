@@ -323,9 +323,10 @@ fn as_one_type(left: Expression, right: Expression) -> Result<[Expression; 2]> {
         Some(_) => format!("column `{text}`"),
         None => format!("`{text}`"),
     };
-    let equals = match text == right.text() {
-        true => String::new(),
-        false => format!("`{right}` "),
+    let equals = if text == right.text() {
+        String::new()
+    } else {
+        format!("`{right}` ")
     };
     let error = Error::usage(format!(
         "{what} is a {} on the left and {equals}a {} on the right",

@@ -156,9 +156,10 @@ impl Emit for JoinedSink {
                 time: row.time,
             });
         }
-        match self.lines.len() < MOST {
-            true => Ok(()),
-            false => self.write(),
+        if self.lines.len() < MOST {
+            Ok(())
+        } else {
+            self.write()
         }
     }
 }

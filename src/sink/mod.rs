@@ -61,9 +61,12 @@ impl Header {
     /// Returns all names in order, and what they are of.
     pub fn columns(&self) -> impl Iterator<Item = (&str, Role)> {
         let window = BOUNDS.into_iter().zip([Role::Start, Role::End]);
-        let role_of = |name: &String, role| match self.times.contains(name) {
-            true => Role::Time,
-            false => role,
+        let role_of = |name: &String, role| {
+            if self.times.contains(name) {
+                Role::Time
+            } else {
+                role
+            }
         };
         let keys = self.keys.iter();
         let keys = keys.map(move |name| (name.as_str(), role_of(name, Role::Key)));

@@ -226,9 +226,10 @@ impl Table {
         let mut line = String::new();
         let numbers = usize::from(self.several)..usize::from(self.several) + 2;
         for (nth, cell) in cells.iter().enumerate() {
-            let alignment = match numbers.contains(&nth) {
-                true => Alignment::Right,
-                false => Alignment::Left,
+            let alignment = if numbers.contains(&nth) {
+                Alignment::Right
+            } else {
+                Alignment::Left
             };
             match self.widths.get(nth) {
                 Some(&width) => {

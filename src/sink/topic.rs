@@ -229,9 +229,10 @@ impl Sink for TopicSink {
                 name: TAKEN_BACK,
                 value: Some(&block.bytes()[row.value.clone()]),
             }];
-            let (value, headers) = match row.is_tombstone {
-                true => (None, &taken_back[..]),
-                false => (Some(row.value), &[][..]),
+            let (value, headers) = if row.is_tombstone {
+                (None, &taken_back[..])
+            } else {
+                (Some(row.value), &[][..])
             };
             let record = Record {
                 partition: row.partition,

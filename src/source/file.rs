@@ -659,9 +659,10 @@ impl FileSource {
 
     /// Returns how far was looked for an end.
     fn looked_through(&self) -> String {
-        match self.ended {
-            true => "the input".to_owned(),
-            false => format!("{} MiB", LONGEST_RECORD >> 20),
+        if self.ended {
+            "the input".to_owned()
+        } else {
+            format!("{} MiB", LONGEST_RECORD >> 20)
         }
     }
 
@@ -803,9 +804,10 @@ impl Source for FileSource {
     fn sample(&mut self, interrupt: &Interrupt) -> Result<Option<Records<'_>>> {
         self.gather(SAMPLE, interrupt)?;
         self.end_last_record();
-        let whole = match self.ended {
-            true => self.filled,
-            false => self.whole_records().length,
+        let whole = if self.ended {
+            self.filled
+        } else {
+            self.whole_records().length
         };
         let lines = Lines::new(&self.buffer[..whole], self.line);
         Ok((whole > 0).then_some(Records::Lines(lines)))

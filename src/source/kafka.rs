@@ -491,9 +491,10 @@ fn keep_first(
         (number, Committed { offset, metadata })
     };
     let first: Vec<(i32, Committed)> = new.map(first).collect();
-    match first.is_empty() {
-        true => Ok(()),
-        false => fetcher.commit(&first),
+    if first.is_empty() {
+        Ok(())
+    } else {
+        fetcher.commit(&first)
     }
 }
 
@@ -514,9 +515,10 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         if !std::mem::take(&mut self.again) && !self.fetch(timeout)? {
-            return Ok(match self.has_ended() {
-                true => Polled::End,
-                false => Polled::Pending,
+            return Ok(if self.has_ended() {
+                Polled::End
+            } else {
+                Polled::Pending
             });
         }
         Ok(Polled::Batch(self.batch()))

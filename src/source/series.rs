@@ -150,13 +150,14 @@ impl Series {
             names
         };
         let [own_list, expected_list] = [&own, &expected].map(|names| names.join(", "));
-        let error = Error::data(match sorted(&own) == sorted(&expected) {
-            true => format!(
+        let error = Error::data(if sorted(&own) == sorted(&expected) {
+            format!(
                 "{file}, line {line}: the columns stand in another order than in `{known}`: {own_list}, and there {expected_list}"
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "{file}, line {line}: the columns are {own_list}, and in `{known}` {expected_list}"
-            ),
+            )
         });
         Err(error.hint("files that are read as one have the same columns in the same order"))
     }

@@ -51,9 +51,10 @@ impl Call {
 
     /// Sets a variable; `shown` says whether it is part of what is printed.
     pub fn variable(mut self, name: &str, value: impl Into<OsString>, shown: bool) -> Self {
-        let list = match shown {
-            true => &mut self.variables,
-            false => &mut self.silent_variables,
+        let list = if shown {
+            &mut self.variables
+        } else {
+            &mut self.silent_variables
         };
         list.push((name.to_owned(), value.into()));
         self

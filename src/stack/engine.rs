@@ -151,9 +151,10 @@ impl Engine {
     ) -> Result<Outcome> {
         let call = self.call(args);
         let outcome = runner.run(&call, |_| ())?;
-        match outcome.status.success() {
-            true => Ok(outcome),
-            false => Err(failure::of_call(self, &call, &outcome)),
+        if outcome.status.success() {
+            Ok(outcome)
+        } else {
+            Err(failure::of_call(self, &call, &outcome))
         }
     }
 

@@ -152,9 +152,10 @@ impl Stack {
             .map(|service| compose.image(*service))
             .collect();
         for (image, is_here) in images.iter().zip(self.have_images(&images)?) {
-            match is_here {
-                true => self.report().status(format!("{image} is here")),
-                false => self.pull_image(image)?,
+            if is_here {
+                self.report().status(format!("{image} is here"))
+            } else {
+                self.pull_image(image)?
             }
         }
         Ok(())
@@ -175,11 +176,12 @@ impl Stack {
             call = call.args(["--tail".to_owned(), tail.to_string()]);
         }
         let status = self.runner.hand_over(&call.args([container.id]))?;
-        match status.success() || ended_by_closed_pipe(status) {
-            true => Ok(()),
-            false => Err(Error::refused(format!(
+        if status.success() || ended_by_closed_pipe(status) {
+            Ok(())
+        } else {
+            Err(Error::refused(format!(
                 "the log of `{service}` cannot be read: {status}"
-            ))),
+            )))
         }
     }
 

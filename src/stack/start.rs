@@ -208,9 +208,12 @@ impl Stack {
         for stage in plan.stages() {
             let kafka_runs = stage.iter().all(|(service, _)| !service.keeps_data());
             for image in self.missing_images(plan, stage)? {
-                self.pull_image(&image).map_err(|error| match kafka_runs {
-                    true => error.hint("Kafka runs: `k start --only kafka` is content with it"),
-                    false => error,
+                self.pull_image(&image).map_err(|error| {
+                    if kafka_runs {
+                        error.hint("Kafka runs: `k start --only kafka` is content with it")
+                    } else {
+                        error
+                    }
                 })?;
             }
             self.bring_up(plan, stage)?;
@@ -438,9 +441,10 @@ pub(super) fn choose_port(service: Service, given: &[u16], report: &Report) -> R
                 "the variable {variable} is `{text}`, which is no port"
             ))
         })?;
-        return match ports::is_free(port) {
-            true => Ok(port),
-            false => Err(taken(service, port).hint(format!("or set {variable} to another port"))),
+        return if ports::is_free(port) {
+            Ok(port)
+        } else {
+            Err(taken(service, port).hint(format!("or set {variable} to another port")))
         };
     }
     let usual = service.default_port();

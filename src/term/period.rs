@@ -43,9 +43,10 @@ impl Period {
             Ok(())
         })?;
         at_most_longest(period.fixed_ms())?;
-        match period.months <= MAX_MONTHS {
-            true => Ok(period),
-            false => Err(format!("a period is at most {}y", MAX_MONTHS / 12)),
+        if period.months <= MAX_MONTHS {
+            Ok(period)
+        } else {
+            Err(format!("a period is at most {}y", MAX_MONTHS / 12))
         }
     }
 
@@ -87,9 +88,10 @@ impl fmt::Display for Period {
             write!(f, "{count}{unit}")?;
             is_empty = false;
         }
-        match self.ms == 0 && !is_empty {
-            true => Ok(()),
-            false => f.write_str(&format_duration(self.ms)),
+        if self.ms == 0 && !is_empty {
+            Ok(())
+        } else {
+            f.write_str(&format_duration(self.ms))
         }
     }
 }

@@ -14,9 +14,10 @@ pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            match c.is_control() || is_invisible_order(c) {
-                true => text.extend(c.escape_default()),
-                false => text.push(c),
+            if c.is_control() || is_invisible_order(c) {
+                text.extend(c.escape_default())
+            } else {
+                text.push(c)
             }
         }
         for byte in chunk.invalid() {

@@ -46,9 +46,10 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
 
 /// Returns a duration that is not too long.
 pub(super) fn at_most_longest(duration_ms: i64) -> Result<i64, String> {
-    match duration_ms <= LONGEST_DAYS * DAY {
-        true => Ok(duration_ms),
-        false => Err(format!("a duration is at most {LONGEST_DAYS}d")),
+    if duration_ms <= LONGEST_DAYS * DAY {
+        Ok(duration_ms)
+    } else {
+        Err(format!("a duration is at most {LONGEST_DAYS}d"))
     }
 }
 

@@ -111,9 +111,10 @@ fn draw_section(
             let history = volumes.and_then(|volumes| volumes.get(at)).zip(volume);
             let extra = history.map(|(history, width)| bars(history, usize::from(width)));
             let row_ = cells(row, extra);
-            match color && row.iter().any(|cell| cell == "never") {
-                true => row_.style(Style::new().fg(Color::Yellow)),
-                false => row_,
+            if color && row.iter().any(|cell| cell == "never") {
+                row_.style(Style::new().fg(Color::Yellow))
+            } else {
+                row_
             }
         });
     let constraints = widths.iter().copied().chain(volume).map(Constraint::Length);
@@ -169,13 +170,13 @@ fn cell(text: &str, align: Align, width: u16) -> Cell<'static> {
 /// Cuts text that is too long, and shows that it is.
 fn cut(text: &str, width: u16) -> String {
     let width = usize::from(width);
-    match text.chars().count() > width {
-        false => text.to_owned(),
-        true => text
-            .chars()
+    if text.chars().count() > width {
+        text.chars()
             .take(width.saturating_sub(1))
             .chain(['…'])
-            .collect(),
+            .collect()
+    } else {
+        text.to_owned()
     }
 }
 

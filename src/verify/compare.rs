@@ -167,9 +167,12 @@ pub fn compare(a: &ResultTable, b: &ResultTable) -> Result<Comparison> {
 
 /// Returns the places of the measures that both have.
 fn measures(a: &ResultTable, b: &ResultTable) -> Result<Vec<(usize, usize)>> {
-    let named = |names: &[String]| match names.is_empty() {
-        true => "no key".to_owned(),
-        false => format!("key {}", names.join(", ")),
+    let named = |names: &[String]| {
+        if names.is_empty() {
+            "no key".to_owned()
+        } else {
+            format!("key {}", names.join(", "))
+        }
     };
     if a.keys.len() != b.keys.len() {
         return Err(Error::data(format!(
@@ -182,15 +185,16 @@ fn measures(a: &ResultTable, b: &ResultTable) -> Result<Vec<(usize, usize)>> {
     let pairs: Vec<(usize, usize)> = (0..a.measures.len())
         .filter_map(|at| Some((at, b.measure(&a.measures[at])?)))
         .collect();
-    match pairs.is_empty() {
-        false => Ok(pairs),
-        true => Err(
+    if pairs.is_empty() {
+        Err(
             Error::data("A and B have no aggregate of the same name").hint(format!(
                 "A has {}; B has {}",
                 a.measures.join(", "),
                 b.measures.join(", ")
             )),
-        ),
+        )
+    } else {
+        Ok(pairs)
     }
 }
 

@@ -17,18 +17,20 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
     let recipe = world.recipe();
     let of_calls = question.over == Over::Calls;
 
-    let other_times: &[(Time, &str)] = match of_calls {
-        true => &[(Time::End, "`end_timestamp`")],
-        false => &[
+    let other_times: &[(Time, &str)] = if of_calls {
+        &[(Time::End, "`end_timestamp`")]
+    } else {
+        &[
             (Time::CallStart, "the start of the call"),
             (Time::End, "`end_timestamp`"),
-        ],
+        ]
     };
     for &(time, name) in other_times {
         let cause = format!("wrong time column: the windows go by {name}");
-        let remedy = match of_calls {
-            true => "event time is `start_timestamp`, see `--time`",
-            false => "the event time of a handover is the start of its segment: `event_time`",
+        let remedy = if of_calls {
+            "event time is `start_timestamp`, see `--time`"
+        } else {
+            "the event time of a handover is the start of its segment: `event_time`"
         };
         // These times are out of order, so that most often late records are dropped as well.
         for dropped_after_ms in [None, Some(0)] {

@@ -87,9 +87,10 @@ pub struct Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "window {}", self.span)?;
-        match self.key.is_empty() {
-            true => Ok(()),
-            false => write!(f, ", key {}", key_text(&self.key)),
+        if self.key.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ", key {}", key_text(&self.key))
         }
     }
 }

@@ -100,9 +100,10 @@ fn sample(rng: &mut impl Rng) -> Sample {
             text.push_str(end);
         }
         let is_wrong = |kind| wrong == Some((record, kind));
-        let fields = match is_wrong(Wrong::Width) {
-            true => width + 1 - 2 * rng.random_range(0..=1),
-            false => width,
+        let fields = if is_wrong(Wrong::Width) {
+            width + 1 - 2 * rng.random_range(0..=1)
+        } else {
+            width
         };
         for nth in 0..fields {
             if nth > 0 {

@@ -79,9 +79,12 @@ enum Record {
 }
 
 fn records(random: &mut ChaCha8Rng, count: usize) -> Vec<Record> {
-    let pick = |random: &mut ChaCha8Rng, of: usize, plain: usize| match random.random_bool(PLAIN) {
-        true => random.random_range(0..plain),
-        false => random.random_range(0..of),
+    let pick = |random: &mut ChaCha8Rng, of: usize, plain: usize| {
+        if random.random_bool(PLAIN) {
+            random.random_range(0..plain)
+        } else {
+            random.random_range(0..of)
+        }
     };
     let record = |_| match random.random_range(0..40) {
         0 => Record::Broken,

@@ -211,9 +211,10 @@ fn what_has_no_meaning_is_refused_with_the_way_out() {
     let workdir = Workdir::new();
     workdir.write("in.csv", CALLS);
     for (flags, what, way_out) in cases {
-        let from: &[&str] = match flags.contains(&"--from") {
-            true => &[],
-            false => &["--from", "in.csv"],
+        let from: &[&str] = if flags.contains(&"--from") {
+            &[]
+        } else {
+            &["--from", "in.csv"]
         };
         let args = [&["window"][..], from, flags].concat();
         let run = workdir.k_args(args);

@@ -235,17 +235,19 @@ impl Plan {
             Shape::Sliding { .. } => true,
             _ => false,
         };
-        operator.hand_on(match apart || self.trigger.counts() {
-            true => Combining::ByRecord,
-            false => Combining::ByWindow,
+        operator.hand_on(if apart || self.trigger.counts() {
+            Combining::ByRecord
+        } else {
+            Combining::ByWindow
         });
         operator
     }
 
     fn settings(&self) -> Settings {
-        let make = match self.net {
-            true => Function::net_accumulator,
-            false => Function::accumulator,
+        let make = if self.net {
+            Function::net_accumulator
+        } else {
+            Function::accumulator
         };
         let count = make(Function::Count, None);
         let of_value = |function: Function| make(function, Some(DataType::Bigint));
@@ -352,9 +354,10 @@ fn shape(any_maximum: bool) -> impl Strategy<Value = Shape> {
         advance: size,
         offset: 0,
     });
-    let longer = match any_maximum {
-        true => prop::option::of(0_i64..40).boxed(),
-        false => Just(None).boxed(),
+    let longer = if any_maximum {
+        prop::option::of(0_i64..40).boxed()
+    } else {
+        Just(None).boxed()
     };
     let session = (1_i64..15, longer).prop_map(|(gap, longer)| Shape::Session {
         gap,
@@ -449,9 +452,10 @@ struct Drawn {
 }
 
 fn drawn(filtered: bool) -> impl Strategy<Value = Drawn> {
-    let filtered = match filtered {
-        true => prop::bool::weighted(0.1).boxed(),
-        false => Just(false).boxed(),
+    let filtered = if filtered {
+        prop::bool::weighted(0.1).boxed()
+    } else {
+        Just(false).boxed()
     };
     let delay = prop_oneof![3 => Just(0_i64), 3 => 0_i64..10, 1 => 0_i64..60];
     let after = prop_oneof![4 => 0_i64..4, 1 => 0_i64..40];

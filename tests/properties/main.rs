@@ -49,11 +49,10 @@ fn table_of(panes: &[Pane]) -> Table {
     let mut table = Table::new();
     for pane in panes {
         let place = place(pane);
-        match pane.is_retraction {
-            true => assert_eq!(table.remove(&place), Some(values(pane)), "what was shown"),
-            false => {
-                table.insert(place, values(pane));
-            }
+        if pane.is_retraction {
+            assert_eq!(table.remove(&place), Some(values(pane)), "what was shown")
+        } else {
+            table.insert(place, values(pane));
         }
     }
     table

@@ -147,14 +147,15 @@ fn check_outcome(
     let as_expected = lateness.by_ms.is_none_or(|by| by == late.by_ms)
         && lateness.window.is_none_or(|window| window == late.window)
         && late.expired == (expected == 2);
-    match as_expected {
-        true => Ok(()),
-        false => Err(format!(
+    if as_expected {
+        Ok(())
+    } else {
+        Err(format!(
             "it is {} by {}ms for {}",
             NAMES[became],
             late.by_ms,
             case.print_window(late.window)
-        )),
+        ))
     }
 }
 
@@ -215,9 +216,10 @@ pub fn in_batches(case: &Case, records: usize) -> Result<(), Failure> {
                 _ => None,
             });
             let batch: Vec<&Record> = batch.collect();
-            panes.extend(match batch.is_empty() {
-                true => run.act(&steps[0].action),
-                false => run.feed(&batch),
+            panes.extend(if batch.is_empty() {
+                run.act(&steps[0].action)
+            } else {
+                run.feed(&batch)
             });
         }
     }
@@ -373,13 +375,14 @@ pub fn rebuilt(case: &Case) -> Result<(), Failure> {
             print(&rebuilt.panes)
         )));
     }
-    match rebuilt.account == *run.operator.account() {
-        true => Ok(()),
-        false => Err(fail(format!(
+    if rebuilt.account == *run.operator.account() {
+        Ok(())
+    } else {
+        Err(fail(format!(
             "the account\n{:?}\nrebuilt from the journal\n{:?}",
             run.operator.account(),
             rebuilt.account
-        ))),
+        )))
     }
 }
 

@@ -241,12 +241,15 @@ impl Picker {
             (message.value.is_some() || !needs_value) && is_wanted(message)
         };
         let reads_values = self.reads_values;
-        let read = |message: &Message<'a>| match reads_values {
-            true => *message,
-            false => Message {
-                value: Some(b"{}"),
-                ..*message
-            },
+        let read = |message: &Message<'a>| {
+            if reads_values {
+                *message
+            } else {
+                Message {
+                    value: Some(b"{}"),
+                    ..*message
+                }
+            }
         };
         let values = messages.iter().filter(is_read).map(read).collect();
         let records = Records::Messages(values);
@@ -282,15 +285,16 @@ impl Picker {
             errors.extend(failed.filter(|error| is_selected(error.row)));
             chosen.push(evaluated.column);
         }
-        match errors.is_empty() {
-            true => Ok(Evaluated {
+        if errors.is_empty() {
+            Ok(Evaluated {
                 selected,
                 columns: chosen,
-            }),
-            false => Err(errors
+            })
+        } else {
+            Err(errors
                 .into_iter()
                 .map(|error| (error.row, error.misfit))
-                .collect()),
+                .collect())
         }
     }
 
@@ -312,9 +316,10 @@ impl Picker {
         for message in messages {
             let place = Place::Offset(message.partition, message.offset);
             let fate = if let Some(misfit) = malformed.next_if(|misfit| misfit.place == place) {
-                match self.skip_bad {
-                    true => Fate::Skipped,
-                    false => Fate::Refused(misfit.told(&self.source)),
+                if self.skip_bad {
+                    Fate::Skipped
+                } else {
+                    Fate::Refused(misfit.told(&self.source))
                 }
             } else {
                 let row = rows.next_if(|(_, (origin, _))| *origin == place);

@@ -304,9 +304,10 @@ impl<'a> Job<'a> {
             }
         }
         push(row, stream);
-        match stream.text.len() < WRITE_AT {
-            true => Ok(()),
-            false => stream.flush(),
+        if stream.text.len() < WRITE_AT {
+            Ok(())
+        } else {
+            stream.flush()
         }
     }
 }

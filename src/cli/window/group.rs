@@ -100,13 +100,14 @@ impl GroupOptions {
     /// Returns how often results, state and offsets are to become visible.
     fn commit_every(&self, guarantee: Guarantee) -> Result<Duration> {
         let every = Duration::from_millis(self.commit.unwrap_or(100).unsigned_abs());
-        match guarantee == Guarantee::ExactlyOnce && every > LONGEST_COMMIT {
-            true => Err(Error::usage(format!(
+        if guarantee == Guarantee::ExactlyOnce && every > LONGEST_COMMIT {
+            Err(Error::usage(format!(
                 "`--commit` takes {} s at most where each result is to be seen once",
                 LONGEST_COMMIT.as_secs()
             ))
-            .hint("readers wait for what a process that was killed had not committed")),
-            false => Ok(every),
+            .hint("readers wait for what a process that was killed had not committed"))
+        } else {
+            Ok(every)
         }
     }
 }
@@ -327,15 +328,16 @@ impl Options {
             ))
             .hint("or leave `--group` away: one process reads all"));
         }
-        match ranked.having.is_some() && self.range.exits() {
-            true => Err(Error::usage(
+        if ranked.having.is_some() && self.range.exits() {
+            Err(Error::usage(
                 "with `--exit` a group shows windows that go on, and `--having` could not take their rows back",
             )
             .hint(format!(
                 "leave `--having` away here: `k consume {} --where …` chooses when it reads",
                 self.to
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
@@ -386,9 +388,10 @@ impl Options {
         let range = Range {
             group: None,
             since: crate::source::kafka::Since::Beginning,
-            until: match exits {
-                true => crate::source::kafka::Until::End,
-                false => crate::source::kafka::Until::Never,
+            until: if exits {
+                crate::source::kafka::Until::End
+            } else {
+                crate::source::kafka::Until::Never
             },
         };
         let input = input::open_topic(topic, &range, given, settings, context)?;
@@ -409,9 +412,10 @@ impl Options {
             delimiter,
             spelling,
         } = &form.dialect;
-        let delimiter = match *delimiter == Dialect::default().delimiter {
-            true => String::new(),
-            false => delimiter_name(*delimiter),
+        let delimiter = if *delimiter == Dialect::default().delimiter {
+            String::new()
+        } else {
+            delimiter_name(*delimiter)
         };
         let format = match form.notation {
             Notation::Json => "json",

@@ -471,9 +471,10 @@ impl Options {
         let options = NodeOptions {
             skip_bad: self.skip_bad,
             commit: self.range.group().is_some(),
-            idle: match self.range.exits() {
-                true => Duration::ZERO,
-                false => Duration::from_millis(self.when.idle.unsigned_abs()),
+            idle: if self.range.exits() {
+                Duration::ZERO
+            } else {
+                Duration::from_millis(self.when.idle.unsigned_abs())
             },
         };
         let outputs = self.outputs(context, None)?;

@@ -39,9 +39,10 @@ impl<T: Kept, const GREATEST: bool> Beside<T, GREATEST> {
         if T::ranks_as(argument, kept) {
             return place < known.place;
         }
-        match GREATEST {
-            true => T::compare_largest(argument, kept) == Ordering::Greater,
-            false => T::compare(argument, kept) == Ordering::Less,
+        if GREATEST {
+            T::compare_largest(argument, kept) == Ordering::Greater
+        } else {
+            T::compare(argument, kept) == Ordering::Less
         }
     }
 }

@@ -231,9 +231,10 @@ impl Exact {
         let sum = self.sum();
         let (top, below, exponent) = top(sum.integer.magnitude());
         let over = quotient_of(top, below, divisor.unsigned_abs(), sum.exponent + exponent);
-        match (sum.integer.sign() == Sign::Minus) != (divisor < 0) {
-            true => 0.0 - over,
-            false => over,
+        if (sum.integer.sign() == Sign::Minus) != (divisor < 0) {
+            0.0 - over
+        } else {
+            over
         }
     }
 
@@ -255,9 +256,10 @@ pub(super) fn quotient(integer: i128, divisor: i64, exponent: i32) -> f64 {
     }
     let (top, below) = (integer.unsigned_abs(), false);
     let over = quotient_of(top, below, divisor.unsigned_abs(), exponent);
-    match (integer < 0) != (divisor < 0) {
-        true => 0.0 - over,
-        false => over,
+    if (integer < 0) != (divisor < 0) {
+        0.0 - over
+    } else {
+        over
     }
 }
 

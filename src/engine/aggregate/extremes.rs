@@ -24,9 +24,10 @@ impl<T: Kept, const GREATEST: bool> Extreme<T, GREATEST> {
         match &mut self.0 {
             None => self.0 = Some(T::of(argument)),
             Some(known) => {
-                let is_better = match GREATEST {
-                    true => T::compare_largest(argument, known.argument()) == Ordering::Greater,
-                    false => T::compare(argument, known.argument()) == Ordering::Less,
+                let is_better = if GREATEST {
+                    T::compare_largest(argument, known.argument()) == Ordering::Greater
+                } else {
+                    T::compare(argument, known.argument()) == Ordering::Less
                 };
                 if is_better {
                     known.set(argument);

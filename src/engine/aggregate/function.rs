@@ -239,9 +239,10 @@ impl Function {
                     .hint(format!("there are {known}")));
             }
         };
-        match distinct && function != Function::CountDistinct {
-            true => Err(Error::usage(format!("`{name}` takes no `distinct`"))),
-            false => Ok(function),
+        if distinct && function != Function::CountDistinct {
+            Err(Error::usage(format!("`{name}` takes no `distinct`")))
+        } else {
+            Ok(function)
         }
     }
 
@@ -309,9 +310,10 @@ impl Function {
             }
             _ => true,
         };
-        match takes {
-            true => Ok(()),
-            false => Err(Error::usage(format!("`{name}` takes no {argument}"))),
+        if takes {
+            Ok(())
+        } else {
+            Err(Error::usage(format!("`{name}` takes no {argument}")))
         }
     }
 
@@ -451,9 +453,10 @@ impl Function {
 }
 
 fn maybe_net<S: Retract>(state: S, net: bool) -> Box<dyn Accumulator> {
-    match net {
-        true => States::boxed(Net::new(state)),
-        false => States::boxed(state),
+    if net {
+        States::boxed(Net::new(state))
+    } else {
+        States::boxed(state)
     }
 }
 
@@ -461,9 +464,10 @@ fn quantile<T>(share: Share, net: bool) -> Box<dyn Accumulator>
 where
     T: Bucketed + for<'a> Kept<Argument<'a> = T>,
 {
-    match net {
-        true => States::boxed(Net::new(NetQuantile::<T>::new(share))),
-        false => States::boxed(Quantile::<T>::new(share)),
+    if net {
+        States::boxed(Net::new(NetQuantile::<T>::new(share)))
+    } else {
+        States::boxed(Quantile::<T>::new(share))
     }
 }
 

@@ -21,9 +21,10 @@ impl<T, const LAST: bool> Default for End<T, LAST> {
 impl<T: Kept, const LAST: bool> End<T, LAST> {
     #[inline]
     fn see(&mut self, argument: T::Argument<'_>, place: Place) {
-        let wanted = match LAST {
-            true => Ordering::Greater,
-            false => Ordering::Less,
+        let wanted = if LAST {
+            Ordering::Greater
+        } else {
+            Ordering::Less
         };
         match &mut self.0 {
             None => self.0 = Some((place, T::of(argument))),
@@ -98,9 +99,10 @@ impl<T: Kept> State for Collect<T> {
     }
 
     fn result(&self) -> Value {
-        match self.kept.is_empty() {
-            true => Value::Null,
-            false => Value::List(self.kept.iter().map(|(_, kept)| kept.value()).collect()),
+        if self.kept.is_empty() {
+            Value::Null
+        } else {
+            Value::List(self.kept.iter().map(|(_, kept)| kept.value()).collect())
         }
     }
 }

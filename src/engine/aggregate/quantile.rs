@@ -87,9 +87,10 @@ impl Bucketed for Number {
     fn middle(bucket: i32) -> Self {
         let (low, high) = f64::edges(bucket.abs());
         let (first, after) = (low.ceil(), high.ceil());
-        let middle = match first < after && after <= WHOLE {
-            true => Number::Integer((first as i64 + after as i64 - 1) / 2),
-            false => return Number::Double(f64::middle(bucket)),
+        let middle = if first < after && after <= WHOLE {
+            Number::Integer((first as i64 + after as i64 - 1) / 2)
+        } else {
+            return Number::Double(f64::middle(bucket));
         };
         match (middle, bucket < 0) {
             (Number::Integer(middle), true) => Number::Integer(-middle),

@@ -154,9 +154,12 @@ fn piecewise<T: Argued>(
     rows: &[Change<T>],
     random: &mut ChaCha8Rng,
 ) -> Value {
-    let make = || match net {
-        true => function.net_accumulator(Some(T::TYPE)),
-        false => function.accumulator(Some(T::TYPE)),
+    let make = || {
+        if net {
+            function.net_accumulator(Some(T::TYPE))
+        } else {
+            function.accumulator(Some(T::TYPE))
+        }
     };
     let mut states = make().expect("a type that it takes");
     let slots: Slot = random.random_range(1..6);
@@ -277,9 +280,10 @@ fn integer(value: impl Into<i128>) -> Value {
 }
 
 fn or_null<T>(arguments: &[T], value: impl FnOnce() -> Value) -> Value {
-    match arguments.is_empty() {
-        true => Value::Null,
-        false => value(),
+    if arguments.is_empty() {
+        Value::Null
+    } else {
+        value()
     }
 }
 
@@ -297,9 +301,10 @@ fn distinct<T: Argued>(arguments: &[T]) -> Value {
 
 fn list<T: Kept>(values: impl Iterator<Item = T>) -> Value {
     let values: Box<[Value]> = values.map(|value| value.value()).collect();
-    match values.is_empty() {
-        true => Value::Null,
-        false => Value::List(values),
+    if values.is_empty() {
+        Value::Null
+    } else {
+        Value::List(values)
     }
 }
 
@@ -962,9 +967,10 @@ fn every_example_gives_what_it_says() {
         told.insert(description.usage, description.example);
         let call = crate::expression::parse_calls(description.example, &schema).expect("a call");
         let (first, second) = (call[0].arguments.first(), call[0].arguments.get(1));
-        let (argument, carried, parameter) = match Function::carries(&call[0].function) {
-            true => (second, first, None),
-            false => (first, None, second.and_then(|second| second.constant())),
+        let (argument, carried, parameter) = if Function::carries(&call[0].function) {
+            (second, first, None)
+        } else {
+            (first, None, second.and_then(|second| second.constant()))
         };
         let function = Function::named(&call[0].function, call[0].distinct, parameter.as_ref());
         let data_type = argument.map(|argument| argument.data_type());

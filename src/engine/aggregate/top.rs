@@ -49,9 +49,10 @@ impl<T: Kept> State for Top<T> {
     }
 
     fn result(&self) -> Value {
-        match self.kept.is_empty() {
-            true => Value::Null,
-            false => Value::List(self.kept.iter().map(T::value).collect()),
+        if self.kept.is_empty() {
+            Value::Null
+        } else {
+            Value::List(self.kept.iter().map(T::value).collect())
         }
     }
 }

@@ -125,9 +125,10 @@ impl Partial {
         for &place in sorted {
             let firing = Firing {
                 window: self.window,
-                timing: match self.born_late[place as usize] {
-                    true => Timing::Late,
-                    false => Timing::OnTime,
+                timing: if self.born_late[place as usize] {
+                    Timing::Late
+                } else {
+                    Timing::OnTime
                 },
                 index: 0,
                 is_last: true,

@@ -81,9 +81,10 @@ impl Clock {
     #[inline]
     pub fn furthest_behind(&self) -> Side {
         let other = self.first.other();
-        match self.reach(other) < self.reach(self.first) {
-            true => other,
-            false => self.first,
+        if self.reach(other) < self.reach(self.first) {
+            other
+        } else {
+            self.first
         }
     }
 

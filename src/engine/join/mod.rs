@@ -368,9 +368,10 @@ impl Join {
         idle: bool,
         out: &mut impl Emit,
     ) -> Result<()> {
-        match self.clock.set_idle(side, partition, idle) {
-            true => self.on_time(out),
-            false => Ok(()),
+        if self.clock.set_idle(side, partition, idle) {
+            self.on_time(out)
+        } else {
+            Ok(())
         }
     }
 

@@ -65,9 +65,10 @@ impl Streams {
             END => END,
             combined => combined.saturating_sub(self.within_ms),
         };
-        match self.sides.iter().any(|side| side.wake_at() <= self.passed) {
-            true => self.let_go(account, out),
-            false => Ok(()),
+        if self.sides.iter().any(|side| side.wake_at() <= self.passed) {
+            self.let_go(account, out)
+        } else {
+            Ok(())
         }
     }
 
@@ -142,9 +143,10 @@ impl Streams {
             return Ok(());
         }
         if record.content != Content::Keyed {
-            match self.kind.keeps(side) {
-                true => drop(self.sides[side.index()].insert(record, NONE, false)),
-                false => account.of(side).unmatched += 1,
+            if self.kind.keeps(side) {
+                self.sides[side.index()].insert(record, NONE, false);
+            } else {
+                account.of(side).unmatched += 1;
             }
             return Ok(());
         }

@@ -84,9 +84,10 @@ impl Versions {
         while next != NONE {
             let version = &self.versions[next as usize];
             if version.time <= time {
-                return match version.deleted {
-                    true => Found::Nothing,
-                    false => Found::Value(next),
+                return if version.deleted {
+                    Found::Nothing
+                } else {
+                    Found::Value(next)
                 };
             }
             if version.time <= known {

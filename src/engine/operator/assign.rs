@@ -91,9 +91,10 @@ impl Books {
                 self.expire(window);
                 continue;
             }
-            let slot = match keeps_apart {
-                true => self.take_apart(key, window, late, None),
-                false => grid.slot(nth, key, &mut self.store, late),
+            let slot = if keeps_apart {
+                self.take_apart(key, window, late, None)
+            } else {
+                grid.slot(nth, key, &mut self.store, late)
             };
             if !self.store.is_first(slot, row, &values) {
                 duplicate = true;
@@ -103,9 +104,10 @@ impl Books {
             kept = true;
             self.take_in(row, slot, window, late, &[]);
         }
-        match duplicate && !kept {
-            true => self.account.duplicates += 1,
-            false => self.count(row, kept, closed),
+        if duplicate && !kept {
+            self.account.duplicates += 1
+        } else {
+            self.count(row, kept, closed)
         }
     }
 
@@ -131,9 +133,10 @@ impl Books {
         let slots = || joined.into.iter().chain(&joined.bridged);
         let earlier = || slots().map(|&slot| self.store.entry(slot));
         let born_late = late && earlier().all(|entry| entry.born_late);
-        let joins: Vec<Window> = match self.notes_records() {
-            true => earlier().map(|entry| entry.window).collect(),
-            false => Vec::new(),
+        let joins: Vec<Window> = if self.notes_records() {
+            earlier().map(|entry| entry.window).collect()
+        } else {
+            Vec::new()
         };
         let slot = match joined.into {
             Some(slot) => slot,
@@ -260,9 +263,10 @@ impl Books {
 
     /// Takes a record into a window that still takes it.
     fn take_in(&mut self, row: usize, slot: Slot, window: Window, late: bool, joins: &[Window]) {
-        match late {
-            true => self.account.windows.late += 1,
-            false => self.account.windows.on_time += 1,
+        if late {
+            self.account.windows.late += 1
+        } else {
+            self.account.windows.on_time += 1
         }
         self.store.count(slot);
         self.leave_for(slot, row);

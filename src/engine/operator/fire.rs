@@ -79,9 +79,10 @@ impl Books {
         }
         match &mut self.history {
             History::Once(open) => {
-                let shown = match open.is_empty() {
-                    true => ShownOpen::default(),
-                    false => open.remove(&slot).unwrap_or_default(),
+                let shown = if open.is_empty() {
+                    ShownOpen::default()
+                } else {
+                    open.remove(&slot).unwrap_or_default()
                 };
                 self.fire_once(slot, shown, panes);
             }
@@ -166,9 +167,10 @@ impl Books {
         let entry = *self.store.entry(slot);
         let firing = Firing {
             window: entry.window,
-            timing: match entry.born_late {
-                true => Timing::Late,
-                false => Timing::OnTime,
+            timing: if entry.born_late {
+                Timing::Late
+            } else {
+                Timing::OnTime
             },
             index: open.fired,
             is_last: true,

@@ -309,9 +309,10 @@ impl Operator {
             misfit,
         });
         self.malformed_at.push(books.watermarks.combined());
-        match misfit.is_ahead {
-            true => books.account.ahead += 1,
-            false => books.account.malformed += 1,
+        if misfit.is_ahead {
+            books.account.ahead += 1
+        } else {
+            books.account.malformed += 1
         }
         books.records += 1;
     }
@@ -325,9 +326,10 @@ impl Operator {
     /// that are read again for the windows that were open, are not.
     pub fn set_counting(&mut self, counting: bool) {
         let account = &mut self.books.account;
-        match counting {
-            true => *account = self.uncounted.take().unwrap_or(*account),
-            false => self.uncounted = Some(*account),
+        if counting {
+            *account = self.uncounted.take().unwrap_or(*account)
+        } else {
+            self.uncounted = Some(*account)
         }
     }
 

@@ -75,9 +75,10 @@ impl Operator {
         if let Some(changes) = &mut books.store.changes {
             changes.log(slot, window, length);
         }
-        match value.is_empty() {
-            true => Ok(()),
-            false => Err(Corrupt),
+        if value.is_empty() {
+            Ok(())
+        } else {
+            Err(Corrupt)
         }
     }
 

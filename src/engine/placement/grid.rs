@@ -316,9 +316,10 @@ impl Grid {
         let (window, index, leaves) = self.by_end.iter().find_map(due)?;
         let open = &mut self.all[index];
         open.closed = true;
-        let slots = match sorted {
-            true => open.sorted_slots(store),
-            false => open.slots.clone(),
+        let slots = if sorted {
+            open.sorted_slots(store)
+        } else {
+            open.slots.clone()
         };
         if leaves {
             open.slots.clear();

@@ -141,9 +141,10 @@ impl Sliding {
 impl Slots {
     /// Windows have an extent, moments have none.
     fn like(&mut self, window: Window) -> &mut Vec<Slot> {
-        match window.is_instant() {
-            true => &mut self.moments,
-            false => &mut self.windows,
+        if window.is_instant() {
+            &mut self.moments
+        } else {
+            &mut self.windows
         }
     }
 }

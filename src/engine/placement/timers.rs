@@ -54,9 +54,10 @@ impl Timers {
             }
             let waits_for_close =
                 !lateness.is_moment(entry.window) && history.waits_for_close(slot);
-            let due_at = match waits_for_close {
-                true => lateness.closes_at(entry.window),
-                false => lateness.leaves_at(entry.window),
+            let due_at = if waits_for_close {
+                lateness.closes_at(entry.window)
+            } else {
+                lateness.leaves_at(entry.window)
             };
             match due_at {
                 later if later > watermark => self.notes.push(Reverse((later, slot, stamp))),

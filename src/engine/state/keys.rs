@@ -207,16 +207,15 @@ impl Keys {
             for ((&row, &short), &likely) in block.iter().zip(&shorts).zip(&likely) {
                 let is_known = self.heads.get(likely as usize) == Some(&short.head)
                     && (short.is_head() || !short.is_long() && self.short(likely) == short);
-                ids[first + row] = match is_known {
-                    true => likely,
-                    false => {
-                        // Another key's hash began alike; one that is long is not found by this.
-                        let hash = short.hash(&self.hasher, &[]);
-                        self.find(hash, short, &[]).unwrap_or_else(|| {
-                            push_row(&mut bytes, columns, row);
-                            self.intern(&bytes)
-                        })
-                    }
+                ids[first + row] = if is_known {
+                    likely
+                } else {
+                    // Another key's hash began alike; one that is long is not found by this.
+                    let hash = short.hash(&self.hasher, &[]);
+                    self.find(hash, short, &[]).unwrap_or_else(|| {
+                        push_row(&mut bytes, columns, row);
+                        self.intern(&bytes)
+                    })
                 };
             }
         }
@@ -302,9 +301,10 @@ impl Keys {
                 self.push_bytes(id, &mut bytes);
                 bytes
             };
-            match left == right {
-                true => Ordering::Equal,
-                false => compare(&bytes(left), &bytes(right)),
+            if left == right {
+                Ordering::Equal
+            } else {
+                compare(&bytes(left), &bytes(right))
             }
         })
     }

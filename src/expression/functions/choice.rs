@@ -36,9 +36,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "nullif",
         &[("value", Any), ("null value", Any)],
         Returns::Same,
-        |arguments, _| match are_equal(arguments) {
-            true => Ok(Scalar::Null),
-            false => Ok(arguments.get(0)),
+        |arguments, _| {
+            if are_equal(arguments) {
+                Ok(Scalar::Null)
+            } else {
+                Ok(arguments.get(0))
+            }
         },
     )
     .sees_null()

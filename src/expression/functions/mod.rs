@@ -101,9 +101,10 @@ pub(super) const MOST_GROWTH: usize = 64 << 10;
 /// Fails where a text of `length` bytes has grown too much; `longest` is the longest that it was
 /// made of. Whatever makes longer texts asks here.
 pub(super) fn check_growth(length: usize, longest: usize) -> Result<(), Reason> {
-    match length <= longest.saturating_add(MOST_GROWTH) {
-        true => Ok(()),
-        false => Err(Reason::OutOfRange(DataType::Text)),
+    if length <= longest.saturating_add(MOST_GROWTH) {
+        Ok(())
+    } else {
+        Err(Reason::OutOfRange(DataType::Text))
     }
 }
 
@@ -314,9 +315,10 @@ impl<'v, 'a> Arguments<'v, 'a> {
 
     /// Compares two texts.
     fn compare(self, left: &str, right: &str) -> Ordering {
-        match self.undeclared {
-            true => crate::number::compare(left, right),
-            false => left.cmp(right),
+        if self.undeclared {
+            crate::number::compare(left, right)
+        } else {
+            left.cmp(right)
         }
     }
 

@@ -118,9 +118,10 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
             return Err(format!("`{what}` has no meaning in a pattern of time"));
         }
     }
-    match pieces.quoted {
-        true => Err("a quote in the pattern has no end".to_owned()),
-        false => Ok(()),
+    if pieces.quoted {
+        Err("a quote in the pattern has no end".to_owned())
+    } else {
+        Ok(())
     }
 }
 

@@ -72,13 +72,12 @@ impl<'t> Shape<'t> {
     fn weekday(&mut self) {
         let before = self.rest;
         let word = self.take(char::is_alphabetic);
-        match pattern::is_weekday(word) {
-            true => {
-                self.push('E', word.len().min(4));
-                let gap = self.take(|c| matches!(c, ',' | ' '));
-                self.literal(gap);
-            }
-            false => self.rest = before,
+        if pattern::is_weekday(word) {
+            self.push('E', word.len().min(4));
+            let gap = self.take(|c| matches!(c, ',' | ' '));
+            self.literal(gap);
+        } else {
+            self.rest = before
         }
     }
 
@@ -88,9 +87,10 @@ impl<'t> Shape<'t> {
         let mut gaps = [""; 2];
         for at in 0..3 {
             let is_word = self.rest.starts_with(char::is_alphabetic);
-            parts[at] = match is_word {
-                true => self.take(char::is_alphabetic),
-                false => self.take(|c| c.is_ascii_digit()),
+            parts[at] = if is_word {
+                self.take(char::is_alphabetic)
+            } else {
+                self.take(|c| c.is_ascii_digit())
             };
             if at < 2 {
                 gaps[at] = self.take(|c| matches!(c, '.' | '/' | '-' | ',' | ' '));
@@ -156,9 +156,10 @@ impl<'t> Shape<'t> {
         let word = self.rest.trim_start_matches(' ');
         let half = word.get(..2).unwrap_or_default();
         if half.eq_ignore_ascii_case("am") || half.eq_ignore_ascii_case("pm") {
-            let (hours, hour) = match self.pattern.contains("HH") {
-                true => ("HH", if self.is_padded { "hh" } else { "h" }),
-                false => ("H", "h"),
+            let (hours, hour) = if self.pattern.contains("HH") {
+                ("HH", if self.is_padded { "hh" } else { "h" })
+            } else {
+                ("H", "h")
             };
             self.pattern = self.pattern.replace(hours, hour);
             let blanks = self.rest.len() - word.len();

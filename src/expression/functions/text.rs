@@ -23,9 +23,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "concat_ws",
         &[("separator", Text), ("text", Text)],
         Returns::Text,
-        |arguments, arena| match arguments.is_null(0) {
-            true => Ok(Scalar::Null),
-            false => joined(arguments.text(0), arguments.each().skip(1), arena),
+        |arguments, arena| {
+            if arguments.is_null(0) {
+                Ok(Scalar::Null)
+            } else {
+                joined(arguments.text(0), arguments.each().skip(1), arena)
+            }
         },
     )
     .repeats()
@@ -197,9 +200,10 @@ fn initcap<'a>(arguments: Arguments<'_, 'a>, arena: &'a Bump) -> Returned<'a> {
     let mut capitalised = ArenaString::with_capacity_in(text.len(), arena);
     let mut begins = true;
     for c in text.chars() {
-        match begins {
-            true => capitalised.extend(c.to_uppercase()),
-            false => capitalised.extend(c.to_lowercase()),
+        if begins {
+            capitalised.extend(c.to_uppercase())
+        } else {
+            capitalised.extend(c.to_lowercase())
         }
         begins = c.is_whitespace();
     }
@@ -237,9 +241,12 @@ fn instr<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
         return Ok(Scalar::Bigint(0));
     }
     let (text, part) = (arguments.text(0), arguments.text(1));
-    let position = |at: usize, default: i64| match arguments.values.len() > at {
-        true => arguments.bigint(at),
-        false => Some(default),
+    let position = |at: usize, default: i64| {
+        if arguments.values.len() > at {
+            arguments.bigint(at)
+        } else {
+            Some(default)
+        }
     };
     let (Some(start), Some(occurrence)) = (position(2, 1), position(3, 1)) else {
         return Ok(Scalar::Null);

@@ -440,7 +440,10 @@ fn skipped() {
     eprintln!("SKIPPED expressions against SQLite: no python3 with sqlite3 here");
     if let Ok(may) = std::env::var("K_TEST_MAY_SKIP") {
         let may_be_missing = may.split(',').any(|missing| missing == "sqlite3");
-        assert!(may_be_missing, "`sqlite3` has to be here: K_TEST_MAY_SKIP is `{may}`");
+        assert!(
+            may_be_missing,
+            "`sqlite3` has to be here: K_TEST_MAY_SKIP is `{may}`"
+        );
     }
 }
 

@@ -134,9 +134,10 @@ fn object(random: &mut ChaCha8Rng, depth: usize, text: &mut String) {
     for nth in 0..count {
         text.push_str(if nth > 0 { "," } else { "" });
         blank(random, text);
-        let name = match random.random_bool(0.01) {
-            true => "\\ud83d",
-            false => pick(random, &NAMES),
+        let name = if random.random_bool(0.01) {
+            "\\ud83d"
+        } else {
+            pick(random, &NAMES)
         };
         text.push('"');
         text.push_str(name);
@@ -151,9 +152,10 @@ fn object(random: &mut ChaCha8Rng, depth: usize, text: &mut String) {
 /// Returns a document in one line, now and then with a byte too many, too few, or another one.
 fn document(random: &mut ChaCha8Rng) -> Vec<u8> {
     let mut text = String::new();
-    match random.random_bool(0.97) {
-        true => object(random, 4, &mut text),
-        false => value(random, 2, &mut text),
+    if random.random_bool(0.97) {
+        object(random, 4, &mut text)
+    } else {
+        value(random, 2, &mut text)
     }
     let mut bytes = text.into_bytes();
     if random.random_bool(0.2) && !bytes.is_empty() {

@@ -232,14 +232,16 @@ impl<'a> Requests<'a> {
             let topics = rust_slice(topics, count).iter().map(|&topic| {
                 let name = rust_text(rd::rd_kafka_TopicDescription_name(topic));
                 let error = rd::rd_kafka_TopicDescription_error(topic);
-                let code = match error.is_null() {
-                    true => rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
-                    false => rd::rd_kafka_error_code(error),
+                let code = if error.is_null() {
+                    rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+                } else {
+                    rd::rd_kafka_error_code(error)
                 };
                 let known = code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-                let id = match known {
-                    true => Ok(uuid_text(rd::rd_kafka_TopicDescription_topic_id(topic))),
-                    false => Err(code.into()),
+                let id = if known {
+                    Ok(uuid_text(rd::rd_kafka_TopicDescription_topic_id(topic)))
+                } else {
+                    Err(code.into())
                 };
                 (name, id)
             });

@@ -169,9 +169,12 @@ impl Sender {
             }
         };
         let began = Instant::now();
-        let answer = aside(call, || match began.elapsed() < STUCK {
-            true => Ok(()),
-            false => Err(Error::retry("a call does not come back")),
+        let answer = aside(call, || {
+            if began.elapsed() < STUCK {
+                Ok(())
+            } else {
+                Err(Error::retry("a call does not come back"))
+            }
         });
         answer.unwrap_or_else(|_| {
             self.is_stuck.set(true);

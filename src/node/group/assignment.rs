@@ -35,9 +35,10 @@ impl Node<'_> {
                 self.report
                     .detail(format!("taken {}", names(&places, self.starts.topic())));
                 // Others begin where this commit ends.
-                let committed = match lost {
-                    false => self.commit(),
-                    true => Err(Error::fenced("the group has gone on without this member")),
+                let committed = if lost {
+                    Err(Error::fenced("the group has gone on without this member"))
+                } else {
+                    self.commit()
                 };
                 if committed.is_err() {
                     self.commit.give_up()?;
@@ -93,12 +94,11 @@ impl Node<'_> {
             Role::Upstream => self.plan.upstream_operator()?,
             Role::Window | Role::Downstream => self.plan.operator(upstream.max(1))?,
         };
-        let home = match has_state(role) {
-            true => {
-                operator.log_changes();
-                self.home(place.partition, role)
-            }
-            false => None,
+        let home = if has_state(role) {
+            operator.log_changes();
+            self.home(place.partition, role)
+        } else {
+            None
         };
         if role != Role::Downstream && self.outputs.late.is_some() {
             operator.keep_lates();

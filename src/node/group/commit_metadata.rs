@@ -47,9 +47,10 @@ const MOST_STATE: usize = 2_900;
 pub(super) fn state_downstream(positions: &[i64]) -> crate::error::Result<Vec<u8>> {
     let mut state = Vec::new();
     codec::put(&mut state, &positions)?;
-    Ok(match state.len() <= MOST_STATE {
-        true => state,
-        false => Vec::new(),
+    Ok(if state.len() <= MOST_STATE {
+        state
+    } else {
+        Vec::new()
     })
 }
 
@@ -82,9 +83,10 @@ impl CommitMetadata {
     /// Returns how far a task downstream has seen those upstream; `None` where they are too many to
     /// be named here.
     pub(super) fn positions(&self) -> Option<Vec<i64>> {
-        match self.state.is_empty() {
-            true => None,
-            false => codec::take(&mut self.state.as_slice()).ok(),
+        if self.state.is_empty() {
+            None
+        } else {
+            codec::take(&mut self.state.as_slice()).ok()
         }
     }
 
@@ -130,9 +132,10 @@ impl fmt::Display for CommitMetadata {
             f,
             "k:{role} watermark={watermark} rows={rows} bytes={bytes} at={at}"
         )?;
-        match state.is_empty() {
-            true => Ok(()),
-            false => write!(f, " state={}", STANDARD_NO_PAD.encode(state)),
+        if state.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " state={}", STANDARD_NO_PAD.encode(state))
         }
     }
 }

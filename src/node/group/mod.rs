@@ -289,9 +289,12 @@ impl<'n> Node<'n> {
 
     fn counts(&self) -> Counts {
         let mut counts = self.counted;
-        self.tasks().for_each(|task| match self.has_given_up {
-            true => counts.absorb(task.counted()),
-            false => counts.absorb(&task.counts()),
+        self.tasks().for_each(|task| {
+            if self.has_given_up {
+                counts.absorb(task.counted())
+            } else {
+                counts.absorb(&task.counts())
+            }
         });
         counts
     }
@@ -361,9 +364,10 @@ impl<'n> Node<'n> {
             }
             ended => ended.and(stopped),
         }?;
-        match is_all {
-            true => self.await_readable(),
-            false => Ok(()),
+        if is_all {
+            self.await_readable()
+        } else {
+            Ok(())
         }
     }
 

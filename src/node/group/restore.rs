@@ -417,13 +417,15 @@ fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>, Kep
 /// tasks upstream had read, and what the state belongs to.
 fn read_header(mut header: &[u8]) -> Result<(Vec<u8>, bool, Vec<i64>, Kept), Corrupt> {
     let (saved, is_shown) = codec::take(&mut header)?;
-    let positions = match header.is_empty() {
-        true => Vec::new(),
-        false => codec::take(&mut header)?,
+    let positions = if header.is_empty() {
+        Vec::new()
+    } else {
+        codec::take(&mut header)?
     };
-    let kept = match header.is_empty() {
-        true => Kept::Unsaid,
-        false => Kept::State(codec::take(&mut header)?),
+    let kept = if header.is_empty() {
+        Kept::Unsaid
+    } else {
+        Kept::State(codec::take(&mut header)?)
     };
     Ok((saved, is_shown, positions, kept))
 }

@@ -88,20 +88,22 @@ pub(super) fn fit(
             let is_known = stand.input.is_some() && input.is_some();
             let goes_on = role == Role::Window && is_known && !may_lose;
             let position = Some(stand.position);
-            match goes_on {
-                true => Ok(position),
-                false => Err(Misfit::NoOffset { position }),
+            if goes_on {
+                Ok(position)
+            } else {
+                Err(Misfit::NoOffset { position })
             }
         }
         (Kept::State(stand), Some(committed)) => {
             let at = committed.offset;
             let is_left_behind = at == stand.base || may_lose && at > stand.position;
-            match at == stand.position || note.is_some() && is_left_behind {
-                true => Ok(None),
-                false => Err(Misfit::Elsewhere {
+            if at == stand.position || note.is_some() && is_left_behind {
+                Ok(None)
+            } else {
+                Err(Misfit::Elsewhere {
                     committed: at,
                     position: Some(stand.position),
-                }),
+                })
             }
         }
     }
@@ -158,9 +160,10 @@ impl Misfit {
             } => Error::refused(format!(
                 "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
                  {partition}, and its state stands at {position}: records would {}",
-                match committed < position {
-                    true => "count twice",
-                    false => "be left out",
+                if committed < position {
+                    "count twice"
+                } else {
+                    "be left out"
                 }
             ))
             .hint(put_back(position))

@@ -39,13 +39,12 @@ impl Topics {
         let repartition = repartition::name_of(group);
         Ok(Topics {
             changelog: Changelog::open(changelog, input, producer)?,
-            repartition: match is_repartitioned {
-                false => None,
-                true => {
-                    let kept = &repartition::SETTINGS;
-                    let topic = open(admin, &repartition, group, partitions, kept)?;
-                    Some(Repartition::open(admin, settings, &topic, producer)?)
-                }
+            repartition: if is_repartitioned {
+                let kept = &repartition::SETTINGS;
+                let topic = open(admin, &repartition, group, partitions, kept)?;
+                Some(Repartition::open(admin, settings, &topic, producer)?)
+            } else {
+                None
             },
         })
     }
@@ -167,12 +166,13 @@ pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> R
     let topic = starts.topic();
     let commits = committed(settings, group, starts)?;
     let of_a_task = |commit: &Committed| CommitMetadata::parse(&commit.metadata).is_some();
-    match commits.iter().flatten().any(of_a_task) {
-        true => Err(Error::refused(format!(
+    if commits.iter().flatten().any(of_a_task) {
+        Err(Error::refused(format!(
             "group `{group}` has read topic `{topic}`, and there is no state of it"
         ))
-        .hint("begin anew with `--reset`, which forgets its offsets, or as another `--group`")),
-        false => Ok(()),
+        .hint("begin anew with `--reset`, which forgets its offsets, or as another `--group`"))
+    } else {
+        Ok(())
     }
 }
 

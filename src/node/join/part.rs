@@ -196,9 +196,10 @@ impl Part {
         for (carried, value) in self.carried.iter().zip(members.iter()) {
             line.extend_from_slice(&carried.before);
             let value = value.map_or("null", RawValue::get);
-            let value = match self.dialect.spelling.is_plain() || !is_null(value, &self.dialect) {
-                true => value,
-                false => "null",
+            let value = if self.dialect.spelling.is_plain() || !is_null(value, &self.dialect) {
+                value
+            } else {
+                "null"
             };
             match self.to {
                 Notation::Json => push_json_value(line, value),
@@ -312,9 +313,10 @@ fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
 
 /// Returns whether a JSON value is spelled as null.
 fn is_null(value: &str, dialect: &Dialect) -> bool {
-    let text = match value.starts_with('"') {
-        true => serde_json::from_str(value).unwrap_or_default(), // it has been parsed before
-        false => Cow::Borrowed(value),
+    let text = if value.starts_with('"') {
+        serde_json::from_str(value).unwrap_or_default() // it has been parsed before
+    } else {
+        Cow::Borrowed(value)
     };
     dialect.spelling.is_null(text.as_bytes())
 }

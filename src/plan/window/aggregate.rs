@@ -79,9 +79,10 @@ impl Aggregate {
     /// Returns states without a slot; of rows of which some take others back, if `net`.
     pub(super) fn accumulator(&self, net: bool) -> Result<Box<dyn Accumulator>> {
         let argument = self.argument.as_ref().map(Expression::data_type);
-        match net {
-            true => self.function.net_accumulator(argument),
-            false => self.function.accumulator(argument),
+        if net {
+            self.function.net_accumulator(argument)
+        } else {
+            self.function.accumulator(argument)
         }
     }
 }

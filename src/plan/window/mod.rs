@@ -387,9 +387,10 @@ impl Plan {
             Windows::Sliding { .. } => false,
             _ => true,
         };
-        operator.hand_on(match meets && !self.trigger.counts() {
-            true => Combining::ByWindow,
-            false => Combining::ByRecord,
+        operator.hand_on(if meets && !self.trigger.counts() {
+            Combining::ByWindow
+        } else {
+            Combining::ByRecord
         });
         Ok(operator)
     }

@@ -22,9 +22,10 @@ impl Plan {
     pub fn clauses(&self) -> Clauses {
         let schema = &self.layout.schema;
         let duration = |ms: i64| (ms != 0).then(|| format_duration(ms));
-        let time = match self.by_arrival {
-            true => ARRIVAL.to_owned(),
-            false => self.layout.time.text(schema),
+        let time = if self.by_arrival {
+            ARRIVAL.to_owned()
+        } else {
+            self.layout.time.text(schema)
         };
         let arrival_unit = self.arrival.map(|(_, unit)| unit);
         let units = [self.layout.time.unit(), arrival_unit]
@@ -288,9 +289,10 @@ mod tests {
             ),
         ] {
             // In these records a column `change` takes others back.
-            let expected = match expected.contains("--change") {
-                true => expected.to_owned(),
-                false => expected.replace(" --time", " --change change --time"),
+            let expected = if expected.contains("--change") {
+                expected.to_owned()
+            } else {
+                expected.replace(" --time", " --change change --time")
             };
             assert_eq!(canonical(typed), expected, "{typed}");
         }

@@ -98,13 +98,14 @@ impl Facts {
         const CHECK: &str = "compose";
         if self.engine == Engine::Docker {
             let version = runner.run(&Call::new("docker", ["compose", "version"]), |_| ())?;
-            return Ok(match version.status.success() {
-                true => Finding::ok(CHECK, version.stdout.trim()),
-                false => Finding::problem(
+            return Ok(if version.status.success() {
+                Finding::ok(CHECK, version.stdout.trim())
+            } else {
+                Finding::problem(
                     CHECK,
                     "docker has no compose plugin",
                     "https://docs.docker.com/compose/install",
-                ),
+                )
             });
         }
         if find_program("podman-compose").is_none() {
@@ -233,9 +234,10 @@ impl Facts {
 /// Judges a clock by the seconds that it is ahead of this machine's.
 fn clock_finding(ahead: i64) -> Finding {
     const CHECK: &str = "clock";
-    let fix = match cfg!(target_os = "macos") {
-        true => "podman machine stop; podman machine start",
-        false => "set the clock: `sudo timedatectl set-ntp true`",
+    let fix = if cfg!(target_os = "macos") {
+        "podman machine stop; podman machine start"
+    } else {
+        "set the clock: `sudo timedatectl set-ntp true`"
     };
     match ahead {
         -2..=2 => Finding::ok(CHECK, "the containers' is this machine's"),

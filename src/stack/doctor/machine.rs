@@ -211,13 +211,14 @@ pub(super) fn ports(containers: &[Container], runner: &Runner) -> Result<Vec<Fin
         let says = format!("{port} is held by {who}");
         let is_kafka =
             *service == Service::Kafka && probe::kafka(&service.address(*port), runner)?.is_ok();
-        Ok(match is_kafka {
-            true => Finding::ok(CHECK, format!("{says}: Kafka, without a container")),
-            false => Finding::warning(
+        Ok(if is_kafka {
+            Finding::ok(CHECK, format!("{says}: Kafka, without a container"))
+        } else {
+            Finding::warning(
                 CHECK,
                 says,
                 format!("end it, or let `{service}` have the next free port, as `k start` does"),
-            ),
+            )
         })
     };
     taken.iter().map(finding).collect()
@@ -225,9 +226,10 @@ pub(super) fn ports(containers: &[Container], runner: &Runner) -> Result<Vec<Fin
 
 /// Looks whether there is room for images, if they are yet to come, and data.
 pub(super) fn disk(facts: &Facts, images_are_here: bool) -> Option<Finding> {
-    let folder = match facts.is_podman() {
-        true => facts.get("/store/graphRoot")?.as_str()?,
-        false => facts.get("/DockerRootDir")?.as_str()?,
+    let folder = if facts.is_podman() {
+        facts.get("/store/graphRoot")?.as_str()?
+    } else {
+        facts.get("/DockerRootDir")?.as_str()?
     };
     // The folder of a machine or of another host is not this machine's.
     let space = rustix::fs::statvfs(folder).ok()?;

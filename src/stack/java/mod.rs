@@ -239,11 +239,12 @@ impl Broker {
         let first = tail.map_or_else(|| "+1".to_owned(), |tail| tail.to_string());
         let call = Call::new("tail", ["-n", &first]).args(follow.then_some("-f"));
         let status = self.runner.hand_over(&call.args([log.as_os_str()]))?;
-        match status.success() || ended_by_closed_pipe(status) {
-            true => Ok(()),
-            false => Err(Error::refused(format!(
+        if status.success() || ended_by_closed_pipe(status) {
+            Ok(())
+        } else {
+            Err(Error::refused(format!(
                 "the log of `{service}` cannot be read: {status}"
-            ))),
+            )))
         }
     }
 
@@ -256,9 +257,10 @@ impl Broker {
             return Ok(Status::nothing());
         };
         let address = Service::Kafka.address(kept.port);
-        let reason = match kept.runs() {
-            true => probe::ask(Service::Kafka, kept.port, &self.runner)?.err(),
-            false => None,
+        let reason = if kept.runs() {
+            probe::ask(Service::Kafka, kept.port, &self.runner)?.err()
+        } else {
+            None
         };
         let was_stopped = StackState::load(&self.state_folder).is_some_and(|state| !state.running);
         let state = match (kept.runs(), &reason) {
@@ -268,9 +270,10 @@ impl Broker {
             (false, _) => "ended",
         };
         let is_ready = state == "ready";
-        let topics = match is_ready {
-            true => topics_at(&address, &self.runner)?,
-            false => None,
+        let topics = if is_ready {
+            topics_at(&address, &self.runner)?
+        } else {
+            None
         };
         Ok(Status {
             services: vec![ServiceStatus {
@@ -358,15 +361,14 @@ impl Broker {
     fn format(&self, java: &Java, home: &Home, properties: &Path) -> Result<()> {
         let call = format_call(java, home, properties);
         let outcome = self.runner.run(&call, |_| ())?;
-        match outcome.status.success() {
-            true => Ok(()),
-            false => {
-                let words = outcome.last_words().unwrap_or("it said nothing");
-                Err(
-                    Error::refused(format!("Kafka cannot format its storage: {words}"))
-                        .during(format!("running `{call}`")),
-                )
-            }
+        if outcome.status.success() {
+            Ok(())
+        } else {
+            let words = outcome.last_words().unwrap_or("it said nothing");
+            Err(
+                Error::refused(format!("Kafka cannot format its storage: {words}"))
+                    .during(format!("running `{call}`")),
+            )
         }
     }
 
@@ -599,13 +601,14 @@ fn format_call(java: &Java, home: &Home, properties: &Path) -> Call {
 
 /// Returns where other machines are let in: at `listen`, under the address that they see.
 fn open_at(listen: Ipv4Addr, given: [u16; 2]) -> Result<Open> {
-    let told = match listen.is_unspecified() {
-        false => listen,
-        true => own_address().ok_or_else(|| {
+    let told = if listen.is_unspecified() {
+        own_address().ok_or_else(|| {
             Error::refused("this machine has no address that others could reach")
                 .during(format!("listening at {listen}"))
                 .hint("join a network, or name the address of this machine: `--listen 192.168.1.5`")
-        })?,
+        })?
+    } else {
+        listen
     };
     let is_free = |port| std::net::TcpListener::bind((listen, port)).is_ok();
     let first = given[0].saturating_add(1);

@@ -267,9 +267,10 @@ fn next(file: &mut impl Read, left: &mut u64, frame: &mut Vec<u8>) -> Result<boo
     *left -= BEFORE as u64 + length;
     frame.resize(length as usize, 0);
     file.read_exact(frame)?;
-    match xxh3_64(frame) == u64::from_le_bytes(checksum) {
-        true => Ok(true),
-        false => Err(Flaw::Damaged),
+    if xxh3_64(frame) == u64::from_le_bytes(checksum) {
+        Ok(true)
+    } else {
+        Err(Flaw::Damaged)
     }
 }
 

@@ -218,9 +218,10 @@ impl Home {
         if !(0..self.max_age_ms).contains(&(now - loaded.at)) {
             return Err(Flaw::Old);
         }
-        match (extent.start..=extent.end).contains(&loaded.reaches) {
-            true => Ok(loaded),
-            false => Err(Flaw::Elsewhere),
+        if (extent.start..=extent.end).contains(&loaded.reaches) {
+            Ok(loaded)
+        } else {
+            Err(Flaw::Elsewhere)
         }
     }
 
