@@ -322,7 +322,23 @@ impl Value {
     }
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
+    /// Returns text, or what stood in a column that nobody declared; `None` for any other value.
+    pub fn as_text(self) -> Option<&'a str> {
+        match self {
+            ValueRef::Text(text) | ValueRef::Any(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns an integer of 64 bits, such as a time; `None` for any other value.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            ValueRef::Integer(value) => i64::try_from(value).ok(),
+            _ => None,
+        }
+    }
+
     /// Returns the value, owned.
     pub fn to_value(self) -> Value {
         match self {

@@ -10,6 +10,9 @@
 //! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
 //! them; [`journal`] is the file that says what the engine did, event by event; [`top`] shows a broker live, and [`web`] serves pages.
+//!
+//! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
+//! one's own.
 
 pub mod cdr;
 pub mod cli;

@@ -135,7 +135,7 @@ Examples:
   k gen --rate 20 --seconds 600 --pace 60x --order end --out -
           sixty times as fast as real, each row when its call ends
   k gen --rate 100 --seconds 600 --delay '5%:pareto(1s,2)' --with-arrival
-          most of the late rows by seconds, a few by minutes";
+          most of the late rows by seconds, a few by far more";
 
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -7,6 +7,7 @@
 pub mod raw;
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use bumpalo::Bump;
 
@@ -17,12 +18,27 @@ use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
 use super::{
-    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
+    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, schema, shown,
+    times_of,
 };
-use crate::column::{Column, Columns, DataType, Values};
+use crate::column::{Column, Columns, DataType, Schema, Values};
 use crate::error::{Error, Result};
-use crate::source::file::without_newlines;
+use crate::interrupt::Interrupt;
+use crate::source::file::{FileSource, Framing, without_newlines};
 use crate::source::{Lines, Message, Records};
+
+/// Opens a file of CSV and reads its header; nobody has declared its columns.
+///
+/// # Errors
+/// `refused` when the file cannot be read, `data` for a header that is none, `stopped` on a signal.
+pub fn open(path: &Path, delimiter: u8, interrupt: &Interrupt) -> Result<(FileSource, Schema)> {
+    let mut source = FileSource::open(path)?;
+    source.set_framing(Framing::Delimited(delimiter));
+    let (line, header) = source.take_header(interrupt)?;
+    let names = parse_header(&header, delimiter)
+        .map_err(|error| error.during(format!("reading `{}`, line {line}", path.display())))?;
+    Ok((source, schema::of_names(&names)))
+}
 
 /// Decodes CSV records that have the columns of a [`Layout`], without a header.
 #[derive(Debug, Clone)]

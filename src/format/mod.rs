@@ -65,6 +65,12 @@ pub enum Decoder {
 }
 
 impl Decoder {
+    /// Returns a decoder of CSV with commas; of other dialects, [`delimited::Decoder::new`].
+    pub fn csv(layout: Layout) -> Self {
+        let decoder = delimited::Decoder::new(layout.clone(), Dialect::default());
+        Decoder::Delimited(decoder).judged(&layout)
+    }
+
     /// Returns what records do differently.
     pub fn dialect(&self) -> Dialect {
         match self {

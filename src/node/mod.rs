@@ -52,6 +52,17 @@ pub struct Options {
     pub commit: bool,
 }
 
+impl Default for Options {
+    /// As `k window` runs without a flag.
+    fn default() -> Self {
+        Options {
+            skip_bad: false,
+            idle: Duration::from_secs(5),
+            commit: false,
+        }
+    }
+}
+
 /// What a node writes beside its rows.
 #[derive(Default)]
 pub struct Outputs {

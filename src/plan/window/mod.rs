@@ -158,6 +158,32 @@ impl Noted {
 }
 
 impl Query {
+    /// Returns a query that counts all records of each window, with all else as `k window` has it
+    /// without a flag.
+    pub fn over(windows: Windows) -> Self {
+        Query {
+            filter: None,
+            by: None,
+            aggregates: "count".to_owned(),
+            distinct: None,
+            change: Change::AsSeen,
+            select: None,
+            ranked: Ranked::default(),
+            time: None,
+            arrival: None,
+            reading: Reading::default(),
+            decimal_comma: false,
+            windows,
+            grace_ms: 0,
+            ahead_ms: None,
+            bound: Bound::Fixed(0),
+            trigger: Trigger::Final,
+            refinement: Refinement::default(),
+            panes: false,
+            noted: Noted::default(),
+        }
+    }
+
     /// Checks the query against the columns of its input. `record_times` says whether the input's
     /// records carry a timestamp of their own, as those of a topic do.
     ///
