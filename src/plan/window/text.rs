@@ -292,7 +292,7 @@ mod tests {
             let expected = if expected.contains("--change") {
                 expected.to_owned()
             } else {
-                expected.replace(" --time", " --change change --time")
+                expected.replacen(" --time", " --change change --time", 1)
             };
             assert_eq!(canonical(typed), expected, "{typed}");
         }
