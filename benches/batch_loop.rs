@@ -1,8 +1,8 @@
 //! librdkafka's bare batch loop over a topic, without `k`: what `scripts/bench-topic` compares
 //! `k window` with.
 //!
-//! Comes in: a broker and a topic. Goes out: `records bytes seconds`, from the first partition
-//! that is assigned to the last record. Tuned as `k` is, with all partitions in one queue.
+//! In: a broker and a topic. Out: `records bytes seconds`, from the first partition that is
+//! assigned to the last record. Tuned as `k` is, with all partitions in one queue.
 
 #![allow(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! `serde_json` alone over JSON lines, without `k`: what `scripts/bench-json` compares `k window`
 //! with.
 //!
-//! Comes in: a file of calls. Goes out: `records milliseconds`, their number and the sum of their
-//! durations, so that nothing of the parsing can be left out.
+//! In: a file of calls. Out: `records milliseconds`, their number and the sum of their durations,
+//! so that nothing of the parsing can be left out.
 
 use std::error::Error;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! What decoded records look like: names and types of columns, and their values by column.
 //!
-//! A [`Columns`] is some hundred to some thousand records turned on their side, so that
-//! expressions and aggregates run over plain vectors. Text borrows from the bytes of the
-//! source. Every other stage stands on this one.
+//! A [`Columns`] is some hundred to some thousand records turned on their side, so that expressions
+//! and aggregates run over plain vectors. Text borrows from the bytes of the source. Every other
+//! stage builds on this one.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -30,8 +30,7 @@ pub enum DataType {
     Timestamp,
     /// A number as wide as each value: bigint, else decimal, else double.
     Number,
-    /// Of a column that nobody declared: the text of each value as it stands, until its use says
-    /// what it is.
+    /// Of an undeclared column: the text of each value, until its use decides what it is.
     Any,
 }
 
@@ -64,19 +63,19 @@ pub struct Field {
 pub struct Schema {
     /// In the order of the header; names are unique.
     pub fields: Vec<Field>,
-    /// The index of the column `change` where it stands beside a window's bounds, as in a result of
-    /// `k window`: a record of `-` takes an earlier one back.
+    /// The index of the column `change` where it is beside a window's bounds, as in a result of `k
+    /// window`: a record of `-` takes an earlier one back.
     pub change: Option<usize>,
     /// Whether records may have columns that are not here, as objects of JSON may: a column of any
     /// name is there, and null where a record has none.
     pub open: bool,
-    /// The columns that are no field or member of their own, by index.
+    /// The columns that are not fields or members themselves, by index.
     pub derived: Vec<(usize, Derived)>,
     /// Paths into members that the first records have, for messages.
     pub nested: Vec<Path>,
     /// Whether records have parts beside their value, such as a key, as those of a topic have.
     pub has_parts: bool,
-    /// How many digits decimals may have that were declared with so many, by index.
+    /// How many digits decimals may have that were declared with this many, by index.
     pub digits: Vec<(usize, Digits)>,
 }
 
@@ -122,7 +121,7 @@ impl Schema {
             .map(|(_, digits)| *digits)
     }
 
-    /// Returns whether a column is no field or member of its own.
+    /// Returns whether a column is not itself a field or member.
     pub fn is_derived(&self, index: usize) -> bool {
         self.derived.iter().any(|(derived, _)| *derived == index)
     }
@@ -232,7 +231,7 @@ impl Schema {
     }
 }
 
-/// Returns a double as it is told apart from others: -0 is 0, and what is no number is one value.
+/// Returns a double in its canonical form: -0 is 0, and NaN is one value.
 #[inline]
 pub fn told_apart(value: f64) -> f64 {
     if value.is_nan() {
@@ -242,7 +241,7 @@ pub fn told_apart(value: f64) -> f64 {
     }
 }
 
-/// Orders two doubles by size: -0 equals 0; what is no number equals itself and is above the others.
+/// Orders two doubles by size: -0 equals 0; NaN equals itself and is above the others.
 #[inline]
 pub fn compare_doubles(left: f64, right: f64) -> Ordering {
     let order = left.partial_cmp(&right);
@@ -271,7 +270,7 @@ pub enum Value {
     Text(Box<str>),
     /// Some values, as `collect` gives them; never an argument or a key.
     List(Box<[Value]>),
-    /// What stood in a column that nobody declared.
+    /// A value of an undeclared column.
     Any(Box<str>),
 }
 
@@ -357,9 +356,9 @@ impl<'a> ValueRef<'a> {
 /// The values of one type in one column; `nulls` is empty when no value is null.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values<T> {
-    /// One a row; what stands in a null row means nothing.
+    /// One per row; the value in a null row means nothing.
     pub values: Vec<T>,
-    /// Empty, or one a row: true where the row is null.
+    /// Empty, or one per row: true where the row is null.
     pub nulls: Vec<bool>,
 }
 
@@ -457,9 +456,9 @@ pub enum Column<'a> {
     Boolean(Values<bool>),
     /// Text that borrows from the batch's bytes or its arena.
     Text(Values<&'a str>),
-    /// Numbers of which some are no bigints; while all are, the column is [`Column::Bigint`].
+    /// Numbers of which some are not bigints; while all are, the column is [`Column::Bigint`].
     Number(Values<Number>),
-    /// The values of a column that nobody declared, as they stand.
+    /// The values of an undeclared column, unchanged.
     Any(Values<&'a str>),
 }
 
@@ -572,14 +571,14 @@ pub struct Columns<'a> {
     pub rows: usize,
     /// In the order of the schema.
     pub columns: Vec<Column<'a>>,
-    /// Whether numbers have a decimal comma in the columns that nobody declared.
+    /// Whether numbers have a decimal comma in the undeclared columns.
     pub decimal_comma: bool,
 }
 
 /// Why a record does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// For a person: what is wrong, with the value as it stood.
+    /// For people: what is wrong, with the value as it was written.
     pub reason: String,
     /// How such a record can be kept, if it can.
     pub cure: Option<String>,

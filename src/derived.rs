@@ -1,5 +1,5 @@
-//! Columns that are no field or member of their own: what lies in a member of JSON, and the parts of a
-//! record beside its value.
+//! Columns that are not fields or members themselves: what lies in a member of JSON, and the parts
+//! of a record beside its value.
 //!
 //! `user.id`, `user->id` and `items[0].name` are paths, `@key` and `@header('trace')` are parts. A
 //! [`Schema`](crate::column::Schema) has those that a plan names behind its other columns.
@@ -57,7 +57,7 @@ pub enum Part {
 pub const PARTS: &str = "@key, @timestamp, @partition, @offset, @topic, @header('NAME')";
 
 impl Derived {
-    /// Returns the type of its values, unless a person declares another.
+    /// Returns the type of its values, unless the user declares another.
     pub fn data_type(&self) -> DataType {
         match self {
             Derived::Path(_) | Derived::Part(Part::Key | Part::Header(_)) => DataType::Any,

@@ -1,9 +1,8 @@
 //! The one error of `k`, grouped by what a caller can do about it.
 //!
-//! Comes in: whatever went wrong, with its place and its source. Goes out: at most
-//! eight lines for a person (see [`Error::lines`]) and an exit status.
-//! Late, expired and malformed records that a run was told to skip are no errors:
-//! they are outcomes, counted and shown at the end.
+//! In: whatever went wrong, with its place and its source. Out: at most eight lines for people (see
+//! [`Error::lines`]) and an exit status. Late, expired and malformed records that a run was told to
+//! skip are not errors: they are outcomes, counted and shown at the end.
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What the caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The command line, an expression or a plan is wrong: type it anew. Exit status 2.
+    /// The command line, an expression or a plan is wrong: type it again. Exit status 2.
     Retype,
     /// A record does not fit: mend it, skip it or keep it aside. Exit status 1.
     MendData,
@@ -27,7 +26,7 @@ pub enum Remedy {
     Rejoin,
     /// The person stopped the run (signal 2 or 15): nothing to mend. Exit status 128 + signal.
     Stopped(i32),
-    /// Whoever read the output has closed it (`| head`): no error for a person. Exit status 0.
+    /// The reader has closed the output (`| head`): not reported. Exit status 0.
     ClosedPipe,
     /// `k` itself is wrong: report it. Exit status 1.
     Bug,
@@ -137,7 +136,7 @@ impl Error {
         self
     }
 
-    /// Adds what a person can do next; names only commands that exist.
+    /// Adds what the user can do next; names only commands that exist.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hints.push(hint.into());
         self
@@ -168,7 +167,7 @@ impl Error {
     }
 
     /// Returns the error as lines for a terminal, at most eight; the first begins with `error: `.
-    /// Empty for a closed pipe and for a run that a person stopped.
+    /// Empty for a closed pipe and for a run that the user stopped.
     pub fn lines(&self) -> Vec<String> {
         if matches!(self.0.remedy, Remedy::ClosedPipe | Remedy::Stopped(_)) {
             return Vec::new();
@@ -182,7 +181,7 @@ impl Error {
         }
         lines.extend(self.0.during.iter().map(|doing| format!("  while {doing}")));
         if self.0.remedy == Remedy::Bug {
-            lines.push("hint: this is a fault of `k`; please report it".to_owned());
+            lines.push("hint: this is a bug in `k`; please report it".to_owned());
         }
         lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
         lines.truncate(8);

@@ -11,7 +11,7 @@ use signal_hook::flag;
 
 use crate::error::{Error, Result};
 
-/// Whether a person has asked the run to stop; clones share one answer.
+/// Whether the user has asked the run to stop; clones share one answer.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     signal: Arc<AtomicUsize>,

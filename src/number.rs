@@ -1,4 +1,4 @@
-//! Numbers that are as wide as their values, and the order of values that nobody declared.
+//! Numbers that are as wide as their values, and the order of undeclared values.
 //!
 //! A column without a declared type is text until something uses it as a number. Then each value
 //! is read by its own digits: an integer of 64 bits, else a decimal, which is exact; a double
@@ -62,7 +62,7 @@ impl Number {
     }
 
     /// Returns the same number for all that are equal: an integer if it is whole, else a decimal
-    /// without zeros at its end, a double where it is no decimal.
+    /// without zeros at its end, a double where it is not a decimal.
     #[must_use]
     pub fn canonical(self) -> Number {
         if let Number::Integer(_) = self {
@@ -78,7 +78,7 @@ impl Number {
         }
     }
 
-    /// Orders two numbers by size, exactly; what is no number comes last.
+    /// Orders two numbers by size, exactly; NaN comes last.
     pub fn compare(self, other: Number) -> Ordering {
         match (self, other) {
             (Number::Integer(left), Number::Integer(right)) => left.cmp(&right),
@@ -122,9 +122,9 @@ pub fn nearest_double(value: Decimal) -> f64 {
     value.to_string().parse().unwrap_or(f64::NAN)
 }
 
-/// Returns a number that is written with a decimal comma as [`Number::parse`] reads it: `0.5` of `0,5`.
-/// Points stand between groups of three digits: `1.234,5` is 1234.5 and `1.234` is 1234. `None` for
-/// what is not written so, `1.5` among it: with a comma for a point it is no number.
+/// Returns a number that is written with a decimal comma as [`Number::parse`] reads it: `0.5` of
+/// `0,5`. Points are between groups of three digits: `1.234,5` is 1234.5 and `1.234` is 1234.
+/// `None` for what is not written so, `1.5` among it: with a comma for a point it is not a number.
 pub fn with_decimal_point(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim_ascii();
     if !text.contains([',', '.']) {
@@ -148,7 +148,7 @@ pub fn with_decimal_point(text: &str) -> Option<Cow<'_, str>> {
 /// Reads an integer of 64 bits as [`Number::parse`] reads numbers.
 #[inline]
 pub fn parse_integer(bytes: &[u8]) -> Option<i64> {
-    /// So many digits fit, whatever they are.
+    /// This many digits fit, whatever they are.
     const FITS: usize = 18;
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),
@@ -201,7 +201,7 @@ fn unsigned(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Reads a number that is no integer of 64 bits.
+/// Reads a number that is not an integer of 64 bits.
 fn parse_wide(bytes: &[u8]) -> Option<Number> {
     let is_plain = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let digits = unsigned(bytes);
@@ -237,8 +237,8 @@ pub fn parse_decimal(bytes: &[u8]) -> Option<Decimal> {
     value.map(unsigned_zero)
 }
 
-/// Compares two values that nobody declared: as numbers where both are numbers, else as texts; a
-/// number comes before what is none. 1.5 and 1.50 are equal.
+/// Compares two undeclared values: as numbers where both are numbers, else as texts; a number comes
+/// before what is none. 1.5 and 1.50 are equal.
 pub fn compare(left: &str, right: &str) -> Ordering {
     match (number(left), number(right)) {
         (Some(left), Some(right)) => left.compare(right),
@@ -247,8 +247,8 @@ pub fn compare(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// Orders two values that nobody declared as [`compare`] does; those that it takes for equal, by
-/// their bytes. Only the same text is equal.
+/// Orders two undeclared values as [`compare`] does; those that it takes for equal, by their bytes.
+/// Only the same text is equal.
 pub fn order(left: &str, right: &str) -> Ordering {
     compare(left, right).then_with(|| left.cmp(right))
 }

@@ -1,7 +1,7 @@
 //! Bytes out: a file or stdout, whole lines at a time, and never deaf to a signal.
 //!
-//! Comes in: text that ends with a newline. Goes out: the same bytes, or an error that says
-//! which file refused them. A file that is cut short still ends with a whole line.
+//! In: text that ends with a newline. Out: the same bytes, or an error that says which file refused
+//! them. A file that is cut short still ends with a whole line.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
     let mut options = File::options();
     options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    // To read how a file begins that is added to; of a pipe nobody but its reader may read.
+    // To read how a file begins that is added to; of a pipe only its reader may read.
     let is_read = is_added_to && path.metadata().map_or(true, |metadata| metadata.is_file());
     options.read(is_read).create(true).write(true);
     if is_added_to {
@@ -34,9 +34,9 @@ fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes a small file that others read: they see the old text or the new one, also when the process
-/// is killed amid. What is no regular file is written to and not replaced: a link, such as
-/// /dev/stdout, a pipe, a device; and so is a file in a folder where none may be made.
+/// Writes a small file that others read: they see the old text or the new one, also when the
+/// process is killed amid. Anything but a regular file is written to instead of replaced: a link,
+/// such as /dev/stdout, a pipe, a device; and so is a file in a folder where none may be made.
 ///
 /// # Errors
 /// Those of the file system.
@@ -217,11 +217,11 @@ impl Outlet {
         if read.is_err() || first != head {
             let head = String::from_utf8_lossy(head);
             return Err(Error::refused(format!(
-                "{} has another first line than `{}`, and lines are to be added to it",
+                "{} starts with another line than `{}`, so nothing can be appended to it",
                 self.name,
                 head.trim_end()
             ))
-            .hint("name another file, or move this one away"));
+            .hint("name another file, or move this one"));
         }
         match last {
             [b'\n'] => Ok(()),
@@ -232,8 +232,8 @@ impl Outlet {
     /// Writes whole lines.
     ///
     /// # Errors
-    /// `refused` by a full disk and the like, `ClosedPipe` when nobody reads any more,
-    /// `stopped` on a signal: before the first byte, or while a reader keeps a pipe full.
+    /// `refused` by a full disk and the like, `ClosedPipe` if the reader has gone, `stopped` on a
+    /// signal: before the first byte, or while a reader keeps a pipe full.
     pub fn write(&mut self, lines: &[u8]) -> Result<()> {
         self.interrupt.check()?;
         let mut rest = lines;
@@ -250,7 +250,7 @@ impl Outlet {
     /// Looks whether anybody still reads, for times when there is nothing to write.
     ///
     /// # Errors
-    /// `ClosedPipe` when nobody does.
+    /// `ClosedPipe` if the reader has gone.
     pub fn check_reader(&self) -> Result<()> {
         let mut wanted = [PollFd::new(&self.file, PollFlags::empty())];
         let at_once = Timespec::default();

@@ -14,7 +14,7 @@ pub enum Pace {
     /// Everything is due at once.
     #[default]
     None,
-    /// Event time runs so many times as fast as the clock; 1 is real time.
+    /// Event time runs this many times as fast as the clock; 1 is real time.
     Speed(f64),
 }
 
@@ -22,7 +22,7 @@ impl Pace {
     /// Parses `none`, `real` or a speed such as `60x`.
     ///
     /// # Errors
-    /// Says what is wrong, for clap.
+    /// What is wrong, for clap.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Pace::None),

@@ -1,8 +1,8 @@
 //! A small HTTP server, for pages about a process that has more important work to do.
 //!
-//! Comes in: a function that answers a request. Goes out: its answers, from a thread of their own,
-//! whatever clients do: size, time and number of what they may hold are limited, and a panic in an
-//! answer ends that connection alone.
+//! In: a function that answers a request. Out: its answers, from a thread of their own, whatever
+//! clients do: size, time and number of what they may hold are limited, and a panic in an answer
+//! ends that connection alone.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -178,7 +178,7 @@ mod tests {
         stream.write_all(bytes).expect("sent");
         let mut answer = Vec::new();
         let hung_up = stream.read_to_end(&mut answer);
-        // What was sent and not read makes the system tell of a reset.
+        // Data that was sent but not read makes the system report a reset.
         let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
         assert!(hung_up.is_ok() || hung_up.as_ref().is_err_and(is_reset));
         String::from_utf8_lossy(&answer).into_owned()
@@ -267,7 +267,7 @@ mod tests {
         let began = Instant::now();
         assert_answers(&server);
         assert!(began.elapsed() < HEAD_TIMEOUT, "it need not wait for them");
-        // No more than so many are held; the others have been hung up on.
+        // No more than this many are held; the others have been hung up on.
         let held = clients.iter().filter(|client| {
             client.set_nonblocking(true).expect("set");
             let looked = client.peek(&mut [0]);

@@ -60,8 +60,8 @@ pub fn in_order<T: Send>(
     })
 }
 
-/// Returns the next chunk once a place for it is free; `None` after the last one, and when
-/// nobody takes them any more.
+/// Returns the next chunk once a place for it is free; `None` after the last one, and if the
+/// receiver is dropped.
 fn next<T>(plan: &Mutex<(Arrivals, Receiver<Work<T>>)>) -> Option<Work<T>> {
     let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
     let (arrivals, free) = &mut *plan;

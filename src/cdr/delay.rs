@@ -1,7 +1,7 @@
 //! `--delay`: which rows leave late, and by how much.
 //!
-//! Comes in: `5%:30s`, `5%:pareto(1s,2)`, `5%:exp(10s)` or `5%:lognormal(2s,1)`. Goes out: a delay
-//! in ms for a random word.
+//! In: `5%:30s`, `5%:pareto(1s,2)`, `5%:exp(10s)` or `5%:lognormal(2s,1)`. Out: a delay in ms for a
+//! random word.
 //!
 //! Each law is drawn by the inverse of its distribution, cut at [`LONGEST_MS`], with logarithms and
 //! powers from `libm`. rand_distr's `Pareto`, `Exp` and `LogNormal` draw the same laws by num_traits'
@@ -28,7 +28,7 @@ pub struct Delay {
 /// How delays are distributed; none is longer than 30 days, as if drawn again until it fits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Law {
-    /// From 1 ms to so many, all as likely.
+    /// From 1 ms to this many, all as likely.
     #[serde(rename = "max_ms")]
     Uniform(u32),
     /// At least `scale_ms`, longer than x times that with the probability x^-shape: a long tail.
@@ -62,7 +62,7 @@ impl Delay {
     /// Parses `5%:30s`, `5%:pareto(1s,2)`, `5%:exp(10s)` or `5%:lognormal(2s,1)`.
     ///
     /// # Errors
-    /// Says what is wrong, for clap.
+    /// What is wrong, for clap.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (share, law) = text
             .split_once(':')

@@ -1,7 +1,7 @@
 //! Call detail records: calls and the tower segments of connected calls, made from a seed.
 //!
-//! Comes in: a [`Recipe`]. Goes out: [`Call`]s and [`Segment`]s in the order they leave, and
-//! their bytes as CSV or JSON lines.
+//! In: a [`Recipe`]. Out: [`Call`]s and [`Segment`]s in the order they leave, and their bytes as
+//! CSV or JSON lines.
 //!
 //! ```text
 //! Recipe ─► Arrivals ─► Generator ─────────────► Reorder ─► Rows ─► bytes

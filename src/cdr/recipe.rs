@@ -69,7 +69,7 @@ pub enum Order {
 /// Parses a duration of 1 ms to `LONGEST_MS`.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_ms(text: &str) -> Result<u32, String> {
     match units::parse_positive_duration(text)? {
         ms if ms <= i64::from(LONGEST_MS) => Ok(ms as u32),
@@ -103,7 +103,7 @@ impl Recipe {
         let calls = self.rate * self.seconds;
         if self.calls() == 0 {
             return Err(Error::usage(format!(
-                "`--rate {}` for `--seconds {}` makes no call",
+                "`--rate {}` for `--seconds {}` makes no calls",
                 self.rate, self.seconds
             ))
             .hint("rate × seconds is rounded to whole calls; make one of them larger"));
@@ -116,14 +116,14 @@ impl Recipe {
         }
         if self.busy + self.failed > 1.0 + 1e-9 {
             return Err(Error::usage(format!(
-                "`--busy` {}% and `--failed` {}% are more than all calls",
+                "`--busy` {}% and `--failed` {}% are more than 100%",
                 self.busy * 100.0,
                 self.failed * 100.0
             )));
         }
         if !(2..=callers::MOST).contains(&self.callers) {
             return Err(Error::usage(format!(
-                "`--callers {}`: 2 to {} are possible, for nobody calls themselves",
+                "`--callers {}`: 2 to {} are possible: a caller needs someone to call",
                 self.callers,
                 callers::MOST
             )));
@@ -145,7 +145,7 @@ impl Recipe {
         let last = self.start_timestamp as f64 + span + 2.0 * f64::from(LONGEST_MS);
         if self.start_timestamp < FIRST_TIME || last > LAST_TIME as f64 {
             return Err(Error::usage(format!(
-                "from `--start {}` for `--seconds {}` leaves the years 1 to 9999",
+                "from `--start {}` for `--seconds {}` is outside the years 1 to 9999",
                 units::format_time(self.start_timestamp),
                 self.seconds
             ))

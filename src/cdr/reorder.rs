@@ -1,7 +1,7 @@
 //! Rows put into the order in which they leave, within a bounded memory.
 //!
-//! Comes in: rows, none of which leaves before a time that only moves forward (the start of
-//! the latest call). Goes out: rows in order, as soon as no earlier one can come.
+//! In: rows, none of which leaves before a time that only moves forward (the start of the latest
+//! call). Out: rows in order, as soon as no earlier one can come.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -159,12 +159,12 @@ impl Rows {
     }
 }
 
-/// Returns a subscriber's number as it stands in the columns `caller` and `callee`.
+/// Returns the number of a subscriber as in the columns `caller` and `callee`.
 pub fn subscriber_name(subscriber: u32) -> String {
     String::from_utf8_lossy(&phone_number(subscriber)).into_owned()
 }
 
-/// Returns a tower as it stands in the column `tower` where there are `towers`.
+/// Returns the name of a tower as in the column `tower` where there are `towers`.
 pub fn tower_name(tower: u32, towers: u32) -> String {
     let digits = tower_digits(towers);
     format!("T{:0digits$}", tower + 1)

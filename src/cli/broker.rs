@@ -1,4 +1,4 @@
-//! Flags that say where Kafka is, the same for every command that connects to it.
+//! Flags that say where Kafka is; shared by all commands that connect to it.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(super) struct BrokerOptions {
     #[command(flatten)]
     connection: Connection,
 
-    /// Take librdkafka properties from a file: a NAME=VALUE a line, `#` begins a comment.
+    /// Read librdkafka properties from a file: one NAME=VALUE per line; `#` starts a comment.
     #[arg(long = "config", visible_alias = "client-config", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ pub(super) struct ClientOptions {
     #[command(flatten)]
     connection: Connection,
 
-    /// Take librdkafka properties from a file: a NAME=VALUE a line, `#` begins a comment.
+    /// Read librdkafka properties from a file: one NAME=VALUE per line; `#` starts a comment.
     #[arg(long, value_name = "FILE")]
     client_config: Option<PathBuf>,
 }
@@ -37,11 +37,11 @@ struct Connection {
     #[arg(short, long, value_name = "LIST")]
     broker: Option<String>,
 
-    /// Set a librdkafka property; a secret as NAME=@FILE or NAME=env:VAR.
+    /// Set a librdkafka property; pass secrets as NAME=@FILE or NAME=env:VAR.
     #[arg(short = 'X', value_name = "NAME=VALUE")]
     properties: Vec<String>,
 
-    /// Set once it was said what of the file is passed over.
+    /// Set once the warning about ignored properties of the file was printed.
     #[arg(skip)]
     told: OnceCell<()>,
 }
@@ -50,8 +50,8 @@ impl BrokerOptions {
     /// Returns the settings that the flags ask for.
     ///
     /// # Errors
-    /// `usage` for a property that is not well written or does not exist, `refused` for a file
-    /// that cannot be read.
+    /// `usage` for a property that cannot be parsed or does not exist, `refused` for a file that cannot
+    /// be read.
     pub fn settings(&self, context: &Context) -> Result<Settings> {
         self.connection.settings(self.config.as_deref(), context)
     }
@@ -87,7 +87,7 @@ impl Connection {
             }
             if !passed_over.is_empty() && self.told.set(()).is_ok() {
                 context.report.warning(format!(
-                    "`{name}` sets what `k` sets itself, for its guarantees: {} passed over",
+                    "`k` sets {} itself, for its guarantees: ignored in `{name}`",
                     passed_over.join(", ")
                 ));
             }
@@ -99,9 +99,11 @@ impl Connection {
                 && !value.starts_with("env:")
             {
                 return Err(Error::usage(format!(
-                    "`-X {name}=…` would show the secret to everybody who lists the processes"
+                    "`-X {name}=…` would show the secret to everyone: `ps` lists command lines"
                 ))
-                .hint(format!("write `-X {name}=@FILE` or `-X {name}=env:VAR`")));
+                .hint(format!(
+                    "pass it by file or variable: `-X {name}=@FILE` or `-X {name}=env:VAR`"
+                )));
             }
             let property = parse_property(text)?;
             if let Some(own) = own::find(&property.0) {

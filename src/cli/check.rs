@@ -18,16 +18,16 @@ use crate::verify::truth::World;
 
 /// Grade an answer to an exercise of NOTES.md, and name the mistake.
 ///
-/// The answer is a result as `k window` writes it, in CSV or JSON lines. The truth is computed
-/// from the recipe that `k gen` leaves beside its data, so everybody's data have their own.
-/// Without N: the list of the exercises. Exit status 0: right; 1: not.
+/// The answer is a result of `k window`, in CSV or JSON lines. The truth is computed from the
+/// recipe that `k gen` writes beside its data, so everyone can have data of their own. Without N,
+/// lists the exercises. Exit status 0: right; 1: wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k window --tumbling 10s --from data/mono_signal.csv | k check 2
   k check 2 answer.csv
   k check 14 calls_10s")]
 pub(super) struct Options {
-    /// The exercise's number.
+    /// The number of the exercise.
     #[arg(value_name = "N", value_parser = parse_number)]
     number: Option<u32>,
 
@@ -35,11 +35,11 @@ pub(super) struct Options {
     #[arg(value_name = "SOURCE")]
     answer: Option<Endpoint>,
 
-    /// The recipe of the data, as `k gen` has written it.
+    /// The recipe of the data, as written by `k gen`.
     #[arg(long, value_name = "FILE", default_value = "data/gen.json")]
     truth: PathBuf,
 
-    /// How the exercises are listed [default: a table on a terminal, csv in a pipe]
+    /// The format of the list of exercises [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -47,18 +47,18 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
-/// What is read of gen.json.
+/// The part of gen.json that is read.
 #[derive(serde::Deserialize)]
 struct RecipeText {
     #[serde(flatten)]
     recipe: Recipe,
-    /// Whether `k gen` has come to its end.
+    /// Whether `k gen` ran to its end.
     complete: Option<bool>,
 }
 
 fn parse_number(text: &str) -> Result<u32, String> {
     text.parse()
-        .map_err(|_| "the exercise's number comes first: `k check 2 answer.csv`".to_owned())
+        .map_err(|_| "the number of the exercise comes first: `k check 2 answer.csv`".to_owned())
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
@@ -67,7 +67,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     };
     let exercise = exercises::find(wanted).ok_or_else(|| {
         Error::usage(format!("there is no exercise {wanted}"))
-            .hint("`k check` alone lists the exercises")
+            .hint("`k check` without arguments lists the exercises")
     })?;
     let answer = match &options.answer {
         Some(answer) => answer,
@@ -95,7 +95,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         Verdict::Wrong(mistake) => {
             if text.complete == Some(false) {
                 context.report.warning(format!(
-                    "`{}` says that `k gen` was stopped: the truth is that of the whole run",
+                    "`{}` says that `k gen` was stopped early: the truth is that of the full run",
                     options.truth.display()
                 ));
             }
@@ -104,7 +104,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     }
 }
 
-/// Returns an error that says what differs, why, and what to do.
+/// Returns an error with what differs, why, and what to do.
 fn told(exercise: &Exercise, mistake: Mistake) -> Error {
     let mut lines = vec![format!("exercise {} is not right yet", exercise.number)];
     lines.push(format!("  asked: {}", exercise.asked));
@@ -130,19 +130,19 @@ fn read_recipe(path: &Path, exercise: &Exercise) -> Result<RecipeText> {
     let shown = path.display();
     let text = std::fs::read(path).map_err(|source| {
         Error::io(format!("read the truth `{shown}`"), source)
-            .hint("`k gen` writes it beside its data; name another with `--truth`")
+            .hint("`k gen` writes it beside its data; name another one with `--truth`")
     })?;
     let text: RecipeText = serde_json::from_slice(&text).map_err(|source| {
-        Error::data(format!("`{shown}` is no recipe of `k gen`: {source}")).caused_by(source)
+        Error::data(format!("`{shown}` is not a recipe of `k gen`: {source}")).caused_by(source)
     })?;
     match exercise.data.missing(&text.recipe) {
         None => Ok(text),
         Some(flag) => Err(Error::refused(format!(
-            "the data that `{shown}` describes are not those of exercise {}",
+            "the data described by `{shown}` are not the data of exercise {}",
             exercise.number
         ))
         .hint(format!(
-            "make them with `k gen … {flag}`, as the exercise says"
+            "make it with `k gen … {flag}`, as the exercise says"
         ))),
     }
 }

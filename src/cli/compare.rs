@@ -15,15 +15,15 @@ use crate::verify::table::{ResultTable, Span, key_text};
 
 /// Compare two results: which windows differ, and why.
 ///
-/// A and B are results as `k window` writes them: a file, a topic, `-` for stdin, or a command's
-/// output by `<(…)` in bash and zsh. Rows are paired by window and key; of several rows of one
-/// window the last counts, and a `-` in the column `change` takes one back. Names are compared in
-/// any case, so that a topic of ksqlDB fits. Exit status 0: the same up to rounding; 1: not.
+/// A and B are results of `k window`: a file, a topic, `-` for stdin, or the output of a command,
+/// `<(…)` in bash and zsh. Rows are paired by window and key. Of several rows for one window the
+/// last one counts; `-` in the column `change` takes a row back. Column names are compared ignoring
+/// case, so that a topic of ksqlDB fits. Exit status 0: the same up to rounding; 1: different.
 ///
-/// Causes: `missing` in B; `extra` in B; `fewer`: late records dropped, or records lost; `more`:
-/// duplicates counted; `shifted`: windows begin elsewhere; `bounds`: windows of another length;
-/// `edge`: a first or last window that is partial; `key`: the same values under another key;
-/// `rounding`; `value`: other values from as many records.
+/// Causes: `missing` from B; `extra` in B; `fewer`: late records dropped, or records lost; `more`:
+/// duplicates counted; `shifted`: windows start elsewhere; `bounds`: windows have another length;
+/// `edge`: the first or last window is partial; `key`: the same values under another key;
+/// `rounding`; `value`: other values from the same number of records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k compare exact.csv calls_10s
@@ -33,19 +33,19 @@ pub(super) struct Options {
     #[arg(value_name = "A")]
     a: Endpoint,
 
-    /// What is held against it.
+    /// The result to compare with it.
     #[arg(value_name = "B")]
     b: Endpoint,
 
-    /// The key columns, separated by commas [default: those that hold text]
+    /// The key columns, separated by commas [default: the columns of text]
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     by: Option<Vec<String>>,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
-    /// What stands between the fields of CSV; as for `k window`.
+    /// The character between the fields of CSV, as for `k window`.
     #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
     delimiter: Option<u8>,
 
@@ -58,7 +58,9 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if [&options.a, &options.b] == [&Endpoint::Pipe; 2] {
-        return Err(Error::usage("only one side can be `-`: there is one stdin"));
+        return Err(Error::usage(
+            "only one side can be `-`: there is only one stdin",
+        ));
     }
     let given = Given {
         delimiter: options.delimiter,
@@ -121,7 +123,7 @@ fn print(comparison: &Comparison, format: Option<Format>) -> Result<()> {
     listing.print(format)
 }
 
-/// Says how much is the same, and each cause with how often it was found.
+/// Reports how many rows are the same, and how often each cause was found.
 fn tell(comparison: &Comparison, [a, b]: [&ResultTable; 2], context: &Context) {
     context.report.status(format!(
         "A has {}, B has {}: {} the same, {} not",

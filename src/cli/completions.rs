@@ -1,16 +1,16 @@
-//! `k completions`: the script that completes `k`'s flags in a shell.
+//! `k completions`: scripts that complete commands and flags in a shell.
 
 use clap_complete::Shell;
 
 use crate::cli::Context;
 use crate::error::Result;
 
-/// Print the script that completes `k`'s flags in a shell.
+/// Print a shell script that completes commands and flags of `k`.
 ///
 /// For bash: `k completions bash > ~/.local/share/bash-completion/completions/k`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Which shell.
+    /// The shell.
     shell: Shell,
 }
 

@@ -10,17 +10,17 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::term::printable::printable_lines;
 
-/// Asks on the terminal whether to go on; `yes` answers for the person.
+/// Asks on the terminal whether to go on; with `yes` it does not ask.
 ///
 /// # Errors
-/// `refused` where the answer is no, or nobody is there to ask; `stopped` on a signal.
+/// `refused` if the answer is no or stdin is not a terminal; `stopped` on a signal.
 pub(super) fn confirm(question: &str, yes: bool, context: &Context) -> Result<()> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(
-            Error::refused(format!("{question} Nobody is there to answer"))
+            Error::refused(format!("{question} There is no terminal to answer on"))
                 .hint("`--yes` answers for you"),
         );
     }
@@ -36,7 +36,7 @@ pub(super) fn confirm(question: &str, yes: bool, context: &Context) -> Result<()
     }
 }
 
-/// Waits here and not in the read, so that a signal is seen.
+/// Waits here instead of in the read, so that a signal is noticed.
 fn wait_for_stdin(context: &Context) -> Result<()> {
     let stdin = io::stdin();
     let stdin = stdin.as_fd();

@@ -22,21 +22,21 @@ use crate::source::{Committed, Message, Polled, Records, Source};
 use crate::term::units::{format_count, format_plural, format_rate};
 use pick::{Fate, PickOptions, Picked, Picker};
 
-/// How long records wait for company before they are written.
+/// How long written rows are buffered before they are flushed.
 const FLUSH: Duration = Duration::from_millis(100);
-/// How long all topics together are waited for, before signals and a closed pipe are looked for.
+/// How long to wait for all topics before signals and a closed pipe are checked.
 const WAIT: Duration = Duration::from_millis(50);
 /// How often a group's progress is committed.
 const COMMIT: Duration = Duration::from_secs(1);
 
 /// Read topics from the beginning, then wait for new records.
 ///
-/// In a pipe each record is one line of JSON with its topic, partition, offset, timestamp, key,
-/// headers and value, which `k produce` writes back; keys and values that are no UTF-8 are in
+/// In a pipe, each record is one line of JSON with its topic, partition, offset, timestamp, key,
+/// headers and value; `k produce` can write it back. Keys and values that are not UTF-8 are in
 /// `key_base64` and `value_base64`. Records of one partition come in its order, those of several
-/// by their timestamps.
+/// partitions by timestamp.
 ///
-/// `--where` and `--select` look into the values, JSON or CSV, by the expressions of `k window`.
+/// `--where` and `--select` read JSON or CSV values with the expressions of `k window`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k consume mono_signal --limit 10
@@ -53,15 +53,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
-    /// Take only records whose key is this text.
+    /// Read only records with this key.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
-    /// How records are written [default: a table on a terminal, else json]
+    /// The format of the output [default: a table on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Show records of transactions, too, that are open or were aborted.
+    /// Also show records of open and aborted transactions.
     #[arg(long)]
     uncommitted: bool,
 
@@ -139,22 +139,22 @@ impl Options {
 
 /// One run: from topics to stdout.
 struct Consumption<'r> {
-    /// One a topic.
+    /// One per topic.
     readers: Vec<Reader>,
     sink: RecordSink<'r>,
     topics: &'r [String],
-    /// The key of the records that are taken; none: all of them.
+    /// The key of the records to take; `None` for all.
     key: Option<&'r [u8]>,
-    /// What is wanted of their values.
+    /// What to take from their values.
     pick: &'r PickOptions,
-    /// How many more records are wanted.
+    /// How many more records to take.
     left: u64,
-    /// Whether the topics are read for a group.
+    /// Whether the topics are read as part of a group.
     for_group: bool,
     context: &'r Context,
-    /// How many records have come, wanted or not.
+    /// How many records were read, taken or not.
     read: u64,
-    /// How many were passed over because their values do not fit.
+    /// How many were skipped because their values are malformed.
     malformed: u64,
     began: Instant,
     /// When the last record came.
@@ -196,7 +196,7 @@ impl Consumption<'_> {
             }
             if self.committed.elapsed() >= COMMIT {
                 match self.commit() {
-                    // The next one says as much, once a broker is there again.
+                    // The next commit covers this one, once a broker is available again.
                     Err(error) if error.remedy() == Remedy::Retry => {}
                     committed => committed?,
                 }
@@ -307,8 +307,8 @@ impl Consumption<'_> {
         }
     }
 
-    /// Returns what a person is told at the end: `6,000 records in 1.200 s, 5,000/s`, or
-    /// `12 of 6,000 records in …` where some may have been left out.
+    /// Returns the final status: `6,000 records in 1.200 s, 5,000/s`, or `12 of 6,000 records in …` if
+    /// some may have been left out.
     fn summary(&self) -> String {
         let written = self.sink.written();
         let (of, records) = if self.key.is_some() || self.pick.filters() {
@@ -327,7 +327,7 @@ impl Consumption<'_> {
     }
 }
 
-/// Says what values are that a Schema Registry's serializer has written.
+/// Warns about values written by a serializer of a Schema Registry.
 fn tell_frame(topic: &str, messages: &[Message<'_>], context: &Context) {
     let first = messages.iter().find_map(|message| message.value);
     if let Some(id) = first.and_then(registry::schema_id) {
@@ -342,17 +342,17 @@ fn tell_frame(topic: &str, messages: &[Message<'_>], context: &Context) {
 /// One topic, and how far it has come in each of its partitions.
 struct Reader {
     source: KafkaSource,
-    /// What looks into the values, once the first of them have told what they are.
+    /// What reads the values, once the first ones have shown their format.
     picker: Option<Picker>,
-    /// Whether its first records were looked at for what a person has to know of them.
+    /// Whether its first records were checked for what to warn about.
     is_looked_at: bool,
-    /// Whether nothing more comes.
+    /// Whether it has ended.
     ended: bool,
     /// The next offset to be handed to the sink.
     handled: Vec<i64>,
     /// The next offset to be written out.
     written: Vec<i64>,
-    /// The next offset by what the group has committed, or by where reading began.
+    /// The next offset as the group has committed it, or where reading began.
     committed: Vec<i64>,
 }
 
@@ -381,13 +381,13 @@ impl Reader {
         })
     }
 
-    /// Notes that the sink has all that the source had: also past transaction markers, which
-    /// are no records.
+    /// Notes that the sink has everything that the source had, including transaction markers, which are not
+    /// records.
     fn note_all_handled(&mut self) {
         self.handled = positions(&self.source).collect();
     }
 
-    /// Commits what was written out, where that is more than before.
+    /// Commits what was written out, if that is more than before.
     fn commit(&mut self) -> Result<()> {
         let places = self.written.iter().zip(&self.committed).enumerate();
         let moved: Vec<(usize, Committed)> = places

@@ -1,4 +1,4 @@
-//! `k demo`: the main tasks with nothing but the binary, by the commands that a person would type.
+//! `k demo`: the main tasks with nothing but the binary, as commands that you could type.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::cli::Context;
 use crate::error::{Error, Result};
 
-/// Show the first minutes: calls, windows, lateness, a picture.
+/// Show the first steps: calls, windows, late records, a picture.
 ///
-/// Makes a minute of calls in a temporary folder and windows them by the commands that a person types.
-/// Every line that begins with `$` is a command that can be typed.
+/// Makes a minute of calls in a temporary folder and computes windows over them. Every line that
+/// starts with `$` is a command that you can type yourself.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Keep the files in this folder, where none of them may be yet, instead of a temporary one.
+    /// Keep the files in this folder instead of a temporary one. None of them may exist yet.
     #[arg(long, value_name = "DIR")]
     out: Option<std::path::PathBuf>,
 }
@@ -59,18 +59,14 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     draw(Path::new(&counts))?;
     let title = "4. Real records leave when a call ends, so starts are out of order:";
     show(title, &generate, &["--order", "end"])?;
+    show("   Where did the records go? See the summary:", &table, &[])?;
     show(
-        "   Where did the records go? The summary says it:",
-        &table,
-        &[],
-    )?;
-    show(
-        "5. And it says what would have kept them:",
+        "5. It also says what would have kept them:",
         &table,
         &["--grace", "1m"],
     )?;
     context.report.hint(
-        "the lesson goes on in NOTES.md; `k gen --help` and `k window --help` list every flag",
+        "the lesson continues in NOTES.md; `k gen --help` and `k window --help` list every flag",
     );
     Ok(())
 }
@@ -80,8 +76,8 @@ fn refuse_to_overwrite(folder: &Path) -> Result<()> {
     let mut paths = FILES.iter().map(|name| folder.join(name));
     match paths.find(|path| path.exists()) {
         Some(path) => Err(
-            Error::refused(format!("`{}` is there already", path.display()))
-                .hint("name another folder with `--out`; without it a temporary one is used"),
+            Error::refused(format!("`{}` already exists", path.display()))
+                .hint("name another folder with `--out`, or leave it out for a temporary one"),
         ),
         None => Ok(()),
     }
@@ -92,7 +88,7 @@ fn say(context: &Context, text: &str) -> Result<()> {
     print(&format!("\n{text}\n"))
 }
 
-/// Prints a command as a person would type it, and runs it.
+/// Prints a command as it would be typed, and runs it.
 fn step(words: &[&str], context: &Context) -> Result<()> {
     let quoted = words.iter().map(|word| {
         if word.contains([' ', '(', '*']) {
@@ -104,7 +100,7 @@ fn step(words: &[&str], context: &Context) -> Result<()> {
     print(&format!("$ k {}\n", quoted.collect::<Vec<_>>().join(" ")))?;
     let arguments = ["k"].iter().chain(words).map(Into::into);
     let cli = super::parse(arguments)
-        .map_err(|error| Error::bug("the demo's own command is refused").caused_by(error))?;
+        .map_err(|error| Error::bug("a command of the demo is invalid").caused_by(error))?;
     cli.command.run(context)
 }
 

@@ -1,20 +1,20 @@
-//! How a person says what their files do differently.
+//! Flags for files that differ from plain CSV: delimiters, null texts, decimal commas.
 
 use crate::format::dialect::{DELIMITERS, Spelling};
 
-/// What stands between fields, and which texts are null.
+/// The delimiter, null texts and decimal comma of an input.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct DialectOptions {
-    /// What stands between the fields of CSV: `tab`, `semicolon`, `bar`, `comma`, or any other ASCII
-    /// character [default: tab for .tsv; else of these the one that makes the most columns of the
-    /// header; comma for values in a topic]
+    /// The character between the fields of CSV: `tab`, `semicolon`, `bar`, `comma`, or any other ASCII
+    /// character [default: tab for .tsv, comma for a topic, else the one of these four that splits the
+    /// header into most columns]
     #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
     pub delimiter: Option<u8>,
 
     #[command(flatten)]
     pub spelling: SpellingOptions,
 
-    /// Read numbers of CSV with a decimal comma, as `1.234,56`; points stand between thousands.
+    /// Read numbers in CSV with a decimal comma: `1.234,56`.
     #[arg(long)]
     pub decimal_comma: bool,
 }
@@ -32,7 +32,7 @@ impl DialectOptions {
 /// Which texts are null.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SpellingOptions {
-    /// Take this text for null, as an empty field is; may be given several times.
+    /// Read this text as null, like an empty field; may be repeated.
     #[arg(long, value_name = "TEXT")]
     pub null: Vec<String>,
 }
@@ -55,7 +55,7 @@ pub(crate) fn parse_delimiter(text: &str) -> Result<u8, String> {
         (br"\t", _) => Ok(b'\t'),
         ([byte], _) if !matches!(byte, b'"' | b'\n' | b'\r' | 0 | 0x80..) => Ok(*byte),
         _ => Err(
-            "write one ASCII character that is no quote and no end of a line, or `tab`, `semicolon`, \
+            "write one ASCII character (not a quote, not a line break), or `tab`, `semicolon`, \
              `bar`, `comma`"
                 .to_owned(),
         ),

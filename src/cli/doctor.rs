@@ -15,14 +15,15 @@ use crate::stack::state::running_broker;
 use crate::term::printable::printable_lines;
 use crate::term::units;
 
-/// Check what this machine lacks, and print the exact fix.
+/// Check what this machine lacks, and print how to fix it.
 ///
-/// Engine, names, memory, ports, disk, broker, clock.
+/// Checks the container engine, names, memory, ports, disk, broker and clock.
 ///
-/// A line for each: ok, warning or problem, and what to do. Exit status 1 if there is a problem.
+/// Prints a line for each: ok, warning or problem, and what to do. Exit status 1 if there is a
+/// problem.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Default: lines for people.
+    /// The format of the output [default: plain lines]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -58,7 +59,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     }
 }
 
-/// Returns a line for each finding, and one below it where there is something to do.
+/// Returns a line for each finding, and one below it if there is something to do.
 fn lines(findings: &[Finding]) -> String {
     let mut lines = String::new();
     for finding in findings {

@@ -1,4 +1,4 @@
-//! What a person names as a source or sink: `-`, a file, a topic.
+//! What can be named as a source or sink: `-`, a file, a topic.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -14,8 +14,8 @@ use crate::source::series::Piece;
 
 /// A source or a sink by name.
 ///
-/// `-` is stdin or stdout; `file:P` and `topic:N` are explicit; a bare name with `/`, with the ending
-/// of a file or of a file that exists is a file, any other a topic, which K_PREFIX stands before.
+/// `-` is stdin or stdout; `file:P` and `topic:N` are explicit. A bare name is a file if it contains `/`,
+/// ends like a file or if such a file exists; otherwise it is a topic, which gets K_PREFIX.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Stdin or stdout.
@@ -26,12 +26,12 @@ pub(crate) enum Endpoint {
     Topic(String),
 }
 
-/// What the names of files end with, in any case.
+/// The endings of file names, in any case.
 const ENDINGS: [&str; 12] = [
     "csv", "tsv", "txt", "log", "json", "jsonl", "ndjson", "gz", "zst", "bz2", "xz", "zip",
 ];
 
-/// Returns whether a name ends as those of files do.
+/// Returns whether a name ends like that of a file.
 pub(crate) fn has_ending_of_file(name: &Path) -> bool {
     let ending = name.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| {
@@ -48,7 +48,7 @@ fn is_file_name(name: &str) -> bool {
     name.contains('/') || has_ending_of_file(path) || is_pattern(name) || exists()
 }
 
-/// Returns whether a name has a character that stands for others; no topic's name has any.
+/// Returns whether a name has a wildcard; names of topics have none.
 fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
@@ -71,11 +71,11 @@ impl FromStr for Endpoint {
     }
 }
 
-/// Returns sources with each pattern's files in its place, in the order of their names. A file that
-/// has the name of a pattern is itself.
+/// Returns sources with each pattern replaced by its files, sorted by name. If a file has the very name of
+/// the pattern, it is taken instead.
 ///
 /// # Errors
-/// `refused` for a pattern that no file matches, `usage` for one that is written wrongly.
+/// `refused` for a pattern that no file matches, `usage` for an invalid one.
 pub(crate) fn expand<'e>(named: impl IntoIterator<Item = &'e Endpoint>) -> Result<Vec<Endpoint>> {
     let mut sources = Vec::new();
     for source in named {
@@ -92,8 +92,8 @@ pub(crate) fn expand<'e>(named: impl IntoIterator<Item = &'e Endpoint>) -> Resul
             ..glob::MatchOptions::new()
         };
         let found = glob::glob_with(pattern, options).map_err(|error| {
-            Error::usage(format!("`{pattern}` is not a pattern: {}", error.msg))
-                .hint("`*` stands for any characters, `?` for one, `[a-c]` for one of some")
+            Error::usage(format!("`{pattern}` is not a valid pattern: {}", error.msg))
+                .hint("`*` matches any characters, `?` one character, `[a-c]` one of these")
         })?;
         let before = sources.len();
         for path in found {
@@ -125,15 +125,17 @@ pub(crate) fn one_input(named: &[Endpoint]) -> Result<OneInput> {
     for source in sources {
         pieces.push(match source {
             Endpoint::Pipe if pieces.contains(&Piece::Stdin) => {
-                return Err(Error::usage("`-` is named twice: there is one stdin"));
+                return Err(Error::usage(
+                    "`-` is named twice, but there is only one stdin",
+                ));
             }
             Endpoint::Pipe => Piece::Stdin,
             Endpoint::File(path) => Piece::File(path),
             Endpoint::Topic(name) => {
                 let error = Error::usage(format!(
-                    "several sources are files, and `{name}` is a topic: there is no file of that name"
+                    "several sources must all be files, and there is no file `{name}`"
                 ));
-                return Err(error.hint("one topic is read at a time"));
+                return Err(error.hint("only one topic can be read at a time"));
             }
         });
     }
@@ -163,7 +165,7 @@ impl OneInput {
     }
 }
 
-/// Adds to an error about a topic what else its name may have meant.
+/// Adds to the error about a missing topic what else its name may have meant.
 pub(crate) fn or_a_file(topic: &str, error: Error) -> Error {
     if !matches!(error.remedy(), Remedy::ChangeWorld | Remedy::Retry) {
         return error;
@@ -171,25 +173,25 @@ pub(crate) fn or_a_file(topic: &str, error: Error) -> Error {
     let path = Path::new(topic);
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => error.hint(format!(
-            "`{topic}` is a folder, too: `'{topic}/*.csv'` reads the files in it"
+            "`{topic}` is also a folder: `'{topic}/*.csv'` reads the files in it"
         )),
         Ok(_) => error.hint(format!("there is a file of that name: `file:{topic}`")),
         Err(_) => error.hint(format!("there is no file `{topic}` either")),
     }
 }
 
-/// What tells a file from every other one, however it is named.
+/// What identifies a file, whatever name it is opened by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
-    /// Of a file that does not exist yet: its name, in the folder that the two numbers are of.
+    /// For a file that does not exist yet: its name, and the two numbers of its folder.
     name: Option<OsString>,
 }
 
 impl FileId {
-    /// Returns the file at a path, through links; `None` for pipes and devices, which keep nothing
-    /// that could be destroyed, and where there is no such folder.
+    /// Returns the file at a path, following links; `None` for pipes and devices, where nothing can
+    /// be overwritten, and for a folder that does not exist.
     pub fn of(path: &Path) -> Option<Self> {
         const LINKS: usize = 40; // as many as the system follows
         let mut path = path.to_owned();
@@ -218,7 +220,7 @@ impl FileId {
     }
 
     fn new(status: &Stat, name: Option<OsString>) -> Self {
-        // The widths of these numbers differ between systems.
+        // The widths of these numbers depend on the system.
         #[allow(clippy::unnecessary_cast)]
         FileId {
             device: status.st_dev as u64,
@@ -229,7 +231,7 @@ impl FileId {
 }
 
 impl Endpoint {
-    /// Returns the file that reading from it reads.
+    /// Returns the file that reading from an endpoint reads.
     fn file_read(&self) -> Option<FileId> {
         let status = match self {
             Endpoint::Pipe => rustix::fs::fstat(rustix::stdio::stdin()),
@@ -239,7 +241,7 @@ impl Endpoint {
         FileId::of_regular(&status.ok()?)
     }
 
-    /// Returns the file that writing to it writes.
+    /// Returns the file that writing to an endpoint writes.
     fn file_written(&self) -> Option<FileId> {
         match self {
             Endpoint::Pipe => FileId::of_regular(&rustix::fs::fstat(rustix::stdio::stdout()).ok()?),
@@ -249,11 +251,11 @@ impl Endpoint {
     }
 }
 
-/// Refuses to write to what is read, and to write two things to one file, however they are named:
-/// the one would destroy the other. Each output stands behind its flag.
+/// Refuses to write to an input, and to write two outputs to one file, whatever names they are given: one
+/// would overwrite the other. Each output comes with its flag.
 ///
 /// # Errors
-/// `refused` for an input, `usage` for one file that is named twice.
+/// `refused` for an input, `usage` for a file that is named twice.
 pub(crate) fn refuse_collisions<'e>(
     inputs: &[Endpoint],
     outputs: impl IntoIterator<Item = (&'static str, &'e Endpoint)>,
@@ -263,7 +265,7 @@ pub(crate) fn refuse_collisions<'e>(
     for (flag, to) in outputs {
         if let (true, Endpoint::Topic(topic)) = (inputs.contains(to), to) {
             return Err(Error::usage(format!(
-                "topic `{topic}` is an input: what `{flag}` writes would be read again, without end"
+                "topic `{topic}` is an input: what `{flag}` writes would be read again, in an endless loop"
             )));
         }
         let Some(file) = to.file_written() else {
@@ -275,16 +277,16 @@ pub(crate) fn refuse_collisions<'e>(
                 to => format!("`{to}`"),
             };
             return Err(Error::refused(format!(
-                "{to} is an input: what `{flag}` writes would destroy it"
+                "{to} is an input: `{flag}` would overwrite it"
             )));
         }
-        // Two that both go to stdout write one after the other.
+        // Two outputs that go to stdout write one after the other.
         let is_stdout = |other: &Endpoint| [other, to] == [&Endpoint::Pipe; 2];
         let mut others = written.iter();
         let collides = |(_, other, its): &&(_, &Endpoint, _)| *its == file && !is_stdout(other);
         if let Some((other, its, _)) = others.find(collides) {
             return Err(Error::usage(format!(
-                "`{other} {its}` and `{flag} {to}` are one file: each would destroy the other's lines"
+                "`{other} {its}` and `{flag} {to}` are the same file: each would overwrite the other"
             ))
             .hint("name another file for one of them"));
         }
@@ -294,8 +296,8 @@ pub(crate) fn refuse_collisions<'e>(
 }
 
 impl Endpoint {
-    /// Returns ` to out.csv`, to stand behind a number of rows; nothing for stdout, where they are
-    /// seen.
+    /// Returns ` to out.csv`, to follow a number of rows; nothing for stdout, where the rows are
+    /// visible.
     pub fn behind_rows(&self) -> String {
         match self {
             Endpoint::Pipe => String::new(),
@@ -314,8 +316,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Returns whether stdin is an input where none is named: a pipe, a socket or a redirected file,
-/// but no terminal and not /dev/null.
+/// Returns whether stdin is the input if none is named: it is for a pipe, a socket or a redirected file,
+/// but not for a terminal or /dev/null.
 pub(crate) fn stdin_is_input() -> bool {
     let status = rustix::fs::fstat(rustix::stdio::stdin());
     status.is_ok_and(|status| {

@@ -22,36 +22,36 @@ use crate::term::units;
 ///
 /// Writes mono_signal.csv (call_id, start_timestamp, end_timestamp, start_timestring,
 /// end_timestring, caller, callee, disposition), tower.csv (call_id, tower, start_timestamp,
-/// end_timestamp) and gen.json, the recipe: every parameter, the files that it describes, and
-/// whether the run came to its end. Times are ms since 1970, UTC. Call i (from 0) starts
-/// i / rate seconds after the first. The segments of a connected call tile it; a call stays with
-/// a tower for 60 s on average. Busy and failed calls last 0 ms and have no tower. The same seed
-/// and start give the same bytes, whatever the pace, the output and the number of threads.
+/// end_timestamp) and the recipe gen.json: all parameters, the files it describes, and whether the
+/// run was completed. Times are ms since 1970, UTC. Call i (from 0) starts i / rate seconds after
+/// the first one. A connected call consists of segments without gaps, one per tower, of 60 s on
+/// average. Busy and failed calls last 0 ms and have no tower. The same seed and start give the
+/// same bytes, whatever the pace, output and number of threads.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Options {
-    /// Calls a second; may be a fraction.
+    /// Calls per second; may be a fraction.
     #[arg(long, value_name = "R", value_parser = above_zero)]
     rate: f64,
 
-    /// For how many seconds calls start; rate × seconds is rounded to whole calls.
+    /// Make calls for this many seconds; rate × seconds is rounded to whole calls.
     #[arg(long, value_name = "S", value_parser = above_zero)]
     seconds: f64,
 
-    /// The first call's time: ms since 1970, ISO 8601 or relative such as -10m
-    /// [default: the run ends now; with a pace, it starts now].
+    /// When the first call starts: ms since 1970, ISO 8601, or relative such as -10m [default: so
+    /// that the run ends now; with a pace, now].
     #[arg(long, value_name = "TIME", value_parser = time)]
     start: Option<i64>,
 
-    /// Where all randomness comes from [default: another one each time].
+    /// The seed of all random values [default: a new one each time].
     #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     seed: Option<u64>,
 
-    /// The median of the lognormal durations, before they are cut at the maximum.
+    /// The median of the lognormal durations, before the limit of `--max-duration`.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = cdr::parse_ms)]
     median_duration: u32,
 
-    /// The standard deviation of the durations' logarithm: 0 makes all alike.
+    /// The standard deviation of the logarithm of durations; 0: all the same.
     #[arg(long, value_name = "X", default_value = "1", value_parser = up_to_ten)]
     sigma: f64,
 
@@ -59,15 +59,15 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = cdr::parse_ms)]
     max_duration: u32,
 
-    /// How many subscribers call and are called.
+    /// The number of subscribers who call and are called.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = whole::<u32>)]
     callers: u32,
 
-    /// How many towers there are; with one, a call is one segment.
+    /// The number of towers; with one, a call is one segment.
     #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<u32>)]
     towers: u32,
 
-    /// How unequal callers are: the k-th calls in proportion to 1/k^X (Zipf). 0: all alike.
+    /// How unequal callers are: the k-th one calls in proportion to 1/k^X (Zipf); 0: all the same.
     #[arg(long, value_name = "X", default_value = "0", value_parser = up_to_ten)]
     skew: f64,
 
@@ -79,41 +79,41 @@ pub(super) struct Options {
     #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = units::parse_share)]
     failed: f64,
 
-    /// How calls follow one another: evenly, or at random with the same mean rate.
+    /// How calls are spaced: evenly, or at random with the same mean rate.
     #[arg(long, value_name = "HOW", value_enum, default_value = "regular")]
     arrivals: Arrival,
 
-    /// When the row of a call leaves: at its start, or at its end as real call records do, so
-    /// that start times are out of order. tower.csv is in order of segment starts.
+    /// When the row of a call is written: at its start, or at its end like real call records, so
+    /// that start times are out of order. tower.csv is always in order of segment starts.
     #[arg(long, value_name = "WHEN", value_enum, default_value = "start")]
     order: Order,
 
-    /// Lets a share of the calls leave later, by up to so much: 5%:30s; or by a law with a long tail:
-    /// 5%:pareto(1s,2) by its scale and shape, 5%:exp(10s) by its mean, 5%:lognormal(2s,1) by its median
-    /// and sigma. No delay is longer than 30 days.
+    /// Write a share of the calls later, by up to this long, 5%:30s, or by a distribution with a long
+    /// tail: 5%:pareto(1s,2) (scale, shape), 5%:exp(10s) (mean), 5%:lognormal(2s,1) (median, sigma). No
+    /// delay is longer than 30 days.
     #[arg(long, value_name = "SHARE:DELAY", value_parser = Delay::parse)]
     delay: Option<Delay>,
 
-    /// The share of calls that leave twice, each copy with its own delay.
+    /// The share of calls that are written twice, each copy with its own delay.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = units::parse_share)]
     duplicates: f64,
 
-    /// Adds arrival_timestamp to the calls: when the row leaves.
+    /// Add a column arrival_timestamp to the calls: when the row is written.
     #[arg(long)]
     with_arrival: bool,
 
-    /// How fast rows leave: none (at once), real (when due) or a speed such as 60x. The segments of a
-    /// call follow until it ends, so the run goes on for up to the longest call after the last one has
-    /// started, and says until when. Ctrl-C ends it: what is written stays, status 130, and gen.json
-    /// says how many rows there are and that the run is not `complete`.
+    /// How fast rows are written: none (at once), real (when due) or a speed such as 60x. The
+    /// segments of a call are written until it ends, so the run continues after the last call has
+    /// started, and prints until when. Ctrl-C ends it with status 130: what is written stays, and
+    /// gen.json says how many rows there are and that the run is not `complete`.
     #[arg(long, value_name = "PACE", default_value = "none", value_parser = Pace::parse)]
     pace: Pace,
 
-    /// The folder for the files, or - for the calls alone on stdout.
+    /// The folder for the files, or - to write only the calls to stdout.
     #[arg(long, value_name = "DIR|-", default_value = "data")]
     out: PathBuf,
 
-    /// Calls (mono) or segments (tower) alone.
+    /// Write only calls (mono) or only segments (tower).
     #[arg(long, value_name = "WHICH", value_enum)]
     only: Option<Only>,
 
@@ -121,7 +121,7 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
 
-    /// Threads that generate [default: one a processor].
+    /// The number of threads [default: one per processor].
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 }
@@ -131,9 +131,9 @@ Examples:
   k gen --rate 100 --seconds 60
           data/mono_signal.csv, data/tower.csv and data/gen.json
   k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
-          straight into windows
+          directly into windows
   k gen --rate 20 --seconds 600 --pace 60x --order end --out -
-          sixty times as fast as real, each row when its call ends
+          sixty times faster than real time, each row when its call ends
   k gen --rate 100 --seconds 600 --delay '5%:pareto(1s,2)' --with-arrival
           most of the late rows by seconds, a few by far more";
 
@@ -149,7 +149,7 @@ enum Only {
 fn above_zero(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        Ok(_) => Err("a number above zero is needed".to_owned()),
+        Ok(_) => Err("the number must be above zero".to_owned()),
         Err(_) => Err("write a number without a unit, such as `100` or `0.5`".to_owned()),
     }
 }
@@ -157,7 +157,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 fn up_to_ten(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
-        Ok(_) => Err("a number from 0 to 10 is needed".to_owned()),
+        Ok(_) => Err("the number must be from 0 to 10".to_owned()),
         Err(_) => Err("write a number, such as `1` or `0.5`".to_owned()),
     }
 }
@@ -180,8 +180,8 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 impl Options {
-    /// Returns whether a bar stands in nobody's way: rows go to files, and not to a terminal, or to
-    /// a pipe, whose reader may write to the same terminal.
+    /// Returns whether a progress bar is possible: rows go to files, not to a terminal or to a pipe
+    /// whose reader may write to the same terminal.
     fn has_bar(&self) -> bool {
         let status = rustix::fs::fstat(rustix::stdio::stdout());
         let is_file = |mode| rustix::fs::FileType::from_raw_mode(mode).is_file();
@@ -192,7 +192,7 @@ impl Options {
         let now = units::now_ms();
         let start_timestamp = self.start.unwrap_or_else(|| match self.pace {
             Pace::None => {
-                // On the second, so that windows of whole seconds are full ones.
+                // On a full second, so that windows of whole seconds are full.
                 let first = now.saturating_sub((self.seconds * 1_000.0) as i64);
                 first.div_euclid(units::SECOND) * units::SECOND
             }
@@ -266,9 +266,9 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
 struct Outputs {
     calls: Option<Outlet>,
     segments: Option<Outlet>,
-    /// What they are called in the summary: calls, segments.
+    /// Their name in the summary: calls, segments.
     to: [String; 2],
-    /// The recipe's file, where rows go to a folder.
+    /// The file of the recipe, if rows go to a folder.
     recipe_file: Option<RecipeFile>,
 }
 
@@ -279,14 +279,15 @@ struct RecipeFile {
     describes: Vec<String>,
 }
 
-/// What `gen.json` holds: what a truth is computed from, and what came of it.
+/// The content of `gen.json`: what the truth is computed from, and the outcome of the run.
 #[derive(Serialize)]
 struct RecipeText<'a> {
     version: &'static str,
     files: &'a [String],
-    /// False until the run has come to its end.
+    /// False until the run has ended.
     complete: bool,
-    /// Rows in the files, copies included; null while the run lasts and where there is no such file.
+    /// Rows in the files, including copies; null during the run, and for a file that is not
+    /// written.
     written_calls: Option<u64>,
     written_segments: Option<u64>,
     calls: u64,
@@ -332,7 +333,7 @@ impl Outputs {
             path.map(|path| Outlet::open(path, interrupt())).transpose()
         };
         let (calls, segments) = (open(0)?, open(1)?);
-        // The recipe first: whenever the run is killed, it is not an older one of these files.
+        // The recipe first: if the run is killed, it must not be an older one.
         recipe_file.write(&recipe_file.begun(options, recipe))?;
         [&calls, &segments]
             .into_iter()
@@ -349,7 +350,7 @@ impl Outputs {
     }
 }
 
-/// Returns what the files of calls and of segments are called.
+/// Returns the names of the files of calls and of segments.
 fn names(format: Format) -> [&'static str; 2] {
     match format {
         Format::Csv => ["mono_signal.csv", "tower.csv"],
@@ -358,7 +359,7 @@ fn names(format: Format) -> [&'static str; 2] {
 }
 
 impl RecipeFile {
-    /// Returns what it holds while the run lasts.
+    /// Returns its content during the run.
     fn begun<'a>(&'a self, options: &Options, recipe: &'a Recipe) -> RecipeText<'a> {
         RecipeText {
             version: env!("CARGO_PKG_VERSION"),
@@ -374,12 +375,12 @@ impl RecipeFile {
 
     fn write(&self, text: &RecipeText<'_>) -> Result<()> {
         let text = serde_json::to_string_pretty(text)
-            .map_err(|source| Error::bug("a recipe that is no JSON").caused_by(source))?;
+            .map_err(|source| Error::bug("a recipe that is not JSON").caused_by(source))?;
         replace(&self.path, &(text + "\n"))
             .map_err(|source| Error::io(format!("write `{}`", self.path.display()), source))
     }
 
-    /// Refuses a folder in which two of the files are one by a link.
+    /// Refuses a folder in which two of the files are the same one through a link.
     fn refuse_collisions(&self, folder: &Path) -> Result<()> {
         let files = self.describes.iter().map(|name| folder.join(name));
         let files: Vec<Endpoint> = files
@@ -389,7 +390,7 @@ impl RecipeFile {
         endpoint::refuse_collisions(&[], files.iter().map(|file| ("--out", file)))
     }
 
-    /// Says which files of another run stand beside those that it describes.
+    /// Warns about files of an earlier run beside those that the recipe describes.
     fn warn_of_older_files(&self, folder: &Path, context: &Context) {
         let ours = [Format::Csv, Format::Json].into_iter().flat_map(names);
         let older: Vec<String> = ours
@@ -414,10 +415,10 @@ fn make_folder(folder: &Path) -> Result<()> {
     if !is_folder && (folder.exists() || endpoint::has_ending_of_file(folder)) {
         return Err(
             Error::usage(format!("`--out {shown}` is not a folder")).hint(format!(
-                "for the calls alone in a file: `k gen … --out - > {shown}`"
+                "to write only the calls to a file: `k gen … --out - > {shown}`"
             )),
         );
     }
     std::fs::create_dir_all(folder)
-        .map_err(|source| Error::io(format!("make the folder `{shown}`"), source))
+        .map_err(|source| Error::io(format!("create the folder `{shown}`"), source))
 }

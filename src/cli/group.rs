@@ -1,4 +1,4 @@
-//! `k group`: consumer groups, their lag, and where they begin again.
+//! `k group`: consumer groups, their lag, and resetting their offsets.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ enum Action {
     Reset(Reset),
 }
 
-/// List the groups: state, protocol.
+/// List the groups with their state and protocol.
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -38,14 +38,14 @@ struct List {
     broker: BrokerOptions,
 }
 
-/// Describe a group: for each partition the committed offset, the end, the lag, who reads it.
+/// Describe a group: committed offset, end, lag and reader of each partition.
 #[derive(Debug, clap::Args)]
 struct Describe {
-    /// Its name.
+    /// The name of the group.
     #[arg(value_parser = names::parse)]
     group: String,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -53,31 +53,30 @@ struct Describe {
     broker: BrokerOptions,
 }
 
-/// Set where a group without members begins again. The state that `k window` keeps for it is
-/// deleted.
+/// Set where a group without members starts next. Deletes the state that `k window` keeps for it.
 #[derive(Debug, clap::Args)]
 struct Reset {
-    /// Its name; a group that does not exist yet is made.
+    /// The name of the group; it is created if it does not exist.
     #[arg(value_parser = names::parse)]
     group: String,
 
-    /// `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`.
+    /// `beginning`, `end`, an OFFSET (digits alone) or a TIME: ISO 8601, or `-10m`.
     #[arg(long, value_name = "WHERE", value_parser = parse_place)]
     to: Place,
 
-    /// The topics [default: those that the group has committed offsets of]
+    /// The topics [default: all for which the group has committed offsets]
     #[arg(short, long = "topic", value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
-    /// Show what would be set, and set nothing.
+    /// Show what would be set without setting it.
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -85,7 +84,7 @@ struct Reset {
     broker: BrokerOptions,
 }
 
-/// Where a group is to begin.
+/// The offsets where a group is to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Beginning,
@@ -132,7 +131,7 @@ fn list(options: &List, context: &Context) -> Result<()> {
     }
     listing.print(options.format)?;
     if groups.is_empty() {
-        context.report.status("there is no group yet");
+        context.report.status("there are no groups yet");
     }
     Ok(())
 }
@@ -142,7 +141,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     let (group, members) = admin.group(&options.group)?;
     let committed = admin.group_offsets(&options.group)?;
     let readers = by_partition(&members);
-    // A partition may be read before anything is committed, and be committed while nobody reads.
+    // A partition may be read before anything is committed, and have a commit while it is not read.
     let committed_of = committed
         .keys()
         .map(|(topic, number)| (topic.as_str(), *number));
@@ -188,7 +187,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns the member that each partition is given to.
+/// Returns the member to which each partition is assigned.
 pub(super) fn by_partition(members: &[Member]) -> BTreeMap<(&str, i32), &Member> {
     let members = members.iter();
     let given = members.flat_map(|member| {
@@ -202,7 +201,7 @@ pub(super) fn host_of(member: &Member) -> Value {
     text(member.host.trim_start_matches('/'))
 }
 
-/// Returns how many offsets a group has before it; without a commit all that are there.
+/// Returns the lag of a group; without a commit, all records.
 pub(super) fn lag_of(committed: Option<i64>, extent: Extent) -> i64 {
     let next = committed.unwrap_or(extent.first).max(extent.first);
     (extent.end - next).max(0)
@@ -251,7 +250,7 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         return Ok(());
     }
     let partitions = units::format_plural(offsets.len() as u64, "partition");
-    // What was computed up to the old offsets does not go with the new ones.
+    // A state computed up to the old offsets does not fit the new ones.
     let also = if state.is_empty() {
         String::new()
     } else {
@@ -262,7 +261,8 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         options.group
     );
     confirm(&question, options.yes, context)?;
-    // Those of a topic that is deleted are forgotten some time later; it may be there again by then.
+    // The broker forgets the offsets of a deleted topic only later; by then the topic may exist
+    // again.
     let mut all = offsets.clone();
     let of_state = committed.keys().filter(|(topic, _)| state.contains(topic));
     all.extend(of_state.map(|place| (place.clone(), 0)));
@@ -279,7 +279,7 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns the offset of a place in each partition of some topics.
+/// Returns the offset of a place in each partition of the topics.
 fn places(admin: &Admin, topics: &[String], place: Place) -> Result<BTreeMap<(String, i32), i64>> {
     let mut partitions = Vec::new();
     for name in topics {
@@ -309,7 +309,7 @@ fn places(admin: &Admin, topics: &[String], place: Place) -> Result<BTreeMap<(St
         Place::Beginning => extent.first,
         Place::End => extent.end,
         Place::Offset(offset) => offset.clamp(extent.first, extent.end),
-        // After the last record where none is as late as that.
+        // The end if no record has such a late time.
         Place::Time(_) => found.get(key).copied().unwrap_or(extent.end),
     };
     Ok(extents

@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::expression::functions;
 use crate::term::table::{Align, Table};
 
-/// What is listed of clap's own command.
+/// The summary of clap's own command.
 const HELP: &str = "Show a command's help, or functions, sources, times, formats";
 
-/// The commands, in the order in which a workshop needs them.
+/// The commands, in the order in which the workshop uses them.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
@@ -26,7 +26,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// What to type, of commands that do not have examples beside their flags.
+/// Examples for commands that have none beside their flags.
 const EXAMPLES: [(&str, &[&str]); 15] = [
     ("demo", &["k demo", "k demo --out calls"]),
     (
@@ -54,8 +54,8 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "k start --only kafka",
             "k start --dry-run",
             "k start --engine java                    # Kafka alone, without containers",
-            "k start --kafka-home /media/usb/kafka    # from a folder of `k pull --to`",
-            "k start --listen 0.0.0.0                 # for a class, which sets K_BROKER, K_PREFIX",
+            "k start --kafka-home /media/usb/kafka    # from a folder made by `k pull --to`",
+            "k start --listen 0.0.0.0                 # for a class with K_BROKER and K_PREFIX",
         ],
     ),
     ("stop", &["k stop"]),
@@ -78,7 +78,7 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
-/// What `k window -h` shows; `--help` shows every flag, and in full.
+/// The flags in `k window -h`; `--help` shows all of them in full.
 const SHORT: [(&str, &str); 25] = [
     ("by", "Group by these columns or expressions"),
     ("agg", "Compute these: count, sum(x), p99(x) as slow, …"),
@@ -89,22 +89,25 @@ const SHORT: [(&str, &str); 25] = [
     ("limit", "Write the first N rows of each window"),
     ("tumbling", "Windows one after the other: `10s`, `1d`"),
     ("hopping", "Windows of SIZE, one every ADVANCE"),
-    ("session", "Records of a key at most GAP apart"),
-    ("sliding", "Records of a key within DURATION of each other"),
+    ("session", "Records of a key, at most GAP apart"),
+    ("sliding", "Records of a key that lie within DURATION"),
     ("global", "One window for all time"),
     ("time", "The event time: a column or an expression"),
     (
         "out_of_order",
-        "Expect records this late: hold the watermark back",
+        "Hold the watermark back, for records this late",
     ),
     ("grace", "Accept late records this long after the close"),
-    ("emit", "When a window is final, or at every update"),
-    ("trigger", "When rows leave: `early(every 5s) watermark`, …"),
+    ("emit", "Rows when a window is final, or at every update"),
+    (
+        "trigger",
+        "When rows are shown: `early(every 5s) watermark`, …",
+    ),
     ("refine", "How a later row relates to an earlier one"),
     ("from", "A file, a topic, or `-`; `k help sources`"),
     ("to", "A file, a topic, or `-`"),
-    ("format", "How rows are written"),
-    ("skip_bad", "Count malformed records; do not end there"),
+    ("format", "The format of the rows"),
+    ("skip_bad", "Skip and count malformed records"),
     ("exit", "End where the topic ends now"),
     ("group", "Share the topic with processes of this group"),
     ("broker", "Brokers as HOST:PORT,…"),
@@ -117,7 +120,7 @@ const PAGES: [(&str, &str); 3] = [
     ("formats", include_str!("help/formats.txt")),
 ];
 
-/// Returns the command line's description with its commands in groups and examples for each.
+/// Returns the command line's description with its commands in groups, and examples for each.
 pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
     command = command.mut_subcommands(|command| {
         let examples = EXAMPLES
@@ -144,12 +147,12 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
     }
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\
-         `k help COMMAND` says more. Pages: `k help functions`, sources, times, formats.\n\n\
+         `k help COMMAND` shows more. Pages: `k help functions`, sources, times, formats.\n\n\
          Options:\n{{options}}"
     ))
 }
 
-/// Leaves of a command's `-h` what is needed most.
+/// Shortens a command's `-h` to the flags of [`SHORT`].
 fn shorten(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| {
         let short = SHORT.iter().find(|(id, _)| arg.get_id() == id);
@@ -161,10 +164,10 @@ fn shorten(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Returns the page that is asked for, by what is typed behind `k`: `None` for anything else.
+/// Returns the page for the words behind `k`; `None` if they do not ask for one.
 ///
 /// # Errors
-/// `usage` for a function that there is not.
+/// `usage` for an unknown function.
 pub(super) fn page(typed: &[OsString]) -> Option<Result<String>> {
     let typed: Vec<&str> = typed.iter().map_while(|word| word.to_str()).collect();
     match typed[..] {
@@ -190,7 +193,7 @@ fn every_function() -> String {
     }
     format!(
         "Aggregates, for `--agg`:\n\n{aggregates}\n\nFunctions, for `--by`, `--where`, `--select` and the \
-         arguments of aggregates:\n\n{others}\n\n`k help functions NAME` shows how one is called.\n"
+         arguments of aggregates:\n\n{others}\n\n`k help functions NAME` shows how to use one.\n"
     )
 }
 
@@ -198,7 +201,7 @@ fn table(what: &str) -> Table {
     Table::new(&[(what, Align::Left), ("gives", Align::Left)])
 }
 
-/// Shows how an aggregate or a function is called.
+/// Shows the usage of an aggregate or a function.
 fn function(name: &str) -> Result<String> {
     let name = name.to_lowercase();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Opens what a person named as input, and finds out the shape of its records.
+//! Opens the input that was named, and finds out the format and columns of its records.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ use crate::source::reshape::Shape;
 use crate::source::series::Piece;
 use crate::source::{Records, Source};
 
-/// What a person says of an input that it need not say itself.
+/// What the flags say about an input, instead of its first records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     /// The columns of `--schema`.
@@ -39,13 +39,13 @@ pub(crate) struct Given {
 
 /// An input that is open, with the columns of its records.
 pub(crate) struct Input {
-    /// Where the records come from; none is consumed yet.
+    /// Where the records come from; none has been read yet.
     pub source: Box<dyn Source>,
     /// Their columns.
     pub schema: Schema,
-    /// How they are written, or, in envelopes, their values.
+    /// How they are written; for envelopes, how the values in them are.
     pub form: Form,
-    /// Whether each is a line that holds it in an envelope.
+    /// Whether each line is an envelope around a record.
     enveloped: bool,
     /// Whether records carry a timestamp of their own.
     pub record_times: bool,
@@ -68,7 +68,7 @@ pub(crate) enum Notation {
 pub(crate) struct Form {
     /// CSV or JSON.
     pub notation: Notation,
-    /// What they do differently.
+    /// Delimiter, null texts and decimal comma.
     pub dialect: Dialect,
 }
 
@@ -86,8 +86,7 @@ impl Form {
 }
 
 impl Given {
-    /// Returns the form of CSV or JSON; fields of CSV stand between commas where nobody says
-    /// otherwise.
+    /// Returns the form of CSV or JSON; the delimiter of CSV is a comma by default.
     pub fn form(&self, notation: Notation) -> Form {
         let dialect = Dialect {
             delimiter: self.delimiter.unwrap_or(Dialect::default().delimiter),
@@ -112,7 +111,7 @@ impl Input {
 /// What the lines of a file or a pipe are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineKind {
-    /// CSV with this between its fields, the first of them a header.
+    /// CSV with this delimiter and a header.
     Rows(u8),
     /// JSON objects.
     Objects,
@@ -122,8 +121,8 @@ pub(crate) enum LineKind {
     Envelopes,
 }
 
-/// Opens files and stdin, one behind the other, and waits for the first line, which says what the
-/// lines are.
+/// Opens files and stdin, to be read one after the other, and waits for the first line, which shows the
+/// format.
 pub(crate) fn open_lines(
     pieces: &[Piece],
     given: &Given,
@@ -152,15 +151,14 @@ pub(crate) fn open_lines(
         Some(b'{' | b'[') if !is_csv && !is_raw => {
             let shape = source.one_value_a_line(&context.interrupt);
             if shape.map_err(|error| error.during(format!("reading `{name}`")))? == Shape::Values {
-                let told =
-                    "values of JSON that span lines or are elements of an array are a line each";
+                let told = "JSON values that span lines, or are elements of an array, must be one per line";
                 context.report.detail(told);
             }
             source.peek(&context.interrupt)?
         }
         first => first,
     };
-    // A line that cannot be read says nothing of the others; as raw text each can.
+    // A line that cannot be read may be an exception; as raw text, every line can be read.
     let is_telling = |line: &[u8]| is_raw || is_object(line);
     let is_envelope =
         first == Some(b'{') && Envelope::is(source.peek_line(is_telling, &context.interrupt)?);
@@ -168,8 +166,8 @@ pub(crate) fn open_lines(
         None => {
             return Err(
                 Error::data(format!("`{}` is empty", source.name())).hint(match path {
-                    Some(_) => "a CSV begins with a line that names its columns",
-                    None => "nothing came through the pipe: what does the command before it say?",
+                    Some(_) => "CSV starts with a line that names its columns",
+                    None => "nothing came through the pipe: check the command before it",
                 }),
             );
         }
@@ -191,8 +189,7 @@ fn is_object(line: &[u8]) -> bool {
     line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
 }
 
-/// Returns what stands between the fields of CSV: as a person says, as the file's name says, or as
-/// its header does.
+/// Returns the delimiter of CSV: as given by `--delimiter`, else by the file's name, else by its header.
 fn delimiter(
     source: &mut FileSource,
     path: Option<&Path>,
@@ -217,7 +214,7 @@ fn delimiter(
             let header = header(delimiter);
             header.is_some_and(|header| header.contains(&delimiter))
         };
-        // A .tsv whose header has no tab and something else is what it looks like.
+        // A .tsv file whose header has no tab, but another delimiter, is read by that one.
         if path.is_some_and(is_tab_separated) && (is_in_header(b'\t') || !is_in_header(found)) {
             (b'\t', "the file's name")
         } else {
@@ -237,19 +234,19 @@ fn ends_with(path: &Path, ending: &str) -> bool {
     own.is_some_and(|own| own.eq_ignore_ascii_case(ending))
 }
 
-/// Returns the name that a file has when it is unpacked.
+/// Returns the name of a file without the ending of its compression.
 pub(crate) fn unpacked_name(path: &Path) -> &Path {
     let is_packed = ["gz", "zst"].iter().any(|ending| ends_with(path, ending));
     let bare = path.file_stem().map(Path::new).filter(|_| is_packed);
     bare.unwrap_or(path)
 }
 
-/// Returns whether a file's name says that tabs stand between its fields.
+/// Returns whether a file's name says that its delimiter is a tab.
 fn is_tab_separated(path: &Path) -> bool {
     ends_with(unpacked_name(path), "tsv")
 }
 
-/// Says which topic the name of a file that does not exist may have meant.
+/// Adds to the error about a missing file that a topic may have been meant.
 fn or_a_topic(piece: &Piece, error: Error) -> Error {
     let name = piece.path().and_then(Path::to_str);
     match name.filter(|name| !name.contains('/') && !Path::new(name).exists()) {
@@ -264,7 +261,7 @@ pub(crate) fn open_files(pieces: &[Piece], given: Given, context: &Context) -> R
     columns(source, kind, given, context)
 }
 
-/// Finds out the columns of lines; those of envelopes are in their values.
+/// Finds out the columns of lines; envelopes have theirs in their values.
 pub(crate) fn columns(
     mut source: FileSource,
     kind: LineKind,
@@ -319,7 +316,7 @@ pub(crate) fn columns(
     })
 }
 
-/// Opens a topic; waits for its first record, which says how values are written.
+/// Opens a topic and waits for its first record, which shows the format of its values.
 ///
 /// Returns `None` for a topic that ends before any record.
 pub(crate) fn open_topic(
@@ -346,7 +343,7 @@ pub(crate) fn open_topic(
     }))
 }
 
-/// Finds out how a topic's values are written, and their columns, from its first records.
+/// Finds out the format and columns of a topic's values from its first records.
 pub(crate) fn topic_columns(
     topic: &str,
     records: &Records<'_>,
@@ -359,8 +356,8 @@ pub(crate) fn topic_columns(
     Ok(found)
 }
 
-/// JSON objects name their members; CSV values have no header, so it is declared or known. Where
-/// nobody says which they are, one object among the first values does.
+/// JSON objects name their members. CSV values have no header: their columns are declared or known. The
+/// format is JSON if one of the first values is an object, unless `--input` says otherwise.
 fn message_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
     let (form, mut schema) = value_schema(records, given)?;
     schema.has_parts = true;
@@ -404,24 +401,24 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
         (Some(names), None) => Ok((delimited, schema::of_names(&names))),
         (None, None) => match first {
             Some(value) => Err(Error::usage(format!(
-                "the values are CSV of {} fields, and no header names them",
+                "the values are CSV with {} fields, and nothing names their columns",
                 fields(value)
             ))
             .hint("name and type them with `--schema 'caller string, n bigint'`")
-            .hint("objects may follow: `--input json` says so")),
+            .hint("if JSON objects follow, add `--input json`")),
             None => Err(Error::data("the first records have no values")
-                .hint("say what they are: `--input json`, or for CSV `--schema 'caller string, n bigint'`")),
+                .hint("name their format: `--input json`, or for CSV `--schema 'caller string, n bigint'`")),
         },
     }
 }
 
-/// Returns the one column of any text, with its type if that was declared.
+/// Returns the one column of raw text, with its type if one was declared.
 fn text_schema(declared: Option<Schema>) -> Result<Schema> {
     delimited_schema(&[raw::COLUMN.to_owned()], declared)
 }
 
-/// Takes the declared types by name, known ones for the workshop's columns, and leaves the others
-/// to their use.
+/// Gives columns their declared types; the workshop's own columns have known ones, and the types of
+/// others are inferred from use.
 fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema> {
     if let Some(declared) = &declared
         && let Some(unknown) = declared
@@ -430,10 +427,10 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
             .find(|field| !names.contains(&field.name))
     {
         return Err(Error::usage(format!(
-            "`--schema` declares column `{}`, which the header has not",
+            "`--schema` declares column `{}`, which the header does not have",
             unknown.name
         ))
-        .hint(format!("there are {}", names.join(", "))));
+        .hint(format!("the columns are {}", names.join(", "))));
     }
     Ok(schema::declare(
         schema::of_names(names),
@@ -441,9 +438,9 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
     ))
 }
 
-/// Says with `-v` where event times come from; and also without it when they are those of the records and
-/// nobody asked for that, though there are columns: the same records in a file would be refused. `of` names
-/// the records.
+/// Reports where event times come from, with `-v`. Reports it without `-v` too if they are the
+/// records' own timestamps by default although there are columns: the same records in a file would
+/// be refused. `of` names the records.
 pub(crate) fn tell_time(
     asked: bool,
     time: &TimeFrom,
@@ -468,7 +465,7 @@ pub(crate) fn tell_time(
         columns => columns.join(" or "),
     };
     context.report.status(format!(
-        "event times are {of}' own timestamps; `--time COLUMN` takes {column}, `--time @record` says that they are meant"
+        "event times are {of}' own timestamps; to use {column}, write `--time COLUMN`; to confirm them, `--time @record`"
     ));
 }
 
@@ -495,8 +492,8 @@ fn may_hold_times(field: &Field) -> bool {
     named && typed
 }
 
-/// Warns of columns from `known` on, which no record had so far: a name may be mistyped, or its first
-/// record yet to come.
+/// Warns about columns from `known` on, which no record has had so far: a name may be mistyped, or its
+/// first record is still to come.
 pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
     for (index, field) in schema.fields.iter().enumerate().skip(known) {
         if schema.is_seen(index) {
@@ -505,24 +502,24 @@ pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
         let name = &field.name;
         let meant = match suggestion(schema, name) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", schema.names_before(known)),
+            None => format!("the columns are {}", schema.names_before(known)),
         };
         context.report.warning(format!(
-            "none of the first records has `{name}`: it is null where it is missing; {meant}"
+            "none of the first records has `{name}`: missing values are null; {meant}"
         ));
     }
 }
 
-/// Says with `-v` which types were taken, in the words of `--schema`.
+/// Reports with `-v` the types of columns, in the syntax of `--schema`.
 fn tell_schema(schema: &Schema, context: &Context) {
     if context.report.is_verbose() {
         context
             .report
             .detail(format!("schema: {}", schema::declaration(schema)));
         if schema.change.is_some() {
-            context
-                .report
-                .detail("change: `-` takes an earlier record back (`--change none`: it does not)");
+            context.report.detail(
+                "change: `-` takes an earlier record back (turn this off with `--change none`)",
+            );
         }
     }
 }

@@ -24,28 +24,29 @@ use crate::term::units::parse_duration;
 
 /// Join two inputs by key and event time, or a stream with a table.
 ///
-/// LEFT RIGHT --within D gives every pair of records that are equal in what `--on` says and whose event
-/// times differ by at most D, both ends included. With `--type left` or `outer`, a record without a
-/// partner gives a row once the watermark has passed its time by more than D, and not before. A
-/// null equals nothing. A duplicate is a record like any other.
+/// LEFT RIGHT --within D joins two streams: each pair of records that are equal in `--on` and whose
+/// event times differ by at most D, inclusive, gives a row. With `--type left` or `outer`, a record
+/// without a partner gives a row once the watermark has passed its time by more than D. A null
+/// equals nothing. A duplicate is a record like any other.
 ///
-/// LEFT --table SOURCE gives each record of LEFT the latest value of its key as of its time, from
-/// SOURCE, which is read as far as that first. A table without a time column holds from the
-/// beginning on; in a topic, a null value deletes its key.
+/// LEFT --table SOURCE joins each record of LEFT with the latest value of its key, as of its time,
+/// from SOURCE. The table is read up to that time first. Values of a table without a time column
+/// are valid from the beginning. In a topic, a null value deletes its key.
 ///
-/// The watermark is the highest event time seen less `--out-of-order`, of the side further behind,
-/// which is read first. What it has passed by more than D is dropped. A record below it is late:
-/// dropped, too, and counted, since a partner of it may be gone. 0 late means that every pair is
-/// there. Rows leave as soon as they are certain: for files always in the same order.
+/// The watermark is the highest event time seen less `--out-of-order`, of the side further behind;
+/// that side is read first. Records that it has passed by more than D are removed from memory. A
+/// record below it is late: it is dropped and counted, since its partner may be gone. 0 late means
+/// that no pair is missing. Rows are written as soon as they are certain; for files always in the
+/// same order.
 ///
-/// Columns: what is equal, by the left's name, the left's others, the right's others, as they were
-/// written, and `event_time`, the later of the two, which `k window` takes by default. A name that both
-/// sides have becomes `l_…` and `r_…`; `duration` is that of the left then. `--time`, `--time-unit`,
-/// `--zone`, `--schema`, `--delimiter` and
-/// `--out-of-order` are for both sides; given twice, for the left and for the right.
+/// Columns of the result: those of `--on`, by the left's name; the other columns of the left, then
+/// of the right, unchanged; and `event_time`, the later of the two, which `k window` uses by
+/// default. A name that both sides have becomes `l_…` and `r_…`; `duration` is then the left's.
+/// `--time`, `--time-unit`, `--zone`, `--schema`, `--delimiter` and `--out-of-order` apply to both
+/// sides; given twice, to the left and to the right.
 ///
-/// One process does it all, and holds in memory what may still be joined; joining in a consumer
-/// group comes later.
+/// A join runs in one process and holds in memory what may still be joined. It cannot run in a
+/// consumer group yet.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k join data/mono_signal.csv data/tower.csv --on call_id --within 1h
@@ -53,14 +54,14 @@ use crate::term::units::parse_duration;
   k join calls.csv --table customers.csv --on 'caller = number' --type left
   k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
 pub(super) struct Options {
-    /// A file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv, .txt,
-    /// .jsonl, …) or of a file that exists is a file, any other a topic; `file:NAME` and
-    /// `topic:NAME` say which. A pattern in quotes, such as 'calls-*.csv', is all its files, read as one
-    /// in the order of their names; .gz and .zst are unpacked
+    /// A file, a topic, or `-` for stdin. A name is a file if it contains `/`, ends like a file
+    /// (.csv, .txt, .jsonl, …) or if such a file exists; otherwise it is a topic. `file:NAME` and
+    /// `topic:NAME` are explicit. A quoted pattern such as 'calls-*.csv' stands for all its files,
+    /// read one after the other, sorted by name; .gz and .zst are unpacked
     #[arg(value_name = "LEFT")]
     left: Endpoint,
 
-    /// Another; only one can be stdin
+    /// The other side; only one can be stdin
     #[arg(
         value_name = "RIGHT",
         required_unless_present = "table",
@@ -68,25 +69,25 @@ pub(super) struct Options {
     )]
     right: Option<Endpoint>,
 
-    /// What a pattern without quotes has become.
+    /// The files of a pattern without quotes.
     #[arg(hide = true)]
     more: Vec<Endpoint>,
 
-    /// Take the latest value of each key from this file or topic, or from `-`.
+    /// Join with a table: the latest value of each key in this file, topic or `-`.
     #[arg(long, value_name = "SOURCE")]
     table: Option<Endpoint>,
 
-    /// Join where these are equal: columns of both sides, or of the left and the right as `id = key`,
-    /// expressions as `lower(name) = lower(who)`.
+    /// Join records that are equal in this: a column of both sides, a column of each as `id = key`,
+    /// or expressions as `lower(name) = lower(who)`.
     #[arg(long, value_name = "COLUMN,…")]
     on: String,
 
-    /// Join where event times differ by at most this, both ends included.
+    /// Join records whose event times differ by at most this, inclusive.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     #[arg(required_unless_present = "table", conflicts_with = "table")]
     within: Option<i64>,
 
-    /// Which records without a partner give a row: none, the left's, or both sides'
+    /// Which records without a partner give a row: none, those of the left, or of both sides
     #[arg(
         long = "type",
         value_enum,
@@ -95,54 +96,54 @@ pub(super) struct Options {
     )]
     kind: Kind,
 
-    /// Write to a file, a topic, which is created if it does not exist, or `-` for stdout.
+    /// Write to a file, a topic (created if it does not exist), or `-` for stdout.
     #[arg(long, value_name = "SINK", default_value = "-")]
     to: Endpoint,
 
-    /// Take the event time from this column or expression, such as `ts * 1000` or
-    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or from `@record`, a topic's own timestamp.
-    /// Default: `event_time` or `start_timestamp` if there, else `@record`.
+    /// The event time: a column, or an expression such as `ts * 1000` or `parse_timestamp(at,
+    /// 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record [default:
+    /// `event_time` or `start_timestamp` if there, else `@record`]
     #[arg(long, value_name = "EXPRESSION")]
     time: Vec<String>,
 
-    /// The unit of times that are numbers [default: ms]
+    /// The unit of numeric times [default: ms]
     #[arg(long, value_enum, value_name = "UNIT")]
     time_unit: Vec<TimeUnit>,
 
-    /// The zone of times that name none, such as `Europe/Paris`; `local`: this machine's [default: UTC]
+    /// The time zone of times without one, such as `Europe/Paris`; `local`: this machine's [default: UTC]
     #[arg(long, value_name = "ZONE")]
     zone: Vec<String>,
 
-    /// Declare column types: 'caller string, n bigint' [default: as their use asks]
+    /// Declare column types: 'caller string, n bigint' [default: inferred from use]
     #[arg(long, value_name = "COLUMNS")]
     schema: Vec<String>,
 
-    /// Let the watermark stay this far behind the highest event time [default: 0s]
+    /// Hold the watermark this far behind the highest event time [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     out_of_order: Vec<i64>,
 
-    /// Let a partition that is at its end hold the watermark back no longer than this.
+    /// A partition that stays at its end this long no longer holds the watermark back.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     idle: i64,
 
-    /// How records are written, where the first ones do not say
+    /// The format of the records [default: found from the first ones]
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<InputNotation>,
 
-    /// What stands between the fields of CSV: `tab`, `semicolon`, `bar`, `comma`, or any other ASCII
-    /// character [default: tab for .tsv; else of these the one that makes the most columns of the
-    /// header; comma for values in a topic]
+    /// The character between the fields of CSV: `tab`, `semicolon`, `bar`, `comma`, or any other
+    /// ASCII character [default: tab for .tsv, comma for a topic, else the one of these four that
+    /// splits the header into most columns]
     #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
     delimiter: Vec<u8>,
 
     #[command(flatten)]
     spelling: SpellingOptions,
 
-    /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
+    /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Count malformed records instead of ending at the first.
+    /// Skip and count malformed records instead of ending at the first.
     #[arg(long)]
     skip_bad: bool,
 
@@ -159,7 +160,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if options.input == Some(InputNotation::Raw) {
         return Err(
-            Error::usage("a join needs columns, and `--input raw` has one")
+            Error::usage("a join needs named columns, and raw lines have none")
                 .hint("write the records as JSON or CSV with a header"),
         );
     }
@@ -185,7 +186,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         let planned = &plan.sides[side.index()];
         let of = format!("the {} records", name_of(side));
         input::tell_time(*asked, &planned.time, &planned.schema, &of, context);
-        // A topic that is empty as yet has no columns.
+        // The columns of an empty topic are not known yet.
         let known = known[side.index()];
         if known > 0 {
             input::warn_of_unseen(&planned.schema, known, context);
@@ -199,16 +200,18 @@ impl Options {
     fn sources(&self) -> Result<[OneInput; 2]> {
         if let Some(more) = self.more.first() {
             return Err(Error::usage(format!(
-                "LEFT and RIGHT are one source each, and `{more}` is one more"
+                "LEFT and RIGHT are one source each, and `{more}` is a third"
             ))
-            .hint("quote a pattern, so that all its files are one source: 'calls-*.csv'"));
+            .hint("quote a pattern, to make all its files one source: 'calls-*.csv'"));
         }
         let right = self.right.as_ref().or(self.table.as_ref());
         let right =
             right.ok_or_else(|| Error::bug("clap lets neither RIGHT nor `--table` pass"))?;
         let sources = [&self.left, right];
         if sources == [&Endpoint::Pipe; 2] {
-            return Err(Error::usage("only one side can be `-`: there is one stdin"));
+            return Err(Error::usage(
+                "only one side can be `-`: there is only one stdin",
+            ));
         }
         if let Some(flag) = self.range.given()
             && !sources
@@ -216,7 +219,7 @@ impl Options {
                 .any(|from| matches!(from, Endpoint::Topic(_)))
         {
             return Err(Error::usage(format!(
-                "`{flag}` is for topics, and neither side is one"
+                "`{flag}` is for topics, and neither side is a topic"
             )));
         }
         let [left, right] = sources.map(|source| one_input(std::slice::from_ref(source)));
@@ -227,7 +230,7 @@ impl Options {
         let method = self.within.map_or(Method::Table, Method::Within);
         if method == Method::Table && self.kind == Kind::Outer {
             return Err(Error::usage(
-                "`--type outer` is for two streams: a table's values are not rows of their own",
+                "`--type outer` is for two streams: the values of a table are not rows by themselves",
             )
             .hint("`--type left` keeps every record of the stream"));
         }
@@ -254,7 +257,7 @@ impl Options {
         })
     }
 
-    /// Returns what the flags say of each side.
+    /// Returns what the flags say about each side.
     fn given(&self) -> Result<[input::Given; 2]> {
         let [left, right] = for_sides("--schema", &self.schema)?.map(|text| {
             let text = text.filter(|text| !text.trim().is_empty());
@@ -278,16 +281,14 @@ impl Options {
                 let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
                 let input = input::open_topic(topic, &range, given, &settings, context)?;
                 input.ok_or_else(|| {
-                    Error::refused(format!(
-                        "topic `{topic}` has no record that would tell its columns"
-                    ))
-                    .hint("without `--exit` and `--until` the first one is waited for")
+                    Error::refused(format!("topic `{topic}` has no record to show its columns"))
+                        .hint("to wait for the first one, leave `--exit` and `--until` out")
                 })
             }
         }
     }
 
-    /// Opens the sink; a file is emptied only now that the plan is known to be right.
+    /// Opens the sink. A file is truncated only now, when the plan is known to be valid.
     fn sink(&self, plan: &JoinPlan, context: &Context) -> Result<(JoinedSink, Notation)> {
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
@@ -334,7 +335,7 @@ impl Options {
         };
         let mut node = Node::new(plan, sources, sink, node_options, &context.interrupt)?;
         let ended = node.run();
-        // After an error the sums would say less than the error does.
+        // After an error the summary would only distract from it.
         if let Err(error) = &ended
             && !matches!(error.remedy(), Remedy::Stopped(_))
         {
@@ -344,7 +345,7 @@ impl Options {
         ended
     }
 
-    /// Says where every record went.
+    /// Reports where every record went.
     fn tell(&self, plan: &JoinPlan, node: &Node<'_>, context: &Context) -> Result<()> {
         let (account, watermark) = (node.account(), node.watermark());
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
@@ -356,7 +357,7 @@ impl Options {
             let old = counts.before_1980;
             if has_time && old > 0 && old == counts.records - counts.malformed {
                 context.report.warning(format!(
-                    "all event times of the {} side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
+                    "all event times of the {} side are before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
                     name_of(side)
                 ));
             }
@@ -368,15 +369,15 @@ impl Options {
     }
 }
 
-/// Returns what a flag says for each side: its one value for both, or two for left and right.
+/// Returns the values of a flag for both sides: one value for both, or two for left and right.
 fn for_sides<'o, T>(flag: &str, values: &'o [T]) -> Result<[Option<&'o T>; 2]> {
     match values {
         [] => Ok([None, None]),
         [both] => Ok([Some(both); 2]),
         [left, right] => Ok([Some(left), Some(right)]),
         _ => Err(Error::usage(format!(
-            "`{flag}` stands more than twice: there are two sides"
+            "`{flag}` is given more than twice, but there are two sides"
         ))
-        .hint("give it once for both, or twice: for the left and for the right")),
+        .hint("give it once for both, or twice: first for the left, then for the right")),
     }
 }

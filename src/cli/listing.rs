@@ -1,6 +1,6 @@
 //! Short lists as a result: a table for people, CSV or JSON lines for programs.
 //!
-//! Comes in: columns and rows of values. Goes out: stdout.
+//! In: columns and rows of values. Out: stdout.
 
 use std::io::{BufWriter, IsTerminal, Write};
 
@@ -13,14 +13,14 @@ use crate::term::report::Report;
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
-/// How a list is printed.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     /// Aligned columns, times as ISO 8601.
     Table,
     /// Comma-separated values with a header, times as ms since 1970.
     Csv,
-    /// One JSON object a line, times as ms since 1970.
+    /// One JSON object per line, times as ms since 1970.
     Json,
 }
 
@@ -54,17 +54,17 @@ impl Listing {
     /// Prints to stdout; without a format, a table on a terminal and CSV elsewhere.
     ///
     /// # Errors
-    /// `refused` when stdout cannot be written to; a closed pipe is none.
+    /// `refused` if stdout cannot be written to; a closed pipe is not an error.
     pub fn print(&self, format: Option<Format>) -> Result<()> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
         self.write(format, &all)
     }
 
-    /// Prints, but leaves columns out of a table that the terminal is too narrow for: those of
-    /// `spare`, the first named first, until it fits. A hint names them.
+    /// Prints a table, leaving out columns of `spare` in that order until it fits the terminal. A
+    /// hint names the columns left out.
     ///
     /// # Errors
-    /// As [`Listing::print`].
+    /// See [`Listing::print`].
     pub fn print_fitting(
         &self,
         format: Option<Format>,
@@ -82,14 +82,14 @@ impl Listing {
         self.write(format, &shown)?;
         if !left_out.is_empty() {
             report.hint(format!(
-                "no room here for {}; `--format csv` has them all",
+                "no room for {}; `--format csv` shows all columns",
                 left_out.join(", ")
             ));
         }
         Ok(())
     }
 
-    /// Returns which columns to show in `room` characters, and the names of those that are not.
+    /// Returns which columns to show in `room` characters, and the names of the others.
     fn fitting<'s>(&self, room: usize, spare: &[&'s str]) -> (Vec<usize>, Vec<&'s str>) {
         let width = |at: usize| {
             let cells = self.rows.iter().map(|row| self.cell(row, at));
@@ -99,7 +99,7 @@ impl Listing {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut left_out = Vec::new();
         for &name in spare {
-            // Nothing stands behind the last column.
+            // Nothing follows the last column.
             let needed = shown.iter().map(|&at| width(at)).sum::<usize>() - Table::GAP;
             if needed <= room {
                 break;

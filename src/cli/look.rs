@@ -1,4 +1,4 @@
-//! `k look`: what records look like, and the flags to type.
+//! `k look`: describes records, and the flags to read them.
 
 use std::time::Duration;
 
@@ -23,41 +23,42 @@ use crate::term::printable::printable;
 use crate::term::table::{Align, Table};
 use crate::term::units::{format_count, format_duration, format_plural, format_time};
 
-/// Within this time a signal is seen.
+/// How long a wait lasts before signals are checked.
 const POLL: Duration = Duration::from_millis(50);
-/// How wide what is printed is at most.
+/// The maximum width of the output.
 const WIDTH: usize = 80;
-/// How much of a column's name is shown.
+/// The maximum width of a column's name.
 const NAME: usize = 24;
 /// How many columns that may be times are described.
 const TIMES: usize = 3;
-/// How wide the words in front of a line are.
+/// The width of the label of a line.
 const MARGIN: usize = 10;
 
-/// Describe unknown records, and name the flags to type.
+/// Describe unknown records, and suggest the flags to read them.
 ///
-/// For each column: what its values are, how many are null, how many are different, examples. For
-/// each that may be the event time: its unit or pattern, its range, and how far it is out of order,
-/// which is what `--out-of-order` would be. At the end a line of `k window` to begin with.
+/// For each column: its type, how many values are null, how many are distinct, and examples. For
+/// each column that may be the event time: its unit or pattern, its range, and how far it is out of
+/// order, which is the value for `--out-of-order`. At the end: a command line of `k window` to
+/// start with.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k look orders.csv
   k look orders --since -10m
   zcat old.json.gz | k look - --limit 1000 --format json")]
 pub(super) struct Options {
-    /// A file, a topic, or `-` for stdin; which, as for `k window --from` [default: a pipe on stdin]
+    /// A file, a topic, or `-` for stdin, as for `k window --from` [default: a pipe on stdin]
     #[arg(value_name = "SOURCE")]
     source: Option<Endpoint>,
 
-    /// Look at so many records, the first ones; of a topic those that come first
+    /// Read only the first N records
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 
-    /// How records are written, where the first ones do not say
+    /// The format of the records [default: found from the first ones]
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<Notation>,
 
-    /// For a person, or as one JSON object for programs
+    /// As text, or as one JSON object for programs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
 
@@ -125,8 +126,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 }
 
 impl Options {
-    /// Returns the flags that say how records are read, as another command takes them; one without a
-    /// value has an empty one.
+    /// Returns the flags to read the records, for another command; a flag without a value has an
+    /// empty one.
     fn reading(&self) -> Vec<(&'static str, String)> {
         let notation = self.input.as_ref().and_then(ValueEnum::to_possible_value);
         let notation = notation.map(|notation| ("--input", notation.get_name().to_owned()));
@@ -153,7 +154,7 @@ impl Options {
             && !matches!(source, Endpoint::Topic(_))
         {
             return Err(Error::usage(format!(
-                "`{flag}` is for topics, and `{source}` is none"
+                "`{flag}` is for topics, and `{source}` is not a topic"
             )));
         }
         match &one_input(std::slice::from_ref(source))? {
@@ -165,12 +166,12 @@ impl Options {
                 }
                 let settings = self.broker.settings(context)?;
                 let input = input::open_topic(topic, &range, given, &settings, context)?;
-                input.ok_or_else(|| Error::data(format!("topic `{topic}` holds no record there")))
+                input.ok_or_else(|| Error::data(format!("topic `{topic}` has no records there")))
             }
         }
     }
 
-    /// Looks at the records; returns also whether these are all.
+    /// Reads the records; also returns whether these are all.
     fn look(&self, input: &mut Input, context: &Context) -> Result<(Findings, bool)> {
         let schema = undeclared(std::mem::take(&mut input.schema));
         let mut decoder = input.decoder(Layout {
@@ -208,7 +209,7 @@ impl Options {
     }
 }
 
-/// Returns a delimiter as `--delimiter` takes it.
+/// Returns a delimiter in the syntax of `--delimiter`.
 fn delimiter_word(delimiter: u8) -> String {
     let named = DELIMITERS.iter().find(|(known, _)| *known == delimiter);
     named.map_or_else(
@@ -217,7 +218,7 @@ fn delimiter_word(delimiter: u8) -> String {
     )
 }
 
-/// Returns how records are written, in words.
+/// Describes the format of the records.
 fn written(input: &Input) -> String {
     match input.form.notation {
         Notation::Delimited => match input.form.dialect.delimiter {
@@ -266,7 +267,7 @@ fn columns(findings: &Findings) -> Table {
     table
 }
 
-/// Returns what there is to say of times, duplicates, and what does not fit.
+/// Returns the lines about times, duplicates, and values that do not fit.
 fn lines(findings: &Findings) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |word: &str, text: String| {
@@ -308,7 +309,7 @@ fn lines(findings: &Findings) -> Vec<String> {
     if let Some(identity) = findings.identity() {
         let name = cut(&identity.name, NAME);
         let repeated = match findings.repeated_identities() {
-            0 => "is different in each record".to_owned(),
+            0 => "is different in every record".to_owned(),
             count => format!(
                 "repeats an earlier one in {}",
                 format_plural(count, "record")
@@ -340,7 +341,7 @@ fn lines(findings: &Findings) -> Vec<String> {
     lines
 }
 
-/// Returns a share in words.
+/// Describes a share.
 fn share(part: u64, whole: u64) -> String {
     let percent = part as f64 * 100.0 / whole.max(1) as f64;
     match part {
@@ -351,7 +352,7 @@ fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// Returns a text of a line that is no wider.
+/// Returns a text, cut to the width of a line.
 fn cut(text: &str, width: usize) -> String {
     let text = printable(text.as_bytes());
     console::truncate_str(&text, width, "…").into_owned()

@@ -1,4 +1,4 @@
-//! `k man`: the manual pages, for whoever packs `k`.
+//! `k man`: the manual pages, for packagers.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Write the manual pages of `k` and its commands into a folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// The folder, such as one that MANPATH names with `man1` behind it.
+    /// The folder, such as `man1` in a folder of MANPATH.
     folder: PathBuf,
 }
 

@@ -44,7 +44,7 @@ use crate::interrupt::Interrupt;
 use crate::kafka::tls;
 use crate::term::report::{ColorChoice, Report, Verbosity};
 
-/// What `k --version` says.
+/// What `k --version` prints.
 const VERSION: &str = if tls::IS_BUILT_IN {
     concat!(env!("CARGO_PKG_VERSION"), ", with TLS")
 } else {
@@ -55,7 +55,7 @@ const VERSION: &str = if tls::IS_BUILT_IN {
 #[derive(Debug, Parser)]
 #[command(name = "k", version = VERSION, max_term_width = 100)]
 struct Cli {
-    /// Say only warnings and errors.
+    /// Print only warnings and errors.
     #[arg(
         short,
         long,
@@ -65,11 +65,11 @@ struct Cli {
     )]
     quiet: bool,
 
-    /// Say what is run and what was inferred.
+    /// Print what is run and what was inferred.
     #[arg(short, long, global = true, help_heading = "Messages")]
     verbose: bool,
 
-    /// When to colour messages: auto, always or never; NO_COLOR is respected.
+    /// Colour messages: auto, always or never; NO_COLOR is respected.
     #[arg(
         long,
         global = true,
@@ -84,7 +84,7 @@ struct Cli {
     command: Command,
 }
 
-/// In the order in which a workshop needs them.
+/// In the order in which the workshop uses them.
 #[derive(Debug, Subcommand)]
 enum Command {
     Gen(r#gen::Options),
@@ -112,7 +112,7 @@ enum Command {
     Man(man::Options),
 }
 
-/// What every command is given beside its flags.
+/// What every command gets besides its flags.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// Where status, warnings and hints go.
@@ -191,8 +191,8 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command().try_get_matches_from(args)?)
 }
 
-/// Returns the command line's description. A value may begin with `-`, so that it is
-/// reported as a bad value of its flag and not as an unknown flag.
+/// Returns the command line's description. A value may begin with `-`, so that it is reported as a bad
+/// value of its flag instead of an unknown flag.
 fn command() -> clap::Command {
     fn values_may_begin_with_a_dash(command: clap::Command) -> clap::Command {
         command
@@ -208,8 +208,8 @@ fn command() -> clap::Command {
     help::arrange(values_may_begin_with_a_dash(Cli::command()))
 }
 
-/// Prints help and version on stdout, status 0; on stderr, status 2, the whole help where a command
-/// is missing, else what was typed wrongly in at most eight lines.
+/// Prints help and version to stdout, with status 0. Prints to stderr, with status 2, the whole help if a
+/// command is missing, and otherwise the mistake in at most eight lines.
 fn told_by_clap(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let printed = error.print().and_then(|()| std::io::stdout().flush());
@@ -236,7 +236,7 @@ fn told_by_clap(error: &clap::Error) -> ExitCode {
     ExitCode::from(Error::usage("").exit_status())
 }
 
-/// Prints a page on stdout.
+/// Prints a page to stdout.
 fn print(page: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout();
     let printed = stdout.write_all(page).and_then(|()| stdout.flush());

@@ -1,8 +1,8 @@
 //! The names of topics and groups: with K_PREFIX each person of a class has names of their own.
 //!
-//! What a person types, what a flag takes by default and what a file's name or an envelope says
-//! all pass here, once. What `k` derives from a group (its topics of state, its transactions) begins with
-//! the group's name, and so with the prefix.
+//! Typed names, defaults of flags, and names taken from files or envelopes all pass through here, once.
+//! What `k` derives from a group (its internal topics, its transactions) begins with the group's name,
+//! and so with the prefix.
 
 use std::sync::LazyLock;
 
@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 const VARIABLE: &str = "K_PREFIX";
 static PREFIX: LazyLock<String> = LazyLock::new(|| std::env::var(VARIABLE).unwrap_or_default());
 
-/// Returns the name behind the prefix; one that begins with it stays, so that a name can be copied
-/// from what `k` prints.
+/// Puts the prefix before a name. A name that begins with it stays as it is, so that a name can be
+/// copied from what `k` prints.
 pub(crate) fn prefixed(name: &str) -> String {
     with_prefix(&PREFIX, name)
 }
 
-/// Returns whether a topic or a group is one of this person's: all are where there is no prefix.
+/// Returns whether a topic or a group has the prefix; without a prefix, all do.
 pub(crate) fn is_own(name: &str) -> bool {
     name.starts_with(PREFIX.as_str())
 }
@@ -26,15 +26,15 @@ pub(crate) fn is_own(name: &str) -> bool {
 /// Parses the name of a topic or a group, for clap.
 ///
 /// # Errors
-/// None; clap wants one.
+/// None; clap expects a `Result`.
 pub(crate) fn parse(name: &str) -> Result<String, std::convert::Infallible> {
     Ok(prefixed(name))
 }
 
-/// Checks the prefix, before any name is made with it.
+/// Checks the prefix before it is used.
 ///
 /// # Errors
-/// `usage` for one that no topic's name may begin with.
+/// `usage` for a prefix that the name of a topic cannot begin with.
 pub(crate) fn check() -> Result<()> {
     check_prefix(&PREFIX)
 }
@@ -52,7 +52,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     match prefix.chars().find(|c| !is_allowed(*c)) {
         None => Ok(()),
         Some(c) => Err(Error::usage(format!(
-            "the variable {VARIABLE} is `{prefix}`: `{c}` cannot stand in the name of a topic"
+            "the variable {VARIABLE} is `{prefix}`: the name of a topic cannot contain `{c}`"
         ))
         .hint("use letters, digits, `.`, `_` and `-`: K_PREFIX=ada-")),
     }

@@ -17,8 +17,8 @@ use crate::term::units;
 
 /// Show the groups of `k window --group`: tasks, state and lag.
 ///
-/// Each commit of a task says how far it is, so any process can ask, whether one of the group
-/// runs or not.
+/// The tasks of a group report their progress with each commit, so this works even if no process of
+/// the group is running.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -31,10 +31,10 @@ enum Action {
     Describe(Describe),
 }
 
-/// List the groups: how many tasks and processes, their state, lag and watermark.
+/// List the groups with their tasks, processes, state, lag and watermark.
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -42,16 +42,16 @@ struct List {
     broker: BrokerOptions,
 }
 
-/// Describe a group by its tasks, one for each partition: position, lag, watermark, state, last
-/// commit, who does it. Where records are grouped by something else than their key, tasks upstream
-/// read the topic, and those downstream hold the windows.
+/// Describe the tasks of a group, one for each partition: position, lag, watermark, state, last
+/// commit and process. If records are not grouped by their key, tasks upstream read the topic and
+/// tasks downstream hold the windows.
 #[derive(Debug, clap::Args)]
 struct Describe {
-    /// Its name.
+    /// The name of the group.
     #[arg(value_parser = names::parse)]
     group: String,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -66,7 +66,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     }
 }
 
-/// A task as its last commit tells of it.
+/// A task as of its last commit.
 struct Task {
     topic: String,
     partition: i32,
@@ -74,7 +74,7 @@ struct Task {
     note: CommitMetadata,
 }
 
-/// Returns the tasks that a group has committed for.
+/// Returns the tasks for which a group has committed.
 fn tasks(commits: BTreeMap<(String, i32), Committed>) -> Vec<Task> {
     let tasks = commits
         .into_iter()
@@ -192,7 +192,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
             position,
             note,
         } = task;
-        // How far event time has come behind the latest record that is there.
+        // How far event time is behind the latest record of the partition.
         let latest = latest.get(&(topic.clone(), *partition));
         let behind = latest.filter(|_| note.watermark > BEGINNING && has_event_times(note));
         let behind = behind.map(|latest| (latest - note.watermark).max(0));
@@ -232,13 +232,13 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether the records that a task reads have times near their event times: what tasks
-/// upstream send has the time of sending.
+/// Returns whether the timestamps of a task's records are near their event times; those of the
+/// repartition topic are the times of sending.
 fn has_event_times(note: &CommitMetadata) -> bool {
     note.role != Role::Downstream
 }
 
-/// Returns a time; none of a watermark that has not begun or is at the end.
+/// Returns a time; `None` for a watermark that has not started or is at the end.
 fn time(at: Option<i64>) -> Value {
     match at {
         None | Some(BEGINNING | END) => Value::Null,

@@ -1,4 +1,4 @@
-//! How the commands that compute write their rows, and their account.
+//! How `k window` and `k join` write their rows, and their account.
 
 use std::fs::File;
 use std::io::Write;
@@ -24,11 +24,11 @@ enum Stats {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsOptions {
-    /// Put the account as one line of JSON at the end of stderr.
+    /// Print the account as one line of JSON at the end of stderr.
     #[arg(long, value_enum, value_name = "FORMAT")]
     stats: Option<Stats>,
 
-    /// Write the account as one line of JSON to a file; with `--group` behind those that it holds.
+    /// Write the account as one line of JSON to a file; with `--group`, append it.
     #[arg(long, value_name = "FILE")]
     stats_to: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ impl StatsOptions {
         self.stats_to.clone().map(Endpoint::File)
     }
 
-    /// Writes the account to the file that was named; of a group behind those of other processes
+    /// Writes the account to the named file; that of a group is appended to those of other processes
     /// and runs.
     pub fn write(&self, stats: &str, of_group: bool) -> Result<()> {
         let Some(path) = &self.stats_to else {
@@ -55,7 +55,7 @@ impl StatsOptions {
         written.map_err(|source| Error::io(format!("write `{}`", path.display()), source))
     }
 
-    /// Puts the account at the end of stderr, if that was asked for.
+    /// Prints the account at the end of stderr, if `--stats` asks for it.
     pub fn tell(&self, stats: &str, context: &Context) {
         if self.stats.is_some() {
             context.report.result(stats);

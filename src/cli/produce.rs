@@ -28,18 +28,18 @@ use feed::{Feed, Mapping, Ready, Row};
 
 /// The files that `k gen` makes, sent where nobody names others.
 const GENERATED: [&str; 2] = ["data/mono_signal.csv", "data/tower.csv"];
-/// How long the records in flight are waited for after a run has ended early.
+/// How long to wait for records in flight after a run has ended early.
 const SETTLE: Duration = Duration::from_secs(5);
-/// How long an input is waited for before the producer is looked after.
+/// How long to wait for an input before the producer is polled.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long an input is silent before that is said, once.
+/// How long an input may be silent before that is reported, once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Write records to topics, from CSV, JSON lines, or `k consume`.
 ///
-/// Each record goes to the partition that is named, else to that of its key's hash (where the
-/// Java client would put it), else to the partitions in turn. The command ends with status 0
-/// only when every record was acknowledged.
+/// Each record goes to the partition that was named; else to the one that the hash of its key
+/// selects, as in the Java client; else to each partition in turn. The command ends with status 0
+/// only if every record was acknowledged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Files, patterns such as 'calls-*.csv', or `-` for stdin; .gz and .zst are unpacked [default: stdin if it is a pipe, else data/mono_signal.csv and
@@ -51,77 +51,79 @@ pub(super) struct Options {
     #[arg(short, long)]
     topic: Option<String>,
 
-    /// The column that is the key, such as `id` or, in nested JSON, `user.id`, or `none` [default: caller if there, else call_id, else none]
+    /// The column of the key, such as `id`, `user.id` in nested JSON, or `none` [default: caller if
+    /// there, else call_id, else none]
     #[arg(long, value_name = "COLUMN")]
     key: Option<String>,
 
-    /// The column or expression that is the record's timestamp, a number or ISO 8601, such as
-    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or `none` for the time of sending
-    /// [default: start_timestamp if there, else none]
+    /// The timestamp of a record: a column of numbers or ISO 8601, an expression such as
+    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or `none` for the time of sending [default:
+    /// start_timestamp if there, else none]
     #[arg(long, value_name = "EXPRESSION")]
     time: Option<String>,
 
-    /// The unit of times that are numbers.
+    /// The unit of numeric times.
     #[arg(long, value_enum, default_value = "ms", value_name = "UNIT")]
     time_unit: TimeUnit,
 
-    /// The zone of times that name none, such as `Europe/Paris`; `local`: this machine's [default: UTC]
+    /// The time zone of times without one, such as `Europe/Paris`; `local`: this machine's [default: UTC]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
 
-    /// How values are written [default: json; raw with `--key-separator`]
+    /// The format of the values sent [default: json; raw with `--key-separator`]
     #[arg(long, value_enum, value_name = "FORMAT")]
     value: Option<ValueNotation>,
 
-    /// Take what stands before this in a raw line for the key, and the rest for the value; `\t` is a tab
+    /// Split a raw line at this text: the key is before it, the value after it; `\t` is a tab
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = parse_separator)]
     key_separator: Option<String>,
 
-    /// Send the empty value of a raw line as null: a tombstone, which deletes its key from a compacted
-    /// topic. An envelope's `"value":null` is one without this
+    /// Send the empty value of a raw line as null: a tombstone, which deletes its key from a
+    /// compacted topic. An envelope with `"value":null` is always sent as one
     #[arg(short = 'Z', long)]
     tombstones: bool,
 
-    /// How partitions are chosen; records without a key go in turn.
+    /// How partitions are chosen; records without a key go to each in turn.
     #[arg(long, value_enum, default_value_t)]
     partitioner: PartitionerName,
 
-    /// The partition that all records go to.
+    /// Send all records to this partition.
     #[arg(long, value_name = "N", conflicts_with = "partitioner", value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
 
-    /// Send envelopes to the partitions that they name.
+    /// Send envelopes to the partitions they name.
     #[arg(long, conflicts_with_all = ["partition", "partitioner"])]
     keep_partition: bool,
 
-    /// Who must have a record before it counts as written: nobody, the leader, all in sync.
+    /// Who must have a record before it counts as written: nobody, the leader, all replicas in
+    /// sync.
     #[arg(long, default_value = "all", value_parser = parse_acks, value_name = "0|1|all")]
     acks: Acks,
 
-    /// none, gzip, snappy, lz4 or zstd.
+    /// The compression: none, gzip, snappy, lz4 or zstd [default: none]
     #[arg(long, value_name = "CODEC", value_parser = ["none", "gzip", "snappy", "lz4", "zstd"])]
     compression: Option<String>,
 
-    /// The partitions of topics that do not exist yet.
+    /// Create missing topics with this many partitions.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 
-    /// Send records when their times are due: `real`, or so many times as fast, such as `60x`.
+    /// Send records at the pace of their timestamps: `real`, or faster, such as `60x`.
     #[arg(long, default_value = "none", value_name = "none|real|Nx", value_parser = Pace::parse)]
     pace: Pace,
 
-    /// Send so many records a second.
+    /// Send this many records per second.
     #[arg(long, value_name = "N", conflicts_with = "pace", value_parser = parse_rate)]
     rate: Option<f64>,
 
-    /// Declare column types: 'id string, n bigint' [default: values are copied as they stand]
+    /// Declare column types: 'id string, n bigint' [default: values are copied unchanged]
     #[arg(long, value_name = "COLUMNS")]
     schema: Option<String>,
 
     #[command(flatten)]
     dialect: DialectOptions,
 
-    /// Count malformed records instead of ending at the first.
+    /// Skip and count malformed records instead of ending at the first.
     #[arg(long)]
     skip_bad: bool,
 
@@ -132,21 +134,21 @@ pub(super) struct Options {
 /// How values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum ValueNotation {
-    /// A JSON object with the columns' names.
+    /// A JSON object with the names of the columns.
     #[default]
     Json,
     /// The row as CSV, without a header.
     Csv,
-    /// Each line as it stands; none is a header.
+    /// Each line unchanged; none is a header.
     Raw,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum PartitionerName {
-    /// By the key's hash, as the Java client does.
+    /// By the hash of the key, like the Java client.
     #[default]
     Murmur2,
-    /// In turn, whatever the key.
+    /// Each in turn, whatever the key.
     RoundRobin,
 }
 
@@ -161,7 +163,7 @@ fn parse_acks(text: &str) -> Result<Acks, String> {
 
 fn parse_separator(text: &str) -> Result<String, String> {
     match text {
-        "" => Err("write what stands between key and value, such as `:`".to_owned()),
+        "" => Err("write the text between key and value, such as `:`".to_owned()),
         "tab" => Ok("\t".to_owned()),
         text => Ok(text.replace("\\t", "\t")),
     }
@@ -242,7 +244,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 }
 
 impl Options {
-    /// Returns how values are written, if the flags that depend on it fit.
+    /// Returns the format of the values, and checks the flags that depend on it.
     fn value(&self) -> Result<ValueNotation> {
         let default = match self.key_separator {
             Some(_) => ValueNotation::Raw,
@@ -258,9 +260,9 @@ impl Options {
             ];
             return match flags.into_iter().find(|(_, given)| *given) {
                 Some((flag, _)) => Err(Error::usage(format!(
-                    "`{flag}` names columns, and raw lines have none"
+                    "`{flag}` names a column, and raw lines have no columns"
                 ))
-                .hint("`--key-separator :` takes the key from the front of each line")),
+                .hint("`--key-separator :` takes the key from the start of each line")),
                 None => Ok(value),
             };
         }
@@ -270,20 +272,20 @@ impl Options {
         ];
         match flags.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Error::usage(format!("`{flag}` is for raw lines"))
-                .hint("add `--value raw`: each line is sent as it stands")
-                .hint("a row's tombstone is sent as an envelope with `\"value\":null`, as `k consume` prints it")),
+                .hint("add `--value raw`: each line is sent unchanged")
+                .hint("for other formats, send an envelope with `\"value\":null`, as `k consume` prints it")),
             None => Ok(value),
         }
     }
 }
 
-/// Returns what is to be sent.
+/// Returns the inputs.
 fn sources(options: &Options) -> Result<Vec<Endpoint>> {
     if options.sources.is_empty() && !stdin_is_input() {
         for path in GENERATED {
             if !Path::new(path).exists() {
-                return Err(Error::refused(format!("there is no `{path}`"))
-                    .hint("`k gen` makes it; or name a file, or give a pipe: `k produce FILE`"));
+                return Err(Error::refused(format!("there is no file `{path}`"))
+                    .hint("`k gen` makes it; or name another one: `k produce FILE`"));
             }
         }
         return Ok(GENERATED
@@ -296,7 +298,7 @@ fn sources(options: &Options) -> Result<Vec<Endpoint>> {
     expand(&options.sources)
 }
 
-/// Returns the topic of a source; `None` where every record names its own.
+/// Returns the topic of a source; `None` if every record names its own.
 fn topic_of(source: &Endpoint, topic: Option<&str>, envelopes: bool) -> Result<Option<Arc<str>>> {
     if let Some(topic) = topic {
         return Ok(Some(Arc::from(prefixed(topic))));
@@ -326,7 +328,7 @@ struct Target {
     partitions: i32,
     partitioner: Partitioner,
     records: u64,
-    /// How many records it held when the first was sent.
+    /// How many records it held when the first one was sent.
     held: i64,
 }
 
@@ -336,7 +338,7 @@ struct Clock {
     started: Option<(Instant, i64)>,
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<'a> {
     options: &'a Options,
     context: &'a Context,
@@ -349,14 +351,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Hands every record over: input by input, or with a pace, in the order of their times.
+    /// Sends every record: input by input or, with a pace, in the order of their times.
     fn send_all(&mut self, feeds: &mut [(Feed, Option<Arc<str>>)], bar: &Bar) -> Result<()> {
         let merged = self.options.pace != Pace::None;
         let mut open: Vec<usize> = (0..feeds.len()).collect();
         let mut silent: Option<Instant> = None;
         let mut told = false;
         loop {
-            // With a pace the next record may be any input's, so each must show its own.
+            // With a pace, the next record may come from any input, so each must have one ready.
             let looked_at = if merged {
                 open.len()
             } else {
@@ -410,7 +412,7 @@ impl Run<'_> {
         }
     }
 
-    /// Says which inputs are waited for.
+    /// Reports which inputs are waited for.
     fn tell_silence<'f>(&self, feeds: impl Iterator<Item = &'f Feed>) {
         let silent: Vec<&str> = feeds
             .filter(|feed| feed.head().is_none())
@@ -424,7 +426,7 @@ impl Run<'_> {
         ));
     }
 
-    /// Sends one record when it is due.
+    /// Sends one record once it is due.
     fn send(&mut self, feed: &Feed, row: &Row, topic: Option<&Arc<str>>, bar: &Bar) -> Result<()> {
         let name = match (topic, &row.from) {
             (Some(topic), _) => topic,
@@ -486,7 +488,7 @@ impl Run<'_> {
         }
     }
 
-    /// Looks a topic up, or creates it, before its first record is sent.
+    /// Looks up a topic, or creates it, before its first record is sent.
     fn add_target(&mut self, name: &Arc<str>, first_time: Option<i64>) -> Result<usize> {
         let mut held = 0;
         let topic = match self.admin.find_topic(name)? {
@@ -495,7 +497,7 @@ impl Run<'_> {
                 held = self.held(&topic)?;
                 if held > 0 {
                     self.context.report.status(format!(
-                        "topic `{name}` holds {} already; these come behind them",
+                        "topic `{name}` already holds {}; these are appended",
                         units::format_plural(held.unsigned_abs(), "record"),
                     ));
                 }
@@ -537,7 +539,8 @@ impl Run<'_> {
         Ok(extents.values().map(Extent::records).sum())
     }
 
-    /// Returns what a topic that was not empty holds now, in words; nothing where it cannot be asked.
+    /// Describes how many records a topic that was not empty holds now; empty if the broker does
+    /// not answer.
     fn holds_now(&self, target: &Target) -> String {
         let now = match target.held {
             0 => None,
@@ -550,12 +553,12 @@ impl Run<'_> {
         now.map_or(String::new(), |now| {
             let [held, now] =
                 [target.held, now].map(|count| units::format_count(count.unsigned_abs()));
-            format!("; it held {held} and holds {now}")
+            format!("; it held {held} and now holds {now}")
         })
     }
 
-    /// Warns when the broker would soon delete the records because of their old times: a default
-    /// of 7 days empties such a topic within minutes.
+    /// Warns if the broker will soon delete the records because their times are old: the default of
+    /// 7 days empties such a topic within minutes.
     fn warn_of_retention(&self, topic: &str, first_time: Option<i64>) -> Result<()> {
         let Some(first_time) = first_time else {
             return Ok(());
@@ -572,7 +575,7 @@ impl Run<'_> {
             && value("message.timestamp.type") != "LogAppendTime";
         if deletes && retention >= 0 && first_time.saturating_add(retention) < units::now_ms() {
             self.context.report.warning(format!(
-                "topic `{topic}` keeps records for {}, by their times; the first is of {}, so Kafka will delete it soon",
+                "topic `{topic}` keeps records for {} after their timestamp; the first one is from {}, so Kafka will delete it soon",
                 units::format_duration(retention),
                 units::format_time(first_time),
             ));
@@ -583,10 +586,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Ends a run early: says how many records were acknowledged, and adds where Kafka is.
+    /// Ends a run early: reports how many records were acknowledged, and where Kafka is.
     fn give_up(&mut self, error: Error) -> Error {
         let settle = match error.remedy() {
-            // Nobody is there to acknowledge anything.
+            // No broker can be reached to acknowledge anything.
             Remedy::Retry => Duration::ZERO,
             _ => SETTLE,
         };
@@ -633,7 +636,7 @@ impl Run<'_> {
         });
         if timed > 0 && old == timed {
             report.warning(
-                "all times lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
+                "all times are before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
             );
         }
         let skipped: u64 = feeds.iter().map(|(feed, _)| feed.skipped).sum();
@@ -651,14 +654,14 @@ fn check_partition(target: &Target, partition: i32) -> Result<i32> {
         return Ok(partition);
     }
     Err(Error::refused(format!(
-        "topic `{}` has no partition {partition}; its last is {}",
+        "topic `{}` has no partition {partition}; its last one is {}",
         target.name,
         target.partitions - 1
     ))
     .hint("`k topic alter --partitions` adds partitions"))
 }
 
-/// A bar over acknowledged records; their total is estimated from the bytes of the files.
+/// A progress bar of acknowledged records; their total is estimated from the sizes of the files.
 struct Bar {
     progress: Progress,
     bytes: Option<u64>,
@@ -667,9 +670,9 @@ struct Bar {
 impl Bar {
     fn new(feeds: &[(Feed, Option<Arc<str>>)], is_paced: bool, context: &Context) -> Self {
         let bytes: Option<u64> = feeds.iter().map(|(feed, _)| feed.size).sum();
-        // At a pace far more is read than is sent, which tells nothing of how much there is.
+        // With a pace, reading is far ahead of sending, so it is no measure of progress.
         let bytes = bytes.filter(|_| !is_paced);
-        // A guess, until the first records show their size.
+        // A guess until the first records show their size.
         let total = bytes.map(|bytes| bytes / 100);
         Bar {
             progress: Progress::new(&context.report, "producing", total),

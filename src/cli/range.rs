@@ -1,18 +1,18 @@
-//! Flags that say which part of a topic is read, the same for every command that reads one.
+//! Flags that choose which part of a topic is read; shared by all commands that read topics.
 
 use super::names;
 use crate::error::{Error, Result};
 use crate::source::kafka::{Range, Since, Until};
 use crate::term::units::{now_ms, parse_time};
 
-/// What of a topic is read, and for whom.
+/// Which part of a topic is read, and for which group.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Reading a topic")]
 pub(super) struct RangeOptions {
     #[command(flatten)]
     places: PlaceOptions,
 
-    /// Begin where this group has committed, and commit for it.
+    /// Continue where this group has committed, and commit its progress.
     #[arg(long, value_name = "NAME", value_parser = names::parse)]
     group: Option<String>,
 }
@@ -21,16 +21,16 @@ pub(super) struct RangeOptions {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Reading a topic")]
 pub(super) struct PlaceOptions {
-    /// Begin at `beginning`, `end`, an OFFSET (bare digits) or a TIME: ISO 8601, or `-10m`
+    /// Start at `beginning`, `end`, an OFFSET (digits alone) or a TIME: ISO 8601, or `-10m`
     /// [default: beginning, or where the group has committed]
     #[arg(long, value_name = "WHERE")]
     since: Option<String>,
 
-    /// End before an OFFSET (bare digits) or a TIME.
+    /// End before an OFFSET (digits alone) or a TIME.
     #[arg(long, value_name = "WHERE")]
     until: Option<String>,
 
-    /// End at the ends that the partitions have now, instead of waiting for more.
+    /// End where the partitions end now, instead of waiting for more.
     #[arg(long, conflicts_with = "until")]
     exit: bool,
 }
@@ -95,10 +95,10 @@ impl RangeOptions {
     /// Returns the range that the flags ask for.
     ///
     /// # Errors
-    /// `usage` for a place that is neither an offset nor a time, and for a group without a name.
+    /// `usage` for a place that is neither an offset nor a time, and for an empty group name.
     pub fn range(&self) -> Result<Range> {
         if self.group.as_deref().is_some_and(str::is_empty) {
-            return Err(Error::usage("a group's name is empty"));
+            return Err(Error::usage("the name of the group is empty"));
         }
         let group = self.group.clone();
         Ok(Range {
@@ -113,12 +113,12 @@ impl RangeOptions {
         self.places.given().or(group)
     }
 
-    /// Returns whether reading ends at a place that was named.
+    /// Returns whether `--until` was given.
     pub fn ends_early(&self) -> bool {
         self.places.until.is_some()
     }
 
-    /// Returns the group that is read for.
+    /// Returns the group, if one was named.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Reads a result, as `k window` writes it, from a file, a pipe or a topic into a table.
+//! Reads a result of `k window` from a file, a pipe or a topic into a table.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::source::kafka::{Range, Since, Until};
 use crate::source::{Batch, Message, Polled, Records};
 use crate::verify::table::{Cell, Columnation, ResultTable, Span};
 
-/// Within this time a signal is seen.
+/// How long a wait lasts before signals are checked.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Reads a result to its end, a topic to the end that it has now. `keys` names the key columns;
-/// `None`: those of text.
+/// Reads a result to its end; a topic to its current end. `keys` names the key columns; `None`
+/// takes all columns of text.
 ///
 /// # Errors
-/// Those of the source; `data` at a row that is not one of a result.
+/// Errors of the source; `data` for a row that does not belong to a result.
 pub(super) fn read(
     from: &Endpoint,
     keys: Option<&[String]>,
@@ -43,7 +43,7 @@ pub(super) fn read(
             let settings = broker.settings(context)?;
             match input::open_topic(topic, &range, given.clone(), &settings, context)? {
                 Some(input) => input,
-                None => return Err(Error::data(format!("topic `{topic}` holds no record"))),
+                None => return Err(Error::data(format!("topic `{topic}` is empty"))),
             }
         }
     };
@@ -112,7 +112,7 @@ impl Reader {
     }
 }
 
-/// Takes a batch in. A tombstone in a topic takes the row of its key back.
+/// Adds a batch. A tombstone in a topic takes the row of its key back.
 fn take<'a>(
     table: &mut ResultTable,
     columns: &Columnation,
@@ -198,9 +198,10 @@ fn session_cell(key: &[u8]) -> Option<Cell> {
 /// Refuses what `--format table` prints.
 fn refuse_drawn_table(input: &Input) -> Result<()> {
     match &input.schema.fields[..] {
-        [only] if only.name.contains("  ") => Err(Error::data("this is a table for people").hint(
-            "write CSV: leave `--format table` away, in a pipe and a file CSV is the default",
-        )),
+        [only] if only.name.contains("  ") => Err(Error::data(
+            "this is the output of `--format table`, for people to read",
+        )
+        .hint("write CSV: leave `--format table` out; CSV is the default in a pipe or file")),
         _ => Ok(()),
     }
 }

@@ -23,35 +23,35 @@ use crate::stack::{DEFAULT_BROKER, Stack};
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
-/// Start Kafka, ksqlDB and a web UI; returns once a message can flow.
+/// Start Kafka, ksqlDB and a web UI, and wait until they are ready.
 ///
-/// What is there is kept: started twice it says so, and what is dead is started again.
-/// A port that another program holds is replaced by the next free one; `k status` shows it.
-/// K_KAFKA_PORT, K_KSQL_PORT and K_UI_PORT fix a port, COMPOSE_PROJECT_NAME names the stack.
+/// Services that are already running are kept; those that have ended are started again. If a port
+/// is in use by another program, the next free one is taken; `k status` shows it. K_KAFKA_PORT,
+/// K_KSQL_PORT and K_UI_PORT set the ports, COMPOSE_PROJECT_NAME names the stack.
 ///
-/// Where no container engine works and Java 17 is there, Kafka runs alone, as with `--engine java`:
-/// Apache's own programs, from `--kafka-home`, else fetched once from Maven Central (45 MB; K_MAVEN
+/// Without a working container engine, but with Java 17, only Kafka is started, as with `--engine
+/// java`: Apache Kafka from `--kafka-home`, or fetched once from Maven Central (45 MB; K_MAVEN
 /// names a mirror, HTTPS_PROXY a proxy). ksqlDB and the web UI need containers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Start {
     #[command(flatten)]
     choice: Choice,
 
-    /// How long each service may take until it is ready.
+    /// How long to wait for each service to be ready.
     #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = units::parse_positive_duration)]
     timeout: i64,
 
-    /// Print the commands, and run none that changes anything.
+    /// Print the commands without running those that change anything.
     #[arg(long)]
     dry_run: bool,
 
-    /// Let other machines in, at this address of this one; 0.0.0.0 means all its addresses. Without
-    /// containers only. Whoever reaches it may read, write and delete.
+    /// Accept connections from other machines at this address; 0.0.0.0: at all addresses. Only
+    /// without containers. Everyone who can reach it may read, write and delete.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<Ipv4Addr>,
 
-    /// Run the Kafka of this folder, without containers: an archive of Apache's unpacked, or what
-    /// `k pull --to` made [default: the variable KAFKA_HOME, else what was fetched].
+    /// Run Kafka from this folder, without containers: an unpacked archive of Apache Kafka, or what
+    /// `k pull --to` wrote [default: the variable KAFKA_HOME, else what was fetched].
     #[arg(long, value_name = "DIR")]
     kafka_home: Option<PathBuf>,
 
@@ -59,7 +59,7 @@ pub(super) struct Start {
     engine: EngineChoice,
 }
 
-/// Stop the stack; its data stays in the containers.
+/// Stop the stack; its data is kept.
 #[derive(Debug, clap::Args)]
 pub(super) struct Stop {
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(super) struct Stop {
 /// Show the services, their addresses, and what Kafka holds.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusOptions {
-    /// How to print it.
+    /// The format of the output.
     #[arg(long, value_enum, default_value = "table")]
     format: StatusFormat,
 
@@ -83,15 +83,15 @@ pub(super) struct StatusOptions {
 /// Show the log of a service.
 #[derive(Debug, clap::Args)]
 pub(super) struct Logs {
-    /// Of which service.
+    /// The service.
     #[arg(value_enum)]
     service: Service,
 
-    /// Go on with what comes, until Ctrl-C.
+    /// Keep printing new lines until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
 
-    /// Only so many lines from the end.
+    /// Print only this many lines from the end.
     #[arg(long, value_name = "N")]
     tail: Option<u64>,
 
@@ -99,10 +99,10 @@ pub(super) struct Logs {
     engine: EngineChoice,
 }
 
-/// Remove the stack with all its data.
+/// Remove the stack and all its data.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reset {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -110,14 +110,14 @@ pub(super) struct Reset {
     engine: EngineChoice,
 }
 
-/// Fetch the images, or Kafka itself, while the network is good.
+/// Fetch the images, or Kafka itself, in advance.
 #[derive(Debug, clap::Args)]
 pub(super) struct Pull {
     #[command(flatten)]
     choice: Choice,
 
-    /// Fetch Kafka's programs into this folder, to hand it out: `k start --kafka-home DIR` needs
-    /// neither containers nor a network then.
+    /// Fetch Kafka into this folder, to hand out: `k start --kafka-home DIR` then needs neither
+    /// containers nor a network.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 
@@ -125,16 +125,16 @@ pub(super) struct Pull {
     engine: EngineChoice,
 }
 
-/// Open Kafka's own tools, or the ksql prompt.
+/// Open a shell with Kafka's own tools, or the ksql prompt.
 ///
 /// `k shell kafka -- kafka-topics.sh --bootstrap-server kafka:19092 --list` runs one command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shell {
-    /// Inside which container.
+    /// The container.
     #[arg(value_enum)]
     service: Service,
 
-    /// What to run instead of a shell.
+    /// A command to run instead of a shell.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 
@@ -145,7 +145,7 @@ pub(super) struct Shell {
 /// Which services and which broker.
 #[derive(Debug, clap::Args)]
 struct Choice {
-    /// Only these services; Kafka is always one of them.
+    /// Start only these services; Kafka is always included.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SERVICE,…")]
     only: Vec<Service>,
 
@@ -154,14 +154,15 @@ struct Choice {
     no_ksql: bool,
 
     /// The broker: `apache`, `confluent`, `redpanda`, or an image of one of them [default: the
-    /// variable K_KAFKA_IMAGE, else the broker that is there, else `apache`].
+    /// variable K_KAFKA_IMAGE, else the existing broker, else `apache`].
     #[arg(long, value_name = "IMAGE", value_parser = BrokerImage::parse)]
     broker_image: Option<BrokerImage>,
 }
 
 #[derive(Debug, clap::Args)]
 struct EngineChoice {
-    /// What runs the stack [default: what it was started with, else podman, else docker, else java].
+    /// What runs the stack [default: what it was started with, else the first that works of podman,
+    /// docker, java].
     #[arg(long, value_enum)]
     engine: Option<EngineKind>,
 }
@@ -169,7 +170,7 @@ struct EngineChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StatusFormat {
     Table,
-    /// One document.
+    /// One JSON document.
     Json,
 }
 
@@ -184,7 +185,7 @@ impl Choice {
         Service::ALL.into_iter().filter(is_wanted).collect()
     }
 
-    /// Returns the broker that was asked for by flag or variable; an empty variable is none.
+    /// Returns the broker named by flag or variable; an empty variable counts as unset.
     fn broker(&self) -> Result<Option<BrokerImage>> {
         let name = Service::Kafka.image_variable();
         match (&self.broker_image, compose::variable(name)) {
@@ -240,24 +241,26 @@ pub(super) fn start(options: Start, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Returns the folder of Kafka that the variable of Kafka's own scripts names.
+/// Returns the folder in KAFKA_HOME, the variable of Kafka's own scripts.
 fn kafka_home() -> Option<PathBuf> {
     compose::variable("KAFKA_HOME").map(PathBuf::from)
 }
 
-/// Says what has been started.
+/// Reports what was started.
 fn told(started: &Started, context: &Context) -> Result<()> {
     if started.ran_before {
-        context.report.status("the stack runs already, and answers");
+        context
+            .report
+            .status("the stack is already running and answers");
     }
     context.report.status("");
     print(&services_table(&started.services))
 }
 
-/// Says what `--listen` has opened, and what the others type.
+/// Reports what `--listen` has opened, and what to type on other machines.
 fn open_to_others(address: &str, context: &Context) {
     context.report.warning(format!(
-        "Kafka is open to everybody who reaches {address}: all may read, write and delete"
+        "Kafka is open to everyone who can reach {address}, to read, write and delete"
     ));
     context.report.status(format!(
         "on the other machines: export K_BROKER={address} K_PREFIX=NAME-"
@@ -265,7 +268,7 @@ fn open_to_others(address: &str, context: &Context) {
 }
 
 impl Start {
-    /// Returns the engine that was asked for: what there is without containers only asks for Java.
+    /// Returns the engine that was asked for: flags that only work without containers ask for Java.
     fn engine_kind(&self) -> Option<EngineKind> {
         let wants_java = self.listen.is_some() || self.kafka_home.is_some();
         self.engine
@@ -273,7 +276,7 @@ impl Start {
             .or(wants_java.then_some(EngineKind::Java))
     }
 
-    /// Refuses what there is without containers only.
+    /// Refuses flags that only work without containers.
     fn check_in_containers(&self) -> Result<()> {
         let flag = match (self.listen, &self.kafka_home) {
             (Some(listen), _) => format!("--listen {listen}"),
@@ -281,14 +284,14 @@ impl Start {
             (None, None) => return Ok(()),
         };
         Err(Error::usage(format!(
-            "`{flag}` is for Kafka without containers; in a container it is open to this machine alone"
+            "`{flag}` is for Kafka without containers; in a container only this machine can reach it"
         ))
         .hint(format!("`k start --engine java {flag}`")))
     }
 }
 
 impl Choice {
-    /// Refuses what there is in containers only.
+    /// Refuses flags that only work in containers.
     fn check_without_containers(&self) -> Result<()> {
         if let Some(service) = self.only.iter().find(|service| !service.keeps_data()) {
             return Err(java::not_without_containers(*service));
@@ -296,9 +299,9 @@ impl Choice {
         match &self.broker_image {
             None => Ok(()),
             Some(_) => Err(Error::refused(
-                "`--broker-image` names an image, and Kafka runs without containers",
+                "`--broker-image` needs containers, and Kafka runs without them",
             )
-            .hint("`--kafka-home DIR` names another version of Apache Kafka")),
+            .hint("for another version of Apache Kafka, use `--kafka-home DIR`")),
         }
     }
 }
@@ -307,9 +310,9 @@ pub(super) fn stop(options: Stop, context: &Context) -> Result<()> {
     context
         .report
         .status(if at_hand(&options.engine, context)?.stop()? {
-            "the data is kept: `k start` goes on with it, `k reset` drops it"
+            "the data is kept: `k start` continues with it, `k reset` deletes it"
         } else {
-            "nothing runs"
+            "nothing is running"
         });
     Ok(())
 }
@@ -324,7 +327,7 @@ pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
         StatusFormat::Table => print(&status_tables(&status))?,
         StatusFormat::Json => {
             let json = serde_json::to_string(&status);
-            print(&json.map_err(|source| Error::bug("the status is no JSON").caused_by(source))?)?;
+            print(&json.map_err(|source| Error::bug("the status is not JSON").caused_by(source))?)?;
         }
     }
     if status.services.is_empty() {
@@ -333,11 +336,11 @@ pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
     match status.services.iter().find(|service| !service.is_ready) {
         None => Ok(()),
         Some(service) => Err(Error::refused(not_ready(service))
-            .hint("`k start` starts what does not run, `k logs` shows why it does not")),
+            .hint("`k start` starts what is not running, `k logs` shows why it is not")),
     }
 }
 
-/// Returns the stack's status; where there is none, that of a Kafka that somebody else has started.
+/// Returns the status of the stack; without one, that of a Kafka started by other means.
 fn status_of(options: &StatusOptions, context: &Context) -> Result<Status> {
     let own = at_hand(&options.engine, context).and_then(|setup| setup.status());
     match &own {
@@ -369,9 +372,9 @@ pub(super) fn reset(options: Reset, context: &Context) -> Result<()> {
     let setup = at_hand(&options.engine, context)?;
     let question = match setup {
         Setup::Containers(_) => {
-            "This removes the stack's containers with all topics and records. Go on?"
+            "This removes the containers of the stack and all topics and records. Go on?"
         }
-        Setup::Process(_) => "This ends Kafka and removes all topics and records. Go on?",
+        Setup::Process(_) => "This stops Kafka and removes all topics and records. Go on?",
     };
     confirm(question, options.yes, context)?;
     if !setup.reset()? {
@@ -391,7 +394,7 @@ pub(super) fn pull(options: Pull, context: &Context) -> Result<()> {
             .status(format!("Kafka {} is in {folder}", home.version));
         if options.to.is_some() {
             context.report.status(format!(
-                "with Java 17 and this folder no network is needed: k start --engine java --kafka-home {folder}"
+                "with Java 17 and this folder, no network is needed: k start --engine java --kafka-home {folder}"
             ));
         }
         return Ok(());
@@ -410,7 +413,7 @@ pub(super) fn shell(options: Shell, context: &Context) -> Result<()> {
         }
         Setup::Process(_) => {
             return Err(Error::refused(
-                "Kafka runs without containers: there is none to open a shell in",
+                "Kafka runs without containers: there is no container to open a shell in",
             )
             .hint("`k topic`, `k group` and `k consume` do what Kafka's own tools do"));
         }
@@ -418,7 +421,7 @@ pub(super) fn shell(options: Shell, context: &Context) -> Result<()> {
     let status = stack.shell(options.service, &options.command, is_terminal)?;
     match status.success() {
         true => Ok(()),
-        // An interactive shell ends with the status of whatever was typed last.
+        // An interactive shell ends with the status of the last command typed.
         false if options.command.is_empty() => Ok(()),
         false => Err(Error::refused(format!("the command ended with {status}"))),
     }
@@ -431,7 +434,7 @@ fn at_hand(choice: &EngineChoice, context: &Context) -> Result<Setup> {
     )
 }
 
-/// Returns what a newcomer types once the stack runs.
+/// Returns what to type once the stack is running.
 fn next_steps() -> [&'static str; 4] {
     [
         "what to type next:",

@@ -20,24 +20,24 @@ use crate::top::{Commit, Group, History, Partition, Snapshot, Topic};
 
 /// Show rates of topics, lag of groups, watermarks of nodes, live.
 ///
-/// `written` and `read` are records a second over the last five samples. `behind` is for how long the
-/// oldest record that a group has not read has been there; `>` where that is longer than `k top`
-/// runs. `clear in` is when a group will have read everything if all goes on as it does. A node is a
-/// `k window --group`; it notes its watermark and state when it commits. `q` or Ctrl-C leaves.
+/// `written` and `read` are records per second over the last five samples. `behind` is how long the
+/// oldest unread record of a group has been there; `>` means longer than `k top` has been running.
+/// `clear in` is when a group will have read everything at its current rate. A node is a `k window
+/// --group`; its watermark and state are those of its last commit. `q` or Ctrl-C quits.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k top
   k top --once | grep calls")]
 pub(super) struct Options {
-    /// Print it once, as plain tables, after two samples.
+    /// Print plain tables once, after two samples.
     #[arg(long)]
     once: bool,
 
-    /// Ask this often.
+    /// How often to ask the broker.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = units::parse_positive_duration)]
     interval: i64,
 
-    /// Show Kafka's internal topics, too.
+    /// Also show Kafka's internal topics.
     #[arg(long)]
     internal: bool,
 
@@ -45,12 +45,12 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
-/// Within this time a key and a signal are seen.
+/// How long a wait lasts before keys and signals are checked.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if !options.once && !std::io::stdout().is_terminal() {
-        return Err(Error::usage("stdout is no terminal")
+        return Err(Error::usage("stdout is not a terminal")
             .hint("`k top --once` prints plain tables, for scripts"));
     }
     let settings = options.broker.settings(context)?;
@@ -61,7 +61,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let interval = Duration::from_millis(options.interval.unsigned_abs());
     let mut history = History::default();
     let began = Instant::now();
-    // Before the screen opens: an error is then told as by every command.
+    // Before the screen opens, so that an error is reported as usual.
     history.push(asker.snapshot()?);
     if options.once {
         context.interrupt.sleep_until(began + interval);
@@ -74,7 +74,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     watch(&mut screen, history, &snapshots, &settings.brokers, context)
 }
 
-/// Draws until somebody leaves.
+/// Draws until the user quits.
 fn watch(
     screen: &mut Screen,
     mut history: History,
@@ -93,11 +93,11 @@ fn watch(
                     history.push(snapshot);
                     LEAVE.clone_into(&mut status);
                 }
-                // The broker may come back; what was seen last stays.
+                // The broker may come back; the last figures stay on the screen.
                 Ok(Err(error)) => status = error.to_string(),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    return Err(Error::bug("nobody asks the broker any more"));
+                    return Err(Error::bug("the thread that asks the broker has ended"));
                 }
             }
             is_new = true;
@@ -131,20 +131,20 @@ fn print(text: &str) -> Result<()> {
     written.map_err(|source| Error::io("write", source))
 }
 
-/// The terminal as a screen of its own; given back as it was, however the run ends.
+/// The terminal's alternate screen; restored however the run ends.
 struct Screen(DefaultTerminal);
 
-/// What a person wants.
+/// What a key asks for.
 enum Wish {
     Nothing,
     Redraw,
     Leave,
-    /// Ctrl-C: in raw mode it is a key and no signal.
+    /// Ctrl-C: in raw mode it is a key, not a signal.
     Interrupt,
 }
 
 impl Screen {
-    /// Takes the terminal over; a panic gives it back, too.
+    /// Takes over the terminal; a panic restores it too.
     fn open() -> Result<Self> {
         let terminal = ratatui::try_init();
         terminal
@@ -185,15 +185,15 @@ impl Drop for Screen {
     }
 }
 
-/// Asks a broker how things are.
+/// Takes samples from a broker.
 struct Asker {
     admin: Admin,
     internal: bool,
 }
 
 impl Asker {
-    /// Asks again and again in a thread of its own, which a broker that does not answer may keep
-    /// waiting; it ends when nobody takes the answers.
+    /// Takes samples in a thread of its own, since a broker may not answer for a while. The thread
+    /// ends when its receiver is dropped.
     fn ask_every(self, interval: Duration) -> Result<Receiver<Result<Snapshot>>> {
         let (sender, receiver) = mpsc::channel();
         let ask = move || {
@@ -251,7 +251,7 @@ impl Asker {
         Ok(topics.iter().map(topic).collect())
     }
 
-    /// A group that goes away meanwhile is left out.
+    /// A group that disappears in the meantime is left out.
     fn groups(&self) -> Result<Vec<Group>> {
         let mut groups = self.admin.groups()?;
         groups.retain(|group| names::is_own(&group.name));

@@ -28,14 +28,14 @@ enum Action {
     Delete(Delete),
 }
 
-/// List the topics: partitions, replicas, records.
+/// List the topics with partitions, replicas and records.
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Show Kafka's own topics, too.
+    /// Also show Kafka's own topics.
     #[arg(long)]
     internal: bool,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -46,23 +46,23 @@ struct List {
 /// Create topics.
 #[derive(Debug, clap::Args)]
 struct Create {
-    /// Their names.
+    /// The names of the topics.
     #[arg(required = true, value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
-    /// How many partitions.
+    /// The number of partitions.
     #[arg(short, long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
 
-    /// How many brokers keep a copy; default: the broker's.
+    /// The number of copies [default: set by the broker].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     replication: Option<i32>,
 
-    /// A setting of the topic, such as `retention.ms=-1`; repeatable.
+    /// A setting of the topic, such as `retention.ms=-1`; may be repeated.
     #[arg(long = "config", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
 
-    /// It is no error if a topic exists already.
+    /// Do not fail if a topic already exists.
     #[arg(long)]
     if_not_exists: bool,
 
@@ -73,19 +73,19 @@ struct Create {
 /// Change a topic: more partitions, other settings.
 #[derive(Debug, clap::Args)]
 struct Alter {
-    /// Its name.
+    /// The name of the topic.
     #[arg(value_parser = names::parse)]
     topic: String,
 
-    /// How many partitions there are to be in all; keys move to other partitions.
+    /// The new total number of partitions; keys then move to other partitions.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
 
-    /// A setting of the topic, such as `retention.ms=-1`; repeatable.
+    /// A setting of the topic, such as `retention.ms=-1`; may be repeated.
     #[arg(long = "config", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
 
-    /// Take a setting back to the broker's default; repeatable.
+    /// Reset a setting to the broker's default; may be repeated.
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
 
@@ -93,18 +93,18 @@ struct Alter {
     broker: ClientOptions,
 }
 
-/// Describe a topic: for each partition its offsets, records, first and highest timestamp.
+/// Describe a topic: offsets, records, first and highest timestamp of each partition.
 #[derive(Debug, clap::Args)]
 struct Describe {
-    /// Its name.
+    /// The name of the topic.
     #[arg(value_parser = names::parse)]
     topic: String,
 
-    /// List the topic's settings instead.
+    /// List the settings of the topic instead.
     #[arg(long)]
     settings: bool,
 
-    /// Default: a table on a terminal, csv in a pipe.
+    /// The format of the output [default: a table on a terminal, csv in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
@@ -112,14 +112,14 @@ struct Describe {
     broker: BrokerOptions,
 }
 
-/// Delete topics with all their records.
+/// Delete topics and all their records.
 #[derive(Debug, clap::Args)]
 struct Delete {
-    /// Their names.
+    /// The names of the topics.
     #[arg(required = true, value_name = "TOPIC", value_parser = names::parse)]
     topics: Vec<String>,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
 
@@ -146,7 +146,7 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Returns the partitions of some topics as admin requests take them.
+/// Returns the partitions of some topics for an admin request.
 fn partitions_of<'a>(topics: impl IntoIterator<Item = &'a Topic>) -> Vec<(&'a str, i32)> {
     let topics = topics.into_iter();
     topics
@@ -189,10 +189,10 @@ fn list(options: &List, context: &Context) -> Result<()> {
     }
     listing.print(options.format)?;
     if topics.is_empty() {
-        context.report.status("there is no topic yet");
+        context.report.status("there are no topics yet");
         context
             .report
-            .hint("`k topic create` makes one, `k produce` makes and fills one");
+            .hint("`k topic create` creates one, `k produce` creates and fills one");
     }
     Ok(())
 }
@@ -203,7 +203,7 @@ fn create(options: &Create, context: &Context) -> Result<()> {
         if options.if_not_exists && admin.find_topic(topic)?.is_some() {
             context
                 .report
-                .status(format!("topic `{topic}` exists already"));
+                .status(format!("topic `{topic}` already exists"));
             continue;
         }
         admin.create_topic(
@@ -232,7 +232,7 @@ fn alter(options: &Alter, context: &Context) -> Result<()> {
         let now = topic.partitions.len();
         if (total as usize) < now {
             return Err(Error::refused(format!(
-                "topic `{}` has {now} partitions; Kafka can add partitions, not take them away",
+                "topic `{}` has {now} partitions; Kafka can add partitions, but not remove them",
                 topic.name
             )));
         }
@@ -240,7 +240,7 @@ fn alter(options: &Alter, context: &Context) -> Result<()> {
             admin.create_partitions(&topic.name, total)?;
             context
                 .report
-                .status(format!("topic `{}` has {total} partitions now", topic.name));
+                .status(format!("topic `{}` now has {total} partitions", topic.name));
             context
                 .report
                 .warning("the records of a key may now be spread over two partitions");
@@ -344,7 +344,8 @@ fn joined(numbers: &[i32]) -> String {
 
 fn delete(options: &Delete, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
-    // All of them are looked up first: a slip in the second name must not cost the first topic.
+    // All topics are looked up first, so that a typo in the second name does not delete the first
+    // topic.
     let topics = options.topics.iter().map(|name| admin.topic(name));
     let topics = topics.collect::<Result<Vec<Topic>>>()?;
     let records: i64 = admin

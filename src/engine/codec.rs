@@ -28,7 +28,7 @@ pub fn put(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
 /// Takes a value off the front of `bytes`.
 ///
 /// # Errors
-/// [`Corrupt`] where no such value stands there.
+/// [`Corrupt`] where no such value is there.
 pub fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Corrupt> {
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| Corrupt)?;
     *bytes = rest;

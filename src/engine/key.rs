@@ -19,7 +19,7 @@ const BOOLEAN: u8 = 3;
 pub(super) const SHORT_TEXT: u8 = 4;
 const LONG_TEXT: u8 = 5;
 const DECIMAL: u8 = 6;
-/// As those of texts, for what nobody declared.
+/// As those of texts, for undeclared values.
 pub(super) const SHORT_ANY: u8 = 7;
 const LONG_ANY: u8 = 8;
 
@@ -128,7 +128,7 @@ fn take_text(tag: u8, bytes: &[u8], length: usize) -> Option<(ValueRef<'_>, &[u8
 }
 
 /// Orders two keys by their values, column by column: null first, numbers by size, text by bytes;
-/// of what nobody declared, numbers before texts.
+/// of undeclared values, numbers before texts.
 pub fn compare(left: &[u8], right: &[u8]) -> Ordering {
     let mut left = values(left);
     let mut right = values(right);
@@ -170,8 +170,8 @@ fn number_of(value: ValueRef<'_>) -> Option<Number> {
     }
 }
 
-/// Returns a number that orders keys as [`compare`] does, as far as their first values tell them
-/// apart: of a number its nearest double, of a text its first 15 bytes; else it is equal.
+/// Returns a number that orders keys as [`compare`] does, as far as their first values differ: of a
+/// number its nearest double, of a text its first 15 bytes; else it is equal.
 pub fn prefix(key: &[u8]) -> u128 {
     const NUMBER: u8 = 1;
     const TEXT: u8 = 2;

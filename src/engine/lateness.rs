@@ -112,7 +112,7 @@ impl Lateness {
     }
 
     /// Returns the watermark at which a record of time `at` is in no window that takes records. A
-    /// session may go on for ever: it is the end of the input.
+    /// session may go on forever: it is the end of the input.
     pub fn forgotten_at(&self, at: i64, windows: &Windows) -> i64 {
         match windows {
             Windows::Session { .. } => END,

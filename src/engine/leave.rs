@@ -1,10 +1,10 @@
-//! What becomes of a window that leaves.
+//! What happens to a window that leaves.
 
 use super::aggregate::Slot;
 use super::combine::merge::Partial;
 use super::combine::parts::Combining;
 
-/// What becomes of the windows that leave an operator.
+/// What happens to the windows that leave an operator.
 #[derive(Debug)]
 pub enum Leave {
     /// Their rows are shown.

@@ -22,7 +22,7 @@
 //!   placement  which windows: grid, session, sliding, and when they are due
 //!   lateness   when a window closes and expires, and so who is late
 //!   state      slots, their keys, what they have fired, what of them has changed
-//!   leave      what becomes of a window that leaves: shown, merged, handed on
+//!   leave      what happens to a window that leaves: shown, merged, handed on
 //!   combine    what was computed in parts, by threads or processes, as a whole
 //!   pane       what leaves and when; the journal of all that happens
 //!   window     kinds of windows        watermark  how far event time has come

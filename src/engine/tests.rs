@@ -378,7 +378,7 @@ fn memory_follows_the_open_windows() {
 
 #[test]
 fn parts_that_are_handed_over_late_keep_their_keys() {
-    // Every second has keys of its own; so many that the numbers of earlier ones are given anew.
+    // Every second has keys of its own; so many that earlier numbers are used again.
     const CALLERS: i64 = 20_000;
     let name = |nth: i64| -> &'static str { nth.to_string().leak() };
     let names: Vec<&str> = (0..40 * CALLERS).map(name).collect();
@@ -476,8 +476,11 @@ fn a_column_of_another_type_than_planned_ends_the_run_and_loses_no_record() {
         parts: None,
     };
     let taken = operator.on_batch(&input, &mut Panes::default());
-    let error = taken.expect_err("a text is no bigint");
-    assert!(error.to_string().contains("another type"), "{error}");
+    let error = taken.expect_err("a text is not a bigint");
+    assert!(
+        error.to_string().contains("not of its planned type"),
+        "{error}"
+    );
 }
 
 /// A listener that keeps the watermarks, and wants the records or not.

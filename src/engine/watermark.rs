@@ -1,8 +1,8 @@
 //! How far event time has come: per partition, and combined.
 //!
-//! Comes in: event times as they are read, and which partitions are idle. Goes out: the
-//! combined watermark, which says that nothing below it is expected and never goes back
-//! (T. Akidau et al., "The Dataflow Model", VLDB 2015, §2.3; Flink's bounded out-of-orderness).
+//! In: event times as they are read, and which partitions are idle. Out: the combined watermark,
+//! which says that nothing below it is expected and never goes back (T. Akidau et al., "The
+//! Dataflow Model", VLDB 2015, §2.3; Flink's bounded out-of-orderness).
 
 use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ impl Watermarks {
         self.partitions[partition].idle
     }
 
-    /// Takes note of an event time; returns whether the combined watermark has moved.
+    /// Notes an event time; returns whether the combined watermark has moved.
     #[inline]
     pub fn observe(&mut self, partition: usize, at: i64) -> bool {
         let seen = &mut self.partitions[partition];

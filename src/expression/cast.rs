@@ -75,7 +75,7 @@ fn parsed(text: &str, to: DataType) -> Option<Scalar<&str>> {
     }
 }
 
-/// Reads the value of a column that nobody declared as its use asks.
+/// Reads the value of an undeclared column as its use asks.
 fn used_as(text: &str, to: DataType) -> Result<Option<Scalar<&str>>, Reason> {
     let number = || Number::parse(text.as_bytes());
     Ok(match to {
@@ -112,7 +112,7 @@ fn boolean(text: &str) -> Option<bool> {
 /// Returns the decimal of a double's shortest digits.
 ///
 /// # Errors
-/// `OutOfRange` for more digits than a decimal holds, and for what is no number.
+/// `OutOfRange` for more digits than a decimal holds, and for NaN.
 pub(super) fn nearest_decimal(value: f64) -> Result<Decimal, Reason> {
     let digits = ryu::Buffer::new().format(value).to_owned();
     parse_decimal(digits.as_bytes()).ok_or(Reason::OutOfRange(DataType::Decimal))
@@ -121,7 +121,7 @@ pub(super) fn nearest_decimal(value: f64) -> Result<Decimal, Reason> {
 /// Returns `value` without its fraction.
 ///
 /// # Errors
-/// `OutOfRange` beyond bigint and for what is no number.
+/// `OutOfRange` beyond bigint and for NaN.
 pub(super) fn truncated(value: f64) -> Result<i64, Reason> {
     // 2^63 is the first double past the range; -2^63 is its lowest.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;

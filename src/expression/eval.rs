@@ -1,11 +1,11 @@
 //! Typed tree × batch → a column, and the rows that failed.
 //!
-//! The tree is walked once per batch, never per row. Every operand is evaluated for every row;
-//! a row that fails (a bigint beyond its range, a text that is no number) is null and marked,
-//! and the mark is lifted where the value does not matter: beside a false in `and`, beside a
-//! true in `or`, in a branch of `case` that is not taken, in an argument of `coalesce` behind the
-//! one that is chosen. So the outcome of a row is the same
-//! as if it were evaluated alone, in any order of operands.
+//! The tree is walked once per batch, never per row. Every operand is evaluated for every row; a
+//! row that fails (a bigint beyond its range, a text that is not a number) is null and marked, and
+//! the mark is lifted where the value does not matter: beside a false in `and`, beside a true in
+//! `or`, in a branch of `case` that is not taken, in an argument of `coalesce` behind the one that
+//! is chosen. So the outcome of a row is the same as if it were evaluated alone, in any order of
+//! operands.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -31,7 +31,7 @@ pub(super) enum Reason {
     OutOfRange(DataType),
     /// The text cannot be read as the type.
     NoSuch(Box<str>, DataType),
-    /// What else is wrong, for a person.
+    /// What else is wrong, for people.
     Wrong(String),
 }
 
@@ -50,18 +50,16 @@ impl Failure {
         let misfit = match &self.reason {
             Reason::OutOfRange(DataType::Text) => {
                 let most = MOST_GROWTH >> 10;
-                format!("`{part}` makes a text longer by more than {most} KiB")
+                format!("`{part}` makes a text more than {most} KiB longer")
             }
             Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
-            Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is no {to}"),
+            Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is not a {to}"),
             Reason::Wrong(wrong) => format!("`{part}`: {wrong}"),
         };
         let misfit = Misfit::from(misfit);
         match &self.reason {
             Reason::NoSuch(value, DataType::Number) => {
-                let null = format!(
-                    "`try_cast({part} as double)` in its place takes such a value for null"
-                );
+                let null = format!("`try_cast({part} as double)` gives null for such a value");
                 misfit.or(match flag_that_reads(value) {
                     Some(flag) => format!("{flag}; {null}"),
                     None => null,
@@ -72,14 +70,14 @@ impl Failure {
     }
 }
 
-/// Returns which flag reads a text that is no number as it is, and as what.
+/// Returns which flag reads a text that is not a number as it is, and as what.
 fn flag_that_reads(text: &str) -> Option<String> {
     const NULLS: [&str; 6] = ["n/a", "na", "null", "none", "-", "--"];
     let text = text.trim_ascii();
     if number::with_decimal_point(text)
         .is_some_and(|number| Number::parse(number.as_bytes()).is_some())
     {
-        return Some("`--decimal-comma` reads such numbers of CSV".to_owned());
+        return Some("`--decimal-comma` reads such numbers in CSV".to_owned());
     }
     let is_null = NULLS.iter().any(|null| null.eq_ignore_ascii_case(text));
     is_null.then(|| format!("`--null={text}` reads it as null everywhere"))
@@ -96,7 +94,7 @@ pub(super) struct Outcome<'b, 'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'b, 'a> {
     pub columns: &'b Columns<'a>,
-    /// Where texts that did not stand in the batch live.
+    /// Where texts that are not in the batch live.
     pub arena: &'a Bump,
 }
 
@@ -744,7 +742,7 @@ fn choose_by<'b, 'a, T: Element<'a>>(
     Operand::computed(chosen.collect())
 }
 
-/// Returns texts as values that nobody declared.
+/// Returns texts as undeclared values.
 fn as_any<'b, 'a>(operand: Operand<'b, 'a>) -> Operand<'b, 'a> {
     match operand {
         Operand::Column(column) => Operand::Column(match column.into_owned() {

@@ -201,7 +201,7 @@ pub(super) fn integers_of(numbers: &Values<Number>) -> Option<Values<i64>> {
 /// The values of an operand whose type is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum View<'v, T> {
-    /// One a row.
+    /// One per row.
     Each(&'v Values<T>),
     /// The same in every row.
     All(Option<T>),
@@ -320,7 +320,7 @@ pub(super) fn compare(
     }
 }
 
-/// Compares by an order of its own what is no plain column of one type.
+/// Compares everything but a plain column of one type by an order of its own.
 fn compare_by<T>(
     comparison: Comparison,
     rows: usize,

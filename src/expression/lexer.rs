@@ -43,7 +43,7 @@ pub(super) fn begins_word(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
-/// Returns whether a name or keyword may go on with `c`.
+/// Returns whether a name or keyword may continue with `c`.
 pub(super) fn continues_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -118,7 +118,7 @@ fn comment(text: &str, at: usize) -> Result<Option<usize>> {
     };
     match comment.find("*/") {
         Some(end) => Ok(Some(2 + end + 2)),
-        None => Err(Error::usage("the comment has no end").at(text, at, at + 2)),
+        None => Err(Error::usage("the comment is not closed").at(text, at, at + 2)),
     }
 }
 
@@ -152,7 +152,8 @@ fn number(text: &str, at: usize) -> Result<(TokenKind, usize)> {
         .unwrap_or(text.len() - at - end);
     if tail > 0 {
         let whole = &text[at..at + end + tail];
-        let error = Error::usage(format!("`{whole}` is no number")).at(text, at, at + end + tail);
+        let error =
+            Error::usage(format!("`{whole}` is not a number")).at(text, at, at + end + tail);
         return Err(match crate::term::units::parse_duration(whole) {
             Ok(ms) => error.hint(format!("write a duration in ms: `{ms}`")),
             Err(_) => error,
@@ -194,7 +195,7 @@ fn unexpected(text: &str, at: usize, found: char) -> Error {
     let error = Error::usage(format!("unexpected `{}`", found.escape_debug())).at(text, at, end);
     match found {
         '‘' | '’' | '“' | '”' => {
-            error.hint("text stands in straight single quotes: `'connected'`")
+            error.hint("text goes in straight single quotes: `'connected'`")
         }
         '!' => error.hint("write `not`, or `<>` between values"),
         '&' => error.hint("write `and`"),

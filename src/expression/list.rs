@@ -64,7 +64,7 @@ impl Item {
 pub struct Call {
     /// In lower case: `count`, `p99.9`.
     pub function: String,
-    /// Whether `distinct` stands before the arguments.
+    /// Whether `distinct` is before the arguments.
     pub distinct: bool,
     /// None for `count`, `count()` and `count(*)`, which mean the same.
     pub arguments: Vec<Expression>,
@@ -307,7 +307,7 @@ fn add_columns(schema: &mut Schema, text: &str, node: &Node) {
             }
         }
         NodeKind::Derived(derived) => schema.add_derived(derived),
-        // A bare unit of time is no column.
+        // A bare unit of time is not a column.
         NodeKind::Call { name, .. } if takes_unit(name) => skipped = Some(0),
         _ => {}
     }

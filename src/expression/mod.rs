@@ -4,14 +4,14 @@
 //! 1. `lexer`: text → tokens, each with its place.
 //! 2. `parser`: tokens → an untyped tree (`syntax`), which also prints the canonical text.
 //! 3. `types` and `names`: tree + [`Schema`] → a typed tree (`tree`): columns by index, types
-//!    settled, constants folded. Everything that is wrong is told here, with a caret, before the
+//!    settled, constants folded. Everything that is wrong is reported here, with a caret, before the
 //!    first record.
 //! 4. `eval`: typed tree × [`Columns`] → a column, by the loops of `kernel` and, row by row, by
 //!    the [`functions`].
 //!
 //! The rules are SQL's, and ksqlDB's where SQL leaves a choice: three-valued logic with null;
 //! bigint / bigint cuts the fraction off; `+` joins two texts. Division by zero gives null. A
-//! bigint beyond its range, and a `cast` of a text that is no number, fail the row: it is
+//! bigint beyond its range, and a `cast` of a text that is not a number, fail the row: it is
 //! malformed, never silently null or wrapped. `try_cast` gives null instead.
 
 mod cast;
@@ -74,7 +74,7 @@ use types::Checker;
 #[derive(Debug)]
 pub struct Expression {
     typed: Typed,
-    /// What a person typed, for the failures of rows.
+    /// The typed text, for failures of rows.
     source: String,
     /// The canonical text.
     text: String,
@@ -87,7 +87,7 @@ pub struct Expression {
 pub struct RowError {
     /// The row's index in the batch.
     pub row: usize,
-    /// For a person: "`a * b` is beyond the range of bigint".
+    /// For people: "`a * b` is beyond the range of bigint".
     pub misfit: Misfit,
 }
 
@@ -103,7 +103,7 @@ pub struct Evaluated<'b, 'a> {
 /// Which rows of a batch a condition keeps.
 #[derive(Debug)]
 pub struct Selection {
-    /// One a row: true where the condition is true, neither false nor null.
+    /// One per row: true where the condition is true, neither false nor null.
     pub rows: Vec<bool>,
     /// The rows that failed, by row, each once: malformed records. They are not kept.
     pub errors: Vec<RowError>,
@@ -121,7 +121,7 @@ impl Expression {
     /// Parses a condition, as `--where` takes it.
     ///
     /// # Errors
-    /// As [`Expression::parse`], and for what is no boolean.
+    /// Like [`Expression::parse`], and for what is not a boolean.
     pub fn parse_condition(text: &str, schema: &Schema) -> Result<Self> {
         let expression = Expression::parse_as(text, schema, DataType::Boolean)?;
         if expression.data_type() != DataType::Boolean {
@@ -134,8 +134,8 @@ impl Expression {
         Ok(expression)
     }
 
-    /// Parses an expression that tells times; what it reads by a pattern is of `zone` where a call
-    /// names none, `None` for UTC.
+    /// Parses an expression of times; what it reads by a pattern is of `zone` where a call names
+    /// none, `None` for UTC.
     ///
     /// # Errors
     /// As [`Expression::parse`].
@@ -206,22 +206,22 @@ impl Expression {
         &self.text
     }
 
-    /// Returns the same expression as a number, where nobody declared what it is.
+    /// Returns the same expression as a number, if it is undeclared.
     #[must_use]
     pub fn as_number(mut self) -> Self {
         self.typed = types::used_as(self.typed, DataType::Number);
         self
     }
 
-    /// Returns the same text as a value that nobody declared.
+    /// Returns the same text as an undeclared value.
     #[must_use]
     pub fn as_any(mut self) -> Self {
         self.typed = types::kept_as(self.typed, DataType::Any);
         self
     }
 
-    /// Becomes an expression of the type of a column that nobody declared, or of its use as a number,
-    /// where its values fit there as they are; returns whether they do.
+    /// Becomes an expression of the type of an undeclared column, or of its use as a number, where
+    /// its values fit there as they are; returns whether they do.
     pub fn keep_as(&mut self, data_type: DataType) -> bool {
         let is = self.data_type();
         let fits = match data_type {
@@ -270,7 +270,7 @@ impl Expression {
 
     /// Returns the rows of a batch in which a condition is true.
     ///
-    /// `arena` as in [`Expression::evaluate`]. For what is no boolean, every row is left out.
+    /// `arena` as in [`Expression::evaluate`]. If it is not a boolean, every row is left out.
     pub fn select<'a>(&self, columns: &Columns<'a>, arena: &'a Bump) -> Selection {
         let evaluated = self.evaluate(columns, arena);
         let mut rows = match evaluated.column.into_owned() {

@@ -51,15 +51,16 @@ impl Checker<'_> {
         }
         Err(match derived {
             Derived::Part(part) => {
-                let error = self.error(format!("these records have no `{part}`"), span);
+                let error = self.error(format!("these records do not have `{part}`"), span);
                 without_parts(error, part)
             }
             Derived::Path(path) => {
                 let error = self.error(format!("unknown column `{path}`"), span);
                 let error = match schema.index_of(&path.member) {
-                    Some(_) => {
-                        error.hint(format!("of a column with JSON: `{}`", path.extraction()))
-                    }
+                    Some(_) => error.hint(format!(
+                        "for a column of JSON text: `{}`",
+                        path.extraction()
+                    )),
                     None => error,
                 };
                 error.hint(format!("columns: {}", schema.names()))
@@ -143,7 +144,7 @@ impl Checker<'_> {
             let error = self.error(format!("unknown function `{name}`"), name_span);
             if AGGREGATES.contains(&name) {
                 return Err(error.hint(
-                    "an aggregate is no part of an expression; `k window` takes it in `--agg`",
+                    "an aggregate cannot be used in an expression; `k window` takes it in `--agg`",
                 ));
             }
             let names = functions::all().flat_map(Function::names);
@@ -212,7 +213,7 @@ impl Checker<'_> {
         Ok(typed(operation, data_type, span))
     }
 
-    /// Reads arguments that nobody declared as their parameters, or the arguments beside them, ask.
+    /// Reads undeclared arguments as their parameters, or the arguments beside them, ask.
     fn use_shared(&self, function: &Function, arguments: &mut [Typed]) {
         let numbers = |at| {
             matches!(
@@ -253,7 +254,7 @@ impl Checker<'_> {
                 None => Some(data_type),
                 Some(shared) => Some(meet(shared, data_type).ok_or_else(|| {
                     let message = format!(
-                        "the arguments of `{}` are of one type, not {shared} and {data_type}",
+                        "the arguments of `{}` must have one type, not {shared} and {data_type}",
                         function.name
                     );
                     self.error(message, argument.span)

@@ -17,7 +17,7 @@ use crate::number::parse_decimal;
 /// How many levels an expression may have.
 pub(super) const MAX_DEPTH: usize = 128;
 
-/// Words that cannot name a column unless quoted: those the grammar needs to tell apart.
+/// Words that cannot name a column unless quoted: those that the grammar needs.
 const RESERVED: [&str; 21] = [
     "and", "as", "between", "case", "cast", "distinct", "else", "end", "escape", "false", "from",
     "in", "is", "like", "not", "null", "or", "then", "true", "try_cast", "when",
@@ -299,7 +299,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reads a literal, a column, a call, or what stands behind a sign, `not` or a bracket.
+    /// Reads a literal, a column, a call, or what is behind a sign, `not` or a bracket.
     fn prefix(&mut self) -> Result<Node> {
         let span = self.peek().span;
         let kind = match &self.peek().kind {
@@ -418,7 +418,7 @@ impl<'t> Parser<'t> {
         };
         match time_named(&text) {
             Some(at) => self.node(NodeKind::Time(at), span),
-            None => Err(Error::usage(format!("`{text}` is no time"))
+            None => Err(Error::usage(format!("`{text}` is not a timestamp"))
                 .at(self.text, span.start, span.end)
                 .hint("write ISO 8601: `timestamp '2026-01-01T00:00:00Z'`")),
         }
@@ -435,7 +435,7 @@ impl<'t> Parser<'t> {
         };
         match value {
             Some(value) => self.node(NodeKind::Literal(Scalar::Decimal(value)), span),
-            None => Err(Error::usage("a decimal is a number of at most 28 digits")
+            None => Err(Error::usage("a decimal has at most 28 digits")
                 .at(self.text, span.start, span.end)
                 .hint("write digits and a point: `decimal '19.90'`")),
         }
@@ -559,7 +559,7 @@ impl<'t> Parser<'t> {
         token
     }
 
-    /// Returns the token so many places behind the next one.
+    /// Returns the token this many places behind the next one.
     fn peek_behind(&self, places: usize) -> &Token {
         &self.tokens[(self.next + places).min(self.tokens.len() - 1)]
     }

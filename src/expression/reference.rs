@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::schema::field;
 
 impl Parser<'_> {
-    /// Reads what stands behind a column's name: the steps of a path, or nothing.
+    /// Reads what follows a column's name: the steps of a path, or nothing.
     pub(super) fn column(&mut self, name: String, quoted: bool, mut span: Span) -> Result<Node> {
         let mut steps = Vec::new();
         loop {
@@ -74,8 +74,8 @@ impl Parser<'_> {
                 let error = Error::usage(format!("unknown part `@{name}` of a record"));
                 return Err(error
                     .at(self.text, span.start, span.end)
-                    .hint(format!("there are {PARTS}"))
-                    .hint(format!("a column of that name: `\"@{name}\"`")));
+                    .hint(format!("the parts are {PARTS}"))
+                    .hint(format!("if a column has that name, write `\"@{name}\"`")));
             }
         };
         self.node(NodeKind::Derived(Derived::Part(part)), span)
@@ -88,7 +88,7 @@ enum Reference {
     Derived(Derived),
 }
 
-/// Reads a name as expressions do, where they read a column; else it is one as it stands.
+/// Reads a name as expressions do, where they read a column; else it is one already.
 fn reference(name: &str) -> Reference {
     match Parser::new(name).and_then(|mut parser| parser.whole()) {
         Ok(node) => match node.kind {
@@ -119,7 +119,7 @@ pub fn column_text(schema: &Schema, index: usize) -> String {
     }
 }
 
-/// Returns the index of the field or member that is called `name` as it stands; `None` for a path in
+/// Returns the index of the field or member that is called exactly `name`; `None` for a path in
 /// records of which each may have a member of that name, or not: those are read by the path.
 pub fn column_as_it_stands(schema: &Schema, name: &str) -> Option<usize> {
     let index = schema.index_of(name)?;
@@ -150,7 +150,7 @@ pub fn unknown_column(schema: &Schema, name: &str, flag: &str) -> Error {
     let error = Error::usage(format!("unknown column `{name}` in `{flag}`"));
     match reference(name) {
         Reference::Derived(Derived::Part(part)) => without_parts(error, &part),
-        _ => error.hint(format!("there are {}", schema.names())),
+        _ => error.hint(format!("the columns are {}", schema.names())),
     }
 }
 
@@ -158,9 +158,9 @@ pub fn unknown_column(schema: &Schema, name: &str, flag: &str) -> Error {
 pub(super) fn without_parts(error: Error, part: &Part) -> Error {
     error
         .hint(format!(
-            "only records in a topic have {PARTS}: read the topic, or what `k consume` prints of it"
+            "only records of a topic have {PARTS}: read the topic, or the JSON that `k consume` prints"
         ))
-        .hint(format!("a column of that name: `\"{part}\"`"))
+        .hint(format!("if a column has that name, write `\"{part}\"`"))
 }
 
 /// Returns what was probably meant by the name of a column that no record has had so far.

@@ -1,8 +1,8 @@
-//! The untyped tree of an expression, as typed by a person.
+//! The untyped tree of an expression, as typed.
 //!
-//! Comes in: what the parser read. Goes out: the tree that [`super::types`] checks, and the
-//! canonical text ([`std::fmt::Display`]): lower-case keywords, single spaces, no needless
-//! parentheses; parsed again it gives the same tree.
+//! In: what the parser read. Out: the tree that [`super::types`] checks, and the canonical text
+//! ([`std::fmt::Display`]): lower-case keywords, single spaces, no needless parentheses; parsed
+//! again it gives the same tree.
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ pub(super) enum NodeKind {
     Time(i64),
     Column {
         name: String,
-        /// Whether it stood in double quotes, as people from other languages write text.
+        /// Whether it was in double quotes, as people from other languages write text.
         quoted: bool,
     },
     /// A path into JSON, or a part of the record.

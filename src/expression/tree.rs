@@ -14,7 +14,7 @@ use crate::number::Number;
 pub(super) struct Typed {
     pub operation: Operation,
     pub data_type: DataType,
-    /// Where it stands in the typed text, for failures.
+    /// Where it is in the typed text, for failures.
     pub span: Span,
 }
 

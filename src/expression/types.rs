@@ -1,9 +1,8 @@
 //! Untyped tree + schema → typed tree, or an error with a caret before the first record.
 //!
 //! Types meet by few rules: bigint beside double becomes double, `null` takes the type of its
-//! neighbours, a column that nobody declared is read as its use asks, all else must be the same or
-//! be cast. What stands on constants alone is
-//! evaluated here, once.
+//! neighbours, an undeclared column is read as its use asks, all else must be the same or be cast.
+//! What depends only on constants is evaluated here, once.
 
 use super::cast::nearest_decimal;
 use super::eval;
@@ -209,7 +208,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Returns `typed` evaluated, if it stands on constants alone.
+    /// Returns `typed` evaluated, if it depends only on constants.
     fn fold(&self, typed: Typed) -> Result<Typed> {
         let mut constant = !matches!(typed.operation, Operation::Column(_));
         typed.for_each_child(&mut |child| constant &= child.constant().is_some());
@@ -463,14 +462,14 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Makes a text that stands beside a time a time, if it is a constant.
+    /// Turns a text beside a time into a time, if it is a constant.
     pub fn read_time(&self, operand: &mut Typed) -> Result<()> {
         let Some(Scalar::Text(text)) = operand.constant() else {
             return Ok(());
         };
         let Some(at) = time_named(text) else {
             return Err(self
-                .error(format!("`{text}` is no time"), operand.span)
+                .error(format!("`{text}` is not a timestamp"), operand.span)
                 .hint("write ISO 8601: `2026-01-01T00:00:00Z`"));
         };
         *operand = time(at, operand.span);
@@ -592,7 +591,7 @@ fn literal(value: &Scalar<Box<str>>, span: Span) -> Typed {
     typed(Operation::Constant(value.clone()), data_type, span)
 }
 
-/// Makes a constant double that stands beside a decimal a decimal: `price > 1.1`.
+/// Turns a constant double beside a decimal into a decimal: `price > 1.1`.
 pub(super) fn read_decimal(operand: &mut Typed) {
     if let Some(Scalar::Double(value)) = operand.constant()
         && let Ok(value) = nearest_decimal(*value)
@@ -670,8 +669,8 @@ pub(super) fn converted(operand: Typed, data_type: DataType) -> Typed {
     typed(operation, data_type, span)
 }
 
-/// Returns what reads a column that nobody declared, or such values, as `data_type`; all else as it
-/// is. As text they are what they are.
+/// Returns what reads an undeclared column, or such values, as `data_type`; all else as it is. As
+/// text they are what they are.
 pub(super) fn used_as(operand: Typed, data_type: DataType) -> Typed {
     match (operand.data_type, data_type) {
         (DataType::Any, DataType::Any) => operand,
@@ -691,7 +690,7 @@ pub(super) fn used_as(operand: Typed, data_type: DataType) -> Typed {
     }
 }
 
-/// Returns a text as a value that nobody declared, and a number as one of whatever width.
+/// Returns a text as an undeclared value, and a number as one of whatever width.
 pub(super) fn kept_as(operand: Typed, data_type: DataType) -> Typed {
     if data_type == DataType::Number {
         return converted(operand, data_type);
@@ -704,7 +703,7 @@ pub(super) fn kept_as(operand: Typed, data_type: DataType) -> Typed {
     typed(operation, data_type, span)
 }
 
-/// Reads what nobody declared as what stands beside it: a number beside numbers, else as their
+/// Reads an undeclared value as the type of its neighbour: a number beside numbers, else as their
 /// type. Among themselves such values stay as they are: they are compared as numbers where they are
 /// numbers, and else as texts.
 pub(super) fn use_together(operands: Vec<&mut Typed>) {

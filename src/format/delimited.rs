@@ -1,8 +1,8 @@
 //! CSV (RFC 4180) → columns.
 //!
-//! Comes in: whole lines of a file, or one line a message. Goes out: the wanted columns.
-//! Bytes without a quote are cut by a SIMD search for separators; at the first quote of a
-//! batch the `csv` crate takes over for that batch. Blank lines are no records.
+//! In: whole lines of a file, or one line a message. Out: the wanted columns. Bytes without a quote
+//! are cut by a SIMD search for separators; at the first quote of a batch the `csv` crate takes
+//! over for that batch. Blank lines are not records.
 
 pub mod raw;
 
@@ -186,7 +186,7 @@ impl Decoder {
     }
 }
 
-/// The columns that are parts of the records, and which rows' are no values.
+/// The columns that are parts of the records, and which rows' are not values.
 type PartColumns<'a> = (Vec<Column<'a>>, Vec<(usize, Misfit)>);
 
 /// Returns a column without a row for each of a layout.
@@ -204,7 +204,7 @@ struct Wanted<'a, 'l> {
     /// The columns that are fields.
     fields: &'l [usize],
     spelling: &'l Spelling,
-    /// Where fields live that are not as they stand in the record.
+    /// Fields whose value differs from their text in the record.
     arena: &'a Bump,
 }
 
@@ -301,7 +301,7 @@ pub(super) trait Rows<'a> {
     }
     /// Returns a row's field as text; `None` where it is not UTF-8.
     fn text(&self, row: usize, column: usize) -> Option<&'a str>;
-    /// Returns where a row stands.
+    /// Returns where a row is.
     fn origin(&self, row: usize) -> Origin<'a>;
 }
 
@@ -455,7 +455,7 @@ fn decode_rows<'a>(
     decoded
 }
 
-/// Reads one column; a misfit is told and left null.
+/// Reads one column; a misfit is reported and left null.
 fn collect<F, T: FromField<F>>(
     count: usize,
     field: impl Fn(usize) -> F,
@@ -521,7 +521,7 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
         if name.is_empty() {
             return Err(
                 Error::data(format!("the header's column {} has no name", at + 1))
-                    .hint("the first line of a CSV names its columns"),
+                    .hint("the first line of CSV names its columns"),
             );
         }
         if !known.insert(name) {

@@ -1,4 +1,4 @@
-//! What input files do differently: what stands between fields, and which texts are null.
+//! What input files do differently: the delimiter, and which texts are null.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::number::{Number, with_decimal_point};
 /// How records are written where they are not as RFC 4180 has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialect {
-    /// What stands between the fields of CSV.
+    /// The delimiter of CSV.
     pub delimiter: u8,
     /// How values are spelled.
     pub spelling: Spelling,
@@ -39,8 +39,8 @@ impl Spelling {
         self.nulls.is_empty() && !self.decimal_comma
     }
 
-    /// Returns a field of a declared type as it is with a decimal point; a number with a point, which is
-    /// none here, becomes something that is no number either.
+    /// Returns a field of a declared type as it is with a decimal point; a number with a point,
+    /// which is none here, becomes something that is not a number either.
     pub fn number<'a>(&self, field: &'a [u8], arena: &'a Bump) -> &'a [u8] {
         if !self.decimal_comma || memchr::memchr2(b',', b'.', field).is_none() {
             return field;
@@ -58,7 +58,7 @@ impl Spelling {
     }
 }
 
-/// The delimiters that a header tells by itself, with their names.
+/// The delimiters that are found from a header, with their names.
 pub const DELIMITERS: [(u8, &str); 4] = [
     (b',', "comma"),
     (b';', "semicolon"),
@@ -66,7 +66,7 @@ pub const DELIMITERS: [(u8, &str); 4] = [
     (b'|', "bar"),
 ];
 
-/// Returns how a person calls a delimiter.
+/// Returns the name of a delimiter.
 pub fn delimiter_name(delimiter: u8) -> String {
     let known = DELIMITERS.iter().find(|(known, _)| *known == delimiter);
     known.map_or_else(

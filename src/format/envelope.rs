@@ -1,8 +1,8 @@
 //! Envelopes: one JSON line a record, with everything that a topic keeps of it.
 //!
-//! Comes in: records, or the lines that [`Writer`] wrote. Goes out: the other. A record that goes
-//! out and comes in again has the same key, value, timestamp and headers, whatever bytes they
-//! hold: what is no UTF-8 is written as base64.
+//! In: records, or the lines that [`Writer`] wrote. Out: the other. A record that goes out and
+//! comes in again has the same key, value, timestamp and headers, whatever bytes they hold: what is
+//! not UTF-8 is written as base64.
 //!
 //! ```json
 //! {"topic":"t","partition":0,"offset":7,"timestamp":1767225600000,"key":"a","headers":[["h","1"]],"value":"…"}
@@ -84,7 +84,7 @@ fn push_integer(lines: &mut Vec<u8>, value: i64) {
     lines.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends `,"name":"text"`, or `,"name_base64":"…"` for bytes that are no UTF-8.
+/// Appends `,"name":"text"`, or `,"name_base64":"…"` for bytes that are not UTF-8.
 fn push_member(lines: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
     lines.extend_from_slice(b",\"");
     lines.extend_from_slice(name.as_bytes());
@@ -101,8 +101,8 @@ fn push_member(lines: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
     }
 }
 
-/// Appends `"name","text"`, or `"name",null,"base64"` for bytes that are no UTF-8. Names are
-/// text by Kafka's own rule.
+/// Appends `"name","text"`, or `"name",null,"base64"` for bytes that are not UTF-8. Names are text
+/// by Kafka's own rule.
 fn push_header(lines: &mut Vec<u8>, header: Header<'_>) {
     push_json(lines, ValueRef::Text(&String::from_utf8_lossy(header.name)));
     lines.push(b',');
@@ -219,8 +219,8 @@ impl Decoder {
         self.values.dialect()
     }
 
-    /// Decodes the values of some envelopes. A value that does not fit is placed where it stood
-    /// in its topic, a line that is no envelope by its number.
+    /// Decodes the values of some envelopes. A value that does not fit is placed where it was in
+    /// its topic, a line that is not an envelope by its number.
     pub fn decode<'a>(
         &mut self,
         records: &Records<'a>,
@@ -411,7 +411,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'de> {
     }
 }
 
-/// What stands in a list of headers: a header, or of kcat's a name or a value.
+/// What is in a list of headers: a header, or of kcat's a name or a value.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum HeaderPart {
@@ -434,7 +434,7 @@ fn read_headers<'a, E: serde::de::Error>(
                 parts.next();
                 header
             }
-            (HeaderPart::Text(_), _) => return Err(E::custom("a header's name has no value")),
+            (HeaderPart::Text(_), _) => return Err(E::custom("the name of a header has no value")),
         };
         headers.push(read_header(&header, arena)?);
     }
@@ -469,7 +469,7 @@ fn read_header<'a, E: serde::de::Error>(
     let (name, text, base64) = match header {
         [Some(name), text] => (name, text.as_deref(), None),
         [Some(name), text, base64] => (name, text.as_deref(), base64.as_deref()),
-        _ => return Err(E::custom("a header is written [name, value]")),
+        _ => return Err(E::custom("a header must be written [name, value]")),
     };
     let text = text.map(|text| arena.alloc_str(text).as_bytes());
     Ok(Header {
@@ -488,7 +488,7 @@ fn decode<'a, E: serde::de::Error>(
     let buffer = arena.alloc_slice_fill_copy(base64::decoded_len_estimate(base64.len()), 0);
     match STANDARD.decode_slice(base64, buffer) {
         Ok(length) => Ok(Some(&buffer[..length])),
-        Err(error) => Err(E::custom(format_args!("no base64: {error}"))),
+        Err(error) => Err(E::custom(format_args!("not base64: {error}"))),
     }
 }
 
@@ -566,7 +566,10 @@ mod tests {
         }
         let odd = br#"{"topic":"t","partition":0,"offset":0,"headers":["a"],"payload":""}"#;
         let error = Envelope::parse(odd, &arena).expect_err("half a header");
-        assert!(error.contains("a header's name has no value"), "{error}");
+        assert!(
+            error.contains("the name of a header has no value"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -681,13 +684,13 @@ mod tests {
             ),
             (
                 r#"{"topic":"t","partition":0,"offset":1,"value_base64":"?"}"#,
-                "no base64",
+                "not base64",
             ),
             (
                 r#"{"topic":"t","partition":0,"offset":1,"value":"","headers":[["a"]]}"#,
                 "[name, value]",
             ),
-            (r#"{"topic":"t""#, "no JSON"),
+            (r#"{"topic":"t""#, "not JSON"),
         ] {
             let told = Envelope::parse(line.as_bytes(), &arena).expect_err(line);
             assert!(told.contains(reason), "{line}: {told}");

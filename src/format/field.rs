@@ -142,7 +142,7 @@ fn join(digits: u8x16) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// Reads an integer as it stands alone and behind other bytes, and sees that both are the same.
+    /// Reads an integer alone and after other bytes, and sees that both are the same.
     fn bigint(field: &[u8]) -> Option<i64> {
         let alone = parse_integer(field);
         for before in [

@@ -1,8 +1,8 @@
 //! JSON lines → columns.
 //!
-//! Comes in: one object a line or a message. Goes out: the wanted members by column, or what lies in
-//! them; a member that is absent is null, others are passed over without being kept. Read by
-//! `serde_json` straight into the columns: text without escapes still borrows from the source.
+//! In: one object a line or a message. Out: the wanted members by column, or what lies in them; a
+//! member that is absent is null, others are passed over without being kept. Read by `serde_json`
+//! straight into the columns: text without escapes still borrows from the source.
 
 mod find;
 
@@ -46,7 +46,7 @@ pub struct Decoder {
 
 type Order = Vec<Known>;
 
-/// A member's name and what becomes of its value.
+/// A member's name and what happens to its value.
 #[derive(Debug, Clone, Default)]
 struct Known {
     name: String,
@@ -79,7 +79,7 @@ impl Decoder {
         &self.spelling
     }
 
-    /// Decodes some records; blank lines are no records.
+    /// Decodes some records; blank lines are not records.
     pub fn decode<'a>(
         &mut self,
         records: &Records<'a>,
@@ -246,7 +246,7 @@ pub(super) fn reason_of(error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Data => text.replace(&place, ""),
         _ => format!(
-            "no JSON: {} at byte {}",
+            "not JSON: {} at byte {}",
             text.replace(&place, ""),
             error.column()
         ),
@@ -443,7 +443,7 @@ impl<'de> DeserializeSeed<'de> for Value<'de, '_> {
     }
 }
 
-/// Finds what becomes of a member by its name, or by the member that stood there last.
+/// Finds what happens to a member by its name, or by the member that was there last.
 struct Name<'d> {
     tree: &'d Tree,
     at: usize,

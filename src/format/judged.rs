@@ -89,7 +89,7 @@ impl Decoder {
             for row in 0..values.len() {
                 if let Some(value) = values.get(row).filter(|value| !digits.hold(*value)) {
                     let misfit = format!("column `{name}`: `{value}` is beyond {digits}");
-                    let cure = "`decimal` without numbers keeps every digit";
+                    let cure = "`decimal` without numbers in parentheses keeps every digit";
                     misfits.push((row, Misfit::from(misfit).or(cure)));
                 }
             }

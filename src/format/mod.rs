@@ -1,8 +1,8 @@
 //! Bytes ↔ columns: CSV, JSON lines and any text, bare or in envelopes.
 //!
-//! Comes in: [`Records`] as bytes. Goes out: [`Decoded`], the fields that a plan names, by
-//! column, with each record's event time, and every record that does not fit with its place
-//! and the reason. Nothing is dropped here: the node decides what becomes of a malformed record.
+//! In: [`Records`] as bytes. Out: [`Decoded`], the fields that a plan names, by column, with each
+//! record's event time, and every record that does not fit with its place and the reason. Nothing
+//! is dropped here: the node decides what happens to a malformed record.
 
 pub mod delimited;
 pub mod dialect;
@@ -144,9 +144,9 @@ pub enum Origins {
 pub struct Decoded<'a> {
     /// The records that fit; columns that are not wanted are empty.
     pub columns: Columns<'a>,
-    /// Their event times in ms since 1970, UTC, one a row.
+    /// Their event times in ms since 1970, UTC, one per row.
     pub times: Vec<i64>,
-    /// Where each row stands and its bytes, one a row; empty unless it was to be kept.
+    /// Where each row is and its bytes, one per row; empty unless it was to be kept.
     pub origins: Vec<Origin<'a>>,
     /// The records that do not fit, in their order.
     pub malformed: Vec<Malformed<'a>>,
@@ -155,7 +155,7 @@ pub struct Decoded<'a> {
 /// The time of a row that has none, until it is taken out as malformed.
 const NO_TIME: i64 = i64::MIN;
 
-/// Where a record stands, and its bytes as they came.
+/// Where a record is, and its bytes as they came.
 pub type Origin<'a> = (Place, &'a [u8]);
 
 /// A record that does not fit.
@@ -163,7 +163,7 @@ pub type Origin<'a> = (Place, &'a [u8]);
 pub struct Malformed<'a> {
     /// How many rows of the batch that fit come before it.
     pub before: usize,
-    /// Where it stands.
+    /// Where it is.
     pub place: Place,
     /// Its event time, where that could be read.
     pub at: Option<i64>,
@@ -186,7 +186,7 @@ impl Malformed<'_> {
     }
 }
 
-/// Where a record stands in its source.
+/// Where a record is in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The line of a file or pipe; the first is 1.
@@ -244,8 +244,9 @@ fn pointed<'a>(texts: &Values<&'a str>, arena: &'a Bump) -> Values<&'a str> {
 }
 
 impl<'a> Decoded<'a> {
-    /// Returns a column with points in its numbers, if nobody declared it and numbers have decimal commas:
-    /// so they are ordered by size, and leave as what they are. What is no number stays as it is.
+    /// Returns a column with points in its numbers, if it is undeclared and numbers have decimal
+    /// commas: so they are ordered by size, and leave as what they are. What is not a number stays
+    /// as it is.
     pub fn with_decimal_points<'c>(
         &self,
         column: Cow<'c, Column<'a>>,
@@ -274,7 +275,7 @@ impl<'a> Decoded<'a> {
         let rows: Vec<usize> = misfits.iter().map(|(row, _)| *row).collect();
         for (row, misfit) in misfits {
             let (place, bytes) = origin(row);
-            // Malformed records that stand before row `row` have `before` <= `row`.
+            // Malformed records that are before row `row` have `before` <= `row`.
             let at = self.malformed.partition_point(|other| other.before <= row);
             let time = self.times.get(row).copied();
             let malformed = Malformed {
@@ -298,8 +299,8 @@ impl<'a> Decoded<'a> {
         columns.for_each(|column| column.truncate(rows));
     }
 
-    /// Removes the rows `misfits` (ascending) from the columns and their times, and counts
-    /// `before` of each malformed record anew.
+    /// Removes the rows `misfits` (ascending) from the columns and their times, and counts `before`
+    /// of each malformed record again.
     fn remove(&mut self, misfits: &[usize]) {
         let Some(&first) = misfits.first() else {
             return;

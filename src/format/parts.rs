@@ -40,7 +40,7 @@ impl Parts {
     /// Adds a row to their columns.
     ///
     /// # Errors
-    /// The first that is no value of its column; it is null there.
+    /// The first that does not fit its column; it is null there.
     pub fn push<'a>(
         &self,
         message: &Message<'a>,
@@ -61,7 +61,7 @@ impl Parts {
 /// Adds the part of one record to its column.
 ///
 /// # Errors
-/// Says why it is no value of the column.
+/// Returns why it does not fit the column.
 fn push<'a>(
     part: &Part,
     field: &Field,

@@ -1,7 +1,7 @@
 //! Lines of delimited text without a quote → rows of fields.
 //!
-//! Comes in: whole lines. Goes out: where each row's fields stand, found by one search, and the
-//! lines that have another number of fields. Blank lines are no records.
+//! In: whole lines. Out: where each row's fields stand, found by one search, and the lines that
+//! have another number of fields. Blank lines are not records.
 
 use std::ops::Range;
 
@@ -15,15 +15,15 @@ use crate::source::Lines;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cutter {
     separators: Separators,
-    /// The edges of rows alone, where some line is no row.
+    /// The edges of rows alone, where some line is not a row.
     chosen: Vec<u32>,
-    /// For each line that is no row, how many rows stand before it.
+    /// For each line that is not a row, how many rows are before it.
     passed: Vec<u32>,
 }
 
 impl Cutter {
-    /// Cuts `lines` into rows of `width` fields and adds the lines of another width to
-    /// `malformed`; `None` where a quote stands in them.
+    /// Cuts `lines` into rows of `width` fields and adds the lines of another width to `malformed`;
+    /// `None` where a quote is in them.
     pub fn cut<'a>(
         &mut self,
         lines: Lines<'a>,
@@ -107,7 +107,7 @@ impl Cutter {
     }
 }
 
-/// Returns what stands between two separators.
+/// Returns what is between two separators.
 #[inline]
 fn between(before: u32, end: u32) -> Range<usize> {
     before.wrapping_add(1) as usize..end as usize

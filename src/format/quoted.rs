@@ -1,8 +1,8 @@
 //! Delimited text with quotes → records, read by the `csv` crate.
 //!
-//! Comes in: bytes. Goes out: records, unescaped, with their line and their bytes as they came. As
-//! where there are no quotes, a newline alone ends a record, a carriage return before it belongs to
-//! the end, and blank lines are no records.
+//! In: bytes. Out: records, unescaped, with their line and their bytes as they came. As where there
+//! are no quotes, a newline alone ends a record, a carriage return before it belongs to the end,
+//! and blank lines are not records.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(super) struct Reader<'b> {
 }
 
 impl<'b> Reader<'b> {
-    /// Returns a reader of records whose fields stand between `delimiter`s.
+    /// Returns a reader of records whose fields are between `delimiter`s.
     pub fn new(bytes: &'b [u8], delimiter: u8) -> Self {
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)

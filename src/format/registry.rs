@@ -18,9 +18,7 @@ pub fn schema_id(value: &[u8]) -> Option<u32> {
 
 /// Says what such a value is, for people.
 pub fn told(id: u32) -> String {
-    format!(
-        "a Schema Registry frame: schema id {id} and bytes that it describes; `k` reads JSON, CSV and text"
-    )
+    format!("in the format of a Schema Registry (schema id {id}); `k` reads JSON, CSV and text")
 }
 
 /// Returns why such a value does not fit; `None` for any other one.

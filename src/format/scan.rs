@@ -1,7 +1,7 @@
 //! Finds the separators of delimited text, 64 bytes at a time.
 //!
-//! Comes in: bytes. Goes out: where each delimiter and newline stands. Portable: `wide` compiles to
-//! SSE2 on x86-64 and to NEON on ARM, which every such machine has; where the processor has AVX2,
+//! In: bytes. Out: where each delimiter and newline stands. Portable: `wide` compiles to SSE2 on
+//! x86-64 and to NEON on ARM, which every such machine has; where the processor has AVX2,
 //! `multiversion` calls a copy compiled for it.
 
 use multiversion::multiversion;
@@ -83,7 +83,7 @@ impl Separators {
     }
 }
 
-/// Writes `base` + the place of each set bit; what stands behind them means nothing.
+/// Writes `base` + the place of each set bit; what is behind them means nothing.
 #[inline(always)]
 fn write_bits(room: &mut [u32; BLOCK], mut bits: u64, base: u32) {
     /// As many as 64 bytes of CSV seldom have more of, so that there is one branch and it is

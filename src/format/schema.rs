@@ -1,7 +1,7 @@
 //! Which columns an input has, and of which types: declared, known by name, or as their use asks.
 //!
-//! Comes in: `--schema` text, a header, or the first records. Goes out: a [`Schema`]. No type is
-//! guessed from values: what nobody declared and no name tells is [`DataType::Any`].
+//! In: `--schema` text, a header, or the first records. Out: a [`Schema`]. No type is guessed from
+//! values: an undeclared column without a known name is [`DataType::Any`].
 
 use std::collections::HashSet;
 
@@ -36,8 +36,9 @@ pub const MONO_SIGNAL: [&str; 8] = [
 /// The columns of `tower.csv`: one line for a call's stay at one antenna.
 pub const TOWER: [&str; 4] = ["call_id", "tower", "start_timestamp", "end_timestamp"];
 
-/// Returns the type of a column that the workshop's data has, whatever its values look like. A `call_id` is
-/// told apart by every character, so its use decides. In the result of a join times may be `l_…` and `r_…`.
+/// Returns the type of a column that the workshop's data has, whatever its values look like. Every
+/// character of a `call_id` matters, so its use decides. In the result of a join times may be `l_…`
+/// and `r_…`.
 pub fn known_type(name: &str) -> Option<DataType> {
     let of_side = ["l_", "r_"].iter().find_map(|side| name.strip_prefix(side));
     match of_side
@@ -85,9 +86,7 @@ pub fn parse_declaration(text: &str) -> Result<Schema> {
         };
         start += part.len() + 1;
         let Some((name, kind)) = name_and_type(part.trim()) else {
-            return Err(wrong(
-                "a column's declaration is a name and a type".to_owned(),
-            ));
+            return Err(wrong("each column needs a name and a type".to_owned()));
         };
         let (data_type, digits) = match declared_type(kind) {
             Some(declared) => declared,
@@ -185,7 +184,7 @@ fn declared_type(kind: &str) -> Option<(DataType, Option<Digits>)> {
     }
 }
 
-/// Returns a column whose type its name tells, or else its use.
+/// Returns a column whose type is known by its name, or else inferred from its use.
 pub fn field(name: impl Into<String>) -> Field {
     let name = name.into();
     Field {
@@ -239,7 +238,7 @@ pub fn of_objects(records: &Records<'_>) -> Schema {
     }
 }
 
-/// Returns `found` with the types that a person declared, and behind it the declared columns that
+/// Returns `found` with the types that the user declared, and behind it the declared columns that
 /// it has not.
 pub fn declare(found: Schema, declared: &Schema) -> Schema {
     let mut schema = found;

@@ -27,7 +27,7 @@ pub enum TimeFrom {
     Computed(Arc<Computed>),
     /// The record's own timestamp in its topic.
     Record,
-    /// Nowhere: records have no event time, and 0 stands in its place.
+    /// Nowhere: records have no event time, and 0 is in its place.
     Nowhere,
 }
 
@@ -53,7 +53,7 @@ pub enum TimeUnit {
     Ns,
 }
 
-/// How a person says that a column holds times.
+/// How `--time` names the source of event times.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// The unit of numbers.
@@ -63,10 +63,11 @@ pub struct Reading {
 }
 
 impl TimeFrom {
-    /// Returns the event time of `--time`: a column's name as it stands, or an expression over columns.
+    /// Returns the event time of `--time`: the exact name of a column, or an expression over
+    /// columns.
     ///
     /// # Errors
-    /// `usage` for what is neither, and for what is no time.
+    /// `usage` for what is neither, and for what is not a time.
     pub fn named(text: &str, reading: &Reading, schema: &Schema) -> Result<TimeFrom> {
         if let Some(index) = column_as_it_stands(schema, text) {
             return TimeFrom::column(index, reading, schema);
@@ -85,7 +86,7 @@ impl TimeFrom {
         }
     }
 
-    /// Returns the event time that stands in a column.
+    /// Returns the event time in a column.
     ///
     /// # Errors
     /// `usage` for a column that holds no times.
@@ -150,7 +151,7 @@ impl TimeFrom {
         }
     }
 
-    /// Says for a person where times come from; `schema` has the columns.
+    /// Says for people where times come from; `schema` has the columns.
     pub fn told(&self, schema: &Schema) -> String {
         match self {
             TimeFrom::Column(index, unit) => {
@@ -171,7 +172,7 @@ impl TimeFrom {
 
 /// Adds the columns that `--time` names and a schema has not, where it may have them.
 pub fn open_up_time(schema: &mut Schema, text: &str) {
-    // What is no expression is a name with blanks, say.
+    // What is not an expression may be a name with blanks.
     if column_as_it_stands(schema, text).is_none()
         && open_up(schema, text, Kind::One).is_err()
         && is_name(text)
@@ -194,7 +195,7 @@ impl Computed {
     ) -> Vec<(usize, Misfit)> {
         let evaluated = self.expression.evaluate(&decoded.columns, arena);
         let failed = evaluated.errors.into_iter().map(|error| {
-            let cure = "mend the value, or the expression of `--time`";
+            let cure = "fix the value, or the expression of `--time`";
             let misfit = match error.misfit.cure {
                 Some(_) => error.misfit,
                 None => error.misfit.or(cure),
@@ -284,11 +285,11 @@ fn in_range(ms: i64) -> Result<i64, Misfit> {
 }
 
 fn out_of_range(time: String) -> Misfit {
-    let misfit = format!("{time} lies outside the years 1–9999");
+    let misfit = format!("{time} is outside the years 1–9999");
     Misfit::from(misfit).or("name the unit of the time with `--time-unit s|ms|us|ns`")
 }
 
-/// Reads a time as it stands in a text: a number in the unit, or ISO 8601, of `zone` where it names none.
+/// Reads a time in a text: a number in the unit, or ISO 8601, of `zone` where it names none.
 pub(super) fn text_to_ms(
     text: &str,
     unit: TimeUnit,
@@ -385,7 +386,7 @@ fn about(misfit: Misfit, column: &Column<'_>, row: usize, what: &str, expression
             shell.push(c);
         }
         format!(
-            "`--time \"{shell}\"` reads such a time; in local time with `--zone Europe/Berlin`, say"
+            "`--time \"{shell}\"` reads such a time; for local time add a zone, such as `--zone Europe/Berlin`"
         )
     });
     Misfit {

@@ -1,7 +1,7 @@
 //! What is wanted of JSON: members of the object itself, and values that lie deeper in it.
 //!
-//! Comes in: a layout. Goes out: a [`Tree`], whose nodes say of each member and element which columns
-//! take it and what is wanted of what lies in it.
+//! In: a layout. Out: a [`Tree`], whose nodes say of each member and element which columns take it
+//! and what is wanted of what lies in it.
 
 use super::Layout;
 use crate::derived::{Derived, Step};
@@ -27,7 +27,7 @@ pub(super) struct Node {
     elements: Vec<(i64, usize)>,
 }
 
-/// What becomes of a value.
+/// What happens to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Target {
     /// Nobody wants it.
@@ -84,14 +84,14 @@ impl Tree {
         &self.nodes[at]
     }
 
-    /// Returns what becomes of a member of the value `at`.
+    /// Returns what happens to a member of the value `at`.
     pub fn target_of_member(&self, at: usize, name: &str) -> Target {
         let mut members = self.nodes[at].members.iter();
         let found = members.find(|(member, _)| member == name);
         found.map_or(Target::Nothing, |(_, at)| self.target(*at))
     }
 
-    /// Returns what becomes of an element of the value `at`.
+    /// Returns what happens to an element of the value `at`.
     pub fn target_of_element(&self, at: usize, nth: i64) -> Target {
         let mut elements = self.nodes[at].elements.iter();
         let found = elements.find(|(element, _)| *element == nth);

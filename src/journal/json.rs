@@ -39,7 +39,7 @@ impl Json {
         self.text().parse().ok()
     }
 
-    /// Returns it for a person: a text without its quotes.
+    /// Returns it for people: a text without its quotes.
     pub fn plain(&self) -> String {
         match serde_json::from_str::<String>(self.text()) {
             Ok(text) => text,

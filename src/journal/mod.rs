@@ -1,8 +1,8 @@
 //! The journal: what the engine did, event by event, as lines of JSON.
 //!
-//! Comes in: [`Event`]s of the engine, or a file that `--journal` has written. Goes out: the same
-//! [`Event`], which is written and read by this one definition. `docs/journal.md` describes every
-//! member; [`VERSION`] stands in the first line and grows when an older reader would get one wrong.
+//! In: [`Event`]s of the engine, or a file that `--journal` has written. Out: the same [`Event`],
+//! which is written and read by this one definition. `docs/journal.md` describes every member;
+//! [`VERSION`] is in the first line and grows when an older reader would get one wrong.
 //!
 //! A listener of this process takes events from [`Event::of`] without any text in between.
 //! Times are ms since 1970, UTC.

@@ -14,7 +14,7 @@ use crate::plan;
 pub struct Plan {
     /// Of the format: [`VERSION`].
     pub version: u32,
-    /// What is read, as a person named it.
+    /// What is read, as the user named it.
     pub sources: Vec<String>,
     /// How many partitions that has.
     pub partitions: usize,

@@ -30,7 +30,7 @@ impl Reader<BufReader<File>> {
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads the first line of a journal that a person calls `name`.
+    /// Reads the first line of a journal that the user calls `name`.
     ///
     /// # Errors
     /// `data` for what is not a journal, or one of a later version.

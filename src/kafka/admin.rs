@@ -1,7 +1,7 @@
 //! Topics, their settings and offsets, and consumer groups.
 //!
-//! Comes in: names and a request. Goes out: plain descriptions. Every request ends within
-//! [`PATIENCE`], and at once when no broker can be reached or a person stops the run.
+//! In: names and a request. Out: plain descriptions. Every request ends within [`PATIENCE`], and at
+//! once when no broker can be reached or the user stops the run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::source::Committed;
 use crate::term::units::format_plural;
 
-/// The value that means "keep for ever" and "any time ahead".
+/// The value that means "keep forever" and "any time ahead".
 const FOREVER: [(&str, &str); 2] = [
     ("retention.ms", "-1"),
     ("message.timestamp.after.max.ms", "9223372036854775807"),
@@ -113,7 +113,7 @@ impl Admin {
         })
     }
 
-    /// Looks after the client while waiting: its errors, a person's signal.
+    /// Looks after the client while waiting: its errors, a signal.
     fn tick(&self) -> Result<()> {
         self.settings.interrupt.check()?;
         self.client.poll(Duration::ZERO);
@@ -242,7 +242,7 @@ impl Admin {
             Some(near) => error.hint(format!(
                 "did you mean `{near}`? `k topic list` shows them all"
             )),
-            None => error.hint("`k topic list` shows the topics, `k topic create` makes one"),
+            None => error.hint("`k topic list` shows the topics, `k topic create` creates one"),
         }
     }
 
@@ -350,8 +350,8 @@ impl Admin {
         topic.ok_or_else(|| self.unknown_topic(name))
     }
 
-    /// Returns the ids by which brokers tell topics apart that had one name after the other, by name;
-    /// brokers before 2.8 have none.
+    /// Returns the ids by which brokers distinguish topics that had the same name one after the
+    /// other, by name; brokers before 2.8 have none.
     ///
     /// # Errors
     /// `retry` when no broker answers.

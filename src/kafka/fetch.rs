@@ -1,6 +1,6 @@
 //! Records of partitions that the caller chooses, each read from a queue of its own.
 //!
-//! Comes in: a topic, its partitions and where each begins. Goes out: [`Fetched`] batches.
+//! In: a topic, its partitions and where each begins. Out: [`Fetched`] batches.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::source::Committed;
 /// How often a topic that brings nothing is looked up: librdkafka does not report its deletion to a
 /// client that reads in batches.
 pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
-/// How long a commit may take once a person has stopped the run or no broker can be reached.
+/// How long a commit may take once the user has stopped the run or no broker can be reached.
 const HURRY: Duration = Duration::from_millis(500);
 
 /// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
@@ -42,7 +42,7 @@ pub struct Fetcher {
     /// Whether the topic is gone, once the broker has answered.
     lookup: Option<mpsc::Receiver<bool>>,
     open: open::Watch,
-    /// Whether a person knows that the last commit came to nothing.
+    /// Whether the failure of the last commit was reported.
     told_uncommitted: bool,
 }
 
@@ -316,7 +316,7 @@ impl Fetcher {
 /// Returns the error of a partition whose next records were deleted, without a way out.
 pub(super) fn purged(topic: &str, partition: i32) -> Error {
     Error::refused(format!(
-        "the records to go on with are gone from topic `{topic}`, partition {partition}"
+        "the next records are gone from topic `{topic}`, partition {partition}"
     ))
 }
 
@@ -324,14 +324,14 @@ pub(super) fn purged(topic: &str, partition: i32) -> Error {
 pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> Error {
     match code {
         RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => purged(topic, partition)
-            .hint("go on with what is there: `k group reset GROUP --to beginning`, or without a group"),
+            .hint("continue with what is there: `k group reset GROUP --to beginning`, or leave `--group` out"),
         RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownPartition => gone(topic),
         RDKafkaErrorCode::BadCompression => Error::refused(format!(
             "topic `{topic}`, partition {partition}: a batch of records is too large to be unpacked, or damaged"
         ))
-        .hint("`-X receive.message.max.bytes=2147483647` lets it have 2 GB, which is the most"),
+        .hint("`-X receive.message.max.bytes=2147483647` allows 2 GB, the maximum"),
         _ => Failure::Refused(code, words_of(code))
             .told(format!("read topic `{topic}`"))
             .during(format!("reading topic `{topic}`, partition {partition}")),

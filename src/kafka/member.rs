@@ -1,7 +1,7 @@
 //! A member of a consumer group: which partitions it owns, and their records.
 //!
-//! Comes in: a group and the topics that it shares. Goes out: partitions that are given and taken
-//! away, and [`Fetched`] batches of those that were begun. A given partition is not read before
+//! In: a group and the topics that it shares. Out: partitions that are given and taken away, and
+//! [`Fetched`] batches of those that were begun. A given partition is not read before
 //! [`Member::begin`] says from where, so that its state can be restored first while others are
 //! read. A partition that is taken away is released by [`Member::release`], once its last work is
 //! committed. Until then the group waits.
@@ -33,7 +33,7 @@ use crate::source::Committed;
 /// How long the coordinator may take to answer before it is asked again.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a member may be silent before the group goes on without it.
+/// How long a member may be silent before the group continues without it.
 const SESSION: &str = "session.timeout.ms";
 const SESSION_MS: &str = "6000";
 
@@ -67,7 +67,7 @@ pub enum Answer {
     Taken,
     /// It is rebalancing and not done yet: try again later.
     Later,
-    /// It has gone on without this member, whose partitions may be others' by now.
+    /// It has continued without this member, whose partitions may be others' by now.
     Gone,
 }
 
@@ -77,7 +77,7 @@ pub struct Member {
     group: String,
     /// The topics that the group shares.
     topics: Vec<String>,
-    /// The partitions whose records to go on with were gone when they were last read.
+    /// The partitions whose next records were gone when they were last read.
     gone: BTreeSet<Place>,
     /// Whether one of them was read since this member joined: its client takes no other offset for it.
     is_astray: bool,
@@ -87,7 +87,7 @@ pub struct Member {
     queues: BTreeMap<Place, Queue>,
     /// Rings when something comes into one of them.
     bell: Arc<Bell>,
-    /// Those of them that are to go on from another offset, and have not begun to.
+    /// Those of them that are to continue from another offset, and have not begun to.
     sought: BTreeMap<Place, i64>,
     consumer: Arc<BaseConsumer<Joined>>,
     health: Arc<Health>,
@@ -229,14 +229,14 @@ impl Member {
         self.is_astray
     }
 
-    /// Returns how long a member may be silent before the group goes on without it.
+    /// Returns how long a member may be silent before the group continues without it.
     ///
     /// # Errors
-    /// `usage` where a person has set it to what is not a number.
+    /// `usage` where the user has set it to what is not a number.
     pub fn session(settings: &Settings) -> Result<Duration> {
         let ms = settings.property(SESSION).unwrap_or(SESSION_MS);
         let ms = ms.parse().map(Duration::from_millis);
-        ms.map_err(|_| Error::usage(format!("property `{SESSION}` is no number")))
+        ms.map_err(|_| Error::usage(format!("property `{SESSION}` is not a number")))
     }
 
     /// Looks after the client; returns what the group has decided, if it has.
@@ -324,7 +324,7 @@ impl Member {
             }
         }
         let released = self.consumer.incremental_unassign(&begun);
-        released.map_err(|error| self.told(&error, "let go of partitions"))
+        released.map_err(|error| self.told(&error, "release partitions"))
     }
 
     /// Begins to fetch a partition at an offset, again if it was being fetched.
@@ -356,8 +356,9 @@ impl Member {
         Ok(list)
     }
 
-    /// Lets a partition go on from where it was begun again; returns whether it does. The client takes
-    /// no other offset before it has begun with the first, or when the group has taken the partition.
+    /// Lets a partition continue from where it was begun again; returns whether it does. The client
+    /// takes no other offset before it has begun with the first, or when the group has taken the
+    /// partition.
     fn seek(&mut self, place: &Place) -> Result<bool> {
         let Some(&offset) = self.sought.get(place) else {
             return Ok(true);
@@ -415,19 +416,19 @@ impl Member {
         Ok(fetched)
     }
 
-    /// Adds how to go on without the records that are gone.
+    /// Adds how to continue without the records that are gone.
     fn with_ways_out(&self, error: Error, place: &Place) -> Error {
         let Place { topic, partition } = place;
         // Where records are repartitioned, what was read is reported downstream, too.
         let error = match self.topics.as_slice() {
             [_] => error.hint(format!(
                 "`kafka-consumer-groups.sh --reset-offsets --execute --group {} --topic \
-                 {topic}:{partition} --to-earliest` goes on with the state, without them",
+                 {topic}:{partition} --to-earliest` continues with the state, without them",
                 self.group
             )),
             _ => error,
         };
-        error.hint("begin anew with `--reset`; with another `--group` and `--to` the results so far stay as they are")
+        error.hint("start over with `--reset`; with another `--group` and `--to`, earlier results are kept")
     }
 
     /// Returns the next offset that would be handed over, for each partition of which something was
@@ -486,7 +487,7 @@ impl Member {
         }
     }
 
-    /// Returns whether the group has gone on without this member, as far as its client knows.
+    /// Returns whether the group has continued without this member, as far as its client knows.
     pub(super) fn is_lost(&self) -> bool {
         self.consumer.assignment_lost()
     }

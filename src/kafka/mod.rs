@@ -1,7 +1,7 @@
 //! What sources and sinks share of Kafka: settings, connecting, logs, errors.
 //!
-//! Comes in: a broker list and librdkafka properties. Goes out: clients whose log and errors reach
-//! a person only through [`Report`], as lines in `k`'s own words.
+//! In: a broker list and librdkafka properties. Out: clients whose log and errors reach the user
+//! only through [`Report`], as lines in `k`'s own words.
 //!
 //! - [`admin`]: topics, configurations, groups and offsets
 //! - [`fetch`], [`member`]: records of partitions that the caller chooses, or that a group assigns
@@ -55,7 +55,7 @@ const SAME: [[&str; 2]; 7] = [
 /// How long a broker may take to answer before it is called out of reach.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Returns the broker of a person who named none: the running stack's, else the usual address.
+/// Returns the default broker: the running stack's, else the usual address.
 pub fn default_broker() -> String {
     state::running_broker().unwrap_or_else(|| "127.0.0.1:9092".to_owned())
 }
@@ -65,7 +65,7 @@ pub fn default_broker() -> String {
 pub struct Settings {
     /// `HOST:PORT`, comma-separated.
     pub brokers: String,
-    /// librdkafka properties that a person set; they win over `k`'s own.
+    /// librdkafka properties that the user set; they win over `k`'s own.
     properties: Vec<(String, String)>,
     /// Whether records of transactions that are open or were aborted are read, too.
     uncommitted: bool,
@@ -112,7 +112,7 @@ impl Settings {
     }
 
     /// Returns which addresses of a name are tried. Under rootless podman `localhost` is ::1 first,
-    /// which accepts and then resets; a person who writes `[::1]:9092` means it.
+    /// which accepts and then resets; `[::1]:9092` is meant as written.
     fn address_family(&self) -> &'static str {
         if self.brokers.contains('[') {
             "any"
@@ -123,7 +123,7 @@ impl Settings {
 
     /// Returns the configuration of a client: `own` defaults, then what the person set.
     fn config(&self, own: &[(&str, &str)]) -> ClientConfig {
-        // Without `-v` nobody sees the log, but some reasons stand there alone.
+        // Without `-v` the log is not shown, but some reasons are only there.
         let level = match self.property("debug") {
             Some(_) => RDKafkaLogLevel::Debug,
             None => RDKafkaLogLevel::Info,
@@ -162,7 +162,7 @@ impl Settings {
         (context, health)
     }
 
-    /// Returns the property that a person set, if they did.
+    /// Returns the property that the user set, if they did.
     pub fn property(&self, name: &str) -> Option<&str> {
         let mut set = self.properties.iter().rev();
         set.find(|(set, _)| set == name)
@@ -176,7 +176,7 @@ impl Settings {
                 "Kafka at `{}` refused the connection: {reason}",
                 self.brokers
             ))
-            .hint("how to log in is set by `-X security.protocol=…` and `-X sasl.…=…`"));
+            .hint("to log in, set `-X security.protocol=…` and `-X sasl.…=…`"));
         }
         if health.all_down() {
             Err(self.unreachable(health))
@@ -197,23 +197,23 @@ impl Settings {
 /// Checks a list of `HOST:PORT`, each with a scheme such as `SSL://` or without a port.
 fn check_brokers(list: &str) -> Result<()> {
     let wrong = |reason: String| {
-        Error::usage(reason).hint("a broker is written HOST:PORT, such as `127.0.0.1:9092`")
+        Error::usage(reason).hint("write a broker as HOST:PORT, such as `127.0.0.1:9092`")
     };
     for broker in list.split(',').map(str::trim) {
         let (scheme, address) = broker.split_once("://").unwrap_or(("", broker));
         if address.is_empty() {
-            return Err(wrong(format!("no broker is named by `{list}`")));
+            return Err(wrong(format!("`{list}` names no broker")));
         }
         if scheme.starts_with("http") {
-            let reason = "is a web address, and Kafka speaks a protocol of its own";
+            let reason = "is a web address, but Kafka has its own protocol";
             return Err(wrong(format!("`{broker}` {reason}")));
         }
         let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
         match address.rsplit_once(':') {
-            // Colons are also within an IPv6 address, which stands in brackets before a port.
+            // Colons are also within an IPv6 address, which is in brackets before a port.
             Some((host, _)) if host.contains(':') && !host.ends_with(']') => {}
             Some((host, port)) if host.is_empty() || !is_port(port) => {
-                return Err(wrong(format!("`{broker}` is no broker's address")));
+                return Err(wrong(format!("`{broker}` is not the address of a broker")));
             }
             _ => {}
         }
@@ -228,13 +228,15 @@ fn check_brokers(list: &str) -> Result<()> {
 pub fn check_topic_name(name: &str) -> Result<()> {
     let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() {
-        return Err(Error::usage("a topic's name is empty"));
+        return Err(Error::usage("the name of a topic is empty"));
     }
     if name.bytes().all(is_taken) && name.len() <= 249 && name != "." && name != ".." {
         Ok(())
     } else {
-        Err(Error::usage(format!("`{name}` is no name for a topic"))
-            .hint("names are of letters, digits, `.`, `_` and `-`, 249 at most"))
+        Err(
+            Error::usage(format!("`{name}` is not a valid name for a topic"))
+                .hint("a name has at most 249 letters, digits, `.`, `_` and `-`"),
+        )
     }
 }
 
@@ -244,7 +246,7 @@ fn bad_property(error: &KafkaError, name: &str) -> Error {
         other => other.to_string(),
     };
     Error::usage(format!("property `{name}`: {}", lower_first(&reason)))
-        .hint("the names are librdkafka's, listed in its CONFIGURATION.md")
+        .hint("the names are those of librdkafka, listed in its CONFIGURATION.md")
 }
 
 /// Returns the error of a client that could not be made, such as of two properties at odds.
@@ -293,7 +295,7 @@ impl Health {
     }
 
     /// Returns those of some brokers whose connections have failed; all where it is none of them,
-    /// since brokers may be known by other addresses than a person has named.
+    /// since brokers may be known by other addresses than those named.
     fn away(&self, brokers: &str) -> String {
         let trouble = self.lock();
         let named = brokers.split(',').map(str::trim);
@@ -355,7 +357,9 @@ fn aside<T: Send + 'static>(
             Ok(answer) => return Ok(answer),
             Err(mpsc::RecvTimeoutError::Timeout) => tick()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Err(Error::bug("a question to Kafka came to no answer"));
+                return Err(Error::bug(
+                    "the thread of a request to Kafka ended without an answer",
+                ));
             }
         }
     }
@@ -376,7 +380,7 @@ impl Outage {
     /// How often it looks.
     const LOOK: Duration = Duration::from_secs(1);
 
-    /// Returns the outages of a run that goes on until a person ends it.
+    /// Returns the outages of a run that continues until the user ends it.
     pub(crate) fn endless() -> Self {
         Outage {
             endless: true,
@@ -437,7 +441,7 @@ fn is_settling(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Returns what an error code means, as it stands after a colon: `not coordinator`, and not
+/// Returns what an error code means, as it reads after a colon: `not coordinator`, and not
 /// `NotCoordinator (Broker: Not coordinator)`.
 fn words_of(code: RDKafkaErrorCode) -> String {
     let text = code.to_string();
@@ -514,7 +518,7 @@ impl Failure {
         }
     }
 
-    /// Returns the error for a person; `what` completes "cannot …".
+    /// Returns the error for people; `what` completes "cannot …".
     pub fn told(self, what: impl std::fmt::Display) -> Error {
         match self {
             Failure::Refused(_, reason) => {
@@ -528,7 +532,7 @@ impl Failure {
 /// What librdkafka's log says of a broker that ends the conversation at its first word.
 const HUNG_UP: [&str; 2] = ["closed by peer", "in state APIVERSION_QUERY"];
 
-/// What librdkafka says of common mistakes, and what a person is told instead.
+/// What librdkafka says about common mistakes, and what is reported instead.
 const MISTAKES: [(&str, &str); 4] = [
     // The four bytes `HTTP`, taken for a length.
     (
@@ -542,9 +546,8 @@ const MISTAKES: [(&str, &str); 4] = [
 
 const SECURED: &str = "it closed the connection; perhaps it needs `-X security.protocol=ssl`";
 
-/// Returns the part of a connection error that a person can use:
-/// `h:9092/bootstrap: Connect to ipv4#h:9092 failed: Connection refused (after 0ms in state CONNECT)`
-/// becomes `connection refused`.
+/// Returns the useful part of a connection error: `h:9092/bootstrap: Connect to ipv4#h:9092 failed:
+/// Connection refused (after 0ms in state CONNECT)` becomes `connection refused`.
 fn short_reason(reason: &str) -> String {
     if let Some((_, told)) = MISTAKES.iter().find(|(said, _)| reason.contains(said)) {
         return (*told).to_owned();
@@ -572,7 +575,7 @@ fn address_in(reason: &str) -> Option<String> {
     Some(address.to_owned())
 }
 
-/// Returns a sentence as it stands after a colon: first letter small, no full stop.
+/// Returns a sentence as it reads after a colon: first letter small, no full stop.
 fn lower_first(text: &str) -> String {
     let text = text
         .strip_prefix("Broker: ")

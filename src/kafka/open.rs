@@ -1,7 +1,7 @@
 //! Open transactions, which hide all records after them from readers of committed records.
 //!
-//! Comes in: partitions that give no records though they hold more. Goes out: which transaction the
-//! reader waits for, and since when. A thread of its own asks the broker.
+//! In: partitions that give no records though they hold more. Out: which transaction the reader
+//! waits for, and since when. A thread of its own asks the broker.
 
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::{Duration, Instant};
@@ -60,14 +60,14 @@ impl Open {
         if self.is_hopeless() {
             format!("{}; {}", self.story(), self.way_out())
         } else {
-            format!("waiting for a transaction that is open {}", self.place())
+            format!("waiting for an open transaction {}", self.place())
         }
     }
 
     /// Returns what has happened where nothing will end it.
     pub fn story(&self) -> String {
         format!(
-            "a transaction has been open {} for {} s: its program still runs, or the broker has \
+            "a transaction has been open {} for {} s: its program is still running, or the broker has \
              forgotten it (KAFKA-20734)",
             self.place(),
             PATIENCE.as_secs()
@@ -94,7 +94,7 @@ impl Open {
         } = self;
         format!(
             "`kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` \
-             ends it; what it held is dropped"
+             ends it and discards its records"
         )
     }
 }

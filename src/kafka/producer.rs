@@ -1,8 +1,8 @@
 //! Many records into topics, with an account of each.
 //!
-//! Comes in: blocks of bytes, and records whose values are in them. Goes out: records in topics,
-//! and how many of them the broker has acknowledged. A record that cannot be delivered ends the run
-//! with its place; none is dropped silently.
+//! In: blocks of bytes, and records whose values are in them. Out: records in topics, and how many
+//! of them the broker has acknowledged. A record that cannot be delivered ends the run with its
+//! place; none is dropped silently.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -216,7 +216,7 @@ impl Producer {
             // Also after a wait for room.
             if self.lease.is_some_and(|end| Instant::now() > end) {
                 return Err(Error::fenced(
-                    "the group may have gone on without this member",
+                    "the group may have continued without this member",
                 ));
             }
             let (name, handle) = &self.topics[topic.0];
@@ -352,15 +352,15 @@ impl Producer {
             | RDKafkaErrorCode::ProducerFenced
             | RDKafkaErrorCode::PurgeQueue
             | RDKafkaErrorCode::PurgeInflight => {
-                Error::fenced("a transaction was ended by others").during(place)
+                Error::fenced("a transaction was ended by another process").during(place)
             }
             RDKafkaErrorCode::InvalidTimestamp => {
                 Error::refused(format!(
-                    "topic `{topic}` does not take a record whose time is so far from now"
+                    "topic `{topic}` does not accept a record whose time is so far from now"
                 ))
                 .during(place)
                     .hint(format!(
-                        "`k topic alter {topic} --config message.timestamp.after.max.ms=9223372036854775807` lets it"
+                        "`k topic alter {topic} --config message.timestamp.after.max.ms=9223372036854775807` allows it"
                     ))
             }
             // `BrokerDestroy`: what was in a partition's queue when librdkafka released a topic that
@@ -373,7 +373,7 @@ impl Producer {
             ))
             .during(place)
             .hint("`k topic list` shows the topics"),
-            // By a property that a person has set: `k`'s own time is longer than an outage may be.
+            // By a property that the user has set: `k`'s own time is longer than an outage may be.
             RDKafkaErrorCode::MessageTimedOut if self.health.reason().is_none() => {
                 Error::retry(format!(
                     "no acknowledgement from topic `{topic}` within `message.timeout.ms`"
@@ -430,6 +430,6 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
 fn too_large(topic: &str, size: Option<usize>) -> Error {
     let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
     Error::data(format!("a record{size} is too large for topic `{topic}`")).hint(
-        "raise both `-X message.max.bytes=N` and the topic's own limit, by `k topic alter --config max.message.bytes=N`",
+        "raise both `-X message.max.bytes=N` and the limit of the topic: `k topic alter --config max.message.bytes=N`",
     )
 }

@@ -1,8 +1,8 @@
 //! Records in librdkafka's memory: the queue of a partition, and batches that borrow from it,
 //! behind a safe interface.
 //!
-//! Comes in: a client and one of its partitions. Goes out: [`Fetched`] batches. The unsafe code
-//! that reads records is in this file.
+//! In: a client and one of its partitions. Out: [`Fetched`] batches. The unsafe code that reads
+//! records is in this file.
 
 #![allow(unsafe_code)]
 
@@ -162,7 +162,7 @@ impl Fetched {
     /// Returns the `nth` record.
     ///
     /// # Panics
-    /// Where there are not so many.
+    /// Where there are not that many.
     #[inline]
     pub fn get(&self, nth: usize) -> Message<'_> {
         // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.

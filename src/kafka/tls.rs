@@ -16,12 +16,10 @@ pub(super) fn check(brokers: &str, properties: &[(String, String)]) -> Result<()
     match who_asks(brokers, properties).filter(|_| !IS_BUILT_IN) {
         None => Ok(()),
         Some(who) => Err(Error::refused(format!(
-            "this `k` was built without TLS, which {who} needs"
+            "{who} needs TLS, and this `k` was built without it"
         ))
-        .hint("build it with: `cargo install --locked --path . --features tls-vendored`")
-        .hint(
-            "a binary that was released has it, too; or name a listener of the broker without TLS",
-        )),
+        .hint("build one with TLS: `cargo install --locked --path . --features tls-vendored`")
+        .hint("released binaries have TLS, too; or name a listener of the broker without TLS")),
     }
 }
 
@@ -36,7 +34,7 @@ fn who_asks(brokers: &str, properties: &[(String, String)]) -> Option<String> {
         }
     };
     if let Some((name, value)) = properties.iter().find(asks) {
-        // What stands behind `ssl.` may be a secret.
+        // What is behind `ssl.` may be a secret.
         return Some(if name.starts_with("ssl.") {
             format!("`{name}`")
         } else {

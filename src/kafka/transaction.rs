@@ -1,9 +1,9 @@
 //! Records and a group's offsets in one commit, or none of them.
 //!
-//! Comes in: a producer that sends in transactions, and a member of a group. Goes out: records that
-//! readers of committed records see together with the group's progress (KIP-98, KIP-447). An error
-//! that ends a transaction early is typed by its remedy: `fenced` means that the work since the
-//! last commit has to be dropped and done again.
+//! In: a producer that sends in transactions, and a member of a group. Out: records that readers of
+//! committed records see together with the group's progress (KIP-98, KIP-447). An error that ends a
+//! transaction early is typed by its remedy: `fenced` means that the work since the last commit has
+//! to be dropped and done again.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ use super::producer::Producer;
 use super::{Failure, words_of};
 use crate::error::{Error, Result};
 
-/// How long each step of a last commit may take once a person has stopped the run, and how long room is
-/// waited for before it.
+/// How long each step of a last commit may take once the user has stopped the run, and how long
+/// room is waited for before it.
 const LAST: Duration = Duration::from_secs(5);
 
 impl Producer {

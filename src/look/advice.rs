@@ -35,7 +35,7 @@ fn for_shell(word: &str) -> String {
 }
 
 impl Findings {
-    /// Returns the column that tells records apart: nearly all its values are different, or all but
+    /// Returns the column that identifies records: nearly all its values are different, or all but
     /// those of records that are the same.
     pub fn identity(&self) -> Option<&ColumnFound> {
         let is_identity = |column: &&ColumnFound| {
@@ -78,7 +78,7 @@ impl Findings {
         texts.min_by_key(|column| (column.nulls > 0, column.distinct))
     }
 
-    /// Returns the column to add up: numbers that neither are times nor tell records apart.
+    /// Returns the column to add up: numbers that neither are times nor identify records.
     fn measure(&self) -> Option<&ColumnFound> {
         let identity = self.identity().map(|column| &column.name);
         self.columns.iter().find(|column| {
@@ -157,7 +157,7 @@ fn size_for(time: &TimeFound) -> &'static str {
     fits.map_or("1mo", |(_, size)| size)
 }
 
-/// Rounds a duration up to one that a person would type.
+/// Rounds a duration up to one that people would type.
 fn rounded_up(ms: i64) -> i64 {
     let unit = [DAY, HOUR, MINUTE, SECOND]
         .into_iter()

@@ -64,11 +64,11 @@ pub struct ColumnFound {
     pub values: u64,
     /// How many are null: missing, or empty.
     pub nulls: u64,
-    /// How many different ones there are; at least so many from a million on.
+    /// How many different ones there are; at least this many from a million on.
     pub distinct: u64,
     /// The first different ones.
     pub examples: Vec<String>,
-    /// How many are not of the type, though most are; they are no numbers, or no times.
+    /// How many are not of the type, though most are; they are not numbers, or not times.
     pub odd: u64,
     /// The first of those.
     pub first_odd: Option<String>,

@@ -1,8 +1,8 @@
 //! What records look like to one who has never seen them: columns, times, duplicates, and the flags to
 //! type.
 //!
-//! Comes in: decoded records whose columns nobody declared. Goes out: [`Findings`], for a person and
-//! for programs. Everything is counted; nothing is guessed from the first records alone.
+//! In: decoded records with undeclared columns. Out: [`Findings`], for people and for programs.
+//! Everything is counted; nothing is guessed from the first records alone.
 
 pub mod advice;
 mod column;
@@ -23,7 +23,8 @@ use column::Tally;
 use times::{Candidates, OfRecords};
 pub use times::{Reading, TimeFound};
 
-/// So many different values of a column, and records, are told apart; more are counted as at least so many.
+/// This many distinct values of a column, and records, are tracked; more are counted as at least
+/// this many.
 const MOST: usize = 1_000_000;
 
 /// Looks at records.
@@ -48,7 +49,7 @@ pub struct Findings {
     pub records: u64,
     /// How many were not well-formed, and where and why the first was not.
     pub malformed: u64,
-    /// Of the first of them, where it stands and why.
+    /// Of the first of them, where it is and why.
     pub first_malformed: Option<String>,
     /// How many records are the same as an earlier one in every byte.
     pub repeated: u64,
@@ -63,7 +64,7 @@ pub struct Findings {
 struct Seen(HashSet<u64>);
 
 impl Seen {
-    /// Takes note of a value; returns whether it came before.
+    /// Notes a value; returns whether it came before.
     fn came_before(&mut self, value: &[u8]) -> bool {
         let hash = xxh3_64(value);
         if self.0.len() < MOST {
@@ -79,7 +80,7 @@ impl Seen {
     }
 }
 
-/// Returns the columns of a schema as nobody had declared them: to be looked at as they stand.
+/// Returns the columns of a schema as if undeclared: to be looked at as they are.
 pub fn undeclared(mut schema: Schema) -> Schema {
     schema.change = None;
     for field in &mut schema.fields {

@@ -52,7 +52,7 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// Returns its name for a person.
+    /// Returns its name for people.
     pub fn name(&self) -> &str {
         match self {
             Reading::S => "s",
@@ -66,7 +66,7 @@ impl Reading {
     }
 
     /// Returns a time in ms since 1970; `None` for what is none in this reading. A number is a time
-    /// from 1990 to 2100, so that its size tells its unit.
+    /// from 1990 to 2100, so that its size shows its unit.
     fn read(&self, value: ValueRef<'_>) -> Option<i64> {
         /// 1990-01-01 and 2100-01-01 in ms since 1970, UTC.
         const LIKELY: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;

@@ -14,7 +14,7 @@ use crate::term::units::{format_duration, format_time};
 /// How far ahead of its arrival a record may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
-    /// So many ms.
+    /// This many ms.
     pub allowed_ms: i64,
     /// The clock, in ms since 1970, UTC.
     pub now: i64,

@@ -149,7 +149,7 @@ impl Evaluator<'_> {
             None => unfit(malformed, false).collect(),
         };
         let evaluated = evaluate(self.plan, &decoded, arena)
-            .map_err(|_| Error::bug("rows that were taken out have failed again"))?;
+            .map_err(|_| Error::bug("rows without the malformed ones failed again"))?;
         let places = Places::of(self, batch, &decoded, &unfit);
         let input = evaluated.input(self.plan, batch, &decoded, &places);
         take(&input, &decoded, &unfit)

@@ -1,6 +1,6 @@
 //! Writes the [`journal`](crate::journal) to a file, as lines of JSON.
 //!
-//! A record has one number, whether it is read or malformed, and events stand in the order of the
+//! A record has one number, whether it is read or malformed, and events are in the order of the
 //! records: how these were cut into batches changes nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct Held {
 pub struct JournalFile {
     lines: Lines,
     output: Outlet,
-    /// What is read, as a person named it.
+    /// What is read, as the user named it.
     sources: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! The consumer → process → producer node: only it knows source, engine and sink, and it moves
 //! time.
 //!
-//! Comes in: batches of a source. Goes out: rows in a sink, the account of every record, and on
-//! request the records set aside and a journal.
+//! In: batches of a source. Out: rows in a sink, the account of every record, and on request the
+//! records set aside and a journal.
 
 mod ahead;
 mod evaluate;
@@ -38,7 +38,7 @@ use why_silent::Watch;
 const POLL: Duration = Duration::from_millis(50);
 /// How often a group's progress is committed.
 const COMMIT: Duration = Duration::from_secs(1);
-/// How often open windows are drawn for a person.
+/// How often open windows are drawn.
 const REDRAW: Duration = Duration::from_millis(250);
 
 /// How a node runs.

@@ -1,4 +1,4 @@
-//! What a run did, for a person and for a program.
+//! What a run did, for people and for a program.
 
 use serde_json::json;
 
@@ -49,12 +49,12 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     lines
 }
 
-/// What becomes of windows that a run leaves open.
+/// What happens to windows that a run leaves open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WayOut {
     /// What would have shown them.
     Shows(&'static str),
-    /// Their group goes on with them.
+    /// Their group continues with them.
     Kept,
     /// Each record has shown its row.
     Shown,
@@ -70,7 +70,7 @@ pub fn open_windows(open: Open, account: &Account, way_out: WayOut) -> String {
     };
     let apart = account.on_time + account.late;
     let how_often = if account.windows.on_time + account.windows.late > apart {
-        ", each counted once a window"
+        ", each counted once per window"
     } else {
         ""
     };
@@ -79,7 +79,7 @@ pub fn open_windows(open: Open, account: &Account, way_out: WayOut) -> String {
     });
     let way_out = match way_out {
         WayOut::Shows(what) => format!(" ({what} shows {them})"),
-        WayOut::Kept => format!(" (the group's next run goes on with {them})"),
+        WayOut::Kept => format!(" (the group's next run continues with {them})"),
         WayOut::Shown => String::new(),
     };
     let windows = format_plural(open.windows as u64, "window");
@@ -123,7 +123,7 @@ pub(super) fn shown_watermark(watermark: i64) -> String {
     }
 }
 
-/// Rounds a duration up to one that a person would type: two leading digits of its unit.
+/// Rounds a duration up to one that people would type: two leading digits of its unit.
 pub(super) fn rounded_up(ms: i64) -> i64 {
     let unit = [DAY, HOUR, MINUTE, SECOND, 1]
         .into_iter()

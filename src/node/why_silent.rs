@@ -1,7 +1,7 @@
 //! Why no rows leave: which window waits for which watermark, and what holds it back.
 //!
-//! Comes in: an operator's state and what is known of its source. Goes out: a sentence for the
-//! person who waits, and when to print it.
+//! In: an operator's state and what is known of its source. Out: a sentence for the person who
+//! waits, and when to print it.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,10 +16,10 @@ use crate::source::Source;
 use crate::term::report::Report;
 use crate::term::units::{SECOND, format_count, format_duration, format_plural, format_time};
 
-/// After how long without a row a person wonders why; and how long after that again.
+/// How long a run may show no row before the reason is reported; and how long after that again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// After how long a person wonders that not even a first record comes.
+/// How long a run may wait for its first record before that is reported.
 const FIRST: Duration = Duration::from_secs(5);
 
 /// Someone who watches stderr and wonders when no row comes.
@@ -32,7 +32,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns a watch if a person reads stderr and wants to hear of more than errors.
+    /// Returns a watch if stderr is a terminal and not quiet.
     pub fn new(report: &Report) -> Option<Self> {
         let watched = std::io::stderr().is_terminal() && !report.is_quiet();
         let now = Instant::now();
@@ -43,7 +43,7 @@ impl Watch {
         })
     }
 
-    /// Takes note that a row came.
+    /// Notes that a row came.
     pub fn row(&mut self) {
         self.row = Instant::now();
     }
@@ -68,7 +68,7 @@ impl Watch {
     }
 }
 
-/// Waits for something to come in, and says now and then that nothing does if a person watches.
+/// Waits for something to come in, and reports now and then that nothing does, if there is a watch.
 pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T) -> T {
     let Some(watch) = Watch::new(report) else {
         return wait();
@@ -85,7 +85,7 @@ pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T)
             };
             while coming.recv_timeout(patience()) == Err(RecvTimeoutError::Timeout) {
                 let silent = watch.silent();
-                let nothing = format!("nothing has come in from {source} for {silent}");
+                let nothing = format!("no record from {source} for {silent}");
                 watch.report.status(nothing);
             }
         });
@@ -112,7 +112,7 @@ fn reason(operator: &Operator, source: &str, at_end: impl Fn(usize) -> bool) -> 
             };
             format!("{}{held}{sooner}{way_out}", waiting(&awaited))
         }
-        None if account.records() == 0 => format!("nothing has come in from {source} yet"),
+        None if account.records() == 0 => format!("no record from {source} yet"),
         None => no_window(account),
     }
 }
@@ -125,7 +125,7 @@ fn waiting(awaited: &Awaited) -> String {
         windows,
     } = *awaited;
     let name = match window {
-        ALL_TIME => "the window of all time".to_owned(),
+        ALL_TIME => "the global window".to_owned(),
         window => format!(
             "window {} to {}",
             format_time(window.start),
@@ -157,7 +157,7 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
     };
     let stands = match watermarks.combined() {
         BEGINNING => "; there is none yet".to_owned(),
-        at => format!("; it stands at {}", format_time(at)),
+        at => format!("; it is at {}", format_time(at)),
     };
     let (reached, high) = (watermarks.of(partition), watermarks.high(partition));
     // As far as the watermark stays behind the highest time now.
@@ -167,7 +167,7 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
     };
     let needs = format!("a record of {} or later", format_time(needed));
     if watermarks.partitions() == 1 {
-        return format!("{stands}, and {needs} would move it there");
+        return format!("{stands}, and {needs} would advance it that far");
     }
     let brought = match reached {
         BEGINNING => "has brought nothing yet",
@@ -178,7 +178,7 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
         _ => format!(" {needs}"),
     };
     let idle = if at_end(partition) {
-        "; at its end it holds back no longer than `--idle`"
+        "; once it is at its end, only for `--idle`"
     } else {
         ""
     };
@@ -189,7 +189,7 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
 fn sooner(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Panes { early, .. } if early.count.is_some() || early.every_ms.is_some() => {
-            format!("; before that rows leave by `{early}`, as records come")
+            format!("; before that, `{early}` shows rows as records come")
         }
         _ => String::new(),
     }
@@ -210,7 +210,7 @@ fn no_window(account: &Account) -> String {
         .collect();
     let records = format_plural(account.records(), "record");
     if gone.is_empty() {
-        format!("no window is open, and nothing has come in after {records}")
+        format!("no window is open, and no record has come after {records}")
     } else {
         format!("no window is open: of {records} {}", gone.join(", "))
     }
@@ -319,7 +319,7 @@ mod tests {
         assert!(
             told.ends_with(
                 "; there is none yet, held back by partition 1, which has brought nothing yet; \
-                 at its end it holds back no longer than `--idle`"
+                 once it is at its end, only for `--idle`"
             ),
             "{told}"
         );
@@ -340,7 +340,7 @@ mod tests {
         read(&mut operator, 0, &[3_000], true);
         assert_eq!(
             why(&operator),
-            "the window of all time waits for the end of the input; before that rows leave by \
+            "the global window waits for the end of the input; before that rows leave by \
              `every 1m`, as records come"
         );
     }

@@ -1,8 +1,8 @@
 //! A plan as the flags that ask for it.
 //!
-//! The text is canonical: of a plan that was asked for in several spellings it is one, and a query that
-//! is read from it has the same plan. So it is what the state of a group is compared by, and what a
-//! person is shown.
+//! The text is canonical: of a plan that was asked for in several spellings it is one, and a query
+//! that is read from it has the same plan. So it is what the state of a group is compared by, and
+//! what the user is shown.
 //!
 //! ```text
 //! --tumbling 1m --by caller --agg 'count, sum(duration) as total' --where 'duration > 0' --time @record

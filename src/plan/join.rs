@@ -1,8 +1,8 @@
 //! The plan of a join.
 //!
-//! Comes in: a [`JoinQuery`], as flags ask for it, and the columns of both inputs. Goes out: a
-//! [`JoinPlan`]: what is joined on is of one type on both sides, every record has an event time, and no two columns
-//! of the result share a name.
+//! In: a [`JoinQuery`], as flags ask for it, and the columns of both inputs. Out: a [`JoinPlan`]:
+//! what is joined on is of one type on both sides, every record has an event time, and no two
+//! columns of the result share a name.
 
 use std::sync::Arc;
 
@@ -59,12 +59,12 @@ pub struct JoinPlan {
     /// The result's columns: those that are joined on, the left's others, the right's others,
     /// `event_time`.
     pub columns: Vec<Field>,
-    /// What becomes of each input.
+    /// What happens to each input.
     pub sides: [SidePlan; 2],
     query: JoinQuery,
 }
 
-/// What becomes of one input's records.
+/// What happens to one input's records.
 #[derive(Debug)]
 pub struct SidePlan {
     /// Its columns.
@@ -111,7 +111,7 @@ impl JoinQuery {
         }
         let [left, right] = Side::BOTH.map(|side| self.event_time(side, &given));
         let times = [left?, right?];
-        // A column that equals the other side's stands in the result once.
+        // A column that equals the other side's is in the result once.
         let pairs = keys[0].iter().zip(&keys[1]);
         let columns =
             pairs.map(|(left, right)| (left.expression.column(), right.expression.column()));
@@ -163,7 +163,7 @@ impl JoinQuery {
     /// Returns what must be equal, each side over the columns of its input; those of an open schema
     /// that it has not are added.
     fn equalities(&self, given: &mut [Given; 2]) -> Result<Vec<Equality>> {
-        // A name with blanks, say, which as an expression stands in quotes.
+        // Such as a name with blanks, which needs quotes in an expression.
         let has = |input: &Given| input.schema.index_of(&self.on).is_some();
         let is_path = given.iter().any(|input| input.schema.open) && is_path(&self.on);
         if !is_path && given.iter().any(has) {
@@ -237,7 +237,7 @@ impl JoinPlan {
         &self.columns[..self.sides[0].keys.len()]
     }
 
-    /// Returns the engine's settings for inputs of so many partitions.
+    /// Returns the engine's settings for inputs of this many partitions.
     pub fn settings(&self, partitions: [usize; 2]) -> Settings {
         Settings {
             method: self.query.method,
@@ -278,7 +278,7 @@ fn sides_of(equality: &Equality, given: &[Given; 2]) -> Result<[Expression; 2]> 
         let checked = equality.side(side.index(), schema);
         checked.map_err(|error| match equality.column(side.index()) {
             Some(name) => Error::usage(format!(
-                "unknown column `{name}` in `--on`: the {} side has none",
+                "unknown column `{name}` in `--on`: the {} side does not have it",
                 name_of(side)
             ))
             .hint(format!("it has {}", schema.names())),
@@ -333,8 +333,10 @@ fn as_one_type(left: Expression, right: Expression) -> Result<[Expression; 2]> {
         types[0], types[1]
     ));
     Err(match left.column() {
-        Some(_) => error.hint(format!("make them one with `--schema '{text} string'`")),
-        None => error.hint("make them one with `cast(… as string)`"),
+        Some(_) => error.hint(format!(
+            "give them one type with `--schema '{text} string'`"
+        )),
+        None => error.hint("give them one type with `cast(… as string)`"),
     })
 }
 
@@ -347,7 +349,7 @@ impl Key {
     }
 }
 
-/// Returns how a person calls a side.
+/// Returns the name of a side in messages.
 pub fn name_of(side: Side) -> &'static str {
     match side {
         Side::Left => "left",

@@ -56,7 +56,7 @@ impl Missing {
         let (has_no_column, there_are) = match of {
             None => (
                 "there is no column `start_timestamp`".to_owned(),
-                format!("there are {columns}"),
+                format!("the columns are {columns}"),
             ),
             Some(side) => (
                 format!("the {side} side has no column `start_timestamp`"),
@@ -65,7 +65,7 @@ impl Missing {
         };
         let message = match self {
             Missing::OfRecords => {
-                "the records of a file or pipe carry no timestamp of their own".to_owned()
+                "records of a file or pipe have no timestamp of their own".to_owned()
             }
             Missing::Column => format!("no event time: {has_no_column}"),
         };
@@ -95,8 +95,8 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
             .ok()
             .filter(|zone| zone.iana_name().is_some());
         return zone.ok_or_else(|| {
-            Error::usage("this machine does not say which time zone it is in")
-                .hint("name it, as `--zone Europe/Paris`, or set `TZ` to it")
+            Error::usage("the time zone of this machine is unknown")
+                .hint("name it: `--zone Europe/Paris`, or set the variable `TZ`")
         });
     }
     TimeZone::get(name).map_err(|_| {

@@ -1,7 +1,7 @@
 //! Rows of a join: CSV, JSON lines, a table or records of a topic.
 //!
-//! Comes in: [`Joined`] rows, whose pieces are text already. Goes out: lines. Rows are put together
-//! in one buffer, which is handed on before it grows large.
+//! In: [`Joined`] rows, whose pieces are text already. Out: lines. Rows are put together in one
+//! buffer, which is handed on before it grows large.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const MOST: usize = 256 << 10;
 /// How many partitions a topic gets that is not there yet.
 const PARTITIONS: i32 = 3;
 
-/// What stands in a row besides the pieces of its records.
+/// What is in a row besides the pieces of its records.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// How rows are written.
@@ -102,8 +102,8 @@ impl JoinedSink {
     /// Hands on the rows that have come so far.
     ///
     /// # Errors
-    /// `refused` when a file, a disk or a topic refuses, `ClosedPipe` when nobody reads any more,
-    /// also when there is nothing to write.
+    /// `refused` when a file, a disk or a topic refuses, `ClosedPipe` if the reader has gone, also
+    /// when there is nothing to write.
     pub fn write(&mut self) -> Result<()> {
         let lines = &mut self.lines;
         let written = match &mut self.output {
@@ -120,7 +120,7 @@ impl JoinedSink {
         written
     }
 
-    /// Hands on what has come and sees to it that others can read it.
+    /// Flushes what has come, so that others can read it.
     ///
     /// # Errors
     /// As [`JoinedSink::write`].
@@ -164,7 +164,7 @@ impl Emit for JoinedSink {
     }
 }
 
-/// Aligned columns for a person; widths come from the header and what has come, and only grow.
+/// Aligned columns for people; widths come from the header and what has come, and only grow.
 struct Table {
     outlet: Outlet,
     columns: Vec<TableColumn>,
@@ -213,8 +213,8 @@ impl Table {
         let objects = serde_json::Deserializer::from_slice(lines).into_iter::<Cells>();
         let mut rows = Vec::new();
         for object in objects {
-            let Cells(mut cells) =
-                object.map_err(|error| Error::bug(format!("a row is no JSON object: {error}")))?;
+            let Cells(mut cells) = object
+                .map_err(|error| Error::bug(format!("a row is not a JSON object: {error}")))?;
             if let Some(time) = cells.last_mut() {
                 *time = time.parse().map_or_else(|_| time.clone(), format_time);
             }
@@ -252,7 +252,7 @@ impl Table {
     }
 }
 
-/// The values of a JSON object as a person reads them.
+/// The values of a JSON object as people read them.
 struct Cells(Vec<String>);
 
 impl<'de> serde::Deserialize<'de> for Cells {
@@ -291,7 +291,7 @@ struct Topic {
     producer: Producer,
     topic: TopicId,
     partitioner: Partitioner,
-    /// What stands before the value of the key, `{"call_id":`; `None` for a key of several columns.
+    /// What is before the value of the key, `{"call_id":`; `None` for a key of several columns.
     before_key: Option<usize>,
 }
 
@@ -322,7 +322,7 @@ impl Topic {
         for row in rows {
             if row.time <= 0 {
                 return Err(Error::refused(format!(
-                    "cannot write a row of {} to topic `{}`: Kafka takes no time before 1970",
+                    "cannot write a row of {} to topic `{}`: Kafka accepts no time before 1970",
                     format_time(row.time),
                     self.name
                 ))

@@ -1,7 +1,7 @@
 //! Where results go: rows of windows and joins as CSV, JSON lines, a table or records of a topic;
 //! records of topics as they are.
 //!
-//! Comes in: [`Panes`] or messages. Goes out: bytes.
+//! In: [`Panes`] or messages. Out: bytes.
 
 pub mod joined;
 pub mod rank;
@@ -28,8 +28,8 @@ pub struct Header {
     pub keys: Vec<String>,
     /// The names of the aggregates.
     pub values: Vec<String>,
-    /// Whether numbers have a decimal comma in grouping columns that nobody declared: with a point such
-    /// a value is another number, or none, and so a text.
+    /// Whether numbers have a decimal comma in grouping undeclared columns: with a point such a
+    /// value is another number, or none, and so a text.
     pub decimal_comma: bool,
     /// Those of the columns above that hold times in ms since 1970.
     pub times: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Header {
     pub selected: Option<Vec<(String, Role)>>,
 }
 
-/// What a column of a result is, which says how a person sees it.
+/// The role of a column of a result, which decides how it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The start of a window.
@@ -147,7 +147,7 @@ pub trait Sink: Send {
     /// Writes some rows.
     ///
     /// # Errors
-    /// `refused` when a file or disk refuses, `ClosedPipe` when nobody reads any more.
+    /// `refused` when a file or disk refuses, `ClosedPipe` if the reader has gone.
     fn write(&mut self, panes: &Panes) -> Result<()>;
 
     /// Says that of each window that has a row so far all rows were written.
@@ -167,12 +167,12 @@ pub trait Sink: Send {
     /// Looks whether anybody still reads, while there is nothing to write.
     ///
     /// # Errors
-    /// `ClosedPipe` when nobody does.
+    /// `ClosedPipe` if the reader has gone.
     fn check_reader(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Returns whether a person watches, who wants to see open windows, too.
+    /// Returns whether rows go to a terminal, which also shows open windows.
     fn wants_open(&self) -> bool {
         false
     }

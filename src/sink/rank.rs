@@ -1,7 +1,7 @@
 //! Which rows of a window leave, and in which order: `--having`, `--order-by`, `--limit`.
 //!
-//! Comes in: rows with every column of the result. Goes out: those that are kept, to the next sink.
-//! A condition judges each row alone, also one that is taken back: it goes by what the row showed. An
+//! In: rows with every column of the result. Out: those that are kept, to the next sink. A
+//! condition judges each row alone, also one that is taken back: it goes by what the row showed. An
 //! order and a limit are of the rows of one window, and wait until the window has all of them.
 
 use std::cmp::Ordering;
@@ -27,7 +27,7 @@ pub struct Ranking {
     pub having: Option<Expression>,
     /// By what the rows of one window are put in order; empty: as they come, by their keys.
     pub order: Vec<Order>,
-    /// So many rows of a window are kept, the first ones.
+    /// This many rows of a window are kept, the first ones.
     pub limit: Option<u64>,
     /// How many rows were left out.
     pub left_out: AtomicU64,
@@ -44,7 +44,7 @@ impl Ranking {
         self.left_out.load(Memory::Relaxed)
     }
 
-    /// Adds the rows that are kept to `kept`; those of one window stand beside one another.
+    /// Adds the rows that are kept to `kept`; those of one window are beside one another.
     fn choose(&self, panes: &Panes, arena: &Bump, kept: &mut Panes) -> Result<()> {
         let expressions = self.order.iter().map(|order| &order.expression);
         let read = expressions.chain(&self.having);
@@ -55,7 +55,7 @@ impl Ranking {
                 let selection = having.select(&columns, arena);
                 if let Some(error) = selection.errors.first() {
                     return Err(Error::data(format!(
-                        "cannot judge a row of a result by `--having`: {}",
+                        "cannot apply `--having` to a row of the result: {}",
                         error.misfit.reason
                     )));
                 }
@@ -67,7 +67,7 @@ impl Ranking {
             let Evaluated { column, errors } = order.expression.evaluate(&columns, arena);
             if let Some(error) = errors.first() {
                 return Err(Error::data(format!(
-                    "cannot put rows of a result in order by `{}`: {}",
+                    "cannot sort rows of the result by `{}`: {}",
                     order.expression.text(),
                     error.misfit.reason
                 )));

@@ -1,6 +1,6 @@
 //! Records of topics as they are: JSON envelopes, CSV, bare values, a table.
 //!
-//! Comes in: messages. Goes out: lines on an [`Outlet`].
+//! In: messages. Out: lines on an [`Outlet`].
 
 use console::{Alignment, Term, pad_str, truncate_str};
 
@@ -107,7 +107,7 @@ impl<'t> RecordSink<'t> {
     /// Writes out every record added so far.
     ///
     /// # Errors
-    /// As [`Outlet::write`]; `ClosedPipe` as soon as nobody reads any more, also when there is
+    /// As [`Outlet::write`]; `ClosedPipe` as soon as the reader has gone, also when there is
     /// nothing to write.
     pub fn flush(&mut self) -> Result<()> {
         if self.lines.is_empty() {
@@ -157,7 +157,7 @@ struct Table {
     width: Option<usize>,
     /// Of the columns but the value, which is the last; grow with what comes.
     widths: Vec<usize>,
-    /// Whether a column tells the topic.
+    /// Whether a column names the topic.
     several: bool,
 }
 

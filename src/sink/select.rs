@@ -1,7 +1,6 @@
 //! Columns that are chosen from those of results, or computed from them: `--select`.
 //!
-//! Comes in: rows with every column of the result. Goes out: rows with the chosen ones, to the
-//! next sink.
+//! In: rows with every column of the result. Out: rows with the chosen ones, to the next sink.
 
 use std::sync::Arc;
 
@@ -117,7 +116,7 @@ impl Selection {
                 match (computed, item.expression.column()) {
                     (Some(computed), _) => computed.value(row),
                     (None, Some(index)) => all[index].to_value(),
-                    (None, None) => unreachable!("what is no column was computed"),
+                    (None, None) => unreachable!("a column was computed that should not be"),
                 }
             });
             let push_key = |bytes: &mut Vec<u8>| bytes.extend_from_slice(pane.key_bytes());
@@ -135,7 +134,7 @@ impl Selection {
         let Evaluated { column, errors } = item.expression.evaluate(columns, arena);
         match errors.first() {
             Some(error) => Err(Error::data(format!(
-                "cannot compute the column `{}` of a result: {}",
+                "cannot compute column `{}` of the result: {}",
                 item.name, error.misfit.reason
             ))),
             None => Ok(column.into_owned()),
@@ -168,10 +167,12 @@ impl Whole {
                 if read[index] && !push(&mut columns[index], value, arena) {
                     let name = &fields[index].name;
                     return Err(Error::data(format!(
-                        "`{name}` is beyond the range of {} in a result",
+                        "`{name}` is beyond the range of {} in the result",
                         fields[index].data_type
                     ))
-                    .hint(format!("choose `{name}` as it is, or compute with doubles")));
+                    .hint(format!(
+                        "select `{name}` unchanged, or compute with doubles"
+                    )));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A table for a person: rows as they come, and below them the open windows, drawn anew.
+//! A table for people: rows as they come, and below them the open windows, redrawn.
 //!
 //! Rows are never held back, so widths come from the header and the first rows and only grow.
 
@@ -22,7 +22,7 @@ pub struct TableSink {
     widths: Vec<usize>,
     terminal: Option<Term>,
     header_written: bool,
-    /// How many lines of open windows stand at the bottom of the screen.
+    /// How many lines of open windows are at the bottom of the screen.
     drawn: usize,
 }
 
@@ -166,7 +166,7 @@ fn unwritable(source: std::io::Error) -> Error {
     Error::io("write the table", source)
 }
 
-/// Returns a value for a person: null as such, doubles with at most three decimals.
+/// Returns a value for people: null as such, doubles with at most three decimals.
 fn shown(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Null => "null".to_owned(),

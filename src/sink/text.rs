@@ -205,7 +205,7 @@ pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
             // Writing text to a vector cannot fail.
             serde_json::to_writer(line, text).unwrap_or(());
         }
-        // As it stood, if JSON writes it so; else as text.
+        // Unchanged, if JSON writes it so; else as text.
         ValueRef::Any(text) if is_bare(text) => line.extend_from_slice(text.as_bytes()),
         ValueRef::Any(text) => push_json(line, ValueRef::Text(text)),
         // JSON has no number for them: in quotes, as Jackson and so ksqlDB write them.
@@ -226,7 +226,7 @@ pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
     }
 }
 
-/// Returns the name of a double that is no finite number.
+/// Returns the name of a double that is not a finite number.
 fn not_finite(value: f64) -> &'static str {
     match value {
         f64::INFINITY => "Infinity",

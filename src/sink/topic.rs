@@ -54,7 +54,7 @@ impl Shared {
         Shared(Arc::new(Mutex::new(producer)))
     }
 
-    /// Returns the producer; whoever else has it waits.
+    /// Returns the producer; other holders wait.
     pub fn lock(&self) -> MutexGuard<'_, Producer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +110,7 @@ impl TopicSink {
         let time = pane.window().end;
         if time <= 0 {
             return Err(Error::refused(format!(
-                "cannot write the window that ends at {} to topic `{}`: Kafka takes no time before 1970",
+                "cannot write the window that ends at {} to topic `{}`: Kafka accepts no time before 1970",
                 format_time(time),
                 self.name
             ))
@@ -162,7 +162,7 @@ impl TopicSink {
         (partition, columns)
     }
 
-    /// Appends the record's value; the members of the grouping columns stand in the block already.
+    /// Appends the record's value; the members of the grouping columns are in the block already.
     fn push_value(&self, block: &mut Vec<u8>, pane: Pane<'_>, columns: Range<usize>) {
         block.push(b'{');
         let mut members = self.members.as_slice();
@@ -190,7 +190,7 @@ impl TopicSink {
     }
 }
 
-/// A row as a record; key and value stand in a block.
+/// A row as a record; key and value are in a block.
 struct Row {
     partition: i32,
     timestamp: Option<i64>,

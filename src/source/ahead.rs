@@ -68,10 +68,10 @@ impl Ahead {
         let next = match self.blocks.recv_timeout(timeout) {
             Ok(block) => block,
             Err(RecvTimeoutError::Timeout) => return false,
-            // The end is said: a thread that is gone without it has failed.
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(io::Error::other("its reader ended without a word"))
-            }
+            // The end is reported: a thread that is gone without it has failed.
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other(
+                "the thread of its reader ended without a result",
+            )),
         };
         self.ended = next.as_ref().is_ok_and(|block| block.filled == 0);
         self.taken = 0;
@@ -97,8 +97,8 @@ impl Ahead {
     }
 }
 
-/// Gives a pipe room for more than the 64 KiB it comes with, so that its writer and its reader
-/// wait for one another less often. Where the system refuses, or it is no pipe, all stays as it is.
+/// Gives a pipe room for more than the 64 KiB it comes with, so that its writer and its reader wait
+/// for one another less often. Where the system refuses, or it is not a pipe, all stays as it is.
 fn widen(input: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(input, CHUNK);
@@ -106,7 +106,7 @@ fn widen(input: &File) {
     let _ = input;
 }
 
-/// Hands blocks over until the input ends, fails, or nobody takes them any more.
+/// Hands blocks over until the input ends, fails, or the receiver is dropped.
 fn read(input: Arc<File>, blocks: &SyncSender<io::Result<Block>>, free: &Receiver<Block>) {
     let mut unpacked = match unpacked(&input) {
         Ok(unpacked) => unpacked,

@@ -1,8 +1,8 @@
 //! Files and pipes: whole records, a chunk at a time.
 //!
-//! Comes in: a path or stdin. Goes out: [`Lines`] of at most about [`CHUNK`] bytes that end with a
-//! record's end. A pipe hands over what is there, so that a slow writer is followed at once. Files
-//! are read, not mapped: a mapped file that is truncated while it is read would kill the process.
+//! In: a path or stdin. Out: [`Lines`] of at most about [`CHUNK`] bytes that end with a record's
+//! end. A pipe hands over what is there, so that a slow writer is followed at once. Files are read,
+//! not mapped: a mapped file that is truncated while it is read would kill the process.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// What ends a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// A newline outside quotes; fields stand between the delimiter.
+    /// A newline outside quotes; fields are between the delimiter.
     Delimited(u8),
     /// A newline.
     Lines,
@@ -183,9 +183,9 @@ impl FileSource {
         Ok(began)
     }
 
-    /// Returns the section that this file is behind so many lines.
+    /// Returns the section that this file is behind this many lines.
     fn section_after(&self, before: u64) -> Section {
-        // Records are told by it as long as the process lives.
+        // It identifies records as long as the process lives.
         let file = Box::leak(self.name.clone().into_boxed_str());
         Section { file, before }
     }
@@ -209,7 +209,7 @@ impl FileSource {
         Ok(true)
     }
 
-    /// Takes what is no record off the front of one of several files, of which whole records are
+    /// Takes what is not a record off the front of one of several files, of which whole records are
     /// there: its byte order mark and its header.
     fn begin_records(&mut self) -> Result<()> {
         self.fresh = false;
@@ -238,13 +238,13 @@ impl FileSource {
         }
     }
 
-    /// Says what ends a record; a newline until it is told.
+    /// Says what ends a record; a newline until it is set.
     pub fn set_framing(&mut self, framing: Framing) {
         self.framing = framing;
     }
 
-    /// Waits for the first byte that is no white space and returns it without consuming it;
-    /// `None` for an input that ends before. A byte order mark is dropped.
+    /// Waits for the first byte that is not white space and returns it without consuming it; `None`
+    /// for an input that ends before. A byte order mark is dropped.
     ///
     /// # Errors
     /// `refused` when reading fails, `stopped` on a signal.
@@ -268,8 +268,8 @@ impl FileSource {
         }
     }
 
-    /// Waits for as many bytes as tell how values of JSON lie in the input; from now on each of them is a
-    /// line, and counts as one.
+    /// Waits for enough bytes to see how JSON values are laid out in the input; from now on each of
+    /// them is a line, and counts as one.
     ///
     /// # Errors
     /// `refused` when reading fails, `data` when the first value does not end or lines end in carriage
@@ -329,8 +329,8 @@ impl FileSource {
         Ok(&self.buffer[line])
     }
 
-    /// Waits for the first record that is no blank line, with fields between `delimiter`s, and returns
-    /// it without consuming it; `None` if it has no end.
+    /// Waits for the first record that is not a blank line, with fields between `delimiter`s, and
+    /// returns it without consuming it; `None` if it has no end.
     ///
     /// # Errors
     /// `refused` when reading fails, `stopped` on a signal.
@@ -355,8 +355,8 @@ impl FileSource {
         }
     }
 
-    /// Takes the first record that is no blank line off, as a header, with the number of its first
-    /// line; empty when there is none.
+    /// Takes the first record that is not a blank line off, as a header, with the number of its
+    /// first line; empty when there is none.
     ///
     /// # Errors
     /// `refused` when reading fails, `data` when it does not end, `stopped` on a signal.
@@ -424,7 +424,7 @@ impl FileSource {
     }
 
     /// Reads about `bytes` ahead, or what comes within `timeout`; returns the whole records at the
-    /// front of the buffer. Those of a file are at hand before the next one is begun.
+    /// front of the buffer. Those of a file are available before the next one is begun.
     fn fill(&mut self, bytes: usize, timeout: Duration) -> Result<Whole> {
         loop {
             let whole = self.fill_from_file(bytes, timeout)?;
@@ -602,7 +602,7 @@ impl FileSource {
         let name = &self.name;
         let error = match source.kind() {
             io::ErrorKind::UnexpectedEof => Error::refused(format!(
-                "`{name}` is cut off: what it is packed with has no end"
+                "`{name}` is cut off: its compressed data is incomplete"
             ))
             .caused_by(source),
             _ => Error::io(format!("read `{name}`"), source),
@@ -636,7 +636,7 @@ impl FileSource {
                 return Err(self.without_end(open));
             }
             return Err(Error::data(format!(
-                "{}, line {}: no end of the record within {} MiB",
+                "{}, line {}: the record is longer than {} MiB",
                 self.name,
                 self.line,
                 LONGEST_RECORD >> 20
@@ -666,7 +666,7 @@ impl FileSource {
         }
     }
 
-    /// Returns what of JSON that is no lines has not ended so far.
+    /// Returns what of JSON that is not lines has not ended so far.
     fn open_json(&self) -> Option<Open> {
         self.reshape.and_then(|reshape| reshape.open())
     }
@@ -680,13 +680,13 @@ impl FileSource {
             Open::Array(line) => ("the array".to_owned(), line),
         };
         Error::data(format!(
-            "{}: {what} that begins in line {line} of the input itself has no end before that of {}",
+            "{}: {what} that begins in line {line} of the input is not closed before the end of {}",
             self.name,
             self.looked_through(),
         ))
         .hint(match open {
-            Open::Value(_) => "a bracket or a quote of it is not closed: close it",
-            Open::Array(_) => "it may be cut off; with all of it there, close it with `]`",
+            Open::Value(_) => "close its bracket or quote",
+            Open::Array(_) => "the input may be cut off; if it is complete, close it with `]`",
         })
     }
 
@@ -729,8 +729,8 @@ impl FileSource {
 
 /// Returns the error of lines that end in carriage returns alone.
 pub fn without_newlines() -> Error {
-    Error::data("the lines end in carriage returns without newlines")
-        .hint("`tr '\\r' '\\n' < FILE | k …` gives them newlines")
+    Error::data("lines end with carriage returns instead of newlines")
+        .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
 }
 
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for

@@ -1,7 +1,7 @@
 //! A topic: all its partitions, each in its order. The partition furthest behind comes first, or
 //! all are merged by their records' timestamps.
 //!
-//! Comes in: a topic and the range that is read. Goes out: batches of borrowed messages.
+//! In: a topic and the range that is read. Out: batches of borrowed messages.
 
 use std::ops;
 use std::time::{Duration, Instant};
@@ -267,8 +267,8 @@ impl KafkaSource {
         Ok(count > 0)
     }
 
-    /// Finds, for `last`, the records that come before those of all other partitions. None while
-    /// a partition with more to come has nothing at hand, unless it has stalled.
+    /// Finds, for `last`, the records that come before those of all other partitions. None while a
+    /// partition with more to come has nothing available, unless it has stalled.
     fn next_merged(&mut self) -> bool {
         let open = || {
             self.partitions
@@ -300,7 +300,7 @@ impl KafkaSource {
         true
     }
 
-    /// Returns the partition to wait for: the preferred one, if nothing of it is at hand; for a
+    /// Returns the partition to wait for: the preferred one, if nothing of it is available; for a
     /// merge one that has more to come.
     fn first_open(&self) -> usize {
         let count = self.partitions.len();
@@ -412,7 +412,7 @@ impl Starts {
                     Some(Err(reason)) => Err(Error::refused(format!(
                         "cannot find an offset of topic `{topic}`, partition {number}: {reason}"
                     ))),
-                    None => Err(Error::bug("the broker left a partition out")),
+                    None => Err(Error::bug("the broker did not answer for a partition")),
                 }
             };
             named.iter().map(of).collect()
@@ -470,10 +470,10 @@ impl Starts {
             .and_then(|nth| self.of.get(nth));
         start.copied().ok_or_else(|| {
             Error::refused(format!(
-                "topic `{}` was given more partitions: {partition} was not there",
+                "topic `{}` got more partitions: {partition} is new",
                 self.topic
             ))
-            .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
+            .hint("the records of a key may now be in other partitions: start over with `--reset`, or use another group")
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Where records come from: batches of borrowed bytes from a file, a pipe or a topic.
 //!
-//! Comes in: what the reader is given. Goes out: [`Batch`]es, each of one partition and in
-//! its order. A source decodes nothing; `format` does.
+//! In: what the reader is given. Out: [`Batch`]es, each of one partition and in its order. A source
+//! decodes nothing; `format` does.
 
 mod ahead;
 pub mod file;
@@ -62,7 +62,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// `retry` when no broker answers, `refused` when members of the group are at work; after a
-    /// signal a person is warned instead, and it is `stopped`.
+    /// signal the user is warned instead, and it is `stopped`.
     fn commit(&mut self, _positions: &[(usize, Committed)]) -> Result<()> {
         Ok(())
     }
@@ -72,7 +72,7 @@ pub trait Source: Send {
         None
     }
 
-    /// Returns how a person calls it: `topic mono_signal`, `data/tower.csv`, `stdin`.
+    /// Returns its name in messages: `topic mono_signal`, `data/tower.csv`, `stdin`.
     fn name(&self) -> String;
 }
 
@@ -122,7 +122,7 @@ pub struct Lines<'a> {
     /// The number of the first line; that of a file's first line is 1, and of several files that are
     /// read as one it goes on.
     pub first_line: u64,
-    /// What stands in the lines.
+    /// What is in the lines.
     pub survey: Survey,
     /// Which of several files they are of.
     pub section: Option<Section>,

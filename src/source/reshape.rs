@@ -1,25 +1,25 @@
 //! JSON values that span lines, or are in one array → one value per line, in place.
 //!
-//! Comes in: bytes as they are read. Goes out: as many bytes. Changed are only blanks, line ends,
-//! and the brackets and commas of an array, between the values and inside them. No byte that is
-//! part of a value's meaning is touched, so text that is not JSON stays so.
+//! In: bytes as they are read. Out: as many bytes. Changed are only blanks, line ends, and the
+//! brackets and commas of an array, between the values and inside them. No byte that is part of a
+//! value's meaning is touched, so text that is not JSON stays so.
 
 use serde::de::IgnoredAny;
 
 /// How JSON values lie in a file or a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// One a line.
+    /// One per line.
     Lines,
     /// Some span lines, or they are in an array.
     Values,
-    /// One a line, and lines end in carriage returns alone.
+    /// One per line, and lines end in carriage returns alone.
     Returns,
 }
 
 impl Shape {
-    /// Returns how values lie by the first bytes of an input, which are all of it if it has `ended`;
-    /// `None` where it takes more of them to tell.
+    /// Returns how values lie by the first bytes of an input, which are all of it if it has
+    /// `ended`; `None` if more bytes are needed.
     pub fn of(bytes: &[u8], ended: bool) -> Option<Shape> {
         let bytes = bytes.trim_ascii_start();
         let unless_ended = ended.then_some(Shape::Lines);

@@ -1,8 +1,8 @@
 //! Several files that are read as one input, one after the other.
 //!
-//! Comes in: the files behind the first one, by name, and the header that each must have. Goes out:
-//! the next one, open. Lines are numbered on from file to file, so that a later record has a higher
-//! number; where one stands is told by its own file and the line there.
+//! In: the files behind the first one, by name, and the header that each must have. Out: the next
+//! one, open. Lines are numbered on from file to file, so that a later record has a higher number;
+//! the place of one is its own file and the line there.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -53,14 +53,14 @@ impl Piece {
 /// The files that come behind the one that is being read.
 #[derive(Debug)]
 pub(super) struct Series {
-    /// How a person calls all of them together.
+    /// The name of all of them together.
     pub name: String,
     rest: VecDeque<Piece>,
     /// The header that each must have, if they have any.
     header: Option<Header>,
 }
 
-/// A header, and where it stands.
+/// A header, and where it is.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
     pub file: String,
@@ -152,13 +152,13 @@ impl Series {
         let [own_list, expected_list] = [&own, &expected].map(|names| names.join(", "));
         let error = Error::data(if sorted(&own) == sorted(&expected) {
             format!(
-                "{file}, line {line}: the columns stand in another order than in `{known}`: {own_list}, and there {expected_list}"
+                "{file}, line {line}: the columns are in another order than in `{known}`: {own_list} instead of {expected_list}"
             )
         } else {
             format!(
-                "{file}, line {line}: the columns are {own_list}, and in `{known}` {expected_list}"
+                "{file}, line {line}: the columns are {own_list}, but in `{known}` {expected_list}"
             )
         });
-        Err(error.hint("files that are read as one have the same columns in the same order"))
+        Err(error.hint("files that are read together must have the same columns in the same order"))
     }
 }

@@ -1,8 +1,8 @@
 //! Packed files, known by their first bytes, whatever their names.
 //!
-//! Comes in: bytes as they are in the file. Goes out: what they hold. Members that are written one
-//! after the other are one file, as gzip and zstd have it. Both libraries are the ones that
-//! librdkafka unpacks its messages with.
+//! In: bytes as they are in the file. Out: what they hold. Members that are written one after the
+//! other are one file, as gzip and zstd have it. Both libraries are the ones that librdkafka
+//! unpacks its messages with.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -24,14 +24,14 @@ const KNOWN: [(&[u8], Packing); 5] = [
     (b"PK\x03\x04", Packing::Foreign("zip", "unzip -p")),
 ];
 
-/// As many bytes tell what has packed a file, or that nothing has.
+/// This many bytes show how a file is compressed, if at all.
 pub(super) const ENOUGH: usize = 6;
 
 /// Returns what has packed a file that begins with some bytes.
 pub(super) fn packing(first: &[u8]) -> Option<Packing> {
     let begins = |(magic, _): &&(&[u8], _)| first.starts_with(magic);
     let packing = KNOWN.iter().find(begins).map(|(_, packing)| *packing);
-    // A column may be called `BZh`; bzip2 goes on with a digit and the digits of pi.
+    // A column may be called `BZh`; bzip2 continues with a digit and the digits of pi.
     packing.filter(|_| !first.starts_with(b"BZh") || first.get(4) == Some(&b'1'))
 }
 
@@ -57,7 +57,7 @@ impl Packing {
             Packing::Foreign(name, command) => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    format!("it is packed by {name}; `{command} FILE | k …` unpacks it"),
+                    format!("it is compressed by {name}: `{command} FILE | k …`"),
                 ));
             }
         })

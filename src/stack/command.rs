@@ -1,7 +1,7 @@
 //! Runs other programs: podman, podman-compose, docker.
 //!
-//! Comes in: a [`Call`]. Goes out: what it printed and how it ended. The program gets a process
-//! group of its own, so that Ctrl-C reaches `k` alone, which then ends the program in order.
+//! In: a [`Call`]. Out: what it printed and how it ended. The program gets a process group of its
+//! own, so that Ctrl-C reaches `k` alone, which then ends the program in order.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -60,7 +60,8 @@ impl Call {
         self
     }
 
-    /// Returns the call on one line of a message: the program and the arguments that tell what it does.
+    /// Returns the call on one line of a message: the program and the arguments that show what it
+    /// does.
     pub fn summary(&self) -> String {
         const WIDTH: usize = 70;
         let all = Call {
@@ -150,7 +151,7 @@ fn is_noise(line: &str) -> bool {
     NOISE.iter().any(|noise| line.starts_with(noise))
 }
 
-/// Runs calls for a person: shows them with `-v`, ends them on Ctrl-C.
+/// Runs calls for people: shows them with `-v`, ends them on Ctrl-C.
 #[derive(Debug, Clone)]
 pub struct Runner {
     report: Report,
@@ -287,7 +288,7 @@ impl<R: Read + AsFd> Output<R> {
         Ok(())
     }
 
-    /// Returns all of it, bytes that are no UTF-8 replaced; a last line without an end is handed
+    /// Returns all of it, bytes that are not UTF-8 replaced; a last line without an end is handed
     /// over, too.
     fn finish(mut self, on_line: &mut impl FnMut(&str)) -> String {
         if self.told < self.bytes.len() {

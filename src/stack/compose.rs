@@ -1,7 +1,7 @@
 //! The compose file, built into the binary, and what the compose tool is asked to do with it.
 //!
-//! Comes in: which broker, which ports. Goes out: calls of the compose tool, and the engine's own
-//! commands that it runs, for those who want to have a look.
+//! In: which broker, which ports. Out: calls of the compose tool, and the engine's own commands
+//! that it runs, for those who want to have a look.
 
 use std::path::{Path, PathBuf};
 
@@ -184,7 +184,7 @@ pub fn kafka_environment() -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// Returns a variable of the compose file that a person set.
+/// Returns a variable of the compose file that the user set.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -219,8 +219,8 @@ pub fn parse_version(line: &str) -> Option<(u32, u32, u32)> {
     ))
 }
 
-/// Returns the podman command that a line of podman-compose's output tells, if it tells one:
-/// it prints them plainly, or as a list in Python's way, behind the label of its log.
+/// Returns the podman command in a line of podman-compose's output, if there is one: it prints them
+/// plainly, or as a list in Python's way, behind the label of its log.
 pub fn podman_command(line: &str) -> Option<String> {
     let line = line.trim();
     let line = line.strip_prefix("INFO:podman_compose:").unwrap_or(line);

@@ -1,6 +1,6 @@
 //! The containers of the stack, found by the labels that every compose tool sets.
 //!
-//! Comes in: the JSON of `podman inspect` or `docker inspect`. Goes out: one [`Container`] each.
+//! In: the JSON of `podman inspect` or `docker inspect`. Out: one [`Container`] each.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::stack::service::Service;
 
-/// The label that tells which compose project a container is part of.
+/// The label that names the compose project of a container.
 pub const PROJECT_LABEL: &str = "com.docker.compose.project";
 const SERVICE_LABEL: &str = "com.docker.compose.service";
 
@@ -111,7 +111,7 @@ struct InspectedBinding {
 pub fn parse_inspected(json: &str) -> Result<Vec<Container>> {
     let inspected: Vec<Inspected> = serde_json::from_str(json).map_err(|source| {
         Error::refused(format!(
-            "what the container engine says is not understood: {source}"
+            "cannot parse the output of the container engine: {source}"
         ))
         .hint("check the engine and its version with `k doctor`")
         .caused_by(source)

@@ -93,7 +93,7 @@ impl Engine {
     /// Returns the engine to start the stack with, which needs its compose tool, too.
     ///
     /// # Errors
-    /// `refused` when something is not installed: how to install it is said.
+    /// `refused` when something is not installed: the error says how to install it.
     pub fn find_for_start(choice: Option<Engine>, runner: &Runner) -> Result<Self> {
         let candidates = match choice {
             Some(engine) => vec![engine],
@@ -109,11 +109,11 @@ impl Engine {
         }
         Err(match (installed.first(), choice) {
             (Some(Engine::Podman), _) => {
-                Error::refused("podman is here, but `podman-compose` is not")
+                Error::refused("podman is installed, but `podman-compose` is not")
                     .hint(install("podman-compose"))
             }
             (Some(Engine::Docker), _) => {
-                Error::refused("docker is here, but its compose plugin is not")
+                Error::refused("docker is installed, but its compose plugin is not")
                     .hint("install it: https://docs.docker.com/compose/install")
             }
             (None, Some(engine)) => {
@@ -200,7 +200,7 @@ impl Engine {
         let sizes = with_sizes.then_some("--size");
         let inspect = self.call(["container", "inspect"]).args(sizes).args(&ids);
         let inspected = runner.run(&inspect, |_| ())?;
-        // One that has just been removed fails the call; the others are told all the same.
+        // One that has just been removed fails the call; the others are notified all the same.
         if !inspected.status.success() && inspected.stdout.trim().is_empty() {
             return Err(failure::of_call(self, &inspect, &inspected));
         }
@@ -220,7 +220,7 @@ impl Engine {
 fn nothing_installed() -> Error {
     Error::refused("neither podman nor docker is installed, so no container can run")
         .hint(install("podman podman-compose"))
-        .hint("with Java 17 Kafka runs without containers: `k start --engine java`; `k doctor` says what is missing")
+        .hint("with Java 17 Kafka runs without containers: `k start --engine java`; `k doctor` shows what is missing")
         .hint("without containers, `k demo` and windows over files and pipes work")
 }
 

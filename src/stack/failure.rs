@@ -1,7 +1,7 @@
 //! What went wrong with a container or its engine, and the likely cause.
 //!
-//! Comes in: what was printed, and how a container ended. Goes out: one error with the words
-//! that matter, a cause, and what to do about it.
+//! In: what was printed, and how a container ended. Out: one error with the words that matter, a
+//! cause, and what to do about it.
 
 use crate::error::Error;
 use crate::stack::command::{Call, Outcome};
@@ -22,11 +22,11 @@ const CAUSES: [(&[&str], &str); 15] = [
             "Cannot allocate memory",
             "insufficient memory",
         ],
-        "its memory did not suffice: close other programs, or start less with `k start --only kafka`",
+        "it ran out of memory: close other programs, or start less with `k start --only kafka`",
     ),
     (
         &["no space left on device", "No space left on device"],
-        "the disk of the containers is full: make room, or drop unused images with `podman image prune`",
+        "the disk of the containers is full: free some space, or remove unused images with `podman image prune`",
     ),
     (
         &[
@@ -34,7 +34,7 @@ const CAUSES: [(&[&str], &str); 15] = [
             "No resolvable bootstrap urls",
             "Name or service not known",
         ],
-        "containers do not find each other by name: `k doctor` says which package is missing",
+        "containers cannot find each other by name: `k doctor` shows which package is missing",
     ),
     (
         &[
@@ -42,7 +42,7 @@ const CAUSES: [(&[&str], &str); 15] = [
             "Address already in use",
             "port is already allocated",
         ],
-        "another program holds the port: end it, then `k start` again",
+        "another program uses the port: end it, then run `k start` again",
     ),
     (
         &["exec format error", "Exec format error"],
@@ -50,7 +50,7 @@ const CAUSES: [(&[&str], &str); 15] = [
     ),
     (
         &["toomanyrequests", "rate limit"],
-        "the registry wants you to slow down: log in with `podman login docker.io`, or wait some hours",
+        "the registry limits the rate of downloads: log in with `podman login docker.io`, or wait some hours",
     ),
     (
         &["manifest unknown", "name unknown", "not found in registry"],
@@ -58,11 +58,11 @@ const CAUSES: [(&[&str], &str); 15] = [
     ),
     (
         &["unauthorized", "authentication required", "denied: "],
-        "the registry refuses: check the image's name, or log in with `podman login`",
+        "the registry refuses access: check the image's name, or log in with `podman login`",
     ),
     (
         &["x509: ", "certificate signed by unknown authority"],
-        "a proxy stands between: give the engine its certificate, or pull from another network",
+        "a proxy intercepts the connection: give the engine its certificate, or pull from another network",
     ),
     (
         &[
@@ -75,11 +75,11 @@ const CAUSES: [(&[&str], &str); 15] = [
             "TLS handshake timeout",
             "EOF",
         ],
-        "the registry is out of reach: `k pull` where there is a network, `k start` needs none after that",
+        "the registry cannot be reached: run `k pull` once with a network; `k start` then needs none",
     ),
     (
         &["Cannot connect to Podman", "unable to connect to Podman"],
-        "podman's machine does not run: `podman machine start`",
+        "podman's machine is not running: `podman machine start`",
     ),
     (
         &[
@@ -87,7 +87,7 @@ const CAUSES: [(&[&str], &str); 15] = [
             "docker daemon is not running",
             "docker.sock",
         ],
-        "docker does not run: start it, or use podman with `--engine podman`",
+        "docker is not running: start it, or use podman with `--engine podman`",
     ),
     (
         &[
@@ -96,7 +96,7 @@ const CAUSES: [(&[&str], &str); 15] = [
             "insufficient UIDs or GIDs",
             "subuid",
         ],
-        "podman has no user ids to run as you: `k doctor` says how to give it some",
+        "podman has no user ids to run containers as you: `k doctor` shows how to add some",
     ),
     (
         &[
@@ -104,12 +104,12 @@ const CAUSES: [(&[&str], &str); 15] = [
             "CorruptRecordException",
             "Found existing but corrupt",
         ],
-        "the data in its container does not fit: `k reset` drops it, `k start` begins anew",
+        "the data in its container does not fit: `k reset` deletes it, then `k start` starts over",
     ),
     // Apache's own image says so, too, and goes on; the end of its log is another then.
     (
         &["is already formatted. Use --ignore-formatted"],
-        "this image starts only once: name another by `--broker-image`, or drop its data by `k reset`",
+        "this image can start only once: name another with `--broker-image`, or delete its data with `k reset`",
     ),
 ];
 
@@ -123,7 +123,7 @@ pub fn likely_cause(printed: &str) -> Option<&'static str> {
 
 /// Returns the error of a program that did not succeed, in its own last words.
 pub fn of_call(engine: Engine, call: &Call, outcome: &Outcome) -> Error {
-    let words = outcome.last_words().unwrap_or("it said nothing");
+    let words = outcome.last_words().unwrap_or("it printed nothing");
     let program = engine.program();
     let error = Error::refused(format!("{program} failed: {}", innermost(words)))
         .during(format!("running `{}`", call.summary()));
@@ -141,17 +141,17 @@ pub fn of_service(container: &Container, log: &str) -> Error {
             out_of_memory: true,
             ..
         } => (
-            "was ended for want of memory".to_owned(),
+            "was ended because memory ran out".to_owned(),
             Some(memory_advice(service)),
         ),
         State::Ended {
             exit_status: 137, ..
         } => (
-            "was killed (exit status 137), most often for want of memory".to_owned(),
+            "was killed (exit status 137), usually because memory ran out".to_owned(),
             Some(memory_advice(service)),
         ),
         State::Ended { exit_status, .. } => (format!("ended with exit status {exit_status}"), None),
-        _ => ("does not run".to_owned(), None),
+        _ => ("is not running".to_owned(), None),
     };
     let message = format!("`{service}` {how}{}", last_lines(log));
     let error = Error::refused(message).during("waiting until it is ready");
@@ -159,7 +159,7 @@ pub fn of_service(container: &Container, log: &str) -> Error {
         Some(cause) => error.hint(cause),
         None => error,
     };
-    error.hint(format!("read all of its log with `k logs {service}`"))
+    error.hint(format!("see its full log with `k logs {service}`"))
 }
 
 /// Returns the error of a Kafka without container that no longer runs, with the end of its log.
@@ -170,7 +170,7 @@ pub fn of_process(log: &str) -> Error {
         Some(cause) => error.hint(cause),
         None => error,
     };
-    error.hint("read all of its log with `k logs kafka`; `k reset` drops its data")
+    error.hint("see its full log with `k logs kafka`; `k reset` deletes its data")
 }
 
 /// Returns the error of a service that runs but does not answer in time, with the end of its log.
@@ -183,16 +183,16 @@ pub fn of_silence(service: Service, seconds: u64, reason: &str, log: &str) -> Er
     let error = Error::retry(message);
     let error = match likely_cause(log) {
         Some(cause) => error.hint(cause),
-        None => error.hint("a slow machine needs longer: `k start --timeout 10m`"),
+        None => error.hint("on a slow machine, wait longer: `k start --timeout 10m`"),
     };
-    error.hint(format!("read all of its log with `k logs {service}`"))
+    error.hint(format!("see its full log with `k logs {service}`"))
 }
 
 fn memory_advice(service: Service) -> String {
     match (cfg!(target_os = "macos"), service) {
         (true, _) => "give podman's machine 4 GB: `podman machine stop; podman machine set --memory 4096; podman machine start`".to_owned(),
         (false, Service::Kafka) => "close other programs, or start less with `k start --only kafka`".to_owned(),
-        (false, _) => format!("close other programs, or go on without it: `{}` is not needed by `k`", service),
+        (false, _) => format!("close other programs, or go on without it: `k` does not need `{}`", service),
     }
 }
 
@@ -267,8 +267,8 @@ mod tests {
                 "  log.dirs is bad",
                 "  java.net.UnknownHostException: kafka",
                 "  while waiting until it is ready",
-                "hint: containers do not find each other by name: `k doctor` says which package is missing",
-                "hint: read all of its log with `k logs kafka`",
+                "hint: containers cannot find each other by name: `k doctor` shows which package is missing",
+                "hint: see its full log with `k logs kafka`",
             ]
         );
     }
@@ -277,7 +277,7 @@ mod tests {
     fn a_killed_service_wanted_memory() {
         let lines = of_service(&ended(137), "").lines();
         assert!(
-            lines[0].ends_with("most often for want of memory"),
+            lines[0].ends_with("usually because memory ran out"),
             "{lines:?}"
         );
         assert_eq!(lines.len(), 4);

@@ -10,9 +10,9 @@
 //!    ready. Where one of them fails, Kafka stays.
 //! 6. [`state`] keeps the ports, so that every other command finds Kafka.
 //!
-//! What fails is told by [`failure`]: the last words of the log and the likely cause.
-//! Compose is asked only to make containers. All else goes by label through the engine: `up`
-//! on what is there may take it away first, data and all, and `down` may leave parts of it.
+//! Failures are explained by [`failure`]: the last words of the log and the likely cause. Compose
+//! is asked only to make containers. All else goes by label through the engine: `up` on what is
+//! there may take it away first, data and all, and `down` may leave parts of it.
 
 pub mod command;
 pub mod compose;
@@ -153,7 +153,7 @@ impl Stack {
             .collect();
         for (image, is_here) in images.iter().zip(self.have_images(&images)?) {
             if is_here {
-                self.report().status(format!("{image} is here"))
+                self.report().status(format!("{image} is already fetched"))
             } else {
                 self.pull_image(image)?
             }
@@ -161,8 +161,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Shows the log of a service on the person's stdout, the last `tail` lines if given;
-    /// `follow` goes on with what comes.
+    /// Shows the log of a service on the person's stdout, the last `tail` lines if given; `follow`
+    /// continues with what comes.
     ///
     /// # Errors
     /// `refused` when the service has no container or its log cannot be read.
@@ -198,9 +198,8 @@ impl Stack {
     ) -> Result<ExitStatus> {
         let container = self.container(service)?;
         if container.state != State::Running {
-            return Err(
-                Error::refused(format!("`{service}` does not run")).hint("start it with `k start`")
-            );
+            return Err(Error::refused(format!("`{service}` is not running"))
+                .hint("start it with `k start`"));
         }
         // Kafka's own tools are not on the PATH of its image.
         const WITH_TOOLS: &str = r#"PATH="$PATH:/opt/kafka/bin"; exec "$@""#;
@@ -240,7 +239,7 @@ impl Stack {
             .find(|container| container.service == service)
             .ok_or_else(|| {
                 Error::refused(format!("there is no container of `{service}`"))
-                    .hint("make it with `k start`")
+                    .hint("create it with `k start`")
             })
     }
 
@@ -324,13 +323,13 @@ fn last_engine() -> Option<Engine> {
     StackState::load(&state::folder()?)?.engine.container()
 }
 
-/// Returns whether a program ended because nobody reads its output any more.
+/// Returns whether a program ended because the reader of its output has gone.
 fn ended_by_closed_pipe(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     status.signal() == Some(rustix::process::Signal::PIPE.as_raw())
 }
 
-/// Returns services as a list for a person: `kafka, ksqldb`.
+/// Returns services as a list for people: `kafka, ksqldb`.
 fn names(services: impl Iterator<Item = Service>) -> String {
     services.map(Service::name).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@ const TRIES: u16 = 100;
 
 /// Returns whether nothing listens at `port` of this machine and something could.
 pub fn is_free(port: u16) -> bool {
-    // Binding alone is no proof: on macOS it succeeds beside a listener on all addresses.
+    // Binding alone is not a proof: on macOS it succeeds beside a listener on all addresses.
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&local, Duration::from_millis(200)).is_err()
         && TcpListener::bind(local).is_ok()
@@ -19,8 +19,8 @@ pub fn next_free(wanted: u16, given: &[u16], is_free: impl Fn(u16) -> bool) -> O
     (wanted..=wanted.saturating_add(TRIES)).find(|port| !given.contains(port) && is_free(*port))
 }
 
-/// Returns who listens at `port`, as a person knows it: `java (process 4242)`.
-/// `None` where that cannot be seen: the program is another user's, or the system is not Linux.
+/// Returns who listens at `port`, by a readable name: `java (process 4242)`. `None` where that
+/// cannot be seen: the program is another user's, or the system is not Linux.
 pub fn holder(port: u16) -> Option<String> {
     let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()

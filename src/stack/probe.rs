@@ -86,7 +86,7 @@ fn http(url: &str, pointer: &str, expected: &str, runner: &Runner) -> Result<Res
     Ok(
         match json.pointer(pointer).and_then(|member| member.as_str()) {
             Some(member) if member == expected => Ok(()),
-            Some(member) => Err(format!("it says {member}")),
+            Some(member) => Err(format!("it reports {member}")),
             None => Err("it answers, but not as expected".to_owned()),
         },
     )

@@ -1,4 +1,4 @@
-//! The services of the stack and the brokers that can stand in for Apache Kafka.
+//! The services of the stack and the brokers that can replace Apache Kafka.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl Service {
         }
     }
 
-    /// Returns where a person finds it: `127.0.0.1:9092`, `http://localhost:8080`.
+    /// Returns where the user finds it: `127.0.0.1:9092`, `http://localhost:8080`.
     pub fn address(self, port: u16) -> String {
         match self {
             Service::Kafka => format!("127.0.0.1:{port}"),
@@ -69,8 +69,8 @@ impl Service {
         }
     }
 
-    /// Returns whether its container holds what cannot be made anew.
-    /// ksqlDB keeps its queries and results in Kafka, the web UI keeps nothing.
+    /// Returns whether its container holds data that cannot be recreated. ksqlDB keeps its queries
+    /// and results in Kafka, the web UI keeps nothing.
     pub fn keeps_data(self) -> bool {
         self == Service::Kafka
     }
@@ -104,10 +104,10 @@ pub enum BrokerFamily {
 
 impl BrokerImage {
     /// Parses `apache`, `confluent`, `redpanda`, or an image such as
-    /// `docker.io/apache/kafka:3.9.1`, whose name tells its family.
+    /// `docker.io/apache/kafka:3.9.1`, whose name shows its family.
     ///
     /// # Errors
-    /// Says what is wrong, for clap: neither one of the three nor an image.
+    /// What is wrong, for clap: neither one of the three nor an image.
     pub fn parse(text: &str) -> Result<Self, String> {
         let family = match text {
             "apache" => BrokerFamily::Apache,

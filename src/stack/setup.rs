@@ -1,6 +1,6 @@
 //! Which stack a command is about: containers of an engine, or Kafka as a process.
 //!
-//! The engine that a person names wins, then the one that the stack was started with. Else it is
+//! The engine that the user names wins, then the one that the stack was started with. Else it is
 //! containers where they work, and Kafka alone where they do not and Java is there.
 
 use crate::error::{Error, Remedy, Result};
@@ -23,7 +23,7 @@ pub enum Setup {
 }
 
 impl Setup {
-    /// Returns the stack to start, and says so where nobody asked for its form.
+    /// Returns the stack to start, and reports its form if it was not asked for.
     ///
     /// # Errors
     /// `refused` when something is not installed, or when the stack runs in its other form;
@@ -69,13 +69,13 @@ impl Setup {
         match Java::find(&runner.discreet()) {
             Ok(java) => {
                 runner.report().status(format!(
-                    "no container engine works here ({why}): Java {} runs Kafka alone, as `--engine java`",
+                    "no container engine works here ({why}): starting only Kafka, with Java {}, as with `--engine java`",
                     java.version
                 ));
                 Broker::new(runner).map(Setup::Process)
             }
             Err(error) if matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
-            // What is wrong with the engine is told by what it is asked first.
+            // The first request to the engine shows what is wrong with it.
             Err(_) => stack.map(Setup::Containers),
         }
     }
@@ -146,6 +146,6 @@ impl Setup {
 }
 
 fn runs_otherwise(how: &str) -> Error {
-    Error::refused(format!("the stack runs already, {how}"))
-        .hint("end it by `k stop`, which keeps its data, then start again")
+    Error::refused(format!("the stack is already running {how}"))
+        .hint("stop it with `k stop`, which keeps its data, then start again")
 }

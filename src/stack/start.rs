@@ -17,7 +17,7 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often its container is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a person wants to run.
+/// What to run.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Which services; Kafka is one of them.
@@ -33,7 +33,7 @@ pub struct Wanted {
 pub struct Running {
     /// Which.
     pub service: Service,
-    /// Where, for a person.
+    /// Where, as text.
     pub address: String,
     /// The image it runs.
     pub image: String,
@@ -61,7 +61,7 @@ enum Need {
     Restart(Container),
     /// A container.
     Create,
-    /// Its container removed and made anew; no data is lost.
+    /// Its container is removed and created again; no data is lost.
     Recreate(Container),
 }
 
@@ -196,11 +196,11 @@ impl Stack {
             return Ok(());
         }
         Err(Error::refused(format!(
-            "the stack has a broker already, of the image `{}`",
+            "the stack already has a broker, of the image `{}`",
             kafka.image
         ))
         .during(format!("starting one of the image `{image}`"))
-        .hint("drop it with its data by `k reset`, then start again"))
+        .hint("remove it and its data with `k reset`, then start again"))
     }
 
     fn carry_out(&self, plan: &Plan, wanted: &Wanted) -> Result<Vec<Running>> {
@@ -210,7 +210,7 @@ impl Stack {
             for image in self.missing_images(plan, stage)? {
                 self.pull_image(&image).map_err(|error| {
                     if kafka_runs {
-                        error.hint("Kafka runs: `k start --only kafka` is content with it")
+                        error.hint("Kafka is running: `k start --only kafka` is enough for `k`")
                     } else {
                         error
                     }
@@ -349,7 +349,7 @@ impl Stack {
     fn take_back(&self, before: &[Container]) {
         const TRIES: usize = 10;
         self.report()
-            .status("stopping: what this start made is taken back");
+            .status("stopping: undoing what this start has created");
         let stack = self.with_runner(self.runner.undisturbed());
         for left in (0..TRIES).rev() {
             match stack.undo(before) {
@@ -358,7 +358,7 @@ impl Stack {
                 Err(_) if left > 0 => std::thread::sleep(ASK_EVERY),
                 Err(error) => {
                     self.report()
-                        .warning(format!("not all of it could be taken back: {error}"));
+                        .warning(format!("not everything could be undone: {error}"));
                     self.report()
                         .hint("`k status` shows what is left, `k reset` removes it");
                 }
@@ -420,25 +420,25 @@ fn need(
         State::Ended { .. } => {
             let port = container.port.unwrap_or(service.default_port());
             return Err(taken(service, port)
-                .hint("or drop its container with its data by `k reset`: the next start takes another port"));
+                .hint("or remove its container and data with `k reset`: the next start takes another port"));
         }
         State::Broken => {
             return Err(
                 Error::refused(format!("the container of `{service}` is half removed"))
-                    .hint("remove the rest, with its data, by `k reset`, then start again"),
+                    .hint("remove the rest and its data with `k reset`, then start again"),
             );
         }
     })
 }
 
-/// Returns the port that a person set by the compose file's variable, else the usual one or
-/// the next above it that is free.
+/// Returns the port that the user set by the compose file's variable, else the usual one or the
+/// next above it that is free.
 pub(super) fn choose_port(service: Service, given: &[u16], report: &Report) -> Result<u16> {
     let variable = service.port_variable();
     if let Some(text) = compose::variable(variable) {
         let port = text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
             Error::usage(format!(
-                "the variable {variable} is `{text}`, which is no port"
+                "the variable {variable} is `{text}`, which is not a port"
             ))
         })?;
         return if ports::is_free(port) {
@@ -453,7 +453,7 @@ pub(super) fn choose_port(service: Service, given: &[u16], report: &Report) -> R
     if port != usual {
         let who = ports::holder(usual).unwrap_or_else(|| "another program".to_owned());
         report.status(format!(
-            "port {usual} is held by {who}: `{service}` gets port {port}"
+            "port {usual} is in use by {who}: `{service}` gets port {port}"
         ));
     }
     Ok(port)
@@ -462,9 +462,9 @@ pub(super) fn choose_port(service: Service, given: &[u16], report: &Report) -> R
 pub(super) fn taken(service: Service, port: u16) -> Error {
     let who = ports::holder(port).unwrap_or_else(|| "another program".to_owned());
     Error::refused(format!(
-        "port {port}, where `{service}` listens, is held by {who}"
+        "port {port}, where `{service}` listens, is in use by {who}"
     ))
-    .hint("end that program, then `k start` again")
+    .hint("end that program, then run `k start` again")
 }
 
 fn find(containers: &[Container], service: Service) -> Option<&Container> {

@@ -58,7 +58,7 @@ impl StackState {
     /// `refused` when the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self)
-            .map_err(|source| Error::bug("the stack's state is no JSON").caused_by(source))?;
+            .map_err(|source| Error::bug("the stack's state is not JSON").caused_by(source))?;
         write(folder, "stack.json", &json)?;
         Ok(())
     }
@@ -86,7 +86,7 @@ pub fn running_broker() -> Option<String> {
 }
 
 /// What helps where the state cannot be written.
-pub const HINT: &str = "name a folder that you can write in: `XDG_STATE_HOME=/tmp/k-state k start`";
+pub const HINT: &str = "name a writable folder: `XDG_STATE_HOME=/tmp/k-state k start`";
 
 /// As [`folder`].
 ///
@@ -94,8 +94,8 @@ pub const HINT: &str = "name a folder that you can write in: `XDG_STATE_HOME=/tm
 /// `refused` where it is not known.
 pub fn needed_folder() -> Result<PathBuf> {
     folder().ok_or_else(|| {
-        Error::refused("there is no folder to keep the stack's state in")
-            .hint("set HOME, or XDG_STATE_HOME to a folder that you can write in")
+        Error::refused("there is no folder to store the stack's state in")
+            .hint("set HOME, or XDG_STATE_HOME to a writable folder")
     })
 }
 

@@ -31,7 +31,7 @@ pub struct ServiceStatus {
     pub is_ready: bool,
     /// Why it runs and is not ready.
     pub reason: Option<String>,
-    /// Where a person finds it.
+    /// Where the user finds it.
     pub address: Option<String>,
     /// The image that it runs, or Kafka's version and Java's.
     pub image: String,
@@ -137,7 +137,7 @@ impl Status {
     /// Returns the status of a Kafka that `k` has not started, if one answers at `broker`.
     ///
     /// # Errors
-    /// `stopped` after a signal, `usage` where `broker` is no address.
+    /// `stopped` after a signal, `usage` where `broker` is not an address.
     pub fn of_stranger(broker: &str, runner: &Runner) -> Result<Option<Self>> {
         if probe::kafka(broker, runner)?.is_err() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What a person sees: results on stdout, all else on stderr.
+//! What is shown: results on stdout, all else on stderr.
 
 pub mod period;
 pub mod printable;

@@ -36,9 +36,9 @@ impl Period {
                     return Ok(());
                 }
             };
-            let count: i64 = number
-                .parse()
-                .map_err(|_| format!("`{number}{unit}`: weeks, months and years are whole"))?;
+            let count: i64 = number.parse().map_err(|_| {
+                format!("`{number}{unit}`: weeks, months and years must be whole numbers")
+            })?;
             *part = part.saturating_add(count.saturating_mul(size));
             Ok(())
         })?;
@@ -46,7 +46,7 @@ impl Period {
         if period.months <= MAX_MONTHS {
             Ok(period)
         } else {
-            Err(format!("a period is at most {}y", MAX_MONTHS / 12))
+            Err(format!("a period can be at most {}y", MAX_MONTHS / 12))
         }
     }
 
@@ -57,9 +57,9 @@ impl Period {
     pub fn parse_size(text: &str) -> Result<Self, String> {
         let period = Period::parse(text)?;
         match (period.months, period.fixed_ms()) {
-            (0, 0) => Err("a duration above zero is needed".to_owned()),
+            (0, 0) => Err("the duration must be above zero".to_owned()),
             (1.., 1..) => {
-                Err("a size is either of years and months or of weeks, days and less".to_owned())
+                Err("a size has either years and months, or weeks, days and less".to_owned())
             }
             _ => Ok(period),
         }

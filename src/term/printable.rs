@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// Returns bytes as text that moves no cursor: control characters and those that turn the
-/// direction of writing are escaped, bytes that are no UTF-8 are written `\xff`.
+/// Returns bytes as text that moves no cursor: control characters and those that turn the direction
+/// of writing are escaped, bytes that are not UTF-8 are written `\xff`.
 ///
 /// ```
 /// use k::term::printable::printable;

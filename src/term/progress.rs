@@ -1,4 +1,4 @@
-//! Bars and rates on stderr; hidden where stderr is no terminal, and for what ends at once.
+//! Bars and rates on stderr; hidden where stderr is not a terminal, and for what ends at once.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns a bar over `total` records, or a spinner where the total is not known.
-    /// `doing` stands before it: `generating`.
+    /// Returns a bar over `total` records, or a spinner where the total is not known. `doing`
+    /// precedes it: `generating`.
     pub fn new(report: &Report, doing: &'static str, total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => "{msg} [{bar:24}] {count}/{total}, {rate}, {eta} left",

@@ -27,7 +27,7 @@ pub enum ColorChoice {
 pub enum Verbosity {
     /// `-q`: errors and warnings alone.
     Quiet,
-    /// What a person wants to know.
+    /// What was asked.
     #[default]
     Normal,
     /// `-v`: what is run, and what was inferred.
@@ -107,13 +107,13 @@ impl Report {
         }
     }
 
-    /// Says what a person should look at, though the run goes on; said with `-q`, too.
+    /// Says what the user should look at, though the run goes on; said with `-q`, too.
     pub fn warning(&self, line: impl AsRef<str>) {
         let label = self.paint("warning:", Style::new().yellow().bold());
         self.line(&format!("{label} {}", printable_lines(line.as_ref())));
     }
 
-    /// Says what a person can do next; silent with `-q`.
+    /// Says what the user can do next; silent with `-q`.
     pub fn hint(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Normal {
             let label = self.paint("hint:", Style::new().cyan().bold());
@@ -157,7 +157,7 @@ impl Report {
         self.line(&printable_lines(text));
     }
 
-    /// A closed stderr must not end the run: nobody is left to tell.
+    /// A closed stderr must not end the run: no one is left to report to.
     fn line(&self, line: &str) {
         use std::io::Write;
         self.bars

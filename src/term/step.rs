@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::term::printable::printable;
 use crate::term::report::Report;
 
-/// A step under way; its spinner is hidden where stderr is no terminal.
+/// A step under way; its spinner is hidden where stderr is not a terminal.
 #[derive(Debug)]
 pub struct Step {
     report: Report,
@@ -17,7 +17,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Begins a step; `doing` stands behind the spinner: `waiting for kafka`.
+    /// Begins a step; `doing` follows the spinner: `waiting for kafka`.
     pub fn begin(report: &Report, doing: impl Into<String>) -> Self {
         let doing = doing.into();
         let bar = report.bars().add(ProgressBar::no_length());

@@ -1,7 +1,7 @@
 //! Result tables: plain columns that read well without colour and fit 80 columns if they can.
 //!
-//! Comes in: headings and rows of text. Goes out: lines without trailing spaces, headings
-//! first; numbers stand at the right of their column.
+//! In: headings and rows of text. Out: lines without trailing spaces, headings first; numbers are
+//! at the right of their column.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub enum Align {
 pub struct Table(comfy_table::Table);
 
 impl Table {
-    /// How many blanks stand between two columns.
+    /// How many blanks are between two columns.
     pub const GAP: usize = 2;
 
     /// Returns a table without rows. Long texts are wrapped at the width of the terminal, numbers

@@ -33,7 +33,7 @@ const UNITS: [(&str, i64); 5] = [
 /// Zero and above; fractions (`1.5s`) are taken where they are whole ms.
 ///
 /// # Errors
-/// Says what is wrong, for clap: no unit, an unknown unit, a sign, more than 4,000,000 days.
+/// What is wrong, for clap: no unit, an unknown unit, a sign, more than 4,000,000 days.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let mut total: i64 = 0;
     let example = "write a number and a unit, such as `250ms`, `10s`, `5m`, `1h`, `1d` or `1m30s`";
@@ -49,7 +49,7 @@ pub(super) fn at_most_longest(duration_ms: i64) -> Result<i64, String> {
     if duration_ms <= LONGEST_DAYS * DAY {
         Ok(duration_ms)
     } else {
-        Err(format!("a duration is at most {LONGEST_DAYS}d"))
+        Err(format!("a duration can be at most {LONGEST_DAYS}d"))
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn ms_of(number: &str, unit: &str, example: &str) -> Result<i64, Stri
 /// As [`parse_duration`], and for zero.
 pub fn parse_positive_duration(text: &str) -> Result<i64, String> {
     match parse_duration(text)? {
-        0 => Err("a duration above zero is needed".to_owned()),
+        0 => Err("the duration must be above zero".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -158,7 +158,7 @@ pub fn format_duration(ms: i64) -> String {
 /// `now` such as `-10m`. Returns ms since 1970, UTC.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_time(text: &str, now: i64) -> Result<i64, String> {
     let text = text.trim();
     if text == "now" {
@@ -207,7 +207,7 @@ pub fn parse_iso_in(text: &str, zone: Option<&TimeZone>) -> Option<i64> {
     i64::try_from(ms).ok()?.checked_sub(ahead_ms)
 }
 
-/// So many ns are a ms; a time between two of them belongs to the one before.
+/// This many ns are a ms; a time between two of them belongs to the one before.
 const NANOS_A_MS: i128 = 1_000_000;
 
 /// 1970-01-01.
@@ -228,7 +228,7 @@ pub fn format_time(ms: i64) -> String {
     }
 }
 
-/// Returns the time on a person's clock, such as `20:07`.
+/// Returns the local time, such as `20:07`.
 pub fn format_clock(at: SystemTime) -> String {
     match jiff::Zoned::try_from(at) {
         Ok(at) => at
@@ -242,7 +242,7 @@ pub fn format_clock(at: SystemTime) -> String {
 /// Parses `5%` or `0.05` into a share from 0 to 1.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_share(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.trim().strip_suffix('%') {
         Some(number) => (number, 100.0),
@@ -250,7 +250,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     };
     match number.trim_end().parse::<f64>() {
         Ok(value) if (0.0..=scale).contains(&value) => Ok(value / scale),
-        Ok(_) => Err("a share lies between 0 and 1, or 0% and 100%".to_owned()),
+        Ok(_) => Err("a share must be between 0 and 1, or 0% and 100%".to_owned()),
         Err(_) => Err("write a share such as `5%` or `0.05`".to_owned()),
     }
 }
@@ -287,7 +287,7 @@ pub fn format_rate(per_second: f64) -> String {
 /// Reads bytes: a number with B, kB, MB, GB (powers of 1,000) or KiB, MiB, GiB (of 1,024).
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 7] = [
         ("KiB", 1024.0),
@@ -305,7 +305,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     });
     found
         .map(|bytes| bytes as u64)
-        .ok_or_else(|| "write bytes with their unit, such as `512MiB` or `1GB`".to_owned())
+        .ok_or_else(|| "write a number of bytes with a unit, such as `512MiB` or `1GB`".to_owned())
 }
 
 /// Prints bytes with three digits, by powers of 1,000: `512 B`, `1.09 GB`.

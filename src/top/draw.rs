@@ -14,10 +14,10 @@ use crate::term::table::Align;
 
 /// The gap between two columns.
 const GAP: u16 = 2;
-/// A volume needs at least so many columns beside its topic, or is left away.
+/// A volume needs at least this many columns beside its topic, or is left out.
 const LEAST_VOLUME: u16 = 5;
 
-/// What stands around the sections.
+/// What is around the sections.
 #[derive(Debug, Clone, Copy)]
 pub struct Around<'a> {
     /// Where the broker is, and what time it is.
@@ -272,7 +272,7 @@ mod tests {
         lines.collect()
     }
 
-    /// The pictures lie beside this file; `K_REWRITE=1` writes them anew.
+    /// The pictures lie beside this file; `K_REWRITE=1` rewrites them.
     #[test]
     fn screens_of_three_sizes_are_as_drawn() {
         for (width, height) in [(80, 24), (120, 40), (50, 14)] {

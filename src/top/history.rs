@@ -103,9 +103,9 @@ impl Snapshot {
 pub enum Behind {
     /// It has read everything.
     Nothing,
-    /// The oldest record that it has not read came so many seconds ago.
+    /// The oldest record that it has not read came this many seconds ago.
     Seconds(f64),
-    /// It came before the first snapshot: at least so many seconds ago.
+    /// It came before the first snapshot: at least this many seconds ago.
     AtLeast(f64),
 }
 
@@ -114,7 +114,7 @@ pub enum Behind {
 pub enum Clears {
     /// It has.
     Now,
-    /// In so many seconds.
+    /// In this many seconds.
     In(f64),
     /// It reads as fast as is written, so it stays where it is.
     Steady,
@@ -177,7 +177,7 @@ impl History {
     }
 
     /// Returns for how long a record waits that is next in a partition: since it was written, as
-    /// far as the ends of earlier snapshots tell, between two in proportion.
+    /// far as the ends of earlier snapshots show, between two in proportion.
     ///
     /// ```text
     /// end     100        140        180     next offset 160: written half-way from the second
@@ -207,7 +207,7 @@ impl History {
         Behind::Nothing
     }
 
-    /// Returns when a group that is so many records behind in a topic will be behind no more.
+    /// Returns when a group that is this many records behind in a topic will be behind no more.
     pub fn clears(&self, group: &str, topic: &str, lag: i64) -> Clears {
         /// Rates of a few seconds are no more exact than this.
         const ABOUT: f64 = 0.02;

@@ -5,8 +5,8 @@
 //!                                                             └► plain text (--once)
 //! ```
 //!
-//! Comes in: [`Snapshot`]s of what a broker told, with the time of each. Goes out: rows of text.
-//! Nothing here asks a broker, reads a clock or knows a terminal.
+//! In: [`Snapshot`]s of what a broker told, with the time of each. Out: rows of text. Nothing here
+//! asks a broker, reads a clock or knows a terminal.
 
 pub mod draw;
 pub mod history;

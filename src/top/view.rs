@@ -193,7 +193,7 @@ fn clears_text(clears: Clears) -> String {
     }
 }
 
-/// Prints seconds without what nobody reads: below ten with a tenth, above whole ones.
+/// Prints seconds without needless digits: below ten with a tenth, above whole ones.
 fn short(seconds: f64) -> String {
     const LONGEST: f64 = 8_640_000.0;
     match seconds {

@@ -1,8 +1,8 @@
 //! Two results side by side: the windows that differ, and each one's likely cause.
 //!
-//! Comes in: a reference and another [`ResultTable`]. Goes out: how many windows are the same and
-//! the [`Difference`]s, in the order of windows and keys. The causes follow from the two tables
-//! alone; who knows the records as well can say more (see [`super::grade`]).
+//! In: a reference and another [`ResultTable`]. Out: how many windows are the same and the
+//! [`Difference`]s, in the order of windows and keys. The causes follow from the two tables alone;
+//! who knows the records as well can say more (see [`super::grade`]).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +27,7 @@ pub enum Cause {
     Fewer,
     /// It holds more: duplicates were counted.
     More,
-    /// It begins so many ms later (below 0: earlier) than the reference's.
+    /// It begins this many ms later (below 0: earlier) than the reference's.
     Shifted(i64),
     /// It overlaps the reference's, and is longer or shorter.
     Bounds,
@@ -75,11 +75,11 @@ impl fmt::Display for Cause {
             Cause::Shifted(ms) => write!(f, "begins {} later", units::format_duration(*ms)),
             Cause::Bounds => f.write_str("has other bounds: another length or session gap"),
             Cause::Edge => f.write_str(
-                "is partial: B begins after A or ends before it, or its last pane is missing",
+                "is partial: B starts after A or ends before it, or its last pane is missing",
             ),
-            Cause::OtherKey(_) => f.write_str("stands under another key"),
+            Cause::OtherKey(_) => f.write_str("is under another key"),
             Cause::Rounding => f.write_str("is the same up to rounding"),
-            Cause::Value => f.write_str("has other values from as many records"),
+            Cause::Value => f.write_str("has other values from the same number of records"),
         }
     }
 }
@@ -187,7 +187,7 @@ fn measures(a: &ResultTable, b: &ResultTable) -> Result<Vec<(usize, usize)>> {
         .collect();
     if pairs.is_empty() {
         Err(
-            Error::data("A and B have no aggregate of the same name").hint(format!(
+            Error::data("A and B have no aggregate with the same name").hint(format!(
                 "A has {}; B has {}",
                 a.measures.join(", "),
                 b.measures.join(", ")
@@ -389,7 +389,7 @@ fn extent(table: &ResultTable) -> Option<Span> {
     (extent != Span::ALL_TIME).then_some(extent)
 }
 
-/// Returns a difference in one line for a person: `window …: count is 467, should be 1000`.
+/// Returns a difference in one line for people: `window …: count is 467, should be 1000`.
 pub fn told(difference: &Difference) -> String {
     let shown = |value: &Option<Value>| value.as_ref().map(plain).unwrap_or_default();
     let (a, b) = (shown(&difference.a), shown(&difference.b));
@@ -400,7 +400,7 @@ pub fn told(difference: &Difference) -> String {
         ..
     } = difference;
     match cause {
-        Cause::OtherKey(key) => format!("{cell} stands under key {}", key_text(key)),
+        Cause::OtherKey(key) => format!("{cell} is under key {}", key_text(key)),
         Cause::Extra => format!("{cell} should not be there, {measure} {b}"),
         Cause::Shifted(_) | Cause::Bounds => {
             format!("{cell} {cause}; {measure} is {b}, should be {a}")

@@ -135,7 +135,7 @@ pub const EXERCISES: &[Exercise] = &[
     Exercise {
         number: 6,
         title: "disorder, watermark, grace",
-        asked: "calls every 10 s of their start, and sum(duration), though rows leave at the end",
+        asked: "calls every 10 s of their start, and sum(duration), though rows are written at the end",
         data: Data::OutOfOrder,
         question: Question {
             measures: COUNT_SUM,
@@ -145,7 +145,7 @@ pub const EXERCISES: &[Exercise] = &[
     Exercise {
         number: 7,
         title: "triggers and refinements",
-        asked: "calls every 10 s, from rows that leave early and are mended later",
+        asked: "calls every 10 s, from rows that are shown early and corrected later",
         data: Data::OutOfOrder,
         question: CALLS,
     },

@@ -1,7 +1,7 @@
 //! Records in an answer that are not of the data: older or newer ones beside them, or others alone.
 //!
-//! Comes in: the truth and an answer that differs from it. Goes out: how much each counts in all,
-//! which windows lie outside of the truth's, and what can be said for certain of them.
+//! In: the truth and an answer that differs from it. Out: how much each counts in all, which
+//! windows lie outside of the truth's, and what can be said for certain of them.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ impl Foreign {
             ),
         };
         why(
-            format!("{place}: {ages} records are in the topic, too"),
+            format!("{place}: the topic also holds {ages} records"),
             format!(
                 "`k topic delete`, and produce again; or read from the first call on, `--since {}`",
                 units::format_time(world.extent().start)
@@ -109,7 +109,7 @@ impl Foreign {
         let is_other = |how: String| {
             why(
                 format!("{how}: these look like another `k gen`"),
-                "compute the answer again from the data of gen.json, or name their recipe with `--truth`",
+                "compute the answer again from the data of gen.json, or name the right recipe with `--truth`",
             )
         };
         match self {
@@ -126,8 +126,7 @@ impl Foreign {
                 units::format_plural(*count as u64, "window")
             ))),
             _ if self.right == self.given && (self.fewer || self.more) => Some(is_other(
-                "as many records in all, but not in the same windows or under the same keys"
-                    .to_owned(),
+                "the same number of records, but in other windows or under other keys".to_owned(),
             )),
             Foreign {
                 after: 1..,
@@ -139,11 +138,12 @@ impl Foreign {
                 fewer: false,
                 ..
             } => Some(why(
-                "none is missing, and there are windows or keys that your data do not have: other records are in the topic, too",
+                "nothing is missing, but there are windows or keys that your data do not have: the topic also holds other records",
                 "`k topic delete`, and produce again",
             )),
             Foreign { extra: true, .. } => Some(is_other(
-                "some windows or keys are missing, and others are not in your data".to_owned(),
+                "some windows or keys are missing, and others do not belong to your data"
+                    .to_owned(),
             )),
             _ => None,
         }

@@ -1,10 +1,10 @@
 //! Grades an answer to an exercise: right, or which mistake makes exactly this of the data.
 //!
-//! Comes in: the [`World`] of gen.json, an [`Exercise`] and the answer. Goes out: a [`Verdict`].
-//! A mistake is not guessed where it can be made: the question is computed again with it (late
-//! records dropped, the other time column, one partition, …), and what equals the answer is its
-//! cause. Most mistakes are ruled out by a few keys alone, so that a million calls are graded in
-//! seconds. Only what no single mistake explains is told by what differs.
+//! In: the [`World`] of gen.json, an [`Exercise`] and the answer. Out: a [`Verdict`]. A mistake is
+//! not guessed where it can be made: the question is computed again with it (late records dropped,
+//! the other time column, one partition, …), and what equals the answer is its cause. Most mistakes
+//! are ruled out by a few keys alone, so that a million calls are graded in seconds. Only what no
+//! single mistake explains is described by its differences.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ use crate::term::units;
 /// What is thought of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// It is right, in so many windows × keys.
+    /// It is right, in this many windows × keys.
     Right(u64),
     /// It is not.
     Wrong(Mistake),
@@ -63,8 +63,8 @@ pub fn grade(exercise: &Exercise, world: &World, answer: &ResultTable) -> Result
     }
     if answer.rows.is_empty() {
         let why = why(
-            "there is no row",
-            "a window's row leaves when the watermark has passed its end, so at the latest at the end of the input",
+            "the answer has no rows",
+            "the row of a window is written once the watermark has passed its end, at the latest at the end of the input",
         );
         return wrong(why, true, Vec::new());
     }
@@ -172,7 +172,7 @@ impl<'a> Suspect<'a> {
         };
         (is_found && !part.rows.is_empty()).then(|| {
             why(
-                "wrong time column: the windows lie where calls end, by `end_timestamp`; and late records were dropped",
+                "wrong time column: the windows are where calls end, by `end_timestamp`; also, late records were dropped",
                 "event time is `start_timestamp`, see `--time`",
             )
         })
@@ -210,8 +210,8 @@ fn differences(comparison: &Comparison) -> Vec<String> {
 fn wrong_columns(question: &Question, answer: &ResultTable) -> Option<Why> {
     if answer.measure("call_id").is_some() {
         return Some(why(
-            "these are single records and no result: each has its `call_id`",
-            "pipe what `k window …` makes of them into `k check`",
+            "these are single records, not a result: each has its `call_id`",
+            "pipe the output of `k window …` into `k check`",
         ));
     }
     let has = |name: &str| match &answer.measures[..] {
@@ -229,7 +229,7 @@ fn wrong_columns(question: &Question, answer: &ResultTable) -> Option<Why> {
             return Some(why(
                 has(measure.name()),
                 format!(
-                    "compute `--agg '{}'`; `as {}` names a column so",
+                    "compute `--agg '{}'`; `as {}` names the column",
                     typed.join(", "),
                     measure.name()
                 ),
@@ -254,10 +254,10 @@ fn wrong_columns(question: &Question, answer: &ResultTable) -> Option<Why> {
             let surplus = keys.iter().filter(|key| by.is_empty() || !begins(key, by));
             let surplus: Vec<&str> = surplus.map(String::as_str).collect();
             Some(why(
-                format!("the rows are grouped by {}, too", surplus.join(", ")),
+                format!("the rows are also grouped by {}", surplus.join(", ")),
                 match by {
                     "" => "count without `--by`".to_owned(),
-                    by => format!("group with `--by {by}` alone"),
+                    by => format!("group only with `--by {by}`"),
                 },
             ))
         }
@@ -277,20 +277,17 @@ fn likely(comparison: &Comparison, foreign: &Foreign, suspect: &Suspect) -> Why 
     let is_only = |wanted: &dyn Fn(&Cause) -> bool| !of(&|cause| !wanted(cause));
     let recipe = suspect.world.recipe();
     if is_only(&|cause| matches!(cause, Cause::OtherKey(_) | Cause::Rounding)) {
-        return why(
-            "different key: values stand under other keys",
-            "look at `--by`",
-        );
+        return why("different key: values are under other keys", "check `--by`");
     }
     if suspect.has_foreign_sessions() {
         return why(
-            "the sessions begin or end where no call of theirs starts: another column, or another `k gen`",
+            "the sessions start or end where no call starts: another column, or another `k gen`",
             "event time is `start_timestamp`; was the answer computed from the data of gen.json?",
         );
     }
     if of(&|cause| *cause == Cause::Bounds) && foreign.before == 0 {
         return why(
-            "sessions have other bounds: another gap, or records between are missing",
+            "sessions have other bounds: another gap, or records in between are missing",
             "a session ends where no record comes for longer than its gap, see `--session GAP`",
         );
     }
@@ -299,12 +296,12 @@ fn likely(comparison: &Comparison, foreign: &Foreign, suspect: &Suspect) -> Why 
     }
     match (foreign.fewer, foreign.more) {
         (true, false) if is_only(&|cause| *cause == Cause::Edge) => why(
-            "only the first or last windows are partial: the input was not read to its end, or is another `k gen`",
-            "let the command come to its end; from a topic, `--exit` reads what is there",
+            "only the first or last windows are partial: the input was not read to its end, or is from another `k gen`",
+            "let the command run to its end; from a topic, `--exit` reads what is there",
         ),
         (true, false) if recipe.duplicates > 0.0 => why(
             "records are missing: late ones were dropped, other calls taken for duplicates, or it is another `k gen`",
-            "is it `--distinct call_id`? and the summary of `k window` says which `--grace` keeps late ones",
+            "is it `--distinct call_id`? The summary of `k window` says which `--grace` keeps late ones",
         ),
         (true, false) if recipe.reorders() => why(
             "records are missing: late ones were dropped, some were not read, or it is another `k gen`",
@@ -315,15 +312,15 @@ fn likely(comparison: &Comparison, foreign: &Foreign, suspect: &Suspect) -> Why 
             "was the whole input read, and every partition of it?",
         ),
         (false, true) => why(
-            "records were counted more than once (duplicates, or processed again after a crash (at least once)), or other records are in the topic, too",
-            "take one record of a call (`--distinct call_id`), commit with `--guarantee exactly-once`, or `k topic delete` and produce again",
+            "records were counted more than once (duplicates, or processed again after a crash (at least once)), or the topic also holds other records",
+            "count each call once (`--distinct call_id`), commit with `--guarantee exactly-once`, or `k topic delete` and produce again",
         ),
         (true, true) => why(
-            "some windows hold more and some fewer records: another column, or another `k gen`",
+            "some windows hold more records and some fewer: another column, or another `k gen`",
             "is the data folder still the one that the answer was computed from?",
         ),
         (false, false) => why(
-            "as many records, but other values: another aggregate or argument, or another `k gen`",
+            "the same number of records, but other values: another aggregate or argument, or another `k gen`",
             "`duration` is end_timestamp − start_timestamp in ms",
         ),
     }
@@ -473,7 +470,7 @@ mod tests {
         let true_ones = [
             "another `k gen`",
             "records are in the topic, too",
-            "no window lies where the data have calls",
+            "no window is where the data have calls",
             "times as large",
         ];
         true_ones.iter().any(|part| cause.contains(part))
@@ -616,7 +613,7 @@ mod tests {
         assert!(
             cause("1s later", false)
                 .0
-                .contains("as many records in all")
+                .contains("the same number of records")
         );
     }
 }

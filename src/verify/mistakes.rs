@@ -1,7 +1,7 @@
 //! The mistakes that can be made again: each is the question with one thing wrong.
 //!
-//! Comes in: a question and the world that it is about. Goes out: wrong questions, the likelier
-//! ones first, each with what to say of whoever has asked it.
+//! In: a question and the world that it is about. Out: wrong questions, the likelier ones first,
+//! each with what to say about it.
 
 use super::grade::{Why, why};
 use super::truth::{By, Over, Part, Question, Time, Windows, World};
@@ -46,12 +46,12 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
     for only in std::iter::once(None).chain(kinds) {
         let cause = match (only, question.only) {
             (only, asked) if only == asked => continue,
-            (None, _) => "not filtered: busy and failed calls are counted, too".to_owned(),
+            (None, _) => "not filtered: busy and failed calls are also counted".to_owned(),
             (Some(only), _) => format!("filtered: only {} calls are counted", only.name()),
         };
         let remedy = match question.only {
-            None => "leave `--where` away",
-            Some(_) => "take connected calls alone: `--where \"disposition = 'connected'\"`",
+            None => "leave `--where` out",
+            Some(_) => "count only connected calls: `--where \"disposition = 'connected'\"`",
         };
         let question = Question {
             only,
@@ -67,11 +67,11 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
     add(
         twice.clone(),
         duplicates.to_owned(),
-        "take one record of a call: `--distinct call_id`",
+        "count each call once: `--distinct call_id`",
     );
     late_mistakes(question, world, &mut add);
     if recipe.duplicates > 0.0 {
-        let cause = format!("{duplicates}; and late records were dropped");
+        let cause = format!("{duplicates}; also, late records were dropped");
         let twice = Question {
             dropped_after_ms: Some(0),
             ..twice
@@ -112,7 +112,7 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
         {
             let windows = Windows::Session(gap);
             let gaps = [gap, asked].map(units::format_duration);
-            let cause = format!("the sessions' gap is {}, and {} is asked", gaps[0], gaps[1]);
+            let cause = format!("the gap of the sessions is {}, not {}", gaps[0], gaps[1]);
             add(
                 Question {
                     windows,
@@ -144,7 +144,7 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
                 with_unmatched: false,
             };
             let cause = format!(
-                "the join's bound of {} is too short: later handovers of a call met nobody",
+                "the join's bound of {} is too short: later handovers of a call found no partner",
                 units::format_duration(seconds * units::SECOND)
             );
             let remedy = "the longest call lasts as long as `max_duration_ms` in gen.json says";
@@ -161,14 +161,14 @@ pub(super) fn mistakes(question: &Question, world: &World) -> Vec<(Question, Why
             within_ms: i64::MAX,
             with_unmatched: true,
         };
-        let cause = "calls without a tower are counted, too: an outer join".to_owned();
+        let cause = "calls without a tower are also counted: an outer join".to_owned();
         add(
             Question {
                 over,
                 ..question.clone()
             },
             cause,
-            "take pairs alone: `--type inner`",
+            "count only pairs: `--type inner`",
         );
     }
     mistakes

@@ -9,8 +9,8 @@
 //! gen.json ─► World ────► ResultTable ─┘
 //! ```
 //!
-//! Comes in: rows as `k window` writes them. Goes out: what differs by window and key. No file,
-//! topic or flag is known here.
+//! In: rows as `k window` writes them. Out: what differs by window and key. No file, topic or flag
+//! is known here.
 
 pub mod compare;
 pub mod exercises;

@@ -1,8 +1,8 @@
 //! Mistakes that an answer shows by itself, without being computed again.
 //!
-//! Comes in: the truth and an answer that differs from it. Goes out: a cause and a remedy where the
-//! windows lie elsewhere, are of another kind, length or start, where all is there several times, or
-//! where panes are parts.
+//! In: the truth and an answer that differs from it. Out: a cause and a remedy where the windows
+//! lie elsewhere, are of another kind, length or start, where all is there several times, or where
+//! panes are parts.
 
 use super::compare::compare;
 use super::grade::{Why, why};
@@ -38,11 +38,11 @@ fn elsewhere(world: &World, answer: &ResultTable) -> Option<Why> {
     (outside(first) && spans.all(outside)).then(|| {
         why(
             format!(
-                "no window lies where the data have calls: these begin at {}, the calls at {}",
+                "no window is where the data have calls: the windows begin at {}, the calls at {}",
                 units::format_time(first.start),
                 units::format_time(data.start)
             ),
-            "is it processing time instead of event time (`--time`), or did `k gen` make other data since?",
+            "is it processing time instead of event time (`--time`), or has `k gen` made other data since?",
         )
     })
 }
@@ -58,7 +58,7 @@ fn other_windows(asked: Windows, answer: &ResultTable) -> Option<Why> {
         Windows::AllTime if first == Span::ALL_TIME => return None,
         Windows::AllTime => {
             return Some(why(
-                "the rows have windows, and all time is asked",
+                "the rows have windows, but the exercise asks for all time",
                 "compute with `--global`",
             ));
         }
@@ -73,7 +73,7 @@ fn other_windows(asked: Windows, answer: &ResultTable) -> Option<Why> {
             return is_grid.then(|| {
                 why(
                     format!(
-                        "all windows last {}: these are no sessions",
+                        "all windows last {}: these are not sessions",
                         shown(first.length())
                     ),
                     "compute with `--session GAP`",
@@ -95,7 +95,7 @@ fn other_windows(asked: Windows, answer: &ResultTable) -> Option<Why> {
     if first.length() != size {
         return Some(why(
             format!(
-                "the windows last {}, and {} is asked",
+                "the windows last {}, not {}",
                 shown(first.length()),
                 shown(size)
             ),
@@ -115,13 +115,13 @@ fn other_windows(asked: Windows, answer: &ResultTable) -> Option<Why> {
                 shown(offset),
                 shown(advance)
             ),
-            "windows are aligned to 1970-01-01, not to the first record: leave `--align` away",
+            "windows are aligned to 1970-01-01, not to the first record: leave `--align` out",
         ));
     }
     if spans.len() > 1 && size > advance && aligned(size) {
         return Some(why(
             "the windows do not overlap",
-            format!("compute with `{flag}`: one begins every {}", shown(advance)),
+            format!("compute with `{flag}`: one starts every {}", shown(advance)),
         ));
     }
     if !aligned(advance) {
@@ -154,7 +154,7 @@ fn multiple(truth: &ResultTable, answer: &ResultTable) -> Option<Why> {
     .then(|| {
         why(
             format!("every count is {factor} times as large as it should be"),
-            "was `k produce` run more than once? `k topic delete`, and produce again; or is it another `k gen`?",
+            "was `k produce` run more than once? Then `k topic delete`, and produce again; or is it another `k gen`?",
         )
     })
 }
@@ -170,8 +170,8 @@ fn parts(truth: &ResultTable, answer: &ResultTable) -> Result<Option<Why>> {
     }
     Ok(compare(truth, &added)?.is_same().then(|| {
         why(
-            "each row holds only what came since the one before: discarding panes",
-            "add a window's rows up, or let each hold all: `--refine accumulating`",
+            "each row holds only what came since the previous one: discarding panes",
+            "add up the rows of each window, or let each hold everything: `--refine accumulating`",
         )
     }))
 }

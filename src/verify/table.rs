@@ -1,8 +1,8 @@
 //! A table of results by window and key, folded to its last state.
 //!
-//! Comes in: decoded rows with `window_start`, `window_end`, key columns and aggregates, in their
-//! order; an update of a window replaces what came before it, and `-` in the column `change` takes
-//! it away. Goes out: one row for each window and key.
+//! In: decoded rows with `window_start`, `window_end`, key columns and aggregates, in their order;
+//! an update of a window replaces what came before it, and `-` in the column `change` takes it
+//! away. Out: one row for each window and key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,7 +108,7 @@ pub struct Row {
     pub values: Vec<Value>,
     /// How many rows came for it, those that were taken back not counted.
     pub panes: u64,
-    /// The sums of the values over these rows; null where they are no numbers.
+    /// The sums of the values over these rows; null where they are not numbers.
     pub sums: Vec<Value>,
 }
 
@@ -191,9 +191,9 @@ pub struct Columnation {
 
 impl Columnation {
     /// Finds out which columns are keys: those that are named, else of all without an aggregate's
-    /// name those that hold text or stand before the first with one. The others are measures, but
-    /// for those that tell of panes. `is_text` says of a column that nobody declared whether its
-    /// first value is no number.
+    /// name those that hold text or are before the first with one. The others are measures, except
+    /// those about panes. `is_text` says of an undeclared column whether its first value is not a
+    /// number.
     ///
     /// # Errors
     /// `data` when there is a window's start without its end, or a named key is missing.
@@ -211,9 +211,9 @@ impl Columnation {
             (None, None) => None,
             _ => {
                 return Err(Error::data(
-                    "a result has both columns `window_start` and `window_end`, or neither",
+                    "a result must have both columns `window_start` and `window_end`, or neither",
                 )
-                .hint(format!("there are {}", schema.names())));
+                .hint(format!("the columns are {}", schema.names())));
             }
         };
         let change = find(CHANGE);
@@ -234,7 +234,7 @@ impl Columnation {
                 let found = named.iter().map(|name| {
                     find(name).ok_or_else(|| {
                         Error::data(format!("there is no key column `{name}`"))
-                            .hint(format!("there are {}", schema.names()))
+                            .hint(format!("the columns are {}", schema.names()))
                     })
                 });
                 found.collect::<Result<_>>()?
@@ -274,7 +274,7 @@ impl Columnation {
     /// Takes the row `row` of some decoded columns into a table.
     ///
     /// # Errors
-    /// Says which of its bounds is no time.
+    /// Says which of its bounds is not a time.
     pub fn add(
         &self,
         table: &mut ResultTable,
@@ -320,7 +320,7 @@ impl Columnation {
     }
 }
 
-/// Returns a value that nobody declared as the number that it is, if it is one.
+/// Returns an undeclared value as the number that it is, if it is one.
 fn measured(value: Value) -> Value {
     match value {
         Value::Any(text) => match Number::parse(text.as_bytes()) {
@@ -354,7 +354,7 @@ fn time(value: &Value) -> Result<i64, String> {
         }
         _ => None,
     };
-    time.ok_or_else(|| "the bounds of its window are no times".to_owned())
+    time.ok_or_else(|| "the bounds of its window are not timestamps".to_owned())
 }
 
 fn key_part(value: &Value) -> Option<Box<str>> {

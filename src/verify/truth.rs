@@ -1,8 +1,8 @@
 //! The right answer to a question about generated calls, and what common mistakes make of it.
 //!
-//! Comes in: the recipe of gen.json, from which every call is made anew, and a [`Question`]. Goes
-//! out: its [`ResultTable`]. Windows are computed here a second time, plainly and without the
-//! engine, so that the engine is graded, too.
+//! In: the recipe of gen.json, from which every call is made again, and a [`Question`]. Out: its
+//! [`ResultTable`]. Windows are computed here a second time, plainly and without the engine, so
+//! that the engine is graded, too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -31,8 +31,8 @@ pub struct Question {
     pub time: Time,
     /// Whether a call that leaves twice counts once.
     pub distinct: bool,
-    /// Mistake: records are dropped once the highest time read is at or past their window's end
-    /// and so many ms; `None`: no record is.
+    /// Mistake: records are dropped once the highest time read is at or past their window's end and
+    /// this many ms; `None`: no record is.
     pub dropped_after_ms: Option<i64>,
     /// Mistake: only some partitions are read.
     pub part: Option<Part>,
@@ -340,7 +340,7 @@ impl World {
         for record in self.records(question.over) {
             let key = question.by.and_then(|by| record.key(by));
             let is_wanted = sample.is_none_or(|sample| sample.ids.contains(&key));
-            // The others tell of nothing but the watermark.
+            // The others report only the watermark.
             if (!is_wanted && question.dropped_after_ms.is_none()) || !question.reads(record) {
                 continue;
             }

@@ -94,7 +94,7 @@ fn a_topic_that_was_made_again_is_not_added_to_the_state_of_the_other() {
     for window in WINDOWS {
         let (shared, after) = half(broker, window);
         make_again(&shared, "data/mono_signal.csv");
-        let said = "was deleted and made again";
+        let said = "was deleted and created again";
         shared.k("--exit").assert_refused(1, &[said, "`--reset`"]);
         shared.k("--exit --reset").assert_status(0);
         assert!(shared.last_rows() == shared.expected(), "{window}");
@@ -120,7 +120,7 @@ fn a_group_whose_offsets_are_gone_goes_on_where_its_state_stands() {
     shared.produce(&after);
     let run = shared.k("--exit");
     run.assert_status(0);
-    let said = "the group's offset is gone; going on at";
+    let said = "the group's offset is gone; continuing at";
     assert!(run.stderr().contains(said), "{}", run.stderr());
     assert!(shared.last_rows() == shared.expected());
     // The group knows of it again.
@@ -133,7 +133,7 @@ fn a_group_whose_offsets_are_gone_goes_on_where_its_state_stands() {
     let (shared, after) = half(broker, WINDOWS[1]);
     forget_group(&shared);
     shared.produce(&after);
-    let parts = ["no offset there any more", "`--reset`"];
+    let parts = ["no offset any more", "`--reset`"];
     shared.k("--exit").assert_refused(1, &parts);
     shared.k("--exit --reset").assert_status(0);
     assert!(shared.last_rows() == shared.expected());
@@ -189,7 +189,7 @@ fn a_group_whose_next_records_are_gone_can_go_on_without_them() {
         wait_for(deleted).expect("they are deleted");
         let run = shared.k("--exit");
         run.assert_status(1);
-        for said in ["the records to go on with are gone", "`--reset`"] {
+        for said in ["the next records are gone", "`--reset`"] {
             assert!(run.stderr().contains(said), "{}", run.stderr());
         }
         let is_told = run.stderr().contains("--to-earliest");
@@ -372,7 +372,7 @@ fn a_run_to_the_end_waits_until_its_last_rows_can_be_read() {
     let other = begin(broker, &shared.to, &[0]);
     let running = shared.start("--exit");
     running.await_said(&format!(
-        "waiting for a transaction that is open in topic `{}`, partition 0",
+        "waiting for an open transaction in topic `{}`, partition 0",
         shared.to
     ));
     abort(&other);

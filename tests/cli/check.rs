@@ -30,10 +30,10 @@ const CASES: &[Case] = &[
         right: "window --global --by disposition",
         wrong: &[
             ("window --global", "not grouped"),
-            ("window --tumbling 1h --by disposition", "all time is asked"),
+            ("window --tumbling 1h --by disposition", "asks for all time"),
             (
                 "window --global --by disposition,caller",
-                "grouped by caller, too",
+                "also grouped by caller",
             ),
             (
                 "LOST window --global --by disposition",
@@ -62,10 +62,7 @@ const CASES: &[Case] = &[
                 "window --tumbling 10s --align 3s",
                 "off by their start: they begin 3s after each full 10s",
             ),
-            (
-                "window --tumbling 1m",
-                "the windows last 1m, and 10s is asked",
-            ),
+            ("window --tumbling 1m", "the windows last 1m, not 10s"),
             (
                 "window --tumbling 10s --where \"disposition = 'connected'\"",
                 "filtered",
@@ -80,7 +77,7 @@ const CASES: &[Case] = &[
             ),
             (
                 "window --tumbling 10s --where 'call_id < 0'",
-                "there is no row",
+                "the answer has no rows",
             ),
         ],
     },
@@ -121,10 +118,7 @@ const CASES: &[Case] = &[
         right: "window --hopping 30s,10s",
         wrong: &[
             ("window --tumbling 30s", "do not overlap"),
-            (
-                "window --tumbling 10s",
-                "the windows last 10s, and 30s is asked",
-            ),
+            ("window --tumbling 10s", "the windows last 10s, not 30s"),
             ("window --hopping 30s,5s", "begin more often than every 10s"),
             ("window --hopping 30s,10s --align 5s", "off by their start"),
         ],
@@ -136,9 +130,9 @@ const CASES: &[Case] = &[
         wrong: &[
             (
                 "window --session 7s --by caller",
-                "gap is 7s, and 5s is asked",
+                "gap of the sessions is 7s, not 5s",
             ),
-            ("window --tumbling 5s --by caller", "these are no sessions"),
+            ("window --tumbling 5s --by caller", "these are not sessions"),
             ("window --session 5s", "not grouped"),
             (
                 "window --session 5s --by caller --time end_timestamp --grace 2h",
@@ -205,7 +199,7 @@ const CASES: &[Case] = &[
             ),
             (
                 "window --tumbling 10s",
-                "duplicates are counted: some calls came twice; and late",
+                "duplicates are counted: some calls came twice; also, late",
             ),
             (
                 "window --tumbling 10s --distinct caller --grace 1m",
@@ -251,12 +245,12 @@ const CASES: &[Case] = &[
             ),
             (
                 "window --tumbling 10s --time end_timestamp --grace 17s",
-                "wrong time column: the windows lie where calls end",
+                "wrong time column: the windows are where calls end",
             ),
             ("TOWER window --tumbling 10s", "segments of `tower`"),
             (
                 "window --tumbling 10s --by caller",
-                "grouped by caller, too",
+                "also grouped by caller",
             ),
         ],
     },
@@ -273,7 +267,7 @@ const CASES: &[Case] = &[
                 "LOST window --global --by disposition",
                 "records are missing",
             ),
-            ("window --tumbling 1d --by disposition", "all time is asked"),
+            ("window --tumbling 1d --by disposition", "asks for all time"),
         ],
     },
     Case {
@@ -361,8 +355,11 @@ const CASES: &[Case] = &[
         data: "",
         right: "window --session 5s --by caller",
         wrong: &[
-            ("window --session 10s --by caller", "gap is 10s"),
-            ("window --hopping 5s,1s --by caller", "no sessions"),
+            (
+                "window --session 10s --by caller",
+                "gap of the sessions is 10s",
+            ),
+            ("window --hopping 5s,1s --by caller", "not sessions"),
             ("window --session 5s --by callee", "grouped by callee"),
         ],
     },
@@ -470,7 +467,7 @@ fn an_answer_about_other_data_is_told_so() {
     dir.k("check 2 old.csv").assert_refused(
         1,
         &[
-            "no window lies where the data have calls",
+            "no window is where the data have calls",
             "2026-01-01",
             "2026-02-01",
         ],
@@ -502,15 +499,15 @@ fn what_is_missing_for_a_grade_is_told() {
         .assert_refused(2, &["no exercise 99", "k check"]);
     dir.k("check 2").assert_refused(2, &["no answer"]);
     dir.k("check answer.csv")
-        .assert_refused(2, &["answer.csv", "number comes first"]);
+        .assert_refused(2, &["answer.csv", "exercise comes first"]);
     dir.k("check 2 answer.csv")
         .assert_refused(1, &["answer.csv"]);
     dir.k("check 2 data/mono_signal.csv")
-        .assert_refused(1, &["single records and no result", "k window"]);
+        .assert_refused(1, &["single records, not a result", "k window"]);
     dir.k("check 6 answer.csv")
-        .assert_refused(1, &["not those of exercise 6", "--order end"]);
+        .assert_refused(1, &["not the data of exercise 6", "--order end"]);
     dir.k("check 2 answer.csv --truth data/tower.csv")
-        .assert_refused(1, &["no recipe of `k gen`"]);
+        .assert_refused(1, &["not a recipe of `k gen`"]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn what_is_no_result_is_refused_with_a_way_out() {
     dir.shell("k window -q --tumbling 10s --from data/mono_signal.csv --to a.csv && k window -q --tumbling 10s --from data/mono_signal.csv --format table > t.csv")
         .assert_status(0);
     dir.k("compare a.csv t.csv")
-        .assert_refused(1, &["table for people", "CSV"]);
+        .assert_refused(1, &["output of `--format table`", "CSV"]);
     dir.k("compare a.csv none.csv")
         .assert_refused(1, &["none.csv"]);
     dir.k("compare - -").assert_refused(2, &["one stdin"]);

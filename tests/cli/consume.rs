@@ -373,7 +373,7 @@ fn a_malformed_value_ends_the_run_after_the_records_before_it() {
     let place = format!("topic {topic}, partition 0, offset 4: ");
     assert!(run.stderr().contains(&place), "{}", run.stderr());
     assert!(run.stderr().contains("--skip-bad"), "{}", run.stderr());
-    // The group goes on at the record that does not fit.
+    // The group continues at the record that does not fit.
     let group = format!("{topic}-g");
     let grouped = |flags: &str| shell(broker, &topic, &format!("--group {group} {flags}"));
     grouped("--where 'n>3' --exit").assert_status(1);

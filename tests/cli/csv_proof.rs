@@ -2,9 +2,9 @@
 //!
 //! The rule, where RFC 4180 leaves something open or a file breaks it:
 //! - A record ends with a newline outside quotes, with or without a carriage return before it; the
-//!   last one may lack it. Blank lines are no records, and a byte order mark is none of a field.
+//!   last one may lack it. Blank lines are not records, and a byte order mark is none of a field.
 //! - A quote opens a field only at its start; elsewhere it is a character like any other. What
-//!   stands behind the closing quote belongs to the field.
+//!   is behind the closing quote belongs to the field.
 //! - A record with another number of fields than the header is one malformed record, and no other.
 //! - A quote that nothing closes ends the run, with the line on which it opens.
 //!
@@ -143,7 +143,7 @@ fn sample(rng: &mut impl Rng) -> Sample {
 #[derive(Default)]
 struct Told {
     records: Vec<Vec<String>>,
-    /// The record that each malformed one stands before, and its line.
+    /// The record that each malformed one is before, and its line.
     malformed: Vec<(usize, Place)>,
     error: Option<String>,
 }

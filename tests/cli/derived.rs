@@ -186,7 +186,7 @@ fn a_path_that_is_wrong_names_itself_and_one_that_is_not_there_what_is() {
     none.assert_refused(
         2,
         &[
-            "there are t, user, items, user.id, items.name, items[0]",
+            "the columns are t, user, items, user.id, items.name, items[0]",
             "user.address.city",
         ],
     );
@@ -194,7 +194,7 @@ fn a_path_that_is_wrong_names_itself_and_one_that_is_not_there_what_is() {
     window(&["--by", &deep]).assert_refused(2, &["deeper than 128 levels"]);
     window(&["--by", "items[x]"]).assert_refused(2, &["the number of an element, from 0"]);
     window(&["--by", "user."]).assert_refused(2, &["the name of a member"]);
-    window(&["--by", "@key"]).assert_refused(2, &["no `@key`", "k consume", "\"@key\""]);
+    window(&["--by", "@key"]).assert_refused(2, &["do not have `@key`", "k consume", "\"@key\""]);
     window(&["--by", "@kee"]).assert_refused(2, &["unknown part `@kee`", "@key, @timestamp"]);
     workdir.write("in.csv", "t,user\n1000,\"{\"\"id\"\":7}\"\n");
     workdir
@@ -206,7 +206,7 @@ fn a_path_that_is_wrong_names_itself_and_one_that_is_not_there_what_is() {
     assert_eq!(run.stdout(), "window_start,window_end,count\n0,10000,1\n");
 }
 
-/// Envelopes of a topic: two partitions, keys of three, one null and one that is no text, headers.
+/// Envelopes of a topic: two partitions, keys of three, one null and one that is not text, headers.
 fn envelopes(topic: &str) -> String {
     let record = |partition: u8, offset: u8, key: &str, headers: &str, value: &str| {
         let (topic, time) = (topic, 1_767_225_600_000_u64 + u64::from(offset) * 1_000);
@@ -280,7 +280,7 @@ fn the_parts_of_a_record_are_columns_of_a_topic_and_of_what_was_printed_of_it() 
             assert!(run.stderr().contains(&malformed), "{}", run.stderr());
         }
     };
-    // A key that is no text costs its own record.
+    // A key that is not text costs its own record.
     window(&["--by", "@key"], ",1|007,1|\"\",1|a,2", 1);
     window(
         &["--by", "@partition", "--agg", "count, sum(@offset)"],
@@ -374,7 +374,7 @@ fn the_parts_of_a_record_are_columns_beside_values_of_csv() {
             format!("{bounds},a,3,13,1"),
         ]
     );
-    // One of three fields, and one whose key is no text.
+    // One of three fields, and one whose key is not text.
     assert!(run.stderr().contains("+ 2 malformed"), "{}", run.stderr());
 }
 

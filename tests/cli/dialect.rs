@@ -1,4 +1,4 @@
-//! Other people's CSV: what stands between fields, and which texts are null.
+//! Other people's CSV: the delimiter, and which texts are null.
 
 use crate::broker::{broker, read_topic, unique};
 use crate::workdir::{Run, Workdir};
@@ -333,7 +333,7 @@ fn numbers_have_a_decimal_comma_where_they_are_used_as_numbers() {
     refused(windowed("p.csv", &[]), ["p.csv, line 2", "1.5"]);
     let run = windowed("p.csv", &["--schema", "v double", "--skip-bad"]);
     assert_rows(&run, &["0,10000,Ulm,1,1.5,1.5,1.5,3.0,1"]);
-    // Without the flag a comma is no part of a number.
+    // Without the flag a comma is not a part of a number.
     let plain = dir.k_args([&window[..], &["--from", "s.csv"]].concat());
     refused(plain, ["s.csv, line 2", "9,5"]);
 }

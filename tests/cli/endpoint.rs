@@ -26,12 +26,24 @@ fn outputs_that_are_one_file_and_an_output_that_is_an_input_are_refused() {
             2,
             "`--to old.csv` and `--journal old.csv`",
         ),
-        ("WINDOW --to new.csv --journal ./new.csv", 2, "one file"),
-        ("WINDOW --to new.csv --journal dangling.csv", 2, "one file"),
-        ("WINDOW --to old.csv --late-to link.csv", 2, "one file"),
-        ("WINDOW --to old.csv --stats-to old.csv", 2, "one file"),
-        ("WINDOW --late-to old.csv --bad-to link.csv", 2, "one file"),
-        ("WINDOW --journal old.csv >> old.csv", 2, "one file"),
+        (
+            "WINDOW --to new.csv --journal ./new.csv",
+            2,
+            "the same file",
+        ),
+        (
+            "WINDOW --to new.csv --journal dangling.csv",
+            2,
+            "the same file",
+        ),
+        ("WINDOW --to old.csv --late-to link.csv", 2, "the same file"),
+        ("WINDOW --to old.csv --stats-to old.csv", 2, "the same file"),
+        (
+            "WINDOW --late-to old.csv --bad-to link.csv",
+            2,
+            "the same file",
+        ),
+        ("WINDOW --journal old.csv >> old.csv", 2, "the same file"),
         (
             "WINDOW --late-to /dev/stdout >> old.csv",
             2,
@@ -40,11 +52,11 @@ fn outputs_that_are_one_file_and_an_output_that_is_an_input_are_refused() {
         (
             "WINDOW --stats-to hard.csv",
             1,
-            "`hard.csv` is an input: what `--stats-to`",
+            "`hard.csv` is an input: `--stats-to`",
         ),
         ("WINDOW --journal ./in.csv", 1, "is an input"),
         ("WINDOW >> in.csv", 1, "stdout is an input"),
-        ("JOIN --to old.csv --stats-to link.csv", 2, "one file"),
+        ("JOIN --to old.csv --stats-to link.csv", 2, "the same file"),
         ("JOIN --stats-to hard.csv", 1, "is an input"),
     ] {
         let line = line.replace("WINDOW", window).replace("JOIN", join);
@@ -159,5 +171,5 @@ fn a_topic_that_is_made_is_told() {
     let input = dir.k(&format!(
         "window --tumbling 1d --time window_start --from {rows} --to topic:{rows} -b {broker}"
     ));
-    input.assert_refused(2, &["is an input", "without end"]);
+    input.assert_refused(2, &["is an input", "endless loop"]);
 }

@@ -305,7 +305,7 @@ fn with_a_pace_a_row_can_be_read_before_the_next_one_is_due() {
     );
 }
 
-/// Runs a line on a terminal of its own, and returns what stands there; `None` without util-linux.
+/// Runs a line on a terminal of its own, and returns what is there; `None` without util-linux.
 fn on_a_terminal(test: &str, dir: &Workdir, line: &str) -> Option<String> {
     let found = dir.shell("script --version");
     if !found.stdout().contains("util-linux") {
@@ -476,7 +476,7 @@ fn a_folder_that_cannot_be_written_is_told() {
     dir.k("gen --rate 1 --seconds 1 --out calls.csv")
         .assert_refused(2, &["`--out calls.csv` is not a folder"]);
     dir.k("gen --rate 1 --seconds 1 --out taken/below")
-        .assert_refused(1, &["cannot make the folder `taken/below`"]);
+        .assert_refused(1, &["cannot create the folder `taken/below`"]);
     dir.write("data/mono_signal.csv/x", "");
     dir.k("gen --rate 1 --seconds 1")
         .assert_refused(1, &["cannot write `data/mono_signal.csv`: is a directory"]);
@@ -491,11 +491,11 @@ fn values_that_make_no_sense_are_usage_errors() {
         ("--rate fast --seconds 1", ["--rate", "without a unit"]),
         ("--rate 1 --seconds 0", ["--seconds", "above zero"]),
         ("--rate 1 --seconds 60s", ["--seconds", "without a unit"]),
-        ("--rate 0.001 --seconds 1", ["makes no call", "--rate"]),
+        ("--rate 0.001 --seconds 1", ["makes no calls", "--rate"]),
         ("--rate 1e15 --seconds 1e15", ["10^12", "--rate"]),
         (
             "--rate 1 --seconds 1 --busy 60% --failed 50%",
-            ["--busy", "more than all calls"],
+            ["--busy", "more than 100%"],
         ),
         (
             "--rate 1 --seconds 1 --busy 120%",
@@ -503,7 +503,7 @@ fn values_that_make_no_sense_are_usage_errors() {
         ),
         (
             "--rate 1 --seconds 1 --callers 1",
-            ["--callers 1", "nobody calls themselves"],
+            ["--callers 1", "a caller needs someone to call"],
         ),
         (
             "--rate 1 --seconds 1 --callers -1",
@@ -578,7 +578,7 @@ fn a_run_that_cannot_begin_leaves_the_files_of_the_one_before() {
     std::fs::remove_dir(dir.path("data/tower.csv")).expect("a folder removed");
     std::os::unix::fs::symlink("mono_signal.csv", dir.path("data/tower.csv")).expect("a link");
     dir.k("gen --rate 10 --seconds 6 --seed 2")
-        .assert_refused(2, &["mono_signal.csv", "tower.csv", "one file"]);
+        .assert_refused(2, &["mono_signal.csv", "tower.csv", "the same file"]);
     assert_eq!(files(), before);
 }
 

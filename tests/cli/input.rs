@@ -41,7 +41,7 @@ fn a_quote_that_is_not_closed_is_named_where_it_opens_and_never_skipped() {
 fn a_record_without_end_is_refused_with_the_longest_there_may_be() {
     let long = "x".repeat(17 << 20);
     for (value, message) in [
-        (long.clone(), "no end of the record within 16 MiB"),
+        (long.clone(), "the record is longer than 16 MiB"),
         (
             format!("\"{long}"),
             "the quote that opens here is not closed before the end of 16 MiB",
@@ -97,7 +97,7 @@ fn the_line_of_json_that_does_not_parse_is_named() {
     );
     run.assert_status(1);
     assert!(
-        run.stderr().contains("in.jsonl, line 3: no JSON"),
+        run.stderr().contains("in.jsonl, line 3: not JSON"),
         "{}",
         run.stderr()
     );
@@ -205,7 +205,10 @@ fn an_array_and_objects_that_span_lines_are_read_as_one_object_a_line_would_be()
     workdir.write("in.json", "{\"t\":1}\r{\"t\":2}\r");
     workdir
         .k("window --tumbling 10s --time t --from in.json")
-        .assert_refused(1, &["carriage returns without newlines", "tr '\\r' '\\n'"]);
+        .assert_refused(
+            1,
+            &["carriage returns instead of newlines", "tr '\\r' '\\n'"],
+        );
 }
 
 #[test]

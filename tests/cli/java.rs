@@ -93,7 +93,7 @@ fn kafka_without_containers_lives_through_stop_crash_and_start_and_leaves_with_i
     let again = machine.k("start");
     again.assert_status(0);
     assert!(
-        again.stderr().contains("runs already"),
+        again.stderr().contains("already running"),
         "{}",
         again.stderr()
     );
@@ -106,7 +106,7 @@ fn kafka_without_containers_lives_through_stop_crash_and_start_and_leaves_with_i
         .k("start --engine podman")
         .assert_refused(1, &["not installed"]);
     let opened = machine.k("start --listen 127.0.0.2");
-    opened.assert_refused(1, &["for this machine alone", "k stop"]);
+    opened.assert_refused(1, &["only for this machine", "k stop"]);
 
     machine.k("stop").assert_status(0);
     let stopped = machine.k("status");
@@ -165,7 +165,7 @@ fn a_broker_that_is_opened_answers_at_the_address_that_it_names() {
     let started = machine.k("start --listen 127.0.0.2 --timeout 10m");
     started.assert_status(0);
     let said = started.stderr();
-    assert!(said.contains("all may read, write and delete"), "{said}");
+    assert!(said.contains("to read, write and delete"), "{said}");
     let open = kept(&machine)["open"]
         .as_str()
         .expect("an address")
@@ -214,7 +214,12 @@ fn java_that_is_missing_or_too_old_is_named_with_what_to_install() {
     let missing = machine.k("start --engine java");
     missing.assert_refused(
         1,
-        &["no Java here", "Java 17", "install it with", "JAVA_HOME"],
+        &[
+            "Java is not installed",
+            "Java 17",
+            "install it with",
+            "JAVA_HOME",
+        ],
     );
     let old = machine.with_program("java", "echo 'openjdk version \"11.0.2\"' >&2");
     old.k("start --engine java")
@@ -225,7 +230,7 @@ fn java_that_is_missing_or_too_old_is_named_with_what_to_install() {
     );
     silent
         .k("start --engine java")
-        .assert_refused(1, &["no Java here"]);
+        .assert_refused(1, &["Java is not installed"]);
 }
 
 #[test]
@@ -234,7 +239,7 @@ fn what_there_is_in_containers_only_is_refused_without_them() {
     for (line, part) in [
         (
             "start --engine java --only ksqldb",
-            "`ksqldb` runs in a container",
+            "`ksqldb` needs containers",
         ),
         (
             "start --engine java --broker-image redpanda",
@@ -242,7 +247,7 @@ fn what_there_is_in_containers_only_is_refused_without_them() {
         ),
         (
             "pull --to kafka --only kafka-ui",
-            "`kafka-ui` runs in a container",
+            "`kafka-ui` needs containers",
         ),
         ("start --kafka-home nowhere", "no Kafka in"),
     ] {
@@ -408,7 +413,7 @@ fn what_is_not_the_file_is_not_kept_and_what_came_whole_is() {
     run.assert_refused(
         1,
         &[
-            "what came is not `kafka_2.13-4.3.1.jar`",
+            "the download is not `kafka_2.13-4.3.1.jar`",
             "SHA-256",
             "K_MAVEN",
         ],

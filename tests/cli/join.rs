@@ -301,8 +301,8 @@ fn rows_without_a_partner_come_when_the_bound_has_passed_and_in_order() {
         "left: 5 records in = 2 joined + 3 unmatched + 0 late + 0 malformed\n\
          right: 4 records in = 2 joined + 1 unmatched + 0 late + 1 malformed\n\
          2 pairs + 0 alone → 2 rows; watermark at the end\n\
-         warning: all event times of the left side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n\
-         warning: all event times of the right side lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n"
+         warning: all event times of the left side are before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n\
+         warning: all event times of the right side are before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n"
     );
     let stopped = workdir.k("join l.csv r.csv --on id --within 1s --time at");
     stopped.assert_status(1);
@@ -727,7 +727,7 @@ fn expressions_are_joined_on_and_their_columns_stay() {
     assert!(
         stopped
             .stderr()
-            .contains("l.csv, line 4: `n`: `x` is no number"),
+            .contains("l.csv, line 4: `n`: `x` is not a number"),
         "{}",
         stopped.stderr()
     );
@@ -788,13 +788,13 @@ fn what_is_joined_on_is_told_where_it_is_wrong() {
         (
             "id = kay",
             &[
-                "unknown column `kay` in `--on`: the right side has none",
+                "unknown column `kay` in `--on`: the right side does not have it",
                 "it has t, key",
             ][..],
         ),
         (
             "id",
-            &["unknown column `id` in `--on`: the right side has none"],
+            &["unknown column `id` in `--on`: the right side does not have it"],
         ),
         (
             "lower(ix) = key",
@@ -806,7 +806,7 @@ fn what_is_joined_on_is_told_where_it_is_wrong() {
         ),
         (
             "id = key, id = key",
-            &["two columns of the result are named `id`"],
+            &["two columns of the result have the name `id`"],
         ),
         ("id =", &["expected an expression"]),
     ] {

@@ -200,5 +200,5 @@ fn a_topic_that_is_not_there_or_empty_is_told() {
     workdir
         .k(&format!("topic create {empty} --partitions 1 -b {broker}"))
         .assert_status(0);
-    join(&empty).assert_refused(1, &["has no record that would tell its columns"]);
+    join(&empty).assert_refused(1, &["has no record to show its columns"]);
 }

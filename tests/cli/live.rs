@@ -45,13 +45,13 @@ fn a_pipe_that_is_stopped_says_what_is_open_of_every_kind_of_window() {
         (
             "--hopping 10s,5s --by who",
             4,
-            "2 windows open with 4 records, each counted once a window",
+            "2 windows open with 4 records, each counted once per window",
         ),
         ("--session 5s --by who", 2, "2 windows open with 2 records"),
         (
             "--sliding 2s",
             6,
-            "2 windows open with 3 records, each counted once a window",
+            "2 windows open with 3 records, each counted once per window",
         ),
     ] {
         let workdir = Workdir::new();
@@ -108,8 +108,8 @@ fn a_topic_that_holds_records_says_how_many_it_held_and_holds() {
     );
     again.assert_status(0);
     for told in [
-        format!("topic `{topic}` holds 5 records already; these come behind them"),
-        "2 records acknowledged; it held 5 and holds 7".to_owned(),
+        format!("topic `{topic}` already holds 5 records; these are appended"),
+        "2 records acknowledged; it held 5 and now holds 7".to_owned(),
     ] {
         assert!(again.stderr().contains(&told), "{}", again.stderr());
     }
@@ -138,7 +138,8 @@ fn times_of_sending_are_not_taken_without_a_word() {
             "who,made_at,n\na,1767225600000,1\n",
         )
         .assert_status(0);
-    let told = "event times are the records' own timestamps; `--time COLUMN` takes `made_at`";
+    let told =
+        "event times are the records' own timestamps; to use `made_at`, write `--time COLUMN`";
     for (more, is_told) in [
         ("", true),
         ("--time @record", false),

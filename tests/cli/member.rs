@@ -137,7 +137,7 @@ fn a_partition_that_is_begun_anew_stays_a_members_until_it_lets_go_of_it() {
         }
     };
     assert_eq!(got, taken);
-    // What the first has kept goes on from where it was begun anew.
+    // What the first kept continues from where it was begun again.
     let kept = places.iter().find(|&place| !taken.contains(place));
     let kept = kept.expect("one of two");
     let fetched = read(&mut first, kept).expect("read");

@@ -54,7 +54,7 @@ fn script(block: &str, live: bool) -> String {
     const END: &str = "if test -e nodes.txt; then test $failed = 0 || kill $(cat nodes.txt) || true; rm nodes.txt; fi";
     let mut script = format!("set -e\ntrap 'failed=$?; {END}' EXIT\n");
     for line in block.lines() {
-        // Whoever asks again does not ask for ever.
+        // Whoever asks again does not ask forever.
         let line = &line.replace(
             "do sleep 1;",
             "do sleep 1; asked=$((asked + 1)); test $asked -lt 300 || exit 8;",

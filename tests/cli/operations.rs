@@ -25,7 +25,7 @@ fn a_transaction_that_somebody_leaves_open_is_named_and_waited_for() {
 
     let running = shared.start("-v");
     running.await_said("partition 3: restored");
-    let waits = format!("waiting for a transaction that is open in topic `{topic}`, partition 2");
+    let waits = format!("waiting for an open transaction in topic `{topic}`, partition 2");
     running.await_said(&waits);
     abort(&other);
     running.await_said("partition 2: restored");

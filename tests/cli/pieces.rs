@@ -128,15 +128,15 @@ fn files_with_other_columns_or_in_another_order_are_refused_before_anything_is_w
     dir.k(&format!("{WINDOW} --from x-*.csv"))
         .assert_refused(1, &["no file matches `x-*.csv`"]);
     dir.k(&format!("{WINDOW} --from c-[.csv"))
-        .assert_refused(2, &["not a pattern"]);
+        .assert_refused(2, &["not a valid pattern"]);
     dir.k(&format!("{WINDOW} --from c-1.csv --from calls"))
-        .assert_refused(2, &["`calls` is a topic", "no file of that name"]);
+        .assert_refused(2, &["must all be files", "there is no file `calls`"]);
     dir.k(&format!("{WINDOW} - -"))
         .assert_refused(2, &["`-` is named twice"]);
     dir.k(&format!("{WINDOW} c-1.csv c-2.csv --to c-2.csv"))
         .assert_refused(1, &["is an input"]);
     dir.k("join c-1.csv c-2.csv c-3.csv --on t --within 1s")
-        .assert_refused(2, &["`c-3.csv` is one more", "'calls-*.csv'"]);
+        .assert_refused(2, &["`c-3.csv` is a third", "'calls-*.csv'"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_name_that_is_nothing_says_what_it_may_have_been() {
     let nobody = "-b 127.0.0.1:1";
     std::fs::create_dir(dir.path("calls")).expect("a folder");
     let run = dir.k(&format!("{WINDOW} --from calls {nobody}"));
-    run.assert_refused(1, &["`calls` is a folder, too", "'calls/*.csv'"]);
+    run.assert_refused(1, &["`calls` is also a folder", "'calls/*.csv'"]);
     let run = dir.k(&format!("{WINDOW} --from towers {nobody}"));
     run.assert_refused(1, &["there is no file `towers` either"]);
     let run = dir.k(&format!("join towers x.csv --on a --within 1s {nobody}"));
@@ -237,7 +237,7 @@ fn what_is_packed_is_read_as_what_it_holds_whatever_its_name() {
     assert_rows(&dir.k(&format!("{WINDOW} a.tsv.gz")), &["0,10000,1"]);
     dir.write("a.csv.xz", b"\xFD7zXZ\0\0\0");
     dir.k(&format!("{WINDOW} a.csv.xz"))
-        .assert_refused(1, &["packed by xz", "`xz -dc FILE"]);
+        .assert_refused(1, &["compressed by xz", "`xz -dc FILE"]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn the_life_of_a_stack() {
         started.stderr()
     );
 
-    // What it says to type next works as it stands: every command finds this Kafka by itself.
+    // What it says to type next works as it is: every command finds this Kafka by itself.
     let typed: Vec<&str> = started
         .stderr()
         .lines()
@@ -194,7 +194,7 @@ fn the_life_of_a_stack() {
         let again = stack.k("start --only kafka");
         again.assert_status(0);
         assert!(
-            again.stderr().contains("runs already"),
+            again.stderr().contains("already running"),
             "{}",
             again.stderr()
         );
@@ -321,7 +321,7 @@ fn the_whole_stack_comes_up_and_is_repaired_piece_by_piece() {
         "{status}"
     );
 
-    // Logs and shells reach their service; whoever stops reading is no error.
+    // Logs and shells reach their service; whoever stops reading is not an error.
     let logs = stack.k("logs ksqldb --tail 1");
     logs.assert_status(0);
     assert_eq!(logs.stdout(), "listening\n");

@@ -1,9 +1,9 @@
-//! K_PREFIX: a person's own topics and groups on a broker that a class shares.
+//! K_PREFIX: the user's own topics and groups on a broker that a class shares.
 
 use crate::broker::{broker, unique};
 use crate::stack::Machine;
 
-/// A person of the class, with a prefix that no other test has.
+/// The user of the class, with a prefix that no other test has.
 struct Person {
     machine: Machine,
     prefix: String,

@@ -168,7 +168,7 @@ fn partitions_are_named_or_hashed_or_taken_in_turn() {
         assert_eq!(partitions(topic), [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
     }
     produce(&dir, broker, &format!("in.jsonl -t {named} --partition 3"))
-        .assert_refused(1, &["has no partition 3", "its last is 2"]);
+        .assert_refused(1, &["has no partition 3", "its last one is 2"]);
 }
 
 #[test]

@@ -66,9 +66,9 @@ fn flags_that_do_not_fit_raw_lines_are_refused_before_a_broker_is_asked() {
     for (flags, told) in [
         (
             "--value raw --key a",
-            "`--key` names columns, and raw lines have none",
+            "`--key` names a column, and raw lines have no columns",
         ),
-        ("--value raw --time a", "`--time` names columns"),
+        ("--value raw --time a", "`--time` names a column"),
         (
             "--value json --key-separator :",
             "`--key-separator` is for raw lines",
@@ -147,7 +147,7 @@ fn raw_input_is_one_column_of_any_text() {
         "window_start,window_end,verb,count,long\n,,,1,\n,,GET,2,26\n,,POST,1,32\n"
     );
     let run = dir.k("join web.log web.log --on value --within 1s --input raw");
-    run.assert_refused(2, &["a join needs columns"]);
+    run.assert_refused(2, &["a join needs named columns"]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_frame_of_a_schema_registry_is_called_by_its_name() {
     let args = format!("produce - -t {topic} -b {broker}");
     dir.k_with_input(&args, format!("{line}\n"))
         .assert_status(0);
-    let told = "a Schema Registry frame: schema id 17";
+    let told = "in the format of a Schema Registry (schema id 17)";
     for args in [
         format!("window --tumbling 10s --from {topic} --exit"),
         format!("window --tumbling 10s --from {topic} --exit --input json"),

@@ -43,7 +43,7 @@ fn every_transcript_of_the_pages_is_real() {
         let page = std::fs::read_to_string(&file).expect("a page");
         for (command, expected) in transcripts(&page) {
             let run = workdir.shell(&command);
-            // What a person sees: rows, and below them the summary where the page shows it.
+            // What is shown: rows, and below them the summary where the page shows it.
             let seen = format!("{}{}", run.stdout(), run.stderr());
             let is_shown = seen == expected || run.stdout() == expected;
             assert!(is_shown, "{}: $ {command}\n{seen}", file.display());

@@ -109,7 +109,7 @@ fn a_build_says_whether_it_speaks_tls_and_the_way_out_where_it_does_not() {
             version.stdout()
         );
         let way_out = [
-            "built without TLS",
+            "was built without it",
             "`security.protocol=ssl`",
             "--features tls-vendored",
         ];

@@ -153,7 +153,7 @@ fn a_snapshot_of_a_state_before_a_reset_is_not_that_of_the_state_after_it() {
     };
     shared.k(STATE).assert_status(0);
     keep("snapshot", "kept");
-    // The same plan, so that only the topic tells that it was made anew.
+    // The same plan, so that only the topic tells that it was made again.
     let anew = shared.k(&format!("{STATE} --reset"));
     anew.assert_status(0);
     assert!(!anew.stderr().contains("snapshot"), "{}", anew.stderr());

@@ -73,7 +73,7 @@ fn an_expression_over_columns_is_an_event_time() {
     let parts = "day,at\n2026-01-01,00:00:01\n";
     let joined = &["--tumbling", "1s", "--time", "day || 'T' || at"];
     assert_rows(parts, joined, "1767225601000,1767225602000,1");
-    // A name with blanks goes as it stands, and in an expression in quotes.
+    // A name with blanks goes as it is, and in an expression in quotes.
     let blank = "Order Time,Größe\n1767225600000,7\n";
     let first = "1767225600000,1767225601000,1";
     assert_rows(blank, &["--tumbling", "1s", "--time", "Order Time"], first);
@@ -161,8 +161,8 @@ fn what_an_expression_makes_no_time_of_costs_its_own_record() {
         &windowed(zeit, flags),
         1,
         &[
-            "line 3: `parse_timestamp(Zeit, 'dd.MM.yyyy HH:mm:ss')`: `29.03.26` is no time by the pattern",
-            "hint: mend the value, or the expression of `--time`\nhint: skip and count such records",
+            "line 3: `parse_timestamp(Zeit, 'dd.MM.yyyy HH:mm:ss')`: `29.03.26` does not match the time pattern",
+            "hint: fix the value, or the expression of `--time`\nhint: skip and count such records",
         ],
     );
     for threads in ["1", "3"] {
@@ -174,7 +174,7 @@ fn what_an_expression_makes_no_time_of_costs_its_own_record() {
     assert_said(
         &windowed("t\nx\n", number),
         1,
-        &["line 2: `t`: `x` is no number", "try_cast"],
+        &["line 2: `t`: `x` is not a number", "try_cast"],
     );
     let beyond = &["--tumbling", "10s", "--time", "t * 1000"];
     assert_said(
@@ -336,12 +336,12 @@ fn produced_timestamps_are_read_as_event_times_are() {
     let (times, run) = produce("seconds.jsonl", &["--time", "t"]);
     assert_eq!(times, [1_767_225_600]);
     let warning =
-        "warning: all times lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`";
+        "warning: all times are before 1980: is the unit right? See `--time-unit s|ms|us|ns`";
     assert!(run.stderr().contains(warning), "{}", run.stderr());
     let (_, run) = produce("seconds.jsonl", &[]);
     assert!(
         run.stderr()
-            .contains("time of the records: that of sending"),
+            .contains("time of the records: the time of sending"),
         "{}",
         run.stderr()
     );

@@ -52,7 +52,7 @@ fn without_a_broker_or_a_terminal_it_says_so() {
     dir.k("top --once -b 127.0.0.1:1")
         .assert_refused(1, &["cannot reach Kafka at `127.0.0.1:1`"]);
     dir.k("top -b 127.0.0.1:1")
-        .assert_refused(2, &["no terminal", "k top --once"]);
+        .assert_refused(2, &["not a terminal", "k top --once"]);
 }
 
 /// Runs `k top` on a terminal of its own, by Python's `pty`: types `keys` once it has drawn, and

@@ -140,27 +140,30 @@ fn names_that_are_none_are_told_before_anything_is_sent() {
     let dir = Workdir::new();
     dir.write("in.csv", "caller\na\n");
     for (args, part) in [
-        (vec!["consume", "t", "-b", ""], "no broker is named by ``"),
+        (vec!["consume", "t", "-b", ""], "`` names no broker"),
         (
             vec!["consume", "t", "-b", "http://h:8080"],
             "is a web address",
         ),
         (
             vec!["topic", "list", "-b", "h:http"],
-            "`h:http` is no broker's address",
+            "`h:http` is not the address of a broker",
         ),
-        (vec!["consume", "", "-b", "h:1"], "a topic's name is empty"),
+        (
+            vec!["consume", "", "-b", "h:1"],
+            "the name of a topic is empty",
+        ),
         (
             vec!["consume", "t", "--group", "", "-b", "h:1"],
-            "a group's name is empty",
+            "the name of the group is empty",
         ),
         (
             vec!["produce", "in.csv", "-t", "", "-b", "h:1"],
-            "a topic's name is empty",
+            "the name of a topic is empty",
         ),
         (
             vec!["topic", "create", "a/b", "-b", "h:1"],
-            "`a/b` is no name for a topic",
+            "`a/b` is not a valid name for a topic",
         ),
     ] {
         dir.k_args(args).assert_refused(2, &[part]);
@@ -253,7 +256,7 @@ fn what_would_take_a_guarantee_away_is_refused_or_passed_over() {
             let name = property.split('=').next().expect("a name");
             assert!(said.contains(&format!("`{name}`")), "{said}");
         }
-        // It goes on with its own.
+        // It continues with its own.
         assert!(said.contains("cannot reach Kafka"), "{command}: {said}");
     }
 }

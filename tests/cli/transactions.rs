@@ -86,9 +86,8 @@ fn an_open_transaction_of_the_input_is_named_and_waited_for() {
     let other = begin(broker, topic, &[1]);
     let plain = format!("window --tumbling 10s --from {topic} -b {broker} --exit");
     let running = [shared.start("--exit"), Running::start(dir, &plain)];
-    let said = format!(
-        "waiting for a transaction that is open in topic `{topic}`, partition 1, at offset"
-    );
+    let said =
+        format!("waiting for an open transaction in topic `{topic}`, partition 1, at offset");
     for running in &running {
         running.await_said(&said);
     }

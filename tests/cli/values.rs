@@ -1,4 +1,4 @@
-//! What stands in other people's files: random tables with odd values anywhere, read in every way,
+//! What is in other people's files: random tables with odd values anywhere, read in every way,
 //! against an oracle of plain code that says which values can be used and what comes of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,7 +30,7 @@ const TIMES: [(&str, Option<i64>); 12] = [
     ("t", None),
 ];
 
-/// Texts of a number, and how many tenths it is; an empty one is null, `None` is no number.
+/// Texts of a number, and how many tenths it is; an empty one is null, `None` is not a number.
 const NUMBERS: [(&str, Option<i128>); 16] = [
     ("1", Some(10)),
     ("7", Some(70)),
@@ -342,7 +342,7 @@ fn assert_topic_and_group(
     assert_eq!(rows, expected, "a group of {partitions}");
 }
 
-/// Windows of 10 s over what stands in a pipe; `|` in `expected` parts the rows.
+/// Windows of 10 s over what is in a pipe; `|` in `expected` parts the rows.
 #[track_caller]
 fn assert_windows(flags: &[&str], input: &str, expected: &str, malformed: u64) {
     let workdir = Workdir::new();
@@ -523,7 +523,7 @@ fn a_column_that_no_record_has_is_warned_of_and_not_listed() {
     let workdir = Workdir::new();
     workdir.write("n.jsonl", "{\"t\":1,\"v\":2}\n{\"t\":2,\"v\":3}\n");
     let said =
-        "none of the first records has `nope`: it is null where it is missing; there are t, v\n";
+        "none of the first records has `nope`: missing values are null; the columns are t, v\n";
     for command in [
         "window n.jsonl --tumbling 1s --time t --by nope",
         "produce n.jsonl -b 127.0.0.1:1 --key nope",
@@ -610,7 +610,7 @@ fn a_declared_decimal_has_no_more_digits_than_it_was_declared_with() {
                 .chain(["--agg", "sum(p)", "--schema", "p decimal(5,2)"]),
         );
     run.assert_status(1);
-    let said = "in.csv, line 4: column `p`: `1000` is beyond decimal(5, 2)\nhint: `decimal` without numbers keeps every digit";
+    let said = "in.csv, line 4: column `p`: `1000` is beyond decimal(5, 2)\nhint: `decimal` without numbers in parentheses keeps every digit";
     assert!(run.stderr().contains(said), "{}", run.stderr());
 }
 

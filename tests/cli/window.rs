@@ -111,7 +111,8 @@ fn envelopes_count_as_the_records_in_them() {
     by_record_time.assert_status(0);
     assert_eq!(by_record_time.stdout(), rows);
     let csv = envelopes(["1,x", "2,", "3,y"]);
-    over(&csv, &["--agg", "sum(n)"]).assert_refused(2, &["no header names them", "--schema"]);
+    over(&csv, &["--agg", "sum(n)"])
+        .assert_refused(2, &["nothing names their columns", "--schema"]);
     let declared = over(&csv, &["--agg", "sum(n)", "--schema", "n bigint, m string"]);
     assert_eq!(declared.assert_status(0).stdout(), rows);
     // A column named as usual is the event time.
@@ -227,7 +228,7 @@ fn a_malformed_record_is_named_or_skipped_and_counted() {
         (b"at,n\n1,2\n,3\n", "line 3: column `at`: the time is null"),
         (
             b"at,n\n1,2\n9223372036854775807,3\n",
-            "the time 9223372036854775807 ms lies outside the years 1–9999",
+            "the time 9223372036854775807 ms is outside the years 1–9999",
         ),
         (
             b"at,n\n1,x\n2,\xff\xfe\n",
@@ -296,10 +297,10 @@ fn what_is_typed_wrongly_is_told_in_few_lines() {
         ),
         (&["--tumbling", "10"], "`10` has no unit"),
         (&["--tumbling", "-5s"], "a duration cannot be negative"),
-        (&["--tumbling", "0s"], "a duration above zero is needed"),
+        (&["--tumbling", "0s"], "the duration must be above zero"),
         (
             &["--hopping", "10s,20s"],
-            "the advance 20s is larger than the window's size 10s",
+            "the advance 20s is larger than the size 10s",
         ),
         (&["--tumbling", "10s", "--where", "durtion > 3"], "^^^^^^^"),
         (&["--tumbling", "10s", "--where", "duration >"], "^"),
@@ -318,7 +319,7 @@ fn what_is_typed_wrongly_is_told_in_few_lines() {
         ),
         (
             &["--tumbling", "10s", "--agg", "count, count"],
-            "two columns of the result are named `count`",
+            "two columns of the result have the name `count`",
         ),
         (
             &["--tumbling", "10s", "--time", "when"],
@@ -355,13 +356,14 @@ fn an_input_that_is_not_there_or_holds_no_time_says_so() {
     let run = workdir.k_with_input("window --tumbling 10s", "");
     run.assert_status(1);
     assert!(run.stderr().starts_with("error: `stdin` is empty"));
-    assert!(
-        run.stderr()
-            .contains("what does the command before it say?")
-    );
+    assert!(run.stderr().contains("check the command before it"));
     let run = workdir.k_with_input("window --tumbling 10s", "a,b\n1,2\n");
     run.assert_status(2);
-    assert!(run.stderr().contains("there are a, b"), "{}", run.stderr());
+    assert!(
+        run.stderr().contains("the columns are a, b"),
+        "{}",
+        run.stderr()
+    );
     let run = workdir.k_with_input("window --tumbling 10s", "a,a\n1,2\n");
     run.assert_status(1);
     assert!(run.stderr().contains("names column `a` twice"));
@@ -373,7 +375,7 @@ fn times_before_1980_are_warned_of() {
     run.assert_status(0);
     assert!(
         run.stderr()
-            .contains("warning: all event times lie before 1980")
+            .contains("warning: all event times are before 1980")
     );
     let run = over(
         "at\n1767225600\n1767225611\n",
@@ -450,7 +452,7 @@ fn the_demo_overwrites_nothing() {
     workdir.write("mine/tower.csv", "mine");
     workdir
         .k("demo --out mine")
-        .assert_refused(1, &["`mine/tower.csv` is there already", "--out"]);
+        .assert_refused(1, &["`mine/tower.csv` already exists", "--out"]);
     assert_eq!(workdir.read("mine/tower.csv"), "mine");
 }
 

@@ -91,7 +91,7 @@ fn a_malformed_record_still_ends_the_run_and_one_ahead_does_not() {
     assert!(run.stderr().contains("line 5"), "{}", run.stderr());
     workdir
         .k("window --tumbling 10s --time @arrival --arrival came --from in.csv --ahead 1h")
-        .assert_refused(2, &["no record is ahead of its arrival"]);
+        .assert_refused(2, &["no record can be ahead of its arrival"]);
 }
 
 /// Records around `now`, some of them hours ahead and some that do not fit: once with and once without
@@ -187,7 +187,8 @@ fn a_topic_that_keeps_when_records_were_appended_tells_their_arrival() {
         let first = consumed.stdout().lines().next().expect("a record");
         let first: Value = serde_json::from_str(first).expect("JSON");
         let appended = first["timestamp"].as_i64().expect("a time");
-        // By when it was appended it is ahead by a ms, by the clock, which has gone on, it is not.
+        // By when it was appended it is ahead by a ms, by the clock, which has continued, it is
+        // not.
         let allowed = at - appended - 1;
         let flags = format!("--ahead {allowed}ms");
         assert_eq!(window(&topic, &flags), expected, "{kind}");

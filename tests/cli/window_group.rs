@@ -379,7 +379,10 @@ fn who_is_stopped_while_the_broker_is_away_says_what_is_given_up() {
     let run = running.ended_by(Signal::TERM);
     run.assert_status(143);
     let said = run.stderr();
-    assert!(said.contains("since the last commit is given up"), "{said}");
+    assert!(
+        said.contains("since the last commit is discarded"),
+        "{said}"
+    );
     assert!(said.contains("0 records in"), "{said}");
 }
 
@@ -459,7 +462,7 @@ fn a_state_that_outgrows_its_limit_ends_the_run_and_loses_nothing() {
     let shared = Shared::new(broker);
     shared
         .k("--max-state 100B")
-        .assert_refused(1, &["past `--max-state 100 B`", "nothing is lost"]);
+        .assert_refused(1, &["more than `--max-state 100 B`", "nothing is lost"]);
     shared.k("--exit").assert_status(0);
     assert!(shared.rows() == shared.expected());
 }
@@ -668,7 +671,7 @@ fn what_is_set_aside_of_a_group_is_added_to_a_file() {
     shared.dir.write("late.csv", "a,b\n1,2\n");
     produce(30);
     let run = shared.k(&format!("{aside} --exit"));
-    run.assert_refused(1, &["another first line", "another file"]);
+    run.assert_refused(1, &["starts with another line", "another file"]);
     assert_eq!(shared.dir.read("late.csv"), "a,b\n1,2\n");
 }
 
@@ -742,11 +745,14 @@ fn flags_of_a_group_that_has_no_topics_are_refused() {
     dir.write("in.csv", "caller,start_timestamp\na,1767225600000\n");
     for (args, part) in [
         ("--from in.csv --guarantee exactly-once", "needs `--group`"),
-        ("--from t --group g --commit 1s", "writes to a topic"),
+        (
+            "--from t --group g --commit 1s",
+            "reads one topic and writes another",
+        ),
         ("--from t --to u --state s", "needs `--group`"),
         ("--from t --to u --group g --journal j.jsonl", "`--journal`"),
         ("--from t --to u --group g --until 7", "`--until`"),
-        ("--from t --to u --group g --commit 31s", "30 s at most"),
+        ("--from t --to u --group g --commit 31s", "at most 30 s"),
         (
             "--from t --to u --group g --crash-at never",
             "`produced` or `committed`",

@@ -10,7 +10,7 @@ fn calls(workdir: &Workdir) {
         .assert_status(0);
 }
 
-/// Returns rows, what was said, and the account of a run by so many threads.
+/// Returns rows, what was said, and the account of a run by this many threads.
 fn run(workdir: &Workdir, flags: &str, threads: usize) -> [String; 3] {
     let line = format!(
         "window {flags} --by caller --agg count,sum(duration),min(callee) --threads {threads} --stats-to stats.json"
@@ -89,7 +89,7 @@ fn a_file_that_cannot_be_read_on_ends_as_with_one_thread() {
             "far.csv",
             "line 40001: the quote that opens here is not closed before the end of 16 MiB",
         ),
-        ("line.csv", "line 40001: no end of the record within 16 MiB"),
+        ("line.csv", "line 40001: the record is longer than 16 MiB"),
         ("both.csv", "line 30001: "),
     ] {
         let flags = format!("--tumbling 10s --from {file}");

@@ -158,18 +158,18 @@ fn what_has_no_meaning_is_refused_with_the_way_out() {
     let cases: [(&[&str], &str, &str); 8] = [
         (
             &["--session", "1m", "--limit", "1"],
-            "a single key",
-            "window the result again",
+            "has only one",
+            "apply it to a second window",
         ),
         (
             &["--sliding", "1m", "--order-by", "count"],
-            "a single key",
-            "window the result again",
+            "has only one",
+            "apply it to a second window",
         ),
         (
             &["--tumbling", "1m", "--limit", "1", "--emit", "changes"],
             "`--limit` needs all rows of a window at once",
-            "leave `--emit` and `--trigger` away",
+            "leave `--emit` and `--trigger` out",
         ),
         (
             &[
@@ -180,13 +180,13 @@ fn what_has_no_meaning_is_refused_with_the_way_out() {
                 "--trigger",
                 "count 3",
             ],
-            "has to be taken back",
+            "must be taken back",
             "add `--refine retracting`",
         ),
         (
             &["--tumbling", "1m", "--having", "count(*) > 1"],
             "count",
-            "an aggregate is named as it is shown: window_start, window_end, count",
+            "name aggregates by their columns: window_start, window_end, count",
         ),
         (
             &["--tumbling", "1m", "--having", "pane > 1", "--panes"],
@@ -195,7 +195,7 @@ fn what_has_no_meaning_is_refused_with_the_way_out() {
         ),
         (
             &[&["--tumbling", "1m", "--order-by", "count"][..], &grouped].concat(),
-            "a process of a group has its own only",
+            "each process of a group has only some",
             "`k window --from topic:x --time window_start … --order-by …`",
         ),
         (
@@ -204,7 +204,7 @@ fn what_has_no_meaning_is_refused_with_the_way_out() {
                 &grouped,
             ]
             .concat(),
-            "shows windows that go on",
+            "shows windows that are still open",
             "`k consume topic:x --where …`",
         ),
     ];

@@ -11,7 +11,7 @@ use crate::inputs::{Op, Plan};
 pub enum Event {
     /// A task upstream commits, and perhaps begins again.
     Upstream { nth: usize, stops: bool },
-    /// The task downstream reads so many records.
+    /// The task downstream reads this many records.
     Read(usize),
     /// The task downstream commits, perhaps once it has shown its open windows, and begins again.
     Downstream { shows: bool },

@@ -48,7 +48,7 @@ pub enum Op {
     Watermark(usize, i64),
 }
 
-/// Which windows, as a person would say it.
+/// Which windows, as the user would say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Starts at `offset` and every `advance` before and after it.

@@ -41,7 +41,7 @@ fn config() -> ProptestConfig {
     config
 }
 
-/// What stands in a table that every pane is applied to: its count and sum by window and key.
+/// What is in a table that every pane is applied to: its count and sum by window and key.
 type Table = BTreeMap<(Window, Option<String>), [i128; 2]>;
 
 /// Applies panes as a reader of changes does: `-` takes a row out, `+` puts one in.
@@ -137,7 +137,7 @@ proptest! {
         prop_assert_eq!(table_of(&panes), naive::judged_table(&plan, &judged));
     }
 
-    /// Whatever was fired before: what stands at the end is the batch's result.
+    /// Whatever was fired before: what is at the end is the batch's result.
     #[test]
     fn with_enough_grace_the_last_panes_of_any_trigger_equal_a_batch_recomputation(
         (plan, rows) in inputs::plan_and_rows()
@@ -151,8 +151,8 @@ proptest! {
         }
     }
 
-    /// Records late and expired, idle partitions, ticks: discarding panes, and retracting ones
-    /// with their signs, add up to what stands in the table of the accumulating ones.
+    /// Records late and expired, idle partitions, ticks: discarding panes, and retracting ones with
+    /// their signs, add up to what is in the table of the accumulating ones.
     #[test]
     fn panes_of_every_refinement_add_up(
         (plan, ops) in inputs::plan_and_ops()

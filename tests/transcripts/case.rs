@@ -51,7 +51,7 @@ pub struct Aggregate {
 #[derive(Debug, Clone)]
 pub struct Step {
     pub line: usize,
-    /// As it stands in the file.
+    /// As it is in the file.
     pub text: String,
     pub action: Action,
     pub panes: Vec<(usize, Pane)>,
@@ -74,7 +74,7 @@ pub struct Record {
     pub outcome: Outcome,
 }
 
-/// What becomes of a record.
+/// What happens to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     OnTime,

@@ -55,9 +55,9 @@ pub fn parse(text: &str) -> Result<i64, String> {
             parse_time_of_day(text).ok_or_else(|| format!("`{text}` is no time of day"))
         }
         _ if text.starts_with(['+', '-']) && text.parse::<i64>().is_err() => {
-            Err(format!("`{text}` is no time"))
+            Err(format!("`{text}` is not a timestamp"))
         }
-        _ => parse_time(text, 0).map_err(|_| format!("`{text}` is no time")),
+        _ => parse_time(text, 0).map_err(|_| format!("`{text}` is not a timestamp")),
     }
 }
 

@@ -82,7 +82,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
     taken(&panes)
 }
 
-/// What stands in the log of an operator's changes: the last row of each key, and the header.
+/// What is in the log of an operator's changes: the last row of each key, and the header.
 #[derive(Debug, Default)]
 pub struct Log {
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,

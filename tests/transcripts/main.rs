@@ -19,10 +19,10 @@
 //! a record came). Windows are `tumbling 10s`, `hopping 10s, 4s`, either with `, align 3s` or
 //! `, zone Europe/Paris` and then of weeks, months or years, too; `session 5s`, `session 5s, max 12s`; `sliding 10s`; `global`.
 //!
-//! What goes in stands at the margin: records as `event time -> processing time: key value`
-//! (without `->` nobody asks when it came; without a key there is one group; `p1 ` before it says
-//! which partition, else 0), `watermark 10` and `watermark p1 10`, `tick 12:00:05` (processing
-//! time), `idle p1`, `active p1`, `malformed`, `end`. A record that is not on time says so: `9: a 5,
+//! What goes in is at the margin: records as `event time -> processing time: key value` (without
+//! `->` nobody asks when it came; without a key there is one group; `p1 ` before it says which
+//! partition, else 0), `watermark 10` and `watermark p1 10`, `tick 12:00:05` (processing time),
+//! `idle p1`, `active p1`, `malformed`, `end`. A record that is not on time says so: `9: a 5,
 //! late`, or `expired`, or `filtered`; a late one may say more: `late by 3ms for [0, 10)`.
 //!
 //! What comes out is indented: panes, in their order, `+` a result and `-` one taken back, and

@@ -52,8 +52,8 @@ impl<'c> Run<'c> {
         feed(&mut self.operator, &rows, first, &of_value)
     }
 
-    /// Adds what has changed to a log, whose last rows are kept, and goes on with an operator that
-    /// was restored from it.
+    /// Adds what has changed to a log, whose last rows are kept, and continues with an operator
+    /// that was restored from it.
     pub fn replay(&mut self, log: &mut Log) -> Result<(), String> {
         log.take(&mut self.operator);
         let mut empty = self.case.plan.operator();

@@ -141,7 +141,7 @@ fn what_cannot_be_read_is_quoted_with_its_line_and_case() {
         ("late(changes)", "late(change)", 3, "`change` does not fit"),
         ("3: a 5", "3 a 5", 6, "neither a record"),
         ("3: a 5", "three: a 5", 6, "unknown setting"),
-        ("12: a 1", "twelve: a 1", 7, "`twelve` is no time"),
+        ("12: a 1", "twelve: a 1", 7, "`twelve` is not a timestamp"),
         ("12: a 1", "12: a one", 7, "a value is an integer or null"),
         (
             "12: a 1",

@@ -39,7 +39,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Returns a case with the panes that it gives, for a person to look at.
+/// Returns a case with the panes that it gives, for people to look at.
 pub fn shown(case: &Case) -> String {
     let mut text = format!("== {}\n", case.title);
     let mut run = Run::new(case);
@@ -201,7 +201,7 @@ fn check_account(case: &Case, run: &Run<'_>) -> Result<(), Failure> {
     Err(case.failure(case.line, told))
 }
 
-/// Feeds records that follow each other in one partition in batches of at most so many.
+/// Feeds records that follow each other in one partition in batches of at most this many.
 pub fn in_batches(case: &Case, records: usize) -> Result<(), Failure> {
     let mut run = Run::new(case);
     let mut panes = Vec::new();

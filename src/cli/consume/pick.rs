@@ -1,6 +1,6 @@
 //! `--where` and `--select`: which records are kept, and which values they get.
 //!
-//! Comes in: records of one topic. Goes out: for each record whether it is kept, and its new value.
+//! In: the records of one topic. Out: for each record, whether it is kept, and its new value.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,45 +22,46 @@ use crate::number::is_bare;
 use crate::sink::text::{member, push_json};
 use crate::source::{Message, Records};
 
-/// What a person wants of the records' values.
+/// Flags that choose records and change their values.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Looking into values")]
+#[command(next_help_heading = "Filtering and changing values")]
 pub(super) struct PickOptions {
-    /// Take only records whose value fulfils this: `disposition = 'connected' and duration > 60000`;
-    /// beside the value there are `@key`, `@timestamp`, `@partition`, `@offset`, `@topic`, `@header('x')`.
+    /// Take only records for which this holds: `disposition = 'connected' and duration > 60000`. Besides
+    /// the value's columns there are `@key`, `@timestamp`, `@partition`, `@offset`, `@topic` and
+    /// `@header('x')`.
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
 
-    /// Write these columns of the value, or expressions over them, as a value of JSON: `caller,
-    /// duration / 1000 as seconds`. Keys, timestamps and headers stay.
+    /// Write these columns of the value, or expressions over them, as a JSON value: `caller,
+    /// duration / 1000 as seconds`. Keys, timestamps and headers stay as they are.
     #[arg(long, value_name = "COLUMN,…")]
     select: Option<String>,
 
-    /// Declare the values' columns: 'caller string, n bigint' [default: as their use asks]
+    /// Declare column types: 'caller string, n bigint' [default: inferred from use]
     #[arg(long, value_name = "COLUMNS")]
     schema: Option<String>,
 
-    /// How values are written, where the first ones do not say
+    /// The format of the values [default: found from the first ones]
     #[arg(long, value_enum, value_name = "FORMAT")]
     input: Option<Notation>,
 
     #[command(flatten)]
     dialect: DialectOptions,
 
-    /// Pass over records whose value is malformed, and count them.
+    /// Skip and count records whose value is malformed.
     #[arg(long)]
     skip_bad: bool,
 }
 
 /// Picks from the records of one topic.
 pub(super) struct Picker {
-    /// As a person calls it: `topic mono_signal`.
+    /// Its name for messages: `topic mono_signal`.
     source: String,
-    /// Whether some column is of the value.
+    /// Whether a column comes from the value.
     reads_values: bool,
     decoder: Decoder,
     filter: Option<Expression>,
-    /// What becomes of values; without it they stay as they are.
+    /// The new values; `None` leaves values as they are.
     selection: Option<Vec<Choice>>,
     skip_bad: bool,
     arena: Bump,
@@ -71,36 +72,36 @@ struct Choice {
     item: Item,
     /// Its name as JSON, with a colon.
     member: Vec<u8>,
-    /// The ways to the value of JSON that it is, if it is nothing else: the first that leads somewhere.
+    /// If it is a plain JSON value, the paths to it: the first one that exists is taken.
     copied: Vec<Vec<Step>>,
 }
 
-/// What was picked from some records.
+/// The records that were picked from a batch.
 #[derive(Debug, Default)]
 pub(super) struct Picked {
-    /// One a record.
+    /// One per record.
     pub fates: Vec<Fate>,
     /// The new values, one after the other.
     pub bytes: Vec<u8>,
 }
 
-/// What becomes of a record.
+/// What happens to a record.
 #[derive(Debug)]
 pub(super) enum Fate {
     /// The condition leaves it out.
     Left,
     /// It is taken as it is.
     Taken,
-    /// It is taken with the value that stands here in [`Picked::bytes`].
+    /// It is taken with the value at this place in [`Picked::bytes`].
     Changed(Range<usize>),
-    /// It does not fit, and is passed over.
+    /// It is malformed, and is skipped.
     Skipped,
-    /// It does not fit: the run ends here.
+    /// It is malformed: the run ends here.
     Refused(Error),
 }
 
 impl PickOptions {
-    /// Returns whether values have to be read.
+    /// Returns whether values need to be decoded.
     pub fn is_given(&self) -> bool {
         self.filter.is_some() || self.select.is_some()
     }
@@ -113,14 +114,14 @@ impl PickOptions {
     /// Returns a picker for a topic that begins with some records.
     ///
     /// # Errors
-    /// `usage` for expressions that do not fit the values, or values whose columns have no names.
+    /// `usage` for expressions that do not fit the values, or for values whose columns have no names.
     pub fn picker(&self, topic: &str, records: &Records<'_>, context: &Context) -> Result<Picker> {
         let declared = self.schema.as_deref().map(parse_declaration).transpose()?;
         let mut parts = Schema {
             has_parts: true,
             ..Schema::default()
         };
-        // What asks for parts of the record alone takes values of any kind.
+        // If only parts of the record are used, any kind of value will do.
         if let Ok(checked) = self.check(&mut parts) {
             return Ok(self.picker_of(
                 topic,
@@ -143,8 +144,8 @@ impl PickOptions {
         Ok(self.picker_of(topic, checked, schema, &form, true))
     }
 
-    /// Returns the condition and the selection over the columns of a schema, which gets those that it may
-    /// have besides.
+    /// Returns the condition and the selection over the columns of a schema, which is extended by
+    /// columns that may come later.
     fn check(&self, schema: &mut Schema) -> Result<Checked> {
         for (text, kind) in [(&self.filter, Kind::One), (&self.select, Kind::List)] {
             let text = text.as_ref();
@@ -202,21 +203,20 @@ impl PickOptions {
 /// A condition and a selection.
 type Checked = (Option<Expression>, Option<Vec<Item>>);
 
-/// What the expressions came to over some values.
+/// The results of the expressions over some values.
 struct Evaluated<'b, 'a> {
-    /// One a row: whether the condition holds; none: all are taken.
+    /// For each row, whether the condition holds; `None`: all are taken.
     selected: Option<Vec<bool>>,
     /// The columns of the new values, in their order.
     columns: Vec<Cow<'b, Column<'a>>>,
 }
 
 impl Picker {
-    /// Picks from the wanted records of some of one partition, in its order. Of one without a value
-    /// nothing can be read but its other parts: a condition on the value leaves it out, and else it is
-    /// taken as it is.
+    /// Picks from the wanted records of one partition, in its order. A record without a value has only its
+    /// other parts: a condition on the value leaves it out; otherwise it is taken as it is.
     ///
     /// # Errors
-    /// `bug` if values that fit do not.
+    /// `bug` if values that were decoded before cannot be.
     pub fn pick(
         &mut self,
         messages: &[Message<'_>],
@@ -260,7 +260,7 @@ impl Picker {
         }
         let evaluated = self
             .evaluate(&decoded.columns, arena)
-            .map_err(|_| Error::bug("values that were taken out have failed again"))?;
+            .map_err(|_| Error::bug("values without the malformed ones failed again"))?;
         Ok(self.fates(messages, &decoded, &evaluated))
     }
 
@@ -280,7 +280,7 @@ impl Picker {
         let mut chosen = Vec::new();
         for choice in self.selection.iter().flatten() {
             let evaluated = choice.item.expression.evaluate(columns, arena);
-            // What a record that is left out would have become does not matter.
+            // The new value of a record that is left out does not matter.
             let failed = evaluated.errors.into_iter();
             errors.extend(failed.filter(|error| is_selected(error.row)));
             chosen.push(evaluated.column);
@@ -298,7 +298,7 @@ impl Picker {
         }
     }
 
-    /// Says of each record what becomes of it. Records, rows and what is malformed come in the
+    /// Returns what happens to each record. Records, rows and malformed ones come in the
     /// partition's order.
     fn fates(
         &self,

@@ -1,4 +1,4 @@
-//! One run of the generator: chunks → rows in order → when due → file, with counts and progress.
+//! One run of the generator: chunks → rows in order → written when due, with counts and progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,7 +17,7 @@ use crate::term::progress::Progress;
 use crate::term::report::Report;
 use crate::term::units;
 
-/// What the streams of one run share.
+/// The state that the streams of one run share.
 pub(super) struct Job<'a> {
     generator: &'a Generator,
     format: Format,
@@ -31,35 +31,35 @@ pub(super) struct Job<'a> {
     report: Report,
 }
 
-/// What follows once all calls have started, told when every stream has come so far.
+/// What follows once all calls have started; reported when every stream has got that far.
 #[derive(Default)]
 struct Tail {
-    /// How many streams have not come so far.
+    /// How many streams have not got that far.
     before: usize,
-    /// When the last row of a stream leaves, in ms since 1970 by event time; `None` where all have
-    /// left.
+    /// When the last row of a stream is due, in ms since 1970 of event time; `None` if all were
+    /// written.
     last: [Option<i64>; 2],
 }
 
-/// What a run wrote, where it was asked for.
+/// What a run wrote, for each output that was asked for.
 pub(super) struct Written {
     pub(super) calls: Option<Tally>,
     pub(super) segments: Option<Tally>,
     pub(super) elapsed: Duration,
 }
 
-/// What some thread made of a chunk.
+/// The rows that a thread made from a chunk.
 struct Product<T> {
     calls: u64,
     rows: Vec<T>,
-    /// No later chunk has a row that leaves before.
+    /// No later chunk has a row that is due before this time.
     horizon: i64,
-    /// When the last of the rows leaves.
+    /// When the last of the rows is due.
     last: i64,
 }
 
 impl<'a> Job<'a> {
-    /// Starts the clock of a run, which a bar shows if there is room for one.
+    /// Starts the clock of a run, with a progress bar if there is room for one.
     pub(super) fn new(
         generator: &'a Generator,
         format: Format,
@@ -86,9 +86,9 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Writes calls and segments where there is an outlet for them, both at the same time.
+    /// Writes calls and segments concurrently, each if it has an outlet.
     ///
-    /// Returns what was written, and what ended the run before its time, if anything did.
+    /// Returns what was written, and the error that ended the run early, if any.
     pub(super) fn run(
         self,
         calls: Option<Outlet>,
@@ -119,7 +119,7 @@ impl<'a> Job<'a> {
 
     fn note(&self, result: Result<()>) {
         if let Err(error) = result {
-            self.failure.set(error).unwrap_or(()); // another stream was first
+            self.failure.set(error).unwrap_or(()); // another stream was faster
         }
     }
 
@@ -127,7 +127,7 @@ impl<'a> Job<'a> {
         self.generator.recipe()
     }
 
-    /// Writes the calls: straight from the threads where they leave at once and in order.
+    /// Writes the calls: directly from the threads if they are written at once and in order.
     fn write_calls(&self, stream: &mut Stream) -> Result<()> {
         stream.start(stream.rows.call_header())?;
         if self.pace == Pace::None && !self.recipe().reorders() {
@@ -193,7 +193,7 @@ impl<'a> Job<'a> {
         )
     }
 
-    /// Writes rows in the order they leave, each when it is due.
+    /// Writes rows in the order of their due times, each when it is due.
     fn write_ordered<T: Leaves + Send>(
         &self,
         stream: &mut Stream,
@@ -250,8 +250,8 @@ impl<'a> Job<'a> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that a stream has written what leaves until the last call starts. The last stream to
-    /// come so far tells what follows, if it takes long.
+    /// Notes that a stream has written everything due before the last call starts. The last stream
+    /// to get that far reports what follows, if that takes long.
     fn tell_tail(&self, which: Only, last: Option<i64>) {
         const SHORT: Duration = Duration::from_secs(2);
         let mut tail = self.tail();
@@ -287,7 +287,7 @@ impl<'a> Job<'a> {
         (chunk_ms as i64).max(longest_wait_ms / MOST)
     }
 
-    /// Waits until a row is due, and adds it to what is written next.
+    /// Waits until a row is due, and adds it to the text to write next.
     fn leave<T: Leaves>(
         &self,
         row: &T,
@@ -312,7 +312,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Rows are handed on before they fill more than this.
+/// Rows are handed on before they exceed this size.
 const WRITE_AT: usize = 256 << 10;
 
 /// What was written, or is about to be.
@@ -321,9 +321,9 @@ pub(super) struct Tally {
     pub(super) rows: u64,
     /// Rows by disposition.
     pub(super) dispositions: [u64; 3],
-    /// Rows that leave after one that starts later.
+    /// Rows that are written after one that starts later.
     pub(super) out_of_order: u64,
-    /// How far the worst of them lies behind the newest start.
+    /// How far the worst of them is behind the newest start.
     pub(super) furthest_ms: i64,
     pub(super) bytes: u64,
 }
@@ -344,7 +344,7 @@ impl Tally {
     }
 }
 
-/// One output on its way: rows become text, text is written, written rows are counted.
+/// One output in progress: rows become text, text is written, written rows are counted.
 struct Stream<'a> {
     job: &'a Job<'a>,
     which: Only,
@@ -357,7 +357,7 @@ struct Stream<'a> {
     tally: Tally,
     /// How long the run had lasted when the stream last waited.
     now: Duration,
-    /// Calls made so far, and their rows, of which some still wait.
+    /// Calls made so far, and their rows, some of which are still waiting.
     made: (u64, u64),
 }
 
@@ -376,7 +376,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Writes the header at once: whoever follows learns the columns before the first row.
+    /// Writes the header at once, so that a reader learns the columns before the first row.
     fn start(&mut self, header: &str) -> Result<()> {
         self.write(header.as_bytes(), &Tally::default())
     }
@@ -397,11 +397,11 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Writes rows that `counted` counts.
+    /// Writes rows, which `counted` has counted.
     fn write(&mut self, text: &[u8], counted: &Tally) -> Result<()> {
         if self.job.failure.get().is_some() {
             return Err(Error::bug(
-                "another output failed first, and its error is shown",
+                "another output failed first, and its error is reported",
             ));
         }
         let before = self.outlet.written();
@@ -424,11 +424,11 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// What a run goes on to.
+/// What a progress bar counts up to.
 #[derive(Debug, Clone, Copy)]
 enum Total {
     Calls(u64),
-    /// At a pace: how long it lasts. Nothing else about it is uncertain.
+    /// With a pace: the duration of the run, the only thing that is uncertain.
     Time(Duration),
 }
 
@@ -438,7 +438,7 @@ struct Watch {
     total: Total,
     has_bar: bool,
     started: Instant,
-    /// Calls that have left, by output, and no end of them where there is no such output; the
+    /// Calls that were written, by output; unlimited for an output that is not asked for. The
     /// slower one is shown.
     done: [AtomicU64; 2],
     bar: Mutex<Option<Progress>>,
@@ -456,7 +456,7 @@ impl Watch {
         }
     }
 
-    /// Takes note that so many of the calls have left through one output.
+    /// Notes how many of the calls were written to one output.
     fn advance(&self, which: Only, calls: u64) {
         const PATIENCE: Duration = Duration::from_secs(1);
         self.done[which as usize].store(calls, Ordering::Relaxed);

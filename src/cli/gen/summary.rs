@@ -5,13 +5,13 @@ use crate::cdr::{Disposition, Recipe};
 use crate::term::report::Report;
 use crate::term::units;
 
-/// What a person is told at the end.
+/// The figures of the summary.
 pub(super) struct Summary<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) written: &'a Written,
     /// Where calls and segments went.
     pub(super) to: &'a [String; 2],
-    /// Whether nothing ended the run before its time.
+    /// Whether the run was completed.
     pub(super) is_complete: bool,
 }
 
@@ -42,7 +42,7 @@ impl Summary<'_> {
         let rows: u64 = calls.iter().chain(segments).map(|tally| tally.rows).sum();
         let seconds = elapsed.as_secs_f64();
         report.status(format!("wrote {}", written.join(" and ")));
-        // Of a batch that was cut off only the rows are known.
+        // Of a batch that was cut off, only the number of rows is known.
         let is_known = |calls: &&Tally| calls.rows == calls.dispositions.iter().sum::<u64>();
         if let Some(calls) = calls.as_ref().filter(is_known) {
             report.status(self.dispositions(calls));

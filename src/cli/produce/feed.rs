@@ -1,7 +1,7 @@
 //! One input of `k produce`: its records, ready to be sent.
 //!
-//! Comes in: batches of lines. Goes out: [`Row`]s whose values are in a [`Block`] and whose keys
-//! are beside it, so that sending a row allocates nothing.
+//! In: batches of lines. Out: [`Row`]s whose values are in a [`Block`] and whose keys are beside
+//! it, so that sending a row allocates nothing.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,31 +30,31 @@ use crate::source::file::Framing;
 use crate::source::series::Piece;
 use crate::source::{Header, Lines, Polled, Records, Source};
 
-/// How the records of an input become key, value and time.
+/// How records of an input become key, value and time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mapping {
-    /// The column of the key; `none` for no key, `None` for the first of [`KEYS`] that is there.
+    /// The column of the key; `none` for no key, `None` for the first of [`KEYS`] that exists.
     pub key: Option<String>,
-    /// The column of the time, or an expression; `none` for the time of sending, `None` for [`TIME`] if
-    /// it is there.
+    /// The column of the time, or an expression; `none` for the time of sending, `None` for
+    /// [`TIME`] if it exists.
     pub time: Option<String>,
     /// How times are read.
     pub reading: Reading,
-    /// How values are written.
+    /// The format of the values.
     pub value: ValueNotation,
-    /// What stands between the key and the value of a raw line.
+    /// The separator of key and value in a raw line.
     pub separator: Option<String>,
     /// Whether the empty value of a raw line is null.
     pub tombstones: bool,
-    /// What a person says of the input.
+    /// What the flags say about the input.
     pub given: Given,
-    /// Whether malformed records are counted instead of ending the run.
+    /// Whether malformed records are skipped and counted instead of ending the run.
     pub skip_bad: bool,
 }
 
-/// The columns that are keys if nobody says otherwise.
+/// The columns of the key by default.
 const KEYS: [&str; 2] = ["caller", "call_id"];
-/// The column that is the time if nobody says otherwise.
+/// The column of the time by default.
 const TIME: &str = "start_timestamp";
 
 /// A record, ready to be sent.
@@ -64,15 +64,15 @@ pub(super) struct Row {
     key: Option<Range<usize>>,
     /// Its value's place in the block; `None` for null.
     pub value: Option<Range<usize>>,
-    /// In ms since 1970, above 0; `None` becomes the time of sending.
+    /// Milliseconds since 1970, above 0; `None` becomes the time of sending.
     pub time: Option<i64>,
     /// The topic and partition that an envelope names.
     pub from: Option<(Arc<str>, i32)>,
-    /// Of an envelope.
+    /// The headers of an envelope.
     headers: OwnedHeaders,
 }
 
-/// Names and values of headers; empty, as a rule, and then without memory of their own.
+/// Names and values of headers; usually empty, and then without an allocation.
 type OwnedHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 impl Row {
@@ -106,7 +106,7 @@ enum Reader {
         writer: Writer,
     },
     Envelopes,
-    /// Each line as it stands.
+    /// Each line unchanged.
     Texts {
         separator: Option<String>,
         tombstones: bool,
@@ -115,11 +115,11 @@ enum Reader {
 
 /// How a row becomes a value.
 enum Writer {
-    /// As it came.
+    /// Unchanged.
     Raw,
     /// As a JSON object, by columns and their members `"name":`, escaped once.
     Json(Vec<(usize, Vec<u8>)>),
-    /// As CSV, these columns.
+    /// As CSV of these columns.
     Csv(Vec<usize>),
 }
 
@@ -133,28 +133,28 @@ pub(super) enum Ready {
 
 /// An input.
 pub(super) struct Feed {
-    /// How a person calls it.
+    /// Its name for messages.
     pub name: String,
     source: Box<dyn Source>,
     reader: Reader,
     skip_bad: bool,
     prepared: Prepared,
-    /// How many malformed records were passed over.
+    /// How many malformed records were skipped.
     pub skipped: u64,
-    /// How many records have a time of a column, and of how many it lies before 1980.
+    /// How many records have a time from a column, and how many of these are before 1980.
     pub timed: u64,
     pub before_1980: u64,
     /// The bytes of the input so far.
     pub consumed: u64,
-    /// The bytes of the input in all, if it is a file.
+    /// The size of the input, if it is a file.
     pub size: Option<u64>,
 }
 
 impl Feed {
-    /// Opens a file or stdin and finds out what its records look like.
+    /// Opens a file or stdin and finds out the format and columns of its records.
     ///
     /// # Errors
-    /// `refused` when it cannot be read, `usage` for a column that it has not.
+    /// `refused` if it cannot be read, `usage` for a column that it does not have.
     pub fn open(source: &Endpoint, mapping: &Mapping, context: &Context) -> Result<Self> {
         let piece = match source {
             Endpoint::Pipe => Piece::Stdin,
@@ -164,9 +164,9 @@ impl Feed {
                     "`{name}` is a topic; `k produce` reads files and pipes"
                 ))
                 .hint(format!(
-                    "copy a topic by `k consume {name} --exit --format json | k produce -t COPY`"
+                    "to copy a topic: `k consume {name} --exit --format json | k produce -t COPY`"
                 ))
-                .hint(format!("read a file of that name as `file:{name}`")));
+                .hint(format!("to read a file of that name: `file:{name}`")));
             }
         };
         let is_raw = mapping.value == ValueNotation::Raw;
@@ -214,10 +214,10 @@ impl Feed {
         matches!(self.reader, Reader::Envelopes)
     }
 
-    /// Sees to it that the next record is there, waiting at most `timeout`.
+    /// Makes sure that the next record is available, waiting at most `timeout`.
     ///
     /// # Errors
-    /// `data` at a malformed record, `refused` when the input cannot be read.
+    /// `data` for a malformed record, `refused` if the input cannot be read.
     pub fn fill(&mut self, timeout: Duration) -> Result<Ready> {
         while self.prepared.next == self.prepared.rows.len() {
             if let Some(stop) = self.prepared.stop.take() {
@@ -267,7 +267,7 @@ impl Feed {
         Ok(Ready::Yes)
     }
 
-    /// Returns the next record, if [`fill`](Self::fill) has found one.
+    /// Returns the next record, if [`fill`](Self::fill) found one.
     pub fn head(&self) -> Option<&Row> {
         self.prepared.rows.get(self.prepared.next)
     }
@@ -277,7 +277,7 @@ impl Feed {
         row.key.clone().map(|range| &self.prepared.keys[range])
     }
 
-    /// Returns the block that the values of the records at hand lie in.
+    /// Returns the block with the values of the current records.
     pub fn block(&self) -> &Arc<Block> {
         &self.prepared.block
     }
@@ -342,7 +342,7 @@ impl Reader {
                 Writer::Json(own().map(member).collect())
             }
         };
-        // What is copied keeps every character, unless a person says what it is.
+        // A value that is copied keeps every character, unless its type is declared.
         let is_declared = |name: &str| {
             let declared = mapping.given.declared.as_ref();
             declared.is_some_and(|declared| declared.index_of(name).is_some())
@@ -361,7 +361,7 @@ impl Reader {
             TimeFrom::named(text, &mapping.reading, &schema)
         })?;
         context.report.detail(match time {
-            TimeFrom::Nowhere => "time of the records: that of sending".to_owned(),
+            TimeFrom::Nowhere => "time of the records: the time of sending".to_owned(),
             _ => format!("time of the records: {}", time.told(&schema)),
         });
         let mut wanted: Vec<usize> = match writer {
@@ -387,14 +387,14 @@ impl Reader {
     }
 }
 
-/// Says why a record with this time cannot be sent: 0 would become now, and -1 means none.
+/// Returns why a record with this time cannot be sent: 0 would become now, and -1 means none.
 fn refuse_time(time: i64) -> Option<String> {
     (time <= 0).then(|| {
-        format!("the time {time} ms is not after 1970-01-01T00:00:00Z; Kafka keeps no such time")
+        format!("the time {time} ms is not after 1970-01-01T00:00:00Z, and Kafka cannot store it")
     })
 }
 
-/// Returns the rows of a batch and how many malformed records were passed over.
+/// Returns the rows of a batch, and how many malformed records were skipped.
 fn prepare_columns(
     decoder: &mut Decoder,
     key: Option<usize>,
@@ -461,13 +461,13 @@ fn account(
     }
 }
 
-/// Returns where `part` lies in `whole`, which it was cut from.
+/// Returns the range of `part` in `whole`, of which it is a slice.
 fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// Appends a key as text; null has none.
+/// Appends a key as text; nothing for null.
 fn push_key(keys: &mut Vec<u8>, key: ValueRef<'_>) -> Option<Range<usize>> {
     let start = keys.len();
     match key {
@@ -510,8 +510,8 @@ fn push_record(
     start..values.len()
 }
 
-/// Appends a value; one that nobody declared and that is a number with a decimal comma with a point, as
-/// whoever reads the topic takes it, and any other as a text.
+/// Appends a value. An undeclared one is written as text; a number with a decimal comma gets a
+/// point, as readers of the topic expect.
 fn push_value(
     push: impl Fn(&mut Vec<u8>, ValueRef<'_>),
     values: &mut Vec<u8>,
@@ -531,7 +531,7 @@ fn push_value(
     }
 }
 
-/// As [`prepare_columns`], for lines that are envelopes.
+/// Like [`prepare_columns`], for envelopes.
 fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared, u64) {
     let (mut keys, mut values) = (Vec::new(), Vec::with_capacity(lines.bytes.len()));
     let mut rows: Vec<Row> = Vec::new();
@@ -590,7 +590,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
     (prepared, skipped)
 }
 
-/// As [`prepare_columns`], for lines that are sent as they stand.
+/// Like [`prepare_columns`], for raw lines.
 fn prepare_texts(
     lines: Lines<'_>,
     separator: Option<&str>,

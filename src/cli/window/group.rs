@@ -1,4 +1,4 @@
-//! `k window --group G --to TOPIC`: the node of a group, from flags to the account at the end.
+//! `k window --group G --to TOPIC`: one node of a group, from flags to the final account.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,58 +26,59 @@ use crate::sink::topic::{Shared, TopicSink};
 use crate::source::kafka::{Range, Starts};
 use crate::term::units::{parse_bytes, parse_positive_duration};
 
-/// What the plan says where records are brought together by what they are grouped by.
+/// The plan's entry for records that are repartitioned by their group.
 const REPARTITION: &str = "--repartition";
 const YES: &str = "yes";
 
 /// How a process works in a group.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Working in a group (--group, from a topic to a topic)")]
+#[command(next_help_heading = "As part of a group (--group, from a topic to a topic)")]
 pub(super) struct GroupOptions {
-    /// What a crash may do to the results [default: exactly-once]
+    /// How often a record may count in the results after a crash [default: exactly-once]
     #[arg(long, value_enum, value_name = "HOW")]
     guarantee: Option<Guarantee>,
 
-    /// Make results, state and offsets visible this often [default: 100ms]
+    /// Commit results, state and offsets this often [default: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
     commit: Option<i64>,
 
-    /// End before the state of this process outgrows this much: `512MiB`.
+    /// End before the state of this process exceeds this size: `512MiB`.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_state: Option<u64>,
 
-    /// Keep the state in this folder, too, so that a restart on this machine reads only what came
-    /// after it; processes may share it. What does not fit is told, and read from the topic.
+    /// Keep a local copy of the state in this folder: a restart on this machine then reads only what came
+    /// after it. Processes may share the folder. A copy that does not fit is reported, and the state is
+    /// read from its topic.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
-    /// Forget the group's state and offsets, and begin anew; no process of it may be running.
+    /// Delete the group's state and offsets and start over; no process of the group may be running.
     #[arg(long)]
     reset: bool,
 
-    /// Bring records together by what they are grouped by, through a topic of the group's own, even
-    /// if the first ones have it as their key; where they have not, it is done anyway. `--distinct`,
-    /// and `--late-to` of sessions and sliding windows, need it as the key.
+    /// Always pre-aggregate in each process and send partial results through an internal topic. By
+    /// default this is done if the first records show that `--by` is not their key. `--distinct`, and
+    /// `--late-to` of sessions and sliding windows, need `--by` to be the record key.
     #[arg(long)]
     repartition: bool,
 
-    /// Serve this process's figures to Prometheus at http://HOST:PORT/metrics, such as
-    /// `127.0.0.1:9464`: records, lag, watermark delay, commits, state; port 0 takes a free one.
+    /// Serve metrics of this process to Prometheus at http://HOST:PORT/metrics, such as
+    /// `127.0.0.1:9464`: records, lag, watermark delay, commits, state. Port 0 picks a free port.
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<SocketAddr>,
 
-    /// Die as if killed, to see what a guarantee is worth: when results and state are `produced`,
-    /// or offsets are `committed`, at the first commit or the Nth: `produced,3`.
+    /// Crash on purpose, to test the guarantee: once results and state are `produced`, or offsets are
+    /// `committed`; at the first commit, or the Nth: `produced,3`.
     #[arg(long, value_name = "STEP[,N]")]
     crash_at: Option<Crash>,
 }
 
-/// How long a transaction may be open before it is committed. Whoever restores a state gives up on one
-/// that a process has left behind only after twice as long.
+/// How long a transaction may be open before it is committed. A process that restores a state waits
+/// twice as long for one that a crashed process has left open.
 const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 
-/// How many results and changes may be on their way at once: more take memory and are no faster,
-/// since the node works as fast as the broker takes them.
+/// How many results and changes may be in flight: more would only take memory, since the broker sets
+/// the pace.
 const AT_ONCE: usize = 20_000;
 
 impl GroupOptions {
@@ -97,15 +98,15 @@ impl GroupOptions {
         flags.find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// Returns how often results, state and offsets are to become visible.
+    /// Returns how often results, state and offsets are committed.
     fn commit_every(&self, guarantee: Guarantee) -> Result<Duration> {
         let every = Duration::from_millis(self.commit.unwrap_or(100).unsigned_abs());
         if guarantee == Guarantee::ExactlyOnce && every > LONGEST_COMMIT {
             Err(Error::usage(format!(
-                "`--commit` takes {} s at most where each result is to be seen once",
+                "`--commit` takes at most {} s with the guarantee exactly-once",
                 LONGEST_COMMIT.as_secs()
             ))
-            .hint("readers wait for what a process that was killed had not committed"))
+            .hint("after a crash, readers wait that long for the open transaction to end"))
         } else {
             Ok(every)
         }
@@ -113,8 +114,8 @@ impl GroupOptions {
 }
 
 impl Options {
-    /// Returns the topics and the group, if the flags ask for the node of a group: with a group,
-    /// from a topic, to a topic.
+    /// Returns the topics and the group, if the flags ask for a node of a group: with a group, from a
+    /// topic, to a topic.
     pub(super) fn grouped(&self) -> Result<Option<(String, String, String)>> {
         let from = match self.source()? {
             OneInput::Topic(from) => Some(from),
@@ -130,9 +131,9 @@ impl Options {
                         .hint("a group shares a topic: `--from TOPIC --to TOPIC --group NAME`"))
                 }
                 Some(flag) => Err(Error::usage(format!(
-                    "`{flag}` is for a group that reads a topic and writes to a topic"
+                    "`{flag}` is for a group that reads one topic and writes another"
                 ))
-                .hint("name them by `--from TOPIC --to TOPIC`")),
+                .hint("name both: `--from TOPIC --to TOPIC`")),
                 None => Ok(None),
             },
         }
@@ -149,13 +150,15 @@ impl Options {
         let commit_every = self.group.commit_every(guarantee)?;
         if self.journal.is_some() {
             return Err(
-                Error::usage("`--journal` tells of one reader, not of a group")
-                    .hint("leave `--group` away: the records are windowed alike"),
+                Error::usage("`--journal` is for a single reader, not for a group")
+                    .hint("leave `--group` out: the windows are the same"),
             );
         }
         if self.range.ends_early() {
-            return Err(Error::usage("`--until` is for one reader, not for a group")
-                .hint("with `--exit` a group ends once it has read what the topic holds"));
+            return Err(
+                Error::usage("`--until` is for a single reader, not for a group")
+                    .hint("use `--exit`: a group then ends once it has read what the topic holds"),
+            );
         }
         self.refuse_unranked()?;
         self.refuse_collisions()?;
@@ -164,7 +167,7 @@ impl Options {
             let address = metrics.address();
             context
                 .report
-                .status(format!("figures at http://{address}/metrics"));
+                .status(format!("metrics at http://{address}/metrics"));
         }
         let folder = self.group.state.as_ref();
         let folder = folder.map(|dir| snapshot::Folder::open(dir, &group));
@@ -215,7 +218,7 @@ impl Options {
         if is_repartitioned {
             group::refuse_lost_repartition(&admin, &settings, &group, &starts)?;
             context.report.detail(
-                "records are brought together by what they are grouped by: it is not their key",
+                "`--by` is not the record key: records are repartitioned through a topic of the group",
             );
         }
 
@@ -271,7 +274,7 @@ impl Options {
         let mut node = Node::join(parts, options, starts)?;
         let ended = node.run();
         let (account, watermark, open) = (node.account(), node.watermark(), node.open());
-        drop(node); // leaves the group, whatever is told below
+        drop(node); // leaves the group, whatever is reported below
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
@@ -281,8 +284,8 @@ impl Options {
         }
     }
 
-    /// Begins the state of a group: writes down what it is built with, unless another process has been
-    /// quicker. Returns what counts; `None` for an empty topic that is not waited for.
+    /// Creates the state of a group: records the plan it is built with, unless another process was
+    /// faster. Returns the plan that was recorded; `None` for an empty topic with `--exit`.
     fn begin_state(
         &self,
         query: &Query,
@@ -297,12 +300,12 @@ impl Options {
         };
         let plan = super::plan(query, schema.clone(), &form, true)?;
         let decoder = form.decoder(plan.layout.clone());
-        // A topic that was empty holds records now: its columns were waited for.
+        // A topic that was empty holds records by now: `columns` has waited for them.
         let now = Starts::find(admin, from, self.range.range()?.since)?;
         let remains = group::refuse_lost_state(settings, group, &now)
             .and_then(|()| group::refuse_remains(admin, settings, group));
         if let Err(error) = remains {
-            // What is there may be of a process that has begun meanwhile.
+            // What was found may come from a process that has started in the meantime.
             return load()?.map_or(Err(error), |built_with| Ok(Some(built_with)));
         }
         let is_repartitioned = self.group.repartition
@@ -310,30 +313,30 @@ impl Options {
         self.refuse_scattered(&plan, is_repartitioned)?;
         let described = self.described(&plan, from, &schema, &form, is_repartitioned);
         described.store(admin, settings, group, now.len())?;
-        // Another process may have been quicker.
+        // Another process may have been faster.
         Ok(load()?.or(Some(described)))
     }
 
-    /// Refuses what a process cannot say that has some of the keys only, and whose windows that were
-    /// shown open go on.
+    /// Refuses flags that a process with only some of the keys cannot serve, or that windows shown while
+    /// still open cannot.
     fn refuse_unranked(&self) -> Result<()> {
         let ranked = self.ranked();
         if let Some(flag) = ranked.of_windows() {
             return Err(Error::usage(format!(
-                "`{flag}` needs all keys of a window, and a process of a group has its own only"
+                "`{flag}` needs all keys of a window, and each process of a group has only some"
             ))
             .hint(format!(
-                "leave `{flag}` away here, and window the result: `k window --from {} --time window_start … {flag} …`",
+                "leave `{flag}` out here, and apply it to the result: `k window --from {} --time window_start … {flag} …`",
                 self.to
             ))
-            .hint("or leave `--group` away: one process reads all"));
+            .hint("or leave `--group` out: one process then reads everything"));
         }
         if ranked.having.is_some() && self.range.exits() {
             Err(Error::usage(
-                "with `--exit` a group shows windows that go on, and `--having` could not take their rows back",
+                "with `--exit` a group shows windows that are still open, and `--having` could not take their rows back",
             )
             .hint(format!(
-                "leave `--having` away here: `k consume {} --where …` chooses when it reads",
+                "leave `--having` out here, and filter the result: `k consume {} --where …`",
                 self.to
             )))
         } else {
@@ -341,7 +344,7 @@ impl Options {
         }
     }
 
-    /// Refuses what cannot be computed of records that lie in several partitions.
+    /// Refuses flags that need all records of a group in one partition.
     fn refuse_scattered(&self, plan: &Plan, is_repartitioned: bool) -> Result<()> {
         let by_clock = plan.arrival.is_some() && plan.trigger.periods().next().is_some();
         let refused = [
@@ -353,15 +356,15 @@ impl Options {
         match refused.find(|(is_given, _)| *is_given && is_repartitioned) {
             None => Ok(()),
             Some((_, flag)) => Err(Error::refused(format!(
-                "`{flag}` needs the records of a group in one partition, and here their key is \
-                 another one than what `--by` groups them by"
+                "`{flag}` needs the records of a group in one partition, and here `--by` is \
+                 not the record key"
             ))
-            .hint("write the topic anew with that key (`k produce --key COLUMN`), or leave `--group` away")),
+            .hint("write the topic again with that key (`k produce --key COLUMN`), or leave `--group` out")),
         }
     }
 
-    /// Returns the columns of the topic: those that the group's state was built with, else those
-    /// of its first records; none of an empty topic that is not waited for.
+    /// Returns the columns of the topic: those that the group's state was built with, else those of its
+    /// first records; `None` for an empty topic with `--exit`.
     fn columns(
         &self,
         built_with: Option<&Described>,
@@ -378,9 +381,9 @@ impl Options {
             let unknown = names.find(|name| schema.index_of(name).is_none());
             return match unknown.filter(|_| notation != Notation::Json) {
                 Some(name) => Err(Error::usage(format!(
-                    "`--schema` declares column `{name}`, which the group's records have not"
+                    "`--schema` declares column `{name}`, which the group's records do not have"
                 ))
-                .hint(format!("there are {}", schema.names()))),
+                .hint(format!("the columns are {}", schema.names()))),
                 None => Ok(Some((schema::declare(schema, &declared), form))),
             };
         }
@@ -460,8 +463,8 @@ fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
     Ok(Some((schema, notation)))
 }
 
-/// Returns a name for the transactions of this process that no other has. It begins with the group's,
-/// so that one rule by prefix lets a person have both.
+/// Returns a unique name for the transactions of this process. It begins with the group's name, so
+/// that one ACL by prefix covers both.
 fn transactional_id(group: &str) -> String {
     format!("{group}-k-{:016x}", rand::random::<u64>())
 }

@@ -47,16 +47,16 @@ use model::questions::{WHAT, WHERE};
 use model::{Alignment, When, Where};
 
 /// The heading of where records come from and where rows go.
-const STREAMS: &str = "From where to where";
+const STREAMS: &str = "Input and output";
 
 /// Aggregate over event-time windows of a file, a pipe or a topic.
 ///
-/// Times come from a column, not from the clock. The watermark is the highest time seen less
-/// `--out-of-order`, and says that nothing below it is expected; every well-formed record moves
-/// it, filtered ones too. A window `[start, end)` closes when the watermark reaches its end; its
-/// row leaves once `--grace` has passed, too. The end of a file or pipe closes every window.
-/// A record whose windows have all closed and passed their grace is expired: it is dropped, and
-/// counted in the summary.
+/// Event times come from a column, not from the clock. The watermark is the highest event time
+/// seen less `--out-of-order`: no older record is expected. Every well-formed record advances it,
+/// also one that `--where` leaves out. A window `[start, end)` closes when the watermark reaches
+/// its end. Its row is written once `--grace` has passed as well. The end of a file or pipe closes
+/// every window. A record that comes after the grace of all its windows has expired: it is dropped
+/// and counted in the summary.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "k window [OPTIONS] WINDOW [SOURCE]...
        WINDOW: --tumbling SIZE | --hopping SIZE,ADVANCE | --session GAP[,MAX] |
@@ -66,13 +66,13 @@ const STREAMS: &str = "From where to where";
   k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
-    /// Group by these columns or expressions; none: one group. Nested JSON has columns such as `user.id`
-    /// and `items[0]`, a record of a topic `@key`, `@timestamp`, `@partition`, `@offset`, `@topic` and
-    /// `@header('x')`, wherever a column can be.
+    /// Group by these columns or expressions [default: one group]. Write fields of nested JSON as
+    /// `user.id` and `items[0]`. A record of a topic also has `@key`, `@timestamp`, `@partition`,
+    /// `@offset`, `@topic` and `@header('x')`; use them wherever a column is expected.
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     by: Option<String>,
 
-    /// Compute these, each with `as NAME` if wished: count, sum, min, max, avg, stddev,
+    /// Compute these; `as NAME` names the column: count, sum, min, max, avg, stddev,
     /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
     /// last, collect(x, n), max_by(x, y), min_by(x, y), mode.
     #[arg(long, value_name = "AGGREGATE,…", default_value = "count", help_heading = WHAT)]
@@ -82,8 +82,8 @@ pub(super) struct Options {
     #[arg(long = "where", value_name = "CONDITION", help_heading = WHAT)]
     filter: Option<String>,
 
-    /// Let each window and key take one record of a value of this column, or expression, and count
-    /// the others as duplicates.
+    /// Count each value of this column or expression once per window and key; count repeats as
+    /// duplicates.
     #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
     distinct: Option<String>,
 
@@ -91,23 +91,22 @@ pub(super) struct Options {
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     select: Option<String>,
 
-    /// Write only rows for which this holds: `count > 10 and avg_duration > 60000`, over the columns of
-    /// the row
+    /// Write only rows for which this holds; it sees the columns of the row: `count > 10 and
+    /// avg_duration > 60000`
     #[arg(long, value_name = "CONDITION", help_heading = WHAT)]
     having: Option<String>,
 
-    /// Put the rows of each window in order: `sum_duration desc, caller`; nulls come last [default: by
-    /// their keys]
+    /// Sort the rows of each window: `sum_duration desc, caller`; nulls come last [default: by key]
     #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
     order_by: Option<String>,
 
-    /// Write at most so many rows of each window, the first ones
+    /// Write only the first N rows of each window
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = WHAT)]
     limit: Option<u64>,
 
-    /// Take earlier records back where this column says `-` and not `+`, or `none`; a group of which
-    /// all were taken back is a row with count 0 [default: a column `change` beside
-    /// `window_start` and `window_end`]
+    /// The column that marks retractions: `-` takes an earlier record back, `+` adds one; `none`:
+    /// there is no such column. A group whose records were all taken back shows a row with count 0
+    /// [default: `change`, if `window_start` and `window_end` are there too]
     #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
     change: Option<String>,
 
@@ -117,74 +116,74 @@ pub(super) struct Options {
     #[command(flatten)]
     alignment: Alignment,
 
-    /// Take the event time from this column or expression, such as `ts * 1000` or
-    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`, or from `@record`, a topic's own timestamp, or from
-    /// `@arrival`: processing time. Default: `event_time` or `start_timestamp` if there, else
-    /// `@record`.
+    /// The event time: a column, or an expression such as `ts * 1000` or
+    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record,
+    /// `@arrival` is processing time [default: `event_time` or `start_timestamp` if there, else
+    /// `@record`]
     #[arg(long, value_name = "EXPRESSION", help_heading = WHERE)]
     time: Option<String>,
 
-    /// Take processing time from this column, as in a replay, and not from the clock.
+    /// Take processing time from this column instead of the clock, as for a replay.
     #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
     arrival: Option<String>,
 
-    /// The unit of times that are numbers.
+    /// The unit of numeric times.
     #[arg(long, value_enum, default_value = "ms", value_name = "UNIT", help_heading = WHERE)]
     time_unit: TimeUnit,
 
     #[command(flatten)]
     when: When,
 
-    /// As `--from`.
+    /// Same as `--from`.
     #[arg(value_name = "SOURCE")]
     named: Vec<Endpoint>,
 
-    /// Read from a file, a topic, or `-` for stdin. A name with `/`, with the ending of a file (.csv,
-    /// .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or of a file that exists is a file, any
-    /// other a topic; `file:NAME` and `topic:NAME` say which. What `k consume` prints as JSON counts as the
-    /// records in it. Several files, named one by one or by a pattern such as 'calls-*.csv', are read as
-    /// one, in the order given and those of a pattern by name; their columns are the same.
-    /// .gz and .zst are unpacked [default: a pipe on stdin, else topic mono_signal]
+    /// Read from a file, a topic, or `-` for stdin. A name is a file if it contains `/`, ends like a
+    /// file (.csv, .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or if such a file exists;
+    /// otherwise it is a topic. `file:NAME` and `topic:NAME` are explicit. JSON printed by `k consume`
+    /// is read as the records inside it. Several files, named one by one or by a pattern such as
+    /// 'calls-*.csv' (sorted by name), are read one after the other; they share their columns. .gz
+    /// and .zst are unpacked [default: a pipe on stdin, else topic mono_signal]
     #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
     from: Vec<Endpoint>,
 
-    /// Write to a file, a topic, or `-` for stdout; which, as for `--from`. A topic that does not exist
-    /// is created. With `--group` lines are added to what a file
-    /// holds, and after a crash some may be there twice.
+    /// Write to a file, a topic, or `-` for stdout; names work as for `--from`. A topic that does not
+    /// exist is created. With `--group`, rows are appended to a file, and a crash may leave some of
+    /// them twice.
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
 
-    /// Declare column types: 'caller string, n bigint' [default: as their use asks]
+    /// Declare column types: 'caller string, n bigint' [default: inferred from use]
     #[arg(long, value_name = "COLUMNS", help_heading = STREAMS)]
     schema: Option<String>,
 
-    /// How records are written, where the first ones do not say
+    /// The format of the records [default: found from the first ones]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     input: Option<InputNotation>,
 
     #[command(flatten, next_help_heading = STREAMS)]
     dialect: DialectOptions,
 
-    /// How rows are written [default: a table on a terminal, else csv; json for a .json file]
+    /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     format: Option<Format>,
 
-    /// Count malformed records instead of ending at the first.
+    /// Skip and count malformed records instead of ending at the first.
     #[arg(long, help_heading = STREAMS)]
     skip_bad: bool,
 
-    /// Keep malformed records, with the reason, in a file or topic, instead of ending at the first;
-    /// with `--group` as `--late-to`.
+    /// Write malformed records, with the reason, to a file or topic instead of ending at the first;
+    /// with `--group` as for `--late-to`.
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     bad_to: Option<Endpoint>,
 
-    /// Keep late and expired records, and those of `--ahead`, with the reason, in a file or topic. With `--group` processes
-    /// may share a file: lines are added to it, and after a crash some may be there twice; in a topic
-    /// they are not, unless the guarantee says so.
+    /// Write late and expired records, and those set aside by `--ahead`, with the reason, to a file or
+    /// topic. With `--group`, processes may share a file: lines are appended, and a crash may leave
+    /// some of them twice. In a topic the guarantee applies.
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     late_to: Option<Endpoint>,
 
-    /// Write what the engine does, event by event, to a file of JSON lines.
+    /// Write each step of the engine to a file, as JSON lines.
     #[arg(long, value_name = "FILE", help_heading = STREAMS)]
     journal: Option<PathBuf>,
 
@@ -196,8 +195,8 @@ pub(super) struct Options {
     #[command(flatten, next_help_heading = STREAMS)]
     stats: StatsOptions,
 
-    /// Window a file by this many threads, with the same result; where rows leave once, from
-    /// windows that all keys share [default: one a processor]
+    /// Read a file with this many threads, with the same result; for tumbling, hopping and global
+    /// windows that show each row once [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = STREAMS)]
     threads: Option<u16>,
 
@@ -232,7 +231,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     options.run(&plan, input, sink, context)
 }
 
-/// Puts in front of a sink what keeps and chooses of the rows.
+/// Puts `--having`, `--order-by`, `--limit` and `--select` in front of a sink.
 fn in_front(plan: &Plan, mut sink: Box<dyn Sink>) -> Box<dyn Sink> {
     if let Some(selection) = &plan.selection {
         sink = Box::new(SelectSink::new(selection.clone(), sink));
@@ -243,7 +242,7 @@ fn in_front(plan: &Plan, mut sink: Box<dyn Sink>) -> Box<dyn Sink> {
     sink
 }
 
-/// Plans a query over records of a form: numbers of JSON have points, whatever those of CSV have.
+/// Plans a query over records of a form. `--decimal-comma` is for CSV: JSON has decimal points.
 fn plan(query: &Query, schema: Schema, form: &Form, record_times: bool) -> Result<Plan> {
     let query = Query {
         decimal_comma: query.decimal_comma && form.notation != InputNotation::Json,
@@ -310,7 +309,7 @@ impl Options {
         }
     }
 
-    /// Returns what the flags say of the input.
+    /// Returns what the flags say about the input.
     fn given(&self) -> Result<Given> {
         let declared = self.schema.as_deref().map(schema::parse_declaration);
         Ok(Given {
@@ -328,7 +327,7 @@ impl Options {
                 if let Some(flag) = self.range.given() {
                     let from = self.from.first().unwrap_or(&Endpoint::Pipe);
                     return Err(Error::usage(format!(
-                        "`{flag}` is for topics, and `{from}` is none"
+                        "`{flag}` is for topics, and `{from}` is not a topic"
                     )));
                 }
                 input::open_files(&pieces, given, context).map(Some)
@@ -343,7 +342,7 @@ impl Options {
         }
     }
 
-    /// Opens the sink; a file is emptied only now that the plan is known to be right.
+    /// Opens the sink. A file is truncated only now, when the plan is known to be valid.
     fn sink(&self, plan: &Plan, context: &Context) -> Result<Box<dyn Sink>> {
         let header = plan.header();
         let outlet = match &self.to {
@@ -372,7 +371,7 @@ impl Options {
         })
     }
 
-    /// Returns whether a topic's rows that are taken back become tombstones.
+    /// Returns whether a retraction becomes a tombstone in a topic.
     fn tombstones(&self, plan: &Plan) -> bool {
         plan.refinement != Refinement::Retracting
     }
@@ -382,7 +381,7 @@ impl Options {
         self.threads.map_or_else(processors, usize::from)
     }
 
-    /// Opens what is written beside the rows; topics through a producer that is `shared`, if it is.
+    /// Opens the outputs beside the rows; those that are topics use the `shared` producer, if any.
     fn outputs(&self, context: &Context, shared: Option<&Shared>) -> Result<Outputs> {
         let aside = |to: &Option<Endpoint>| {
             let to = to.as_ref();
@@ -408,7 +407,7 @@ impl Options {
     ) -> Result<SideOutput> {
         if *to == self.to {
             return Err(Error::usage(format!(
-                "`{to}` is where the rows go: records that are set aside need another place"
+                "`{to}` is where the rows go: late and malformed records need another output"
             )));
         }
         Ok(match to {
@@ -434,8 +433,8 @@ impl Options {
         })
     }
 
-    /// Opens a file that is written. What earlier runs of a group have written is
-    /// not read again, and other processes write, too: to that lines are added.
+    /// Opens a file for writing. With a group it is appended to: what earlier runs wrote is not
+    /// computed again, and other processes write to it as well.
     fn outlet(&self, path: &Path, context: &Context) -> Result<Outlet> {
         match self.range.group() {
             Some(_) => Outlet::append(path, context.interrupt.clone()),
@@ -443,7 +442,7 @@ impl Options {
         }
     }
 
-    /// Refuses outputs that would destroy one another, or the input.
+    /// Refuses outputs that would overwrite one another, or the input.
     fn refuse_collisions(&self) -> Result<()> {
         let journal = self.journal.clone().map(Endpoint::File);
         let stats = self.stats.file();
@@ -508,7 +507,7 @@ impl Options {
                 (*node.account(), node.watermark(), node.open(), ended)
             }
         };
-        // After an error the sums would say less than the error does.
+        // After an error the summary would only distract from it.
         let stopped = |error: &Error| matches!(error.remedy(), Remedy::Stopped(_));
         match ended {
             Err(error) if !stopped(&error) => {
@@ -523,7 +522,7 @@ impl Options {
         }
     }
 
-    /// Returns what becomes of the windows that are open when a run is stopped.
+    /// Returns what happens to open windows when a run is stopped.
     fn way_out(&self) -> Result<WayOut> {
         Ok(match (self.source()?, self.range.exits()) {
             _ if self.when.trigger()? == Trigger::CHANGES => WayOut::Shown,
@@ -533,7 +532,7 @@ impl Options {
         })
     }
 
-    /// Tells where every record went.
+    /// Reports where every record went.
     fn tell(
         &self,
         plan: &Plan,
@@ -562,7 +561,7 @@ impl Options {
             && account.before_1980 == account.records() - account.malformed - account.ahead
         {
             context.report.warning(
-                "all event times lie before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
+                "all event times are before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
             );
         }
         self.stats.tell(&stats, context);

@@ -16,7 +16,7 @@ use crate::term::units::{parse_duration, parse_positive_duration};
 /// The four questions of the Dataflow model, as `--help` asks them.
 pub(super) mod questions {
     pub const WHAT: &str = "What is computed";
-    pub const WHERE: &str = "Where in event time (one window, and what time is)";
+    pub const WHERE: &str = "Where in event time (one window is required)";
     pub const WHEN: &str = "When rows leave";
     pub const HOW: &str = "How later rows of a window relate to earlier ones";
 }
@@ -28,21 +28,20 @@ use questions::{HOW, WHEN, WHERE};
 #[group(id = "window", required = true, multiple = false,
     args = ["tumbling", "hopping", "session", "sliding", "global"])]
 pub(super) struct Where {
-    /// Windows of this size, one after the other: `10s`, `1h`, `1d`; weeks from Monday `1w`, months
-    /// `1mo`, years `1y`.
+    /// Windows of this size, one after the other: `10s`, `1h`, `1d`, `1w` (from Monday), `1mo`, `1y`.
     #[arg(long, value_name = "SIZE", value_parser = Period::parse_size)]
     tumbling: Option<Period>,
 
-    /// Windows of this size that start every ADVANCE, which need not divide the size. With `1mo,1d`
-    /// each ends on the same day of the next month, or where that is shorter on its last.
+    /// Windows of this size, one every ADVANCE, which need not divide the size. With `1mo,1d` a window
+    /// ends on the same day of the next month, or on its last day if it is shorter.
     #[arg(long, value_name = "SIZE,ADVANCE", value_parser = parse_hopping)]
     hopping: Option<(Period, Period)>,
 
-    /// Sessions: a key's records of which each is at most GAP from the next; at most MAX long.
+    /// Sessions: records of one key, each at most GAP after the one before; at most MAX long.
     #[arg(long, value_name = "GAP[,MAX]", value_parser = parse_session)]
     session: Option<(i64, Option<i64>)>,
 
-    /// Every set of a key's records that are at most this far apart.
+    /// Sliding windows: every set of records of one key that lie within this duration.
     #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
     sliding: Option<i64>,
 
@@ -51,17 +50,17 @@ pub(super) struct Where {
     global: bool,
 }
 
-/// What shifts the windows of a grid.
+/// What shifts tumbling and hopping windows.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = WHERE)]
 pub(super) struct Alignment {
-    /// Shift the windows' starts by this much: with `1d` by `3h`, with `1w` by `6d` (from Sunday),
-    /// with `1y` by `3mo` (from April).
+    /// Shift where windows start: `1d` by `3h`, `1w` by `6d` (from Sunday), `1y` by `3mo` (from
+    /// April).
     #[arg(long, value_name = "DURATION", value_parser = Period::parse)]
     align: Option<Period>,
 
-    /// Let days, weeks, months and years begin at midnight of this time zone, such as `Europe/Paris`, and
-    /// read times of it that name no zone; `local`: this machine's [default: UTC]
+    /// The time zone, such as `Europe/Paris`, in which days, weeks, months and years begin, and of times
+    /// without a zone; `local`: this machine's [default: UTC]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
 }
@@ -70,12 +69,12 @@ pub(super) struct Alignment {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = WHEN)]
 pub(super) struct When {
-    /// Rows when a window is final, or at every update [default: final]
+    /// Write rows when a window is final, or at every update [default: final]
     #[arg(long, value_enum, value_name = "WHEN", conflicts_with = "trigger")]
     emit: Option<Emit>,
 
-    /// When rows leave: `watermark`, `changes`, `every 5s`, `count 100`,
-    /// or `early(every 5s) watermark late(count 1)`.
+    /// When a window shows its row: `watermark`, `changes`, `every 5s`, `count 100`, or
+    /// `early(every 5s) watermark late(count 1)`.
     #[arg(long, value_name = "TRIGGER")]
     trigger: Option<String>,
 
@@ -87,33 +86,33 @@ pub(super) struct When {
     #[arg(long, help_heading = HOW)]
     pub panes: bool,
 
-    /// Let the watermark stay this far behind the highest event time [default: 0s]
+    /// Hold the watermark this far behind the highest event time [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "watermark")]
     out_of_order: Option<i64>,
 
-    /// Learn how far the watermark stays behind: `percentile:99` of the delays so far, at most an
-    /// eighth above.
+    /// Learn how far to hold the watermark back: `percentile:99` of the delays seen so far, or up to an
+    /// eighth more.
     #[arg(long, value_name = "HOW", value_parser = parse_percentile)]
     watermark: Option<f64>,
 
-    /// Set records aside, and count them, whose time is further ahead of their arrival than this: one
-    /// wrong clock does not make all others late. Arrival is the column of `--arrival`, else when the
-    /// broker appended the record (of a topic with LogAppendTime), else the clock.
+    /// Set aside and count records whose event time is further ahead of their arrival than this, so that
+    /// one wrong clock does not make all others late. Arrival is the column of `--arrival`, else the
+    /// broker's timestamp (for a topic with LogAppendTime), else the clock.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub ahead: Option<i64>,
 
-    /// Keep records that come this late after their window's close, and its last row as long.
+    /// Accept records this long after their window has closed; its final row waits as long.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub grace: i64,
 
-    /// Let a partition that is at its end hold the watermark back no longer than this.
+    /// A partition that stays at its end this long no longer holds the watermark back.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub idle: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Emit {
-    /// One row a window and key, once its grace has passed.
+    /// One row per window and key, once its grace has passed.
     Final,
     /// A row for every update.
     Changes,
@@ -123,7 +122,7 @@ impl Where {
     /// Returns the windows.
     ///
     /// # Errors
-    /// `usage` for sizes that make no windows, and where the alignment does not fit them.
+    /// `usage` for sizes that make no windows, and for an alignment that does not fit them.
     pub fn windows(&self, alignment: &Alignment) -> Result<Windows> {
         let zone = alignment.zone()?;
         self.spec().windows(alignment.align, zone.as_ref())
@@ -184,7 +183,7 @@ impl When {
 /// Refuses windows that would never fire on an input that never ends.
 ///
 /// # Errors
-/// `usage` for the window of all time whose trigger waits for its close alone.
+/// `usage` for the global window, if its trigger only waits for its close.
 pub(super) fn refuse_endless(windows: &Windows, trigger: &Trigger) -> Result<()> {
     let fires = match trigger {
         Trigger::Final => false,
@@ -192,9 +191,9 @@ pub(super) fn refuse_endless(windows: &Windows, trigger: &Trigger) -> Result<()>
     };
     match windows {
         Windows::Global if !fires => Err(Error::usage(
-            "`--global` closes when the input ends, and a topic that is followed never ends",
+            "`--global` closes when the input ends, and without `--exit` a topic never ends",
         )
-        .hint("add `--exit`, or let rows leave earlier: `--trigger 'every 5s'`")),
+        .hint("add `--exit`, or show rows earlier: `--trigger 'every 5s'`")),
         _ => Ok(()),
     }
 }

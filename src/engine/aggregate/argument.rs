@@ -1,4 +1,4 @@
-//! What states take of rows: arguments of each type, and where the row stands.
+//! What states take of rows: arguments of each type, and the position of the row.
 
 use std::cmp::Ordering;
 
@@ -12,15 +12,15 @@ use crate::column::{Column, Value, ValueRef, Values, compare_doubles, told_apart
 use crate::error::{Error, Result};
 use crate::number::{self, Number};
 
-/// A row of a batch: when and where it stands, and whether it takes an earlier one back.
+/// A row of a batch: its time and position, and whether it takes an earlier one back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'r> {
     batch: &'r Arguments<'r, 'r>,
     index: u32,
 }
 
-/// Where a row stands in the order that breaks every tie: by event time, partition, and number in
-/// the partition.
+/// The position of a row in the order that breaks every tie: by event time, partition, and number
+/// in the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
     at: i64,
@@ -183,7 +183,7 @@ impl<'a> Argument<'a> for Number {
 fn mistyped(column: Option<&Column<'_>>) -> Error {
     let is = column.map_or("none".to_owned(), |column| column.data_type().to_string());
     Error::bug(format!(
-        "an aggregate's argument has another type than planned: {is}"
+        "the argument of an aggregate is not of its planned type: {is}"
     ))
 }
 
@@ -222,12 +222,12 @@ pub(super) trait Kept:
 
     fn argument(&self) -> Self::Argument<'_>;
 
-    /// Orders two arguments: numbers by size, -0 being 0 and what is no number last; false before
-    /// true; text by bytes.
+    /// Orders two arguments: numbers by size, -0 being 0 and NaN last; false before true; text by
+    /// bytes.
     fn compare(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering;
 
-    /// Orders two arguments for what keeps the largest. Of values that nobody declared, those that
-    /// are numbers come last: so a text counts, here as there, only where there is no number.
+    /// Orders two arguments for what keeps the largest. Of undeclared values, those that are
+    /// numbers come last: so a text counts, here as there, only where there is no number.
     fn compare_largest(left: Self::Argument<'_>, right: Self::Argument<'_>) -> Ordering {
         Self::compare(left, right)
     }
@@ -401,8 +401,8 @@ impl Kept for Number {
     }
 }
 
-/// What stood in a column that nobody declared: of such values only those of the same characters
-/// are equal, and numbers come in their order before texts.
+/// A value of an undeclared column: of such values only those of the same characters are equal, and
+/// numbers come in their order before texts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct AsItStood(String);
 

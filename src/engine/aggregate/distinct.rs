@@ -40,8 +40,8 @@ impl<T: Kept> Distinct<T> {
         self.times.iter().cloned()
     }
 
-    /// Adds an argument so many times; returns how much more often it came by now than it was taken
-    /// back.
+    /// Adds an argument this many times; returns how much more often it came by now than it was
+    /// taken back.
     pub fn add(&mut self, argument: T::Argument<'_>, times: i64) -> i64 {
         let same =
             |(known, _): &(T, i64)| T::compare(known.argument(), argument) == Ordering::Equal;
@@ -96,8 +96,8 @@ impl<T: Kept> Retract for Distinct<T> {
 
 /// The values that came to each slot.
 pub trait Seen: Accumulator {
-    /// Takes note of a row's value in a slot; returns whether it is the first of its kind there.
-    /// Null is no value: it is always new.
+    /// Notes a row's value in a slot; returns whether it is the first of its kind there. Null is
+    /// not a value: it is always new.
     ///
     /// # Errors
     /// `bug` where the values are of another type.

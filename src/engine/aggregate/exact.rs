@@ -1,9 +1,9 @@
 //! Sums of doubles and of squares without any rounding, so that they are free of order.
 //!
-//! A double is an integer × 2^exponent. Sums of doubles that are not worlds apart fit an integer
-//! of 256 bits with one exponent (32 bytes instead of the 270 of a full superaccumulator: there
-//! may be a state for each caller and window). What does not fit goes to a big integer.
-//! Rounding is done once, when the sum is asked for.
+//! A double is an integer × 2^exponent. Sums of doubles of similar size fit an integer of 256 bits
+//! with one exponent (32 bytes instead of the 270 of a full superaccumulator: there may be a state
+//! for each caller and window). What does not fit goes to a big integer. Rounding is done once,
+//! when the sum is asked for.
 
 use num_bigint::{BigInt, BigUint, Sign};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(super) struct Exact {
 struct Rare {
     /// × 2^[`LOWEST`].
     rest: BigInt,
-    /// How many addends were ∞, -∞ and no number.
+    /// How many addends were ∞, -∞ and NaN.
     infinite: [i64; 2],
     undefined: i64,
 }
@@ -183,7 +183,7 @@ impl Exact {
         }
     }
 
-    /// Returns what the sum is where some addend was not finite: ∞, -∞ or no number.
+    /// Returns what the sum is where some addend was not finite: ∞, -∞ or NaN.
     pub fn beyond(&self) -> Option<f64> {
         let Rare {
             infinite: [plus, minus],

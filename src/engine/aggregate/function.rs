@@ -41,13 +41,13 @@ pub enum Function {
     Stddev,
     /// The smallest argument that such a share of all does not exceed, within 0.4 %.
     Quantile(Share),
-    /// The largest arguments, at most so many.
+    /// The largest arguments, at most this many.
     Top(u32),
     /// The argument of the first row by event time.
     First,
     /// The argument of the last row by event time.
     Last,
-    /// The arguments of the first rows by event time, at most so many.
+    /// The arguments of the first rows by event time, at most this many.
     Collect(u32),
     /// What a row carries where its argument is the largest; of equal ones the first by event time.
     MaxBy,
@@ -84,55 +84,55 @@ const ALL: [Description; 16] = [
     ),
     describe(
         "count(distinct x)",
-        "The number of different arguments, exactly.",
+        "The number of distinct arguments, exactly.",
         "count(distinct x)",
         "3",
     ),
     describe(
         "approx_distinct(x)",
-        "The same in bounded memory: exact up to 256, then HyperLogLog with a standard error of 1.6 %.",
+        "The number of distinct arguments in bounded memory: exact up to 256, then HyperLogLog with a standard error of 1.6 %.",
         "approx_distinct(x)",
         "3",
     ),
     describe(
         "sum(x)",
-        "The sum: exact for bigint and decimal, whatever its size; for double the exact sum, rounded once. Of a column that nobody declared, as wide as its numbers need.",
+        "The sum: exact for bigint and decimal, of any size; for double the exact sum, rounded once. An undeclared column is summed with as many digits as it has.",
         "sum(x)",
         "11",
     ),
     describe(
         "min(x)",
-        "The smallest argument; of texts the first by bytes. Of a column that nobody declared, the smallest number as it stands, and a text only where there is no number.",
+        "The smallest argument; texts are compared by bytes. In an undeclared column, the smallest number as it was written, or a text if there are no numbers.",
         "min(x)",
         "1",
     ),
     describe(
         "max(x)",
-        "The largest argument, in the same way; of texts the last by bytes.",
+        "The largest argument, compared like `min`.",
         "max(x)",
         "4",
     ),
     describe(
         "max_by(x, y), min_by(x, y)",
-        "What x is where y is largest, or smallest; of equal ones the first by event time. A row counts if neither is null.",
+        "The value of x in the row where y is largest, or smallest; the first by event time if several are. Rows where either is null are skipped.",
         "max_by(x, -x)",
         "1",
     ),
     describe(
         "mode(x)",
-        "The argument that came most often; of several the smallest. As count(distinct x) it keeps each different one.",
+        "The most frequent argument; the smallest if there are several. Like count(distinct x), it keeps each distinct one in memory.",
         "mode(x)",
         "3",
     ),
     describe(
         "avg(x)",
-        "The mean, a double: the exact sum over the number of arguments, rounded once.",
+        "The mean, a double: the exact sum divided by the number of arguments, rounded once.",
         "avg(x)",
         "2.75",
     ),
     describe(
         "stddev(x)",
-        "The sample standard deviation (n − 1), a double, rounded once; null below two arguments.",
+        "The sample standard deviation (n − 1), a double, rounded once; null for fewer than two arguments.",
         "stddev(x)",
         "1.2583057392117916",
     ),
@@ -144,7 +144,7 @@ const ALL: [Description; 16] = [
     ),
     describe(
         "quantile(x, q)",
-        "The same for a share from 0 to 1.",
+        "The same, for a share from 0 to 1.",
         "quantile(x, 0.25)",
         "1",
     ),
@@ -204,8 +204,8 @@ impl Function {
         )
     }
 
-    /// Returns the function of a name in lower case. `distinct` stands before its argument;
-    /// `parameter` is its second argument.
+    /// Returns the function of a name in lower case. `distinct` is before its argument; `parameter`
+    /// is its second argument.
     ///
     /// # Errors
     /// `usage`: there is none of that name, or not with such a parameter.
@@ -236,11 +236,11 @@ impl Function {
                 let known = "count, approx_distinct, sum, min, max, max_by, min_by, mode, avg, \
                              stddev, p50 … p99.9, quantile, top, first, last, collect";
                 return Err(Error::usage(format!("unknown aggregate `{name}`"))
-                    .hint(format!("there are {known}")));
+                    .hint(format!("the aggregates are {known}")));
             }
         };
         if distinct && function != Function::CountDistinct {
-            Err(Error::usage(format!("`{name}` takes no `distinct`")))
+            Err(Error::usage(format!("`{name}` does not take `distinct`")))
         } else {
             Ok(function)
         }
@@ -270,10 +270,10 @@ impl Function {
         if !self.retracts() {
             let name = self.name();
             return Err(Error::usage(format!(
-                "`{name}` cannot take rows back, as the input's column `change` asks for"
+                "`{name}` cannot take rows back, and the column `change` of the input asks for it"
             ))
-            .hint("count, sum, avg, stddev, count(distinct x), mode, p50 … p99.9 and quantile can")
-            .hint("with `--change none`, each record counts, whatever its column `change` says"));
+            .hint("these can: count, sum, avg, stddev, count(distinct x), mode, p50 … p99.9, quantile")
+            .hint("with `--change none`, every record counts, whatever is in its column `change`"));
         }
         Ok(self.states(argument, true))
     }

@@ -18,7 +18,7 @@ const PRECISION: u32 = 12;
 const REGISTERS: usize = 1 << PRECISION;
 /// The highest rank of a hash: one more than the zeros that its other bits can begin with.
 const HIGHEST: usize = (u64::BITS - PRECISION) as usize + 1;
-/// Up to so many hashes are kept as they are, and counted; they take half the room of registers.
+/// Up to this many hashes are kept as they are, and counted; they take half the room of registers.
 const FEW: usize = 256;
 
 /// The hashes of the arguments, or of each register the highest rank.

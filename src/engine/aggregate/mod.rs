@@ -1,8 +1,8 @@
 //! What is computed: one small state a window and key, for each aggregate.
 //!
-//! Comes in: a column of arguments and, a row, the slot of its window and key. Goes out: a
-//! [`Value`] a slot. States of one aggregate lie side by side in one vector, so that a batch is
-//! added in one tight loop (as DataFusion's `GroupsAccumulator` does); null arguments are passed over.
+//! In: a column of arguments and, a row, the slot of its window and key. Out: a [`Value`] a slot.
+//! States of one aggregate lie side by side in one vector, so that a batch is added in one tight
+//! loop (as DataFusion's `GroupsAccumulator` does); null arguments are passed over.
 //!
 //! An aggregate is one type with [`State`]: add, merge, result; saving comes with serde. Results
 //! are free of order: whatever the order of rows and merges, the same rows give the same value.

@@ -58,7 +58,7 @@ impl<T: Kept, const LAST: bool> State for End<T, LAST> {
     }
 }
 
-/// The arguments of the first rows, at most so many.
+/// The arguments of the first rows, at most this many.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Collect<T> {
     most: u32,

@@ -33,7 +33,7 @@ impl Share {
             .then_some(Share(parts as u32))
     }
 
-    /// Returns the rank of the quantile among so many in order, from 1: the smallest rank of
+    /// Returns the rank of the quantile among this many in order, from 1: the smallest rank of
     /// which the share below and at it is as large ("nearest rank").
     fn rank(self, count: u64) -> u64 {
         let share = u128::from(count) * u128::from(self.0);
@@ -55,7 +55,7 @@ pub(super) trait Bucketed: Kept + for<'a> Argument<'a> + Copy {
     }
 }
 
-/// How many bits tell the buckets between two powers of two apart.
+/// How many bits number the buckets between two powers of two.
 const FINE: u32 = 7;
 const PAGE: i32 = 1 << FINE;
 
@@ -103,10 +103,10 @@ impl Bucketed for Number {
     }
 }
 
-/// Up to here doubles tell all whole numbers apart.
+/// Up to here doubles represent all whole numbers.
 const WHOLE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
-/// How many of a double's bits its bucket does not tell.
+/// How many of a double's bits its bucket ignores.
 const BELOW: u32 = f64::MANTISSA_DIGITS - 1 - FINE;
 
 impl Bucketed for f64 {
@@ -189,7 +189,7 @@ impl Buckets {
     }
 }
 
-/// Up to so many arguments a quantile is exact; they take half of a page.
+/// Up to this many arguments a quantile is exact; they take half of a page.
 const FEW: usize = 64;
 
 /// Moves the bounds so that an argument lies within them.

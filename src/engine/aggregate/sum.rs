@@ -236,7 +236,7 @@ impl Retract for DecimalSum {
 }
 
 /// `sum` over `double`: the exact sum, rounded once. Beyond the range of doubles, and where an
-/// argument is not finite, it is ∞, -∞ or no number, as IEEE 754 has it.
+/// argument is not finite, it is ∞, -∞ or NaN, as IEEE 754 has it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct DoubleSum {
     sum: Exact,
@@ -282,7 +282,7 @@ impl Retract for DoubleSum {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct NumberSum {
     integers: Integers,
-    /// Created by the first number that is no integer.
+    /// Created by the first number that is not an integer.
     wide: Option<Box<Wide>>,
 }
 

@@ -56,7 +56,7 @@ impl Argued for f64 {
         Column::Double(rows.iter().copied().collect())
     }
 
-    /// Of every size, often worlds apart; always finite.
+    /// Of every size, often very different; always finite.
     fn random(random: &mut ChaCha8Rng) -> Self {
         match random.random_range(0..9) {
             0 => 1e300,
@@ -1024,7 +1024,10 @@ fn what_does_not_fit_a_state_is_an_error_and_no_lost_record() {
             taken_back: None,
         };
         let error = states.add(&[0], &[0], &arguments).expect_err("a type");
-        assert!(error.to_string().contains("another type"), "{error}");
+        assert!(
+            error.to_string().contains("not of its planned type"),
+            "{error}"
+        );
     }
     let mut other = Function::Count.accumulator(None).expect("a count");
     other.reset(0);

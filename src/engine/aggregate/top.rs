@@ -8,7 +8,7 @@ use super::State;
 use super::argument::{Kept, Row};
 use crate::column::Value;
 
-/// The largest arguments, at most so many.
+/// The largest arguments, at most this many.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Top<T> {
     most: u32,

@@ -1,7 +1,7 @@
 //! Parts of windows that were computed apart, and the whole.
 //!
-//! Comes in: the states of a window that has left, of each part of the input. Goes out: one
-//! pane a key in the order of rows, as if one had read it all.
+//! In: the states of a window that has left, of each part of the input. Out: one pane a key in the
+//! order of rows, as if one had read it all.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -33,7 +33,7 @@ pub struct Merger {
     windows: BTreeMap<Window, Partial>,
     /// By the number of the operator that parts come from.
     known: Vec<Known>,
-    /// By key, its place in the partial at hand; [`NONE`] between one use and the next.
+    /// By key, its place in the current partial; [`NONE`] between one use and the next.
     places: Vec<Slot>,
     panes: Panes,
 }
@@ -103,7 +103,7 @@ impl Partial {
 
     /// Returns its places in the order of their keys.
     fn sorted(&self, keys: &mut Keys, places: &mut [Slot]) -> Vec<Slot> {
-        /// Keys in order are gone through rather than sorted from one of so many on.
+        /// Keys in order are gone through rather than sorted from one of this many on.
         const SHARE: usize = 8;
         if self.keys.len() * SHARE < keys.len() {
             let mut sorted: Vec<Slot> = (0..self.keys.len() as Slot).collect();
@@ -204,7 +204,7 @@ impl Merger {
         account: &mut Account,
         mut take: impl FnMut(&Panes) -> Result<(), E>,
     ) -> Result<bool, E> {
-        /// So many panes stay in the processor's cache until they are taken.
+        /// This many panes stay in the processor's cache until they are taken.
         const SOME: usize = 1_024;
         let first = self.windows.first_entry();
         let Some(first) = first.filter(|first| leaves(*first.key())) else {

@@ -2,9 +2,9 @@
 //!
 //! Where the records of a key are read in several places, each place has an operator that judges
 //! them by its own watermark and adds them up; what it has since the last time leaves as parts, and
-//! its states begin anew. Comes in at the other side: the parts of one place after the other, each
-//! followed by the watermark of that place. So it is decided upstream who is late, and the minimum of
-//! the watermarks says downstream when a window is whole.
+//! its states start again. Comes in at the other side: the parts of one place after the other, each
+//! followed by the watermark of that place. So it is decided upstream who is late, and the minimum
+//! of the watermarks says downstream when a window is whole.
 //!
 //! Windows of a grid are the same for all records, so those of a window and key are one part.
 //! Sessions and sliding windows depend on all records of a key. A record of a session that is on time

@@ -11,7 +11,7 @@ pub struct Account {
     sides: [SideAccount; 2],
     /// Rows of two records.
     pub pairs: u64,
-    /// Rows of one record that met nobody.
+    /// Rows of one record without a partner.
     pub alone: u64,
 }
 
@@ -24,7 +24,8 @@ pub struct SideAccount {
     pub records: u64,
     /// Met at least one record of the other side; of a table: were the value of one.
     pub joined: u64,
-    /// Met nobody until the bound had passed, or the table had another value; null keys, too.
+    /// Found no partner before the bound had passed, or the table had another value; null keys,
+    /// too.
     pub unmatched: u64,
     /// Came when the watermark had passed them: a record that they should have met may be gone.
     pub late: u64,

@@ -1,7 +1,7 @@
 //! How far event time has come on both sides, and together.
 //!
-//! Comes in: event times, which partitions are idle, which side has ended. Goes out: the combined
-//! watermark, which never goes back, and the side to read next.
+//! In: event times, which partitions are idle, which side has ended. Out: the combined watermark,
+//! which never goes back, and the side to read next.
 
 use super::Side;
 use crate::engine::watermark::{BEGINNING, Bound, END, Watermarks};
@@ -97,7 +97,7 @@ impl Clock {
         self.sides[side.index()].watermarks.is_idle(partition)
     }
 
-    /// Takes note of an event time; returns whether the side's watermark has moved.
+    /// Notes an event time; returns whether the side's watermark has moved.
     #[inline]
     pub fn observe(&mut self, side: Side, partition: usize, time: i64) -> bool {
         let clock = &mut self.sides[side.index()];

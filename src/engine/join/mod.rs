@@ -1,8 +1,8 @@
 //! Joins two inputs by key and event time, stepped: no clock, socket, thread, sleep or print
 //! inside.
 //!
-//! Comes in: [`Records`] of either side, each partition in its order. Goes out: [`Joined`] rows,
-//! through [`Emit`]. What a record carries besides time and key are bytes that are not looked at.
+//! In: [`Records`] of either side, each partition in its order. Out: [`Joined`] rows, through
+//! [`Emit`]. What a record carries besides time and key are bytes that are not looked at.
 //!
 //! Life of a record:
 //! 1. [`clock`]: its event time moves its side's watermark, and perhaps the combined one; what is
@@ -12,7 +12,7 @@
 //!    [`table`]: a stream's record waits for the table's watermark, then takes the latest value of
 //!    its key as of its time.
 //! 3. [`held`]: held records leave once the watermark has passed them by more than the bound, those
-//!    that met nobody as rows of an outer join.
+//!    without a partner, as rows of an outer join.
 //! 4. [`account`]: each record is counted once.
 //!
 //! **Order.** The next record is taken from the side whose watermark is furthest behind
@@ -132,7 +132,7 @@ pub enum Content {
 #[derive(Debug)]
 pub struct Records {
     partition: usize,
-    /// Key after rest after key …; whoever fills the records appends here.
+    /// Key after rest after key …; the code that fills the records appends here.
     pub bytes: Vec<u8>,
     entries: Vec<Entry>,
     /// The first that the join has not taken in.

@@ -1,8 +1,8 @@
 //! Stream with stream: records of one key whose event times differ by at most a bound.
 //!
-//! Comes in: records of either side, and the combined watermark. Goes out: a row a pair as soon as
-//! both are there, and, for the sides whose records are kept, a row for each that met nobody, once
-//! the watermark has passed its time by more than the bound and not before.
+//! In: records of either side, and the combined watermark. Out: a row a pair as soon as both are
+//! there, and, for the sides whose records are kept, a row for each without a partner, once the
+//! watermark has passed its time by more than the bound and not before.
 
 use std::hash::BuildHasher;
 
@@ -30,7 +30,7 @@ pub(super) struct Streams {
     watermark: i64,
     /// Held records with a time below this one have passed: the watermark less the bound.
     passed: i64,
-    /// The partners of the record at hand.
+    /// The partners of the current record.
     partners: Vec<Id>,
 }
 
@@ -192,7 +192,7 @@ impl Streams {
     }
 }
 
-/// Returns the row of a record that met nobody.
+/// Returns the row of a record without a partner.
 pub(super) fn alone<'a>(side: Side, record: &Record<'a>) -> Joined<'a> {
     let of = |wanted: Side| (side == wanted).then_some(record.rest());
     Joined {

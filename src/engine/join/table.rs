@@ -1,8 +1,8 @@
 //! Stream with table: each record of the stream takes the latest value of its key as of its time.
 //!
-//! Comes in: records of the stream (left) and of the table (right), and the clock. Goes out: a row
-//! a record of the stream, once the table's watermark has passed its time: in order of their times
-//! for those that waited, at once for the others.
+//! In: records of the stream (left) and of the table (right), and the clock. Out: a row a record of
+//! the stream, once the table's watermark has passed its time: in order of their times for those
+//! that waited, at once for the others.
 //!
 //! A record of the stream that is out of order is still answered as of its time, unless a newer
 //! value of its key has been certain by then: it is late. A record of the table is late when the
@@ -56,7 +56,8 @@ impl Table {
         }
     }
 
-    /// Answers the records that have waited for the table, then drops what nobody can ask for.
+    /// Answers the records that have waited for the table, then drops what can no longer be asked
+    /// for.
     pub fn on_time(
         &mut self,
         clock: &Clock,

@@ -185,7 +185,7 @@ fn rows_are_the_product_whatever_bound_disorder_and_batches() {
 struct Oracle {
     high: [Option<i64>; 2],
     ended: [bool; 2],
-    /// As (side, record, met somebody, has left alone).
+    /// As (side, record, found a partner, has left alone).
     read: Vec<(Side, Plain, bool, bool)>,
     late: [u64; 2],
     rows: Vec<Row>,
@@ -491,7 +491,7 @@ fn no_late_record_means_every_row_however_far_beyond_the_bound_records_come() {
             let count = rng.random_range(0..120);
             random(&mut rng, count, disorder)
         });
-        // Less than the disorder by any amount, and another one a side.
+        // Less than the disorder by any amount, and another one per side.
         let out_of_order_ms = [0, 1].map(|_| rng.random_range(0..=disorder));
         let inputs = inputs.each_ref().map(Vec::as_slice);
         for kind in KINDS {

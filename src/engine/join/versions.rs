@@ -1,9 +1,9 @@
 //! The values of a table, as of any time that may still be asked for.
 //!
-//! Comes in: values with their keys and times, in any order. Goes out: the latest of a key as of a
-//! time. Values of one key are a chain, newest first; of two of one time the one that came later
-//! is the newer. Up to the watermark only the latest of each key is kept. Bytes lie in one piece,
-//! which is copied without its gaps when these are the greater part: no allocation a value.
+//! In: values with their keys and times, in any order. Out: the latest of a key as of a time.
+//! Values of one key are a chain, newest first; of two of one time the one that came later is the
+//! newer. Up to the watermark only the latest of each key is kept. Bytes lie in one piece, which is
+//! copied without its gaps when these are the greater part: no allocation a value.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -66,7 +66,7 @@ pub(super) enum Found {
     Value(Id),
     /// None, or it was deleted.
     Nothing,
-    /// It is not known any more: a newer value has been certain, by so many ms.
+    /// It is not known any more: a newer value has been certain, by this many ms.
     Superseded(i64),
 }
 

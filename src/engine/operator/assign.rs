@@ -1,7 +1,7 @@
 //! Where a record goes: the windows that hold it, and what is counted of it.
 //!
-//! Comes in: a row of a batch, once the watermark has taken note of its time. Goes out: the row
-//! left for its slots' states, or a record counted as expired or a duplicate.
+//! In: a row of a batch, once the watermark has taken note of its time. Out: the row left for its
+//! slots' states, or a record counted as expired or a duplicate.
 
 use super::{Books, Input, Operator};
 use crate::engine::aggregate::Slot;

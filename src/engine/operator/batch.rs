@@ -98,7 +98,7 @@ impl Books {
 /// Returns how many times there are before the first that is not in `from..to`.
 #[multiversion(targets("x86_64+avx2"))]
 fn leading(times: &[i64], from: i64, to: i64) -> usize {
-    /// So many are looked at together, without a branch.
+    /// This many are looked at together, without a branch.
     const BLOCK: usize = 64;
     let lies_in = |at: &i64| (*at >= from) & (*at < to);
     let (blocks, _) = times.as_chunks::<BLOCK>();

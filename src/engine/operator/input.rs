@@ -21,7 +21,7 @@ pub struct Input<'b, 'a> {
     pub noted: Noted<'b, 'a>,
     /// The records among them that do not fit, in their order.
     pub malformed: &'b [Misfit<'b>],
-    /// Event times in ms since 1970, UTC; one a record.
+    /// Event times in ms since 1970, UTC; one per record.
     pub times: &'b [i64],
     /// When each record came, in processing time, where that is part of the input.
     pub arrivals: Option<&'b [i64]>,
@@ -35,7 +35,7 @@ pub struct Input<'b, 'a> {
     pub carried: &'b [Option<Cow<'b, Column<'a>>>],
     /// Which records take an earlier one back; `None` for none of them.
     pub taken_back: Option<&'b [bool]>,
-    /// What tells records apart, where `--distinct` asks for it.
+    /// The value of `--distinct`, if it is given.
     pub distinct: Option<&'b Column<'a>>,
     /// What stands for the records where they were added up elsewhere.
     pub parts: Option<&'b Parts>,

@@ -85,13 +85,13 @@ struct Books {
     store: Store,
     /// What each slot has fired.
     history: History,
-    /// What becomes of a window that leaves.
+    /// What happens to a window that leaves.
     leave: Leave,
     /// How far processing time has come.
     processing_time: Option<i64>,
     /// How many records were read.
     records: u64,
-    /// The keys of the batch, one a row.
+    /// The keys of the batch, one per row.
     key_ids: Vec<KeyId>,
     /// Late records since they were last handed over, if they are wanted.
     lates: Option<Vec<Late>>,
@@ -230,7 +230,7 @@ impl Operator {
         self.books.records += 1;
     }
 
-    /// Moves the watermark of a partition, as somebody says who knows it.
+    /// Moves the watermark of a partition to a known value.
     pub fn on_watermark(&mut self, partition: usize, at: i64, panes: &mut Panes) {
         if self.books.watermarks.advance(partition, at) {
             self.books.note_watermark(Some(partition), None);
@@ -288,7 +288,7 @@ impl Operator {
         self.books.watermarks.restore(combined);
     }
 
-    /// Moves the combined watermark, as somebody says who knows that those further behind are idle.
+    /// Moves the combined watermark, given that partitions further behind are idle.
     pub fn release(&mut self, combined: i64, panes: &mut Panes) {
         self.books.watermarks.restore(combined);
         self.fire_due(panes);

@@ -61,7 +61,7 @@ impl Books {
             .is_some_and(|listener| listener.by_record)
     }
 
-    /// Takes note of processing time, for the listener alone.
+    /// Notes  processing time, for the listener alone.
     pub(super) fn note_clock(&mut self, now: i64) {
         if let Some(listener) = &mut self.listener {
             listener.now = listener.now.max(Some(now));
@@ -75,7 +75,7 @@ impl Books {
         }
     }
 
-    /// Reports what became of the record at hand.
+    /// Reports what became of the current record.
     #[inline]
     pub(super) fn note_record<'e>(&mut self, event: impl FnOnce(u64) -> Event<'e>) {
         if let Some(listener) = &mut self.listener
@@ -153,7 +153,7 @@ impl Books {
         });
     }
 
-    /// Reports that the record at hand went into a window of its key.
+    /// Reports that the current record went into a window of its key.
     pub(super) fn note_assigned(
         &mut self,
         key: KeyId,
@@ -180,7 +180,7 @@ impl Books {
         self.note_open(key, window);
     }
 
-    /// Takes note that a window is there whose close is to be reported, unless it has closed.
+    /// Notes that  a window is there whose close is to be reported, unless it has closed.
     fn note_open(&mut self, key: KeyId, window: Window) {
         let at = self.lateness.closes_at(window);
         if let Some(listener) = &mut self.listener

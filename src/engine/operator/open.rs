@@ -35,8 +35,8 @@ pub struct Open {
 }
 
 impl Operator {
-    /// Shows the open windows as they are, for there may be nobody who goes on. They stay open: what
-    /// is shown of them is a pane like any other, which the next one replaces, or takes back.
+    /// Shows the open windows as they are, since no other process may continue. They stay open:
+    /// what is shown of them is a pane like any other, which the next one replaces, or takes back.
     pub fn show_open(&mut self, panes: &mut Panes) {
         let slots = self.open_slots();
         let books = &mut self.books;

@@ -17,8 +17,8 @@ impl Operator {
         changes.is_some_and(Changes::are_there)
     }
 
-    /// Hands over the row key of every window and key that has changed since the last call, and
-    /// its states; `None` for what is no more. To be called between two batches.
+    /// Hands over the row key of every window and key that has changed since the last call, and its
+    /// states; `None` for what is gone. To be called between two batches.
     ///
     /// # Errors
     /// `bug` where a state cannot be written; then what was handed over is not all, and no commit.
@@ -27,7 +27,7 @@ impl Operator {
         let Some(mut changes) = store.changes.take() else {
             return Ok(()); // nobody keeps a log
         };
-        // First what is no more: a session that has grown may stand where another did.
+        // First what is gone: a session that has grown may stand where another did.
         let changed = changes.take_changed();
         for &slot in &changed {
             let entry = store.entry(slot);

@@ -1,4 +1,4 @@
-//! What the engine did, told as it happens to whoever listens.
+//! What the engine did, reported to a listener as it happens.
 //!
 //! From these events alone every pane and the account can be computed again. Without a listener
 //! nothing of this is made. Times are ms since 1970, UTC; keys are the bytes of [`crate::engine::state::keys`].
@@ -126,7 +126,7 @@ pub enum Event<'e> {
         record: u64,
         /// Its partition.
         partition: usize,
-        /// Where it stands, and why it does not fit.
+        /// Where it is, and why it does not fit.
         misfit: &'e Misfit<'e>,
     },
     /// The input ended.
@@ -156,7 +156,7 @@ pub enum Why {
     Close,
     /// Its window's grace has passed.
     Grace,
-    /// So many records came since the last pane.
+    /// This many records came since the last pane.
     Count,
     /// Processing time has come to a multiple of the period.
     Every,
@@ -179,8 +179,8 @@ impl Why {
 
 /// Somebody who wants to know what happens.
 pub trait Journal: std::fmt::Debug + Send {
-    /// Takes note of an event. `now` is processing time in ms since 1970, UTC, where the engine
-    /// knows it: the highest arrival so far, or what ticks and the clock have said.
+    /// Notes  an event. `now` is processing time in ms since 1970, UTC, where the engine knows it:
+    /// the highest arrival so far, or what ticks and the clock have said.
     fn note(&mut self, now: Option<i64>, event: Event<'_>);
 
     /// Returns whether the records of the next batch are wanted one by one. Where they are not,

@@ -200,7 +200,7 @@ impl<'t> Words<'t> {
         }
     }
 
-    /// Reads `early(…)` or `late(…)` if it stands here.
+    /// Reads `early(…)` or `late(…)` if it is here.
     fn part(&mut self, name: &str) -> Result<Repeat> {
         if self.peek() != Some(name) {
             return Ok(Repeat::default());
@@ -221,7 +221,7 @@ impl<'t> Words<'t> {
                     let count = self.number(|word| {
                         let count: Option<u64> = word.parse().ok();
                         count.filter(|&count| count > 0).ok_or_else(|| {
-                            format!("`{word}` is no number of records: write `count 100`")
+                            format!("`{word}` is not a number of records: write `count 100`")
                         })
                     })?;
                     repeat.count = Some(repeat.count.map_or(count, |known| known.min(count)));
@@ -244,7 +244,7 @@ impl<'t> Words<'t> {
             return Err(self.unexpected(None));
         };
         parse(word).map_err(|reason| {
-            let wrong = Error::usage(format!("bad trigger: {reason}"));
+            let wrong = Error::usage(format!("invalid trigger: {reason}"));
             wrong.at(self.text, at, at + word.len())
         })
     }
@@ -255,10 +255,10 @@ impl<'t> Words<'t> {
             None => (
                 self.text.len(),
                 self.text.len(),
-                "it ends too soon".to_owned(),
+                "it ends too early".to_owned(),
             ),
         };
-        Error::usage(format!("bad trigger: {told}"))
+        Error::usage(format!("invalid trigger: {told}"))
             .at(self.text, at, end)
             .hint("`final`, `watermark`, `changes`, `every 5s`, `count 100`, or all parts: `early(every 5s) watermark late(count 1)`")
     }
@@ -329,16 +329,16 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_pointed_at() {
         let cases = [
-            ("", "ends too soon"),
-            ("early(count 1)", "ends too soon"),
+            ("", "ends too early"),
+            ("early(count 1)", "ends too early"),
             ("late(count 1) watermark", "`late` does not fit"),
-            ("count 0", "`0` is no number of records"),
-            ("count", "ends too soon"),
+            ("count 0", "`0` is not a number of records"),
+            ("count", "ends too early"),
             ("every 5", "5"),
             ("watermark watermark", "`watermark` does not fit"),
             ("early() watermark", "`)` does not fit"),
             ("final late(count 1)", "`late` does not fit"),
-            ("every 5s or", "ends too soon"),
+            ("every 5s or", "ends too early"),
         ];
         for (text, told) in cases {
             let read = text.parse::<Trigger>();

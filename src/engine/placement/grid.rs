@@ -141,8 +141,8 @@ impl Grid {
         }
     }
 
-    /// Puts rows that lie in the windows of the last record into each, if they are selected;
-    /// `keys` has one a row, the first being `first`. Returns how many places they took.
+    /// Puts rows that lie in the windows of the last record into each, if they are selected; `keys`
+    /// has one per row, the first being `first`. Returns how many places they took.
     pub fn place_run(
         &mut self,
         keys: &[KeyId],
@@ -406,9 +406,9 @@ impl ByKey {
 
     /// Adds a slot, which is already the last of `all`.
     fn add(&mut self, key: KeyId, slot: Slot, all: &[Slot], store: &Store) {
-        /// A vector takes as much room as a table from one key in so many on.
+        /// A vector takes as much room as a table from one key in this many on.
         const SHARE: usize = 8;
-        /// Below so many slots a table is as quick.
+        /// Below this many slots a table is as quick.
         const FEW: usize = 64;
         if self.many.is_empty() && all.len() >= FEW && all.len() * SHARE >= store.keys.len() {
             self.few.clear();

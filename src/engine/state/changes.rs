@@ -1,9 +1,9 @@
 //! What of the state has changed since it was last looked at, as rows of a log.
 //!
-//! Comes in: notes of the store that a slot has changed or was dropped. Goes out: for each window
-//! and key that changed its states as bytes, and nothing for those that are no more. Whoever keeps
-//! the last row of each builds the state again (Kafka Streams' `ChangeLoggingWindowBytesStore`).
-//! However often a slot changes between two looks, it is one row; one that came and went is none.
+//! In: notes of the store that a slot has changed or was dropped. Out: for each window and key that
+//! changed its states as bytes, and nothing for those that are gone. The last row of each is enough
+//! to rebuild the state (Kafka Streams' `ChangeLoggingWindowBytesStore`). However often a slot
+//! changes between two looks, it is one row; one that came and went is none.
 
 use super::keys::{KeyId, Keys};
 use crate::engine::aggregate::Slot;
@@ -16,10 +16,10 @@ pub struct Changes {
     changed: Vec<Slot>,
     /// What is known of each slot.
     of: Vec<Note>,
-    /// The row keys of what is no more, one after the other, and where each ends.
+    /// The row keys of what is gone, one after the other, and where each ends.
     dropped: Vec<u8>,
     dropped_ends: Vec<usize>,
-    /// How many rows stand in the log that were not taken back, and how long they are.
+    /// How many rows are in the log that were not taken back, and how long they are.
     rows: u64,
     bytes: u64,
 }
@@ -33,7 +33,7 @@ struct Note {
 }
 
 impl Changes {
-    /// Takes note that a slot has changed.
+    /// Notes that a slot has changed.
     #[inline]
     pub fn touch(&mut self, slot: Slot) {
         let place = slot as usize;
@@ -46,7 +46,7 @@ impl Changes {
         }
     }
 
-    /// Takes note that a slot of a key is no more.
+    /// Notes that a slot of a key is gone.
     pub fn drop(&mut self, slot: Slot, key: KeyId, keys: &Keys) {
         let Some(note) = self.of.get_mut(slot as usize) else {
             return; // it has not changed since the log began
@@ -56,8 +56,8 @@ impl Changes {
         }
     }
 
-    /// Takes note that a slot of a key has moved to `window`, as a session does that has grown: its
-    /// row has another row key.
+    /// Notes that a slot of a key has moved to `window`, as a session does that has grown: its row
+    /// has another row key.
     pub fn relocate(&mut self, slot: Slot, key: KeyId, window: Window, keys: &Keys) {
         let logged = &mut self.of[slot as usize].logged;
         if let Some((before, length)) = logged.take_if(|(before, _)| *before != window) {
@@ -65,7 +65,7 @@ impl Changes {
         }
     }
 
-    /// Takes note that a row of the log is to be taken back.
+    /// Notes that a row of the log is to be taken back.
     fn take_back(&mut self, key: KeyId, window: Window, length: u32, keys: &Keys) {
         push_row_key(&mut self.dropped, window, key, keys);
         self.dropped_ends.push(self.dropped.len());
@@ -73,7 +73,7 @@ impl Changes {
         self.bytes -= u64::from(length);
     }
 
-    /// Takes note of a row that the log has now.
+    /// Notes a row that the log has now.
     pub fn log(&mut self, slot: Slot, window: Window, length: usize) {
         let place = slot as usize;
         if place >= self.of.len() {
@@ -106,7 +106,7 @@ impl Changes {
         self.changed = changed;
     }
 
-    /// Hands over the row keys of what is no more.
+    /// Hands over the row keys of what is gone.
     pub fn take_dropped(&mut self, mut row: impl FnMut(&[u8])) {
         let mut start = 0;
         for end in self.dropped_ends.drain(..) {

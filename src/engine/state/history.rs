@@ -1,8 +1,8 @@
 //! What each slot has fired so far.
 //!
 //! Where windows fire once that is next to nothing: what of open ones was shown before they left,
-//! since nobody might have gone on. Else it is a few numbers a slot, and the panes that are to be
-//! taken back.
+//! since no process might have continued. Else it is a few numbers a slot, and the panes that are
+//! to be taken back.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ impl History {
         matches!(self, History::Once(_))
     }
 
-    /// Takes note that a record went into a slot.
+    /// Notes that a record went into a slot.
     #[inline]
     pub fn touch(&mut self, slot: Slot, store: &Store) {
         if let History::Often(firings) = self {
@@ -110,14 +110,14 @@ impl History {
         }
     }
 
-    /// Takes note that a record came at a moment, which itself fires nothing.
+    /// Notes that a record came at a moment, which itself fires nothing.
     pub fn keep(&mut self, moment: Slot, store: &Store) {
         if let History::Often(firings) = self {
             firings.of(moment, store).since += 1;
         }
     }
 
-    /// Takes note that a slot begins with what some moments brought, which it has not shown.
+    /// Notes that a slot begins with what some moments brought, which it has not shown.
     pub fn begin(&mut self, slot: Slot, moments: &[Slot], store: &Store) {
         if let History::Often(firings) = self {
             firings.begin(slot, moments, store);
@@ -169,7 +169,7 @@ impl History {
         }
     }
 
-    /// Takes note that a slot fires while its window may fire again, and returns what the pane is.
+    /// Notes that a slot fires while its window may fire again, and returns what the pane is.
     /// `closed` says whether the window has closed, `born_late` whether it had before its first
     /// record came.
     pub fn next(&mut self, slot: Slot, closed: bool, born_late: bool) -> Next {
@@ -291,7 +291,7 @@ impl Firings {
         }
     }
 
-    /// Takes note that processing time has found a slot; returns whether it has something to show.
+    /// Notes that processing time has found a slot; returns whether it has something to show.
     pub fn unlist(&mut self, slot: Slot) -> bool {
         let fired = &mut self.of[slot as usize];
         fired.listed = false;
@@ -318,7 +318,7 @@ impl Firings {
         self.of[slot as usize].closed
     }
 
-    /// Takes note that a window has closed without a pane.
+    /// Notes that a window has closed without a pane.
     pub fn close(&mut self, slot: Slot) {
         let fired = &mut self.of[slot as usize];
         fired.closed = true;

@@ -1,7 +1,6 @@
 //! Grouping keys as small numbers that states are found by.
 //!
-//! Comes in: the grouping columns of a row. Goes out: a [`KeyId`] for as long as some window
-//! holds the key.
+//! In: the grouping columns of a row. Out: a [`KeyId`] for as long as some window holds the key.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -53,7 +52,7 @@ pub struct Keys {
     unsorted: Vec<KeyId>,
     /// Whether a number in `sorted` names another key than it did.
     disordered: bool,
-    /// The bytes of keys that are too long to stand in place.
+    /// The bytes of keys that are too long to be in place.
     long: HashMap<KeyId, Box<[u8]>>,
     free: Vec<KeyId>,
     /// How often a number was taken from its key.
@@ -82,12 +81,12 @@ struct Short {
     tail: u128,
 }
 
-/// How many bytes of a key stand in the head, behind the one that says how many there are: a
-/// phone number, say.
+/// How many bytes of a key are in the head, behind the one that says how many there are: a phone
+/// number, say.
 const HEAD: usize = 15;
-/// How many bytes of a key stand in place.
+/// How many bytes of a key are in place.
 const PLACE: usize = HEAD + 16;
-/// The length of a key that does not stand in place.
+/// The length of a key that is not in place.
 const LONG: u8 = u8::MAX;
 
 impl Short {
@@ -118,7 +117,7 @@ impl Short {
         let head = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(first), Some(last)) => {
                 let low = u64::from_le_bytes(*first) << (8 * MARKS) | marks;
-                // The last eight bytes, without those that stand in the lower half.
+                // The last eight bytes, without those that are in the lower half.
                 let high = u64::from_le_bytes(*last) >> (8 * spare);
                 u128::from(high) << 64 | u128::from(low)
             }
@@ -142,7 +141,7 @@ impl Short {
         self.length() == LONG
     }
 
-    /// Returns a key's hash; `bytes` are those of a key that does not stand in place.
+    /// Returns a key's hash; `bytes` are those of a key that is not in place.
     #[inline]
     fn hash(self, hasher: &DefaultHashBuilder, bytes: &[u8]) -> u64 {
         match self.length() {
@@ -232,7 +231,8 @@ impl Keys {
         }
     }
 
-    /// Returns the number of a key, if it has one; its `bytes` matter where it does not stand in place.
+    /// Returns the number of a key, if it has one; its `bytes` matter if it is not in
+    /// place.
     fn find(&self, hash: u64, short: Short, bytes: &[u8]) -> Option<KeyId> {
         let same = |&id: &KeyId| {
             let is_long = || self.long.get(&id).is_some_and(|known| **known == *bytes);
@@ -285,7 +285,7 @@ impl Keys {
         self.short(id).hash(&self.hasher, bytes)
     }
 
-    /// Returns a number that orders keys as far as it tells them apart; see [`prefix`].
+    /// Returns a number that orders keys as far as it can; see [`prefix`].
     #[inline]
     pub fn prefix(&self, id: KeyId) -> u128 {
         self.prefixes[id as usize]
@@ -378,7 +378,7 @@ impl Keys {
     /// Drops keys that no window has held for a while, now that `rows` more were read; their
     /// numbers may name others from now on. At most some times as many stay as windows held.
     pub fn sweep(&mut self, rows: usize) {
-        /// So few keys are no room, and those of some thousands come again in so many rows.
+        /// So few keys are no room, and those of some thousands come again in this many rows.
         const FEW: usize = 1 << 17;
         self.rows += rows;
         if self.rows < FEW.max(2 * self.most_held) {

@@ -1,7 +1,7 @@
 //! The states of window × key, and the records that are not yet added to them.
 //!
-//! Each window and key has a slot, a small number that its states are found by. Comes in: rows
-//! with their slots. Goes out: values, and the slots in the order of their results.
+//! Each window and key has a slot, a small number that its states are found by. In: rows with their
+//! slots. Out: values, and the slots in the order of their results.
 
 use super::changes::Changes;
 use super::keys::{KeyId, Keys};
@@ -23,7 +23,7 @@ pub struct Store {
     seen: Option<Box<dyn Seen>>,
     /// Records that have a slot and are not yet added to its states.
     pending: Pending,
-    /// Which states have changed, if somebody keeps a log of them.
+    /// Which states have changed, if there is a log of them.
     pub changes: Option<Changes>,
     /// The first error since [`Store::check`] was last called: records are missing in the states.
     fault: Option<Error>,
@@ -132,13 +132,13 @@ impl Store {
         self.seen.iter_mut().for_each(|seen| seen.reset_all(slots));
     }
 
-    /// Returns whether records are told apart by a value.
+    /// Returns whether `--distinct` is in use.
     pub fn tells_apart(&self) -> bool {
         self.seen.is_some()
     }
 
-    /// Takes note of a row's value in a slot; returns whether it is the first of its kind there,
-    /// as all are where records are not told apart.
+    /// Notes a row's value in a slot; returns whether it is the first of its kind there, as all
+    /// are without `--distinct`.
     pub fn is_first(&mut self, slot: Slot, row: usize, values: &Arguments<'_, '_>) -> bool {
         let Some(seen) = &mut self.seen else {
             return true;
@@ -165,7 +165,7 @@ impl Store {
         self.pending.rows.push(row as u32);
     }
 
-    /// Leaves rows to be added to slots, one a row; returns the place of the first.
+    /// Leaves rows to be added to slots, one per row; returns the place of the first.
     #[inline]
     pub fn push_run(
         &mut self,
@@ -193,7 +193,7 @@ impl Store {
         self.pending.slots[place] = slot;
     }
 
-    /// Takes note that what is kept of a slot has changed.
+    /// Notes that what is kept of a slot has changed.
     #[inline]
     pub fn touch(&mut self, slot: Slot) {
         if let Some(changes) = &mut self.changes {

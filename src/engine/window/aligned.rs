@@ -35,22 +35,22 @@ impl Aligned {
     pub fn hopping(size_ms: i64, advance_ms: i64) -> Result<Self> {
         if size_ms <= 0 || advance_ms <= 0 {
             return Err(Error::usage(
-                "a window's size and advance must be above zero",
+                "the size and advance of a window must be above zero",
             ));
         }
         if advance_ms > size_ms {
             return Err(Error::usage(format!(
-                "the advance {} is larger than the window's size {}: records between two windows would be lost",
+                "the advance {} is larger than the size {}: records between two windows would be lost",
                 format_duration(advance_ms),
                 format_duration(size_ms)
             )));
         }
         if size_ms / advance_ms > MOST_WINDOWS {
             return Err(Error::usage(format!(
-                "every record would lie in {} windows; the most is {MOST_WINDOWS}",
+                "every record would lie in {} windows; at most {MOST_WINDOWS} are possible",
                 size_ms / advance_ms
             ))
-            .hint("take a longer advance or a shorter size"));
+            .hint("choose a longer advance or a shorter size"));
         }
         Ok(Aligned {
             size_ms,

@@ -1,7 +1,7 @@
 //! Windows of the calendar: days, weeks, months and years as people count them where they live.
 //!
-//! A day in a zone with daylight saving has 23, 24 or 25 hours, a month 28 to 31 days; windows follow
-//! them. Comes in: a time in ms since 1970, UTC. Goes out: windows in the same, half open.
+//! A day in a zone with daylight saving has 23, 24 or 25 hours, a month 28 to 31 days; windows
+//! follow them. In: a time in ms since 1970, UTC. Out: windows in the same, half open.
 
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -16,13 +16,13 @@ use crate::term::units::DAY;
 const EPOCH: Date = date(1970, 1, 1);
 /// The Monday of the week of day 0, a Thursday.
 pub const MONDAY: i64 = -3;
-/// Every month has so many days.
+/// Every month has this many days.
 const SHORTEST_MONTH: i64 = 28;
-/// In so many months the calendar comes round.
+/// In this many months the calendar comes round.
 const CYCLE_MONTHS: i64 = 400 * 12;
 const CYCLE_DAYS: i64 = 146_097;
 
-/// Windows of some days or months that start every so many days or months.
+/// Windows of some days or months that start every this many days or months.
 ///
 /// Days are counted from 1970-01-01, weeks from the Monday of its week, months from January 1970. A
 /// month after a day is the same day of the next month or, where that is shorter, its last, as in
@@ -63,26 +63,26 @@ impl Calendar {
         };
         if leaves_gaps {
             return Err(Error::usage(format!(
-                "the advance {advance} is larger than the window's size {size}, at least at times: records between two windows would be lost"
+                "the advance {advance} can be larger than the size {size}: records between two windows would be lost"
             )));
         }
         if longest / least > MOST_WINDOWS {
             return Err(Error::usage(format!(
-                "every record would lie in {} windows; the most is {MOST_WINDOWS}",
+                "every record would lie in {} windows; at most {MOST_WINDOWS} are possible",
                 longest / least
             ))
-            .hint("take a longer advance or a shorter size"));
+            .hint("choose a longer advance or a shorter size"));
         }
         let by_months = matches!(advance_length, Length::Months(_));
         let align_days = align.fixed_ms().div_euclid(DAY);
         if align.months > 0 && !by_months {
             return Err(Error::usage(
-                "`--align` takes months where windows start by months",
+                "`--align` in months needs windows that start by months",
             ));
         }
         if by_months && align_days >= SHORTEST_MONTH {
             return Err(Error::usage(format!(
-                "`--align` takes less than {SHORTEST_MONTH} days where windows start by months: not every month has more"
+                "windows that start by months need an `--align` of less than {SHORTEST_MONTH} days: not every month has more"
             )));
         }
         Ok(Calendar {
@@ -201,7 +201,7 @@ impl Length {
         match period.months {
             0 if ms > 0 && ms % DAY == 0 => Ok(Length::Days(ms / DAY)),
             months if months > 0 && ms == 0 => Ok(Length::Months(months)),
-            _ => Err(Error::usage("windows of the calendar are of whole days")
+            _ => Err(Error::usage("windows of a time zone need whole days")
                 .hint("write `1d`, `1w`, `1mo` or `1y`; shorter ones need no `--zone`")),
         }
     }

@@ -1,9 +1,9 @@
 //! Where in event time: kinds of windows, and those of a grid that contain a time.
 //!
-//! Comes in: a record's event time. Goes out: the windows of a fixed grid that contain it; those
-//! of sessions and sliding windows depend on the key's other records and are found by
-//! `placement`. Times are ms since 1970, UTC ("The Dataflow
-//! Model", §2.2; Kafka Streams' `TimeWindows`, `SessionWindows`, `SlidingWindows`).
+//! In: a record's event time. Out: the windows of a fixed grid that contain it; those of sessions
+//! and sliding windows depend on the key's other records and are found by `placement`. Times are ms
+//! since 1970, UTC ("The Dataflow Model", §2.2; Kafka Streams' `TimeWindows`, `SessionWindows`,
+//! `SlidingWindows`).
 
 mod aligned;
 pub mod calendar;

@@ -30,7 +30,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .sees_null()
     .chooses(all_before_are_null)
-    .says("The value, or the other one where it is null.")
+    .says("The value, or the other one if it is null.")
     .example("ifnull(null, 0)", "0"),
     Function::new(
         "nullif",
@@ -45,7 +45,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .sees_null()
-    .says("The value, or null where it equals the other one.")
+    .says("The value, or null if it equals the other one.")
     .example("nullif('', '')", "null"),
     Function::new(
         "greatest",
@@ -55,14 +55,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .repeats()
     .sees_null()
-    .says("The highest of its arguments; nulls are passed over.")
+    .says("The highest of its arguments, ignoring nulls.")
     .example("greatest(3, null, 7)", "7"),
     Function::new("least", &[("value", Any)], Returns::Same, |arguments, _| {
         extreme(arguments, Ordering::Less)
     })
     .repeats()
     .sees_null()
-    .says("The lowest of its arguments; nulls are passed over.")
+    .says("The lowest of its arguments, ignoring nulls.")
     .example("least('b', 'a')", "a"),
 ];
 

@@ -20,7 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Some(path) => steps(path).map(drop).map_err(|wrong| (1, wrong)),
         None => Ok(()),
     })
-    .says("What stands in JSON at a path such as `$.a.b[0]`, as text; null if there is nothing.")
+    .says("The value in JSON at a path such as `$.a.b[0]`, as text; null if there is none.")
     .example(
         "extractjsonfield('{\"a\":{\"b\":[1,\"x\"]}}', '$.a.b[1]')",
         "x",
@@ -35,13 +35,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .sees_null()
-    .says("Whether the text is JSON; null is none.")
+    .says("Whether the text is JSON; false for null.")
     .example("is_json_string('[1, 2]')", "true"),
 ];
 
 /// Returns the steps of a path such as `$.a.b[0]`, or what is wrong with it.
 fn steps(path: &str) -> Result<Vec<Step>, String> {
-    let wrong = || format!("`{path}` is no path such as `$.a.b[0]`");
+    let wrong = || format!("`{path}` is not a path such as `$.a.b[0]`");
     let mut rest = path.strip_prefix('$').ok_or_else(wrong)?;
     let mut steps = Vec::new();
     while !rest.is_empty() {

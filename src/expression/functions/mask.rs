@@ -23,7 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     })
     .optional(SHOWN)
     .sees_null()
-    .says("The text with upper case as X, lower case as x, digits as n, all else as -.")
+    .says("The text with upper case as X, lower case as x, digits as n, everything else as -.")
     .example("mask('Room 12, Ada')", "Xxxx-nn--Xxx"),
     Function::new("mask_left", PART, Returns::Text, |arguments, arena| {
         let n = arguments.bigint(1);

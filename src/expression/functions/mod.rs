@@ -157,7 +157,7 @@ impl Function {
         usage
     }
 
-    /// Returns whether it can be called with so many arguments.
+    /// Returns whether it can be called with this many arguments.
     pub(super) fn takes(&self, arguments: usize) -> bool {
         let most = self.required.len() + self.optional.len();
         arguments >= self.required.len() && (arguments <= most || self.repeats)
@@ -171,7 +171,7 @@ impl Function {
         parameters.nth(at).or(last).unwrap_or(Parameter::Any)
     }
 
-    /// Returns whether it reads a time by a pattern, and none of so many arguments is its zone.
+    /// Returns whether it reads a time by a pattern, and none of this many arguments is its zone.
     pub(super) fn reads_local_time(&self, arguments: usize) -> bool {
         self.required == time::PATTERN && arguments == time::PATTERN.len()
     }
@@ -222,7 +222,7 @@ impl Function {
         self
     }
 
-    /// Says which argument is wrong and why, as far as constants tell.
+    /// Returns which argument is wrong and why, as far as constants show it.
     pub(super) fn check(&self, arguments: &[Typed]) -> Result<(), (usize, String)> {
         (self.check)(Constants(arguments))
     }
@@ -267,8 +267,7 @@ impl<'t> Constants<'t> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arguments<'v, 'a> {
     pub values: &'v [Scalar<&'a str>],
-    /// Whether texts are values that nobody declared, which are compared as numbers where they are
-    /// numbers.
+    /// Whether texts are undeclared values, which are compared as numbers where they are numbers.
     pub undeclared: bool,
 }
 

@@ -88,12 +88,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
             })
         },
     )
-    .says("The number to so many decimal places; halves go up.")
+    .says("The number rounded to that many decimal places; halves go up.")
     .example("round(2.675, 2)", "2.68"),
     Function::new("trunc", NUMBER, Returns::Bigint, |arguments, _| {
         to_bigint(arguments, f64::trunc, |value| value.trunc())
     })
-    .says("The bigint without the fraction.")
+    .says("The number without its fraction, a bigint.")
     .example("trunc(-2.9)", "-2"),
     Function::new(
         "trunc",
@@ -101,7 +101,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Returns::Same,
         |arguments, _| to_places(arguments, false, |_, _, _| false),
     )
-    .says("The number cut to so many decimal places.")
+    .says("The number cut to that many decimal places.")
     .example("trunc(2.679, 2)", "2.67"),
     Function::new("sqrt", VALUE, Returns::Double, |arguments, _| {
         real(arguments, f64::sqrt)
@@ -196,12 +196,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("degrees", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, f64::to_degrees)
     })
-    .says("Radians in degrees.")
+    .says("Converts radians to degrees.")
     .example("degrees(pi())", "180.0"),
     Function::new("radians", ANGLE, Returns::Double, |arguments, _| {
         real(arguments, f64::to_radians)
     })
-    .says("Degrees in radians.")
+    .says("Converts degrees to radians.")
     .example("radians(0)", "0.0"),
     Function::new("pi", &[], Returns::Double, |_, _| {
         Ok(Scalar::Double(std::f64::consts::PI))
@@ -242,7 +242,7 @@ fn to_bigint<'a>(
     }
 }
 
-/// Returns a decimal to so many places, halves up or cut; `None` beyond the range of decimals.
+/// Returns a decimal to this many places, halves up or cut; `None` beyond the range of decimals.
 fn places_of(value: Decimal, places: i64, halves_up: bool) -> Option<Decimal> {
     use RoundingStrategy::{MidpointAwayFromZero, MidpointTowardZero, ToZero};
     let strategy = match (halves_up, value.is_sign_negative()) {
@@ -254,14 +254,14 @@ fn places_of(value: Decimal, places: i64, halves_up: bool) -> Option<Decimal> {
     if let Ok(places) = u32::try_from(places.min(most)) {
         return Some(value.round_dp_with_strategy(places, strategy));
     }
-    // Left of the point: a value so many times smaller, made whole.
+    // Left of the point: a value this many times smaller, made whole.
     let unit = Decimal::new(1, places.max(-most).unsigned_abs() as u32);
     let kept = value.checked_mul(unit)?;
     let kept = kept.round_dp_with_strategy(0, strategy).checked_div(unit)?;
     Some(kept.normalize())
 }
 
-/// Returns a number to so many decimal places; those of a double are counted on its shortest
+/// Returns a number to this many decimal places; those of a double are counted on its shortest
 /// decimal digits as Java's `BigDecimal.valueOf` does. Whether the last place kept goes up,
 /// `halves_up` decides for a decimal and `up` for a double, from (rest, unit, negative).
 fn to_places<'a>(
@@ -295,7 +295,7 @@ fn to_places<'a>(
 }
 
 /// Returns the shortest digits × 10^exponent that read back as the absolute value; `None` for
-/// infinity and for what is no number.
+/// infinity and for NaN.
 fn shortest_digits(value: f64) -> Option<(u64, i64)> {
     let printed = format!("{:e}", value.abs());
     let (mantissa, exponent) = printed.split_once('e')?;

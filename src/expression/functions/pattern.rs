@@ -1,7 +1,7 @@
 //! Times as text by a pattern: the letters of Java's `DateTimeFormatter`, which ksqlDB takes.
 //!
-//! Known are y M d D E H h k m s S a X x Z z V, text in single quotes, and all that is no letter.
-//! Names are English. Comes in: ms since 1970, or text. Goes out: the other.
+//! Known are y M d D E H h k m s S a X x Z z V, text in single quotes, and all that is not a
+//! letter. Names are English. In: ms since 1970, or text. Out: the other.
 
 use std::fmt::Write;
 
@@ -36,9 +36,9 @@ const DAYS: [&str; 7] = [
 /// A piece of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece<'p> {
-    /// Text as it stands.
+    /// Literal text.
     Text(&'p str),
-    /// A letter, and how often it stands there.
+    /// A letter, and how often it is repeated.
     Field(char, usize),
 }
 
@@ -58,7 +58,7 @@ impl<'p> Pieces<'p> {
         }
     }
 
-    /// Takes so many bytes off the front.
+    /// Takes this many bytes off the front.
     fn take(&mut self, bytes: usize) -> &'p str {
         let (taken, rest) = self.rest.split_at(bytes);
         self.rest = rest;
@@ -115,11 +115,11 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
                 Piece::Text(text) => text.to_owned(),
                 Piece::Field(letter, times) => letter.to_string().repeat(times),
             };
-            return Err(format!("`{what}` has no meaning in a pattern of time"));
+            return Err(format!("`{what}` has no meaning in a time pattern"));
         }
     }
     if pieces.quoted {
-        Err("a quote in the pattern has no end".to_owned())
+        Err("a quote in the pattern is not closed".to_owned())
     } else {
         Ok(())
     }
@@ -196,7 +196,7 @@ fn format_offset(
     }
 }
 
-/// What a text has told of a time so far; what it does not tell is that of 1970-01-01T00:00.
+/// What a text has told of a time so far; what is missing is taken from 1970-01-01T00:00.
 #[derive(Default)]
 struct Told {
     year: Option<i16>,
@@ -211,8 +211,8 @@ struct Told {
     zone: Option<TimeZone>,
 }
 
-/// Returns the time that a text tells by a pattern that was checked; `zone` counts where the text
-/// names none. `None` where the text does not fit.
+/// Returns the time in a text, read by a checked pattern; `zone` counts where the text names none.
+/// `None` where the text does not fit.
 pub(super) fn parse(text: &str, pattern: &str, zone: &TimeZone) -> Option<Timestamp> {
     let mut told = Told::default();
     let mut rest = text;
@@ -221,7 +221,7 @@ pub(super) fn parse(text: &str, pattern: &str, zone: &TimeZone) -> Option<Timest
         match piece {
             Piece::Text(as_it_is) => rest = rest.strip_prefix(as_it_is)?,
             Piece::Field(letter, width) => {
-                // Digits that follow each other are told apart by their number.
+                // Adjacent digits are separated by their counts.
                 let adjacent = matches!(pieces.peek(), Some(Piece::Field(next, width))
                     if is_numeric(*next, *width));
                 rest = told.take(rest, letter, width, adjacent)?;

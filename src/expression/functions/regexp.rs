@@ -23,7 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .checks(|constants| check(constants, 1))
-    .says("Whether a part of the text matches a regular expression.")
+    .says("Whether any part of the text matches a regular expression.")
     .example("regexp_like('+49151', '^[+][0-9]+$')", "true"),
     Function::new(
         "regexp_extract",
@@ -70,9 +70,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .example("regexp_replace('a1b22', '[0-9]+', '.')", "a.b."),
 ];
 
-/// What a match becomes, as Java's `Matcher.replaceAll` reads it: `$1` is a group, `$12` the twelfth
-/// only if there are so many, `${name}` one with a name, and what is behind `\\` stands for itself.
-/// A group that is not there is empty, a `$` with none behind it itself, where Java fails.
+/// What a match becomes, as Java's `Matcher.replaceAll` reads it: `$1` is a group, `$12` the
+/// twelfth only if there are that many, `${name}` one with a name, and what is behind `\\` stands
+/// for itself. A group that is not there is empty, a `$` with none behind it itself, where Java
+/// fails.
 struct Replacement<'n> {
     new: &'n str,
     /// Nothing more is put in once the text is longer than this, for it will be refused.
@@ -111,7 +112,7 @@ fn group<'f>(text: &str, found: &Captures<'f>) -> Option<(&'f str, usize)> {
         return Some((part, name.len() + 2));
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    // The first digit is a group in any case, the others where there are so many.
+    // The first digit is a group in any case, the others where there are that many.
     let is_group = |length: &usize| {
         let number = text[..*length].parse::<usize>();
         *length == 1 || number.is_ok_and(|number| number < found.len())
@@ -134,7 +135,7 @@ fn describe(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     let reason = last.strip_prefix("error: ").unwrap_or(last);
-    format!("the regular expression is wrong: {reason}")
+    format!("the regular expression is invalid: {reason}")
 }
 
 /// Calls `f` with a compiled pattern. The last ones are kept, since most often all rows have one.

@@ -10,8 +10,8 @@ const MONTH: char = 'M';
 const DAY: char = 'd';
 
 /// Returns the pattern by which `parse_timestamp` reads a text such as `29.03.2026 12:00:00`,
-/// `3/29/2026 1:05 PM` or `29/Mar/2026:12:00:00 +0100`; `None` where it is no time in such a form, or in
-/// ISO 8601, which needs no pattern.
+/// `3/29/2026 1:05 PM` or `29/Mar/2026:12:00:00 +0100`; `None` where it is not a time in such a
+/// form, or in ISO 8601, which needs no pattern.
 ///
 /// Of `03/04/2026` the first number is the month, of `03.04.2026` and `03-04-2026` the day.
 pub fn pattern_of(text: &str) -> Option<String> {
@@ -28,7 +28,7 @@ pub fn pattern_of(text: &str) -> Option<String> {
         shape.half_day();
         shape.zone();
     }
-    // Whatever was made of it, only what reads it is worth a word.
+    // Whatever was made of it, only its reader needs a comment.
     let reads = pattern::check(&shape.pattern).is_ok()
         && pattern::parse(text, &shape.pattern, &TimeZone::UTC).is_some();
     reads.then_some(shape.pattern)
@@ -54,7 +54,7 @@ impl<'t> Shape<'t> {
         self.pattern.extend(std::iter::repeat_n(letter, times));
     }
 
-    /// Takes what stands between two parts as it is.
+    /// Takes the text between two parts literally.
     fn gap(&mut self) {
         let gap = self.take(|c| !c.is_ascii_digit());
         self.literal(gap);

@@ -17,7 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     })
     .repeats()
     .sees_null()
-    .says("The texts joined; null counts as empty, other than with `||`.")
+    .says("The texts joined; unlike with `||`, null counts as empty.")
     .example("concat('a', null, 'b')", "ab"),
     Function::new(
         "concat_ws",
@@ -60,7 +60,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .says("The text in lower case.")
     .example("lcase('Ärger')", "ärger"),
     Function::new("initcap", TEXT, Returns::Text, initcap)
-        .says("The first letter of each word in upper case, the others in lower.")
+        .says(
+            "The text with the first letter of each word in upper case, the others in lower case.",
+        )
         .example("initcap('the next CALL')", "The Next Call"),
     Function::new("len", TEXT, Returns::Bigint, |arguments, _| {
         Ok(Scalar::Bigint(characters(arguments.text(0))))
@@ -71,7 +73,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("trim", TEXT, Returns::Text, |arguments, _| {
         Ok(Scalar::Text(arguments.text(0).trim_matches(|c| c <= ' ')))
     })
-    .says("The text without blanks at its ends.")
+    .says("The text without leading and trailing blanks.")
     .example("trim('  a b ')", "a b"),
     Function::new(
         "substring",
@@ -81,7 +83,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .optional(&[("length", Bigint)])
     .alias("substr")
-    .says("The part from a position on; a negative one counts from the end.")
+    .says("The part from a position on; a negative position counts from the end.")
     .example("substring('stream', -3, 2)", "ea"),
     Function::new(
         "instr",
@@ -91,7 +93,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     )
     .optional(&[("start", Bigint), ("occurrence", Bigint)])
     .sees_null()
-    .says("The position of a part, else 0; a negative start searches backwards.")
+    .says("The position of a part, 0 if there is none; a negative start searches backwards.")
     .example("instr('corporate floor', 'or', -3, 2)", "2"),
     Function::new(
         "replace",
@@ -104,12 +106,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("lpad", PADDED, Returns::Text, |arguments, arena| {
         padded(arguments, arena, true)
     })
-    .says("The text padded at its front, or cut, to a length.")
+    .says("The text padded on the left, or cut, to a length.")
     .example("lpad('7', 3, '0')", "007"),
     Function::new("rpad", PADDED, Returns::Text, |arguments, arena| {
         padded(arguments, arena, false)
     })
-    .says("The text padded at its end, or cut, to a length.")
+    .says("The text padded on the right, or cut, to a length.")
     .example("rpad('ab', 5, 'xy')", "abxyx"),
     Function::new(
         "elt",
@@ -145,7 +147,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let is_found = (1..nth).any(|before| arguments.get(before) == wanted);
         nth == 0 || (wanted != Scalar::Null && !is_found)
     })
-    .says("The place of the text among the others, 0 if it is not there.")
+    .says("The position of the text among the others, 0 if it is not there.")
     .example("field('b', 'a', 'b')", "2"),
     Function::new(
         "chr",
@@ -160,7 +162,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Ok(text.map_or(Scalar::Null, Scalar::Text))
         },
     )
-    .says("The character with a Unicode number, null if there is none.")
+    .says("The character with a Unicode code point, null if there is none.")
     .example("chr(233)", "é"),
 ];
 

@@ -23,12 +23,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("from_unixtime", &[("ms", Bigint)], Returns::Time, |arguments, _| {
         Ok(arguments.get(0))
     })
-    .says("The time so many milliseconds after 1970.")
+    .says("The time for milliseconds since 1970.")
     .example("from_unixtime(1767225600000) = timestamp '2026-01-01'", "true"),
     Function::new("unix_timestamp", &[("time", Time)], Returns::Bigint, |arguments, _| {
         Ok(arguments.get(0))
     })
-    .says("The milliseconds from 1970 to a time.")
+    .says("The milliseconds since 1970 of a time.")
     .example("unix_timestamp(timestamp '2026-01-01')", "1767225600000"),
     Function::new(
         "format_timestamp",
@@ -39,7 +39,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .optional(ZONE)
     .alias("timestamptostring")
     .checks(|constants| check_pattern(constants, 1).and_then(|()| check_zone(constants, 2)))
-    .says("The time by a pattern of Java's `DateTimeFormatter`.")
+    .says("The time as text, by a pattern of Java's `DateTimeFormatter`.")
     .example(
         "format_timestamp(timestamp '2026-07-01', 'yyyy-MM-dd HH:mm', 'Europe/Paris')",
         "2026-07-01 02:00",
@@ -47,7 +47,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("parse_timestamp", PATTERN, Returns::Time, parse)
         .optional(ZONE)
         .checks(|constants| check_pattern(constants, 1).and_then(|()| check_zone(constants, 2)))
-        .says("The time that a text tells by a pattern.")
+        .says("The time in a text, read by a pattern.")
         .example(
             "parse_timestamp('01.07.2026', 'dd.MM.yyyy') = timestamp '2026-07-01'",
             "true",
@@ -55,7 +55,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("stringtotimestamp", PATTERN, Returns::Bigint, parse)
         .optional(ZONE)
         .checks(|constants| check_pattern(constants, 1).and_then(|()| check_zone(constants, 2)))
-        .says("The same in milliseconds since 1970.")
+        .says("The same, in milliseconds since 1970.")
         .example("stringtotimestamp('1970-01-02', 'yyyy-MM-dd')", "86400000"),
     Function::new("date_trunc", UNIT_OF, Returns::Time, truncate)
         .optional(ZONE)
@@ -72,14 +72,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         .example("extract(hour from timestamp '2026-07-01T12:30:00')", "12"),
     Function::new("timestampadd", ADDED, Returns::Time, |arguments, _| add(arguments, 1))
         .checks(|constants| check_unit(constants, is_unit))
-        .says("The time so many units later.")
+        .says("The time plus a number of units.")
         .example(
             "timestampadd(days, 1, timestamp '2026-07-01') = timestamp '2026-07-02'",
             "true",
         ),
     Function::new("timestampsub", ADDED, Returns::Time, |arguments, _| add(arguments, -1))
         .checks(|constants| check_unit(constants, is_unit))
-        .says("The time so many units earlier.")
+        .says("The time minus a number of units.")
         .example(
             "timestampsub(months, 1, timestamp '2026-03-31') = timestamp '2026-02-28'",
             "true",
@@ -97,7 +97,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
     )
     .checks(|constants| check_zone(constants, 1).and_then(|()| check_zone(constants, 2)))
-    .says("The time whose clock in a zone shows what it shows in another.")
+    .says("The time at which the clock of one zone shows what another zone's clock showed.")
     .example(
         "convert_tz(timestamp '2026-07-01', 'UTC', 'Europe/Paris') = timestamp '2026-07-01T02:00'",
         "true",
@@ -116,7 +116,7 @@ fn check_pattern(constants: Constants<'_>, at: usize) -> Checked {
 
 fn check_zone(constants: Constants<'_>, at: usize) -> Checked {
     match constants.text(at).map(TimeZone::get) {
-        Some(Err(_)) => Err((at, "there is no such time zone".to_owned())),
+        Some(Err(_)) => Err((at, "unknown time zone".to_owned())),
         _ => Ok(()),
     }
 }
@@ -124,7 +124,7 @@ fn check_zone(constants: Constants<'_>, at: usize) -> Checked {
 fn check_unit(constants: Constants<'_>, known: fn(&str) -> bool) -> Checked {
     match constants.text(0) {
         Some(unit) if !known(singular(unit).as_str()) => {
-            Err((0, format!("`{unit}` is no unit of time here")))
+            Err((0, format!("`{unit}` is not a unit of time here")))
         }
         _ => Ok(()),
     }
@@ -167,8 +167,9 @@ fn instant(arguments: Arguments, at: usize) -> Result<Timestamp, Reason> {
 fn zone(name: &str) -> Result<TimeZone, Reason> {
     match name {
         "" | "UTC" => Ok(TimeZone::UTC),
-        name => TimeZone::get(name)
-            .map_err(|_| Reason::Wrong(format!("there is no time zone `{name}`"))),
+        name => {
+            TimeZone::get(name).map_err(|_| Reason::Wrong(format!("unknown time zone `{name}`")))
+        }
     }
 }
 
@@ -195,7 +196,7 @@ fn parse<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
     match pattern::parse(text, pattern, &zone(arguments.text(2))?) {
         Some(at) => Ok(Scalar::Bigint(at.as_millisecond())),
         None => Err(Reason::Wrong(format!(
-            "`{}` is no time by the pattern `{pattern}`",
+            "`{}` does not match the time pattern `{pattern}`",
             text.chars().take(40).collect::<String>()
         ))),
     }
@@ -245,7 +246,7 @@ fn truncate<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
         other => {
             // Within a day clocks are off by minutes at most: those of the zone's offset.
             let length = fixed(other)
-                .ok_or_else(|| Reason::Wrong(format!("`{other}` is no unit of time here")))?;
+                .ok_or_else(|| Reason::Wrong(format!("`{other}` is not a unit of time here")))?;
             let offset = i64::from(time.offset().seconds()) * SECOND;
             return Ok(Scalar::Bigint(ms - (ms + offset).rem_euclid(length)));
         }
@@ -272,7 +273,7 @@ fn extract<'a>(arguments: Arguments<'_, 'a>, _: &'a Bump) -> Returned<'a> {
         "minute" => time.minute().into(),
         "second" => time.second().into(),
         "millisecond" => time.millisecond().into(),
-        other => return Err(Reason::Wrong(format!("`{other}` is no part of a time"))),
+        other => return Err(Reason::Wrong(format!("`{other}` is not a part of a time"))),
     };
     Ok(Scalar::Bigint(value))
 }
@@ -292,7 +293,11 @@ fn add<'a>(arguments: Arguments<'_, 'a>, sign: i64) -> Returned<'a> {
         "month" => 1,
         "quarter" => 3,
         "year" => 12,
-        other => return Err(Reason::Wrong(format!("`{other}` is no unit of time here"))),
+        other => {
+            return Err(Reason::Wrong(format!(
+                "`{other}` is not a unit of time here"
+            )));
+        }
     };
     let months = count.checked_mul(months).ok_or_else(beyond)?;
     let span = Span::new().try_months(months).map_err(|_| beyond())?;

@@ -1,6 +1,6 @@
 //! No text makes the parser, the checker or an evaluation panic or hang.
 //!
-//! `scripts/fuzz-expression` runs the long one for as long as it is told.
+//! `scripts/fuzz-expression` runs the long one for a given time.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};

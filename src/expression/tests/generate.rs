@@ -4,8 +4,8 @@ use rand::{Rng, RngExt};
 
 use crate::column::DataType;
 
-/// What random expressions are made of, by type. In a shape, a letter that stands alone is a
-/// hole: `b` for a bigint, `d` for a double, `m` for a decimal, `o` for a boolean, `t` for a text.
+/// What random expressions are made of, by type. In a shape, a single letter is a hole: `b` for a
+/// bigint, `d` for a double, `m` for a decimal, `o` for a boolean, `t` for a text.
 pub struct Grammar {
     pub bigints: Production,
     pub doubles: Production,

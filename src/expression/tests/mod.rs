@@ -1,8 +1,8 @@
-//! Expressions as a person types them, against the expectations in `tests/expression/`.
+//! Expressions as typed, against the expectations in `tests/expression/`.
 //!
-//! Each file has blocks: a line `> expression` (or `where> …`, `list> …`, `calls> …`), then
-//! what it comes to over the rows of [`batch`]: canonical text and type, one value a row, or
-//! the error. `UPDATE_EXPECTED=1 cargo test expression` writes the files anew.
+//! Each file has blocks: a line `> expression` (or `where> …`, `list> …`, `calls> …`), then what it
+//! comes to over the rows of [`batch`]: canonical text and type, one value a row, or the error.
+//! `UPDATE_EXPECTED=1 cargo test expression` rewrites the files.
 
 mod fuzz;
 mod generate;

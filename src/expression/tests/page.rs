@@ -9,7 +9,7 @@ use crate::engine::aggregate;
 /// Writes a table.
 type Table = fn() -> String;
 
-/// What stands around each table in the page.
+/// What is around each table in the page.
 const TABLES: [(&str, Table); 2] = [
     ("<!-- aggregates -->", aggregates),
     ("<!-- functions -->", expression_functions),

@@ -1,9 +1,9 @@
 //! Thousands of random expressions come to what SQLite says.
 //!
-//! Left out is what differs on purpose: a bigint beyond its range (SQLite goes on in floating
+//! Left out is what differs on purpose: a bigint beyond its range (SQLite continues in floating
 //! point, `k` fails the row), `%` of doubles (SQLite makes them whole), `cast` of text (SQLite
-//! reads a prefix), doubles as text (SQLite prints 15 digits), `instr` and `substr` at the
-//! edges, letters beyond ASCII in other case.
+//! reads a prefix), doubles as text (SQLite prints 15 digits), `instr` and `substr` at the edges,
+//! letters beyond ASCII in other case.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

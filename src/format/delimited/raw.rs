@@ -1,7 +1,7 @@
 //! Records of any text → one column, `value`.
 //!
-//! Comes in: lines, or messages. Goes out: each as it stands, a line without its end. An empty one is
-//! null, as an empty field of CSV is.
+//! In: lines, or messages. Out: each unchanged, a line without its end. An empty one is null, as an
+//! empty field of CSV is.
 
 use bumpalo::Bump;
 

@@ -1,4 +1,4 @@
-//! Thousands of documents against Python's json, which says what stands at each path and what is
+//! Thousands of documents against Python's json, which says what is at each path and what is
 //! malformed.
 
 use std::io::Write as _;

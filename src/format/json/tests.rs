@@ -31,7 +31,7 @@ fn layout() -> Layout {
     }
 }
 
-/// Returns what becomes of each line that is not blank: its number and values, or `malformed`.
+/// Returns what happens to each line that is not blank: its number and values, or `malformed`.
 fn decoded(bytes: &[u8]) -> Vec<String> {
     let arena = Bump::new();
     let lines = Lines::new(bytes, 1);
@@ -57,7 +57,7 @@ fn decoded(bytes: &[u8]) -> Vec<String> {
 
 /// Returns the values of the wanted members; `None` where the object is malformed.
 fn read_plainly(object: &[u8]) -> Option<String> {
-    // Bytes that are no text fit in members that nobody wants.
+    // Bytes that are not text are accepted in members that are not read.
     let object = match std::str::from_utf8(object) {
         Ok(text) => text.to_owned(),
         Err(_) => String::from_utf8_lossy(object).replace("\"t\":\"\u{FFFD}\"", "\"n\":[]"),

@@ -20,7 +20,7 @@ pub struct Setting {
     pub name: String,
     /// `None` where the broker keeps it secret.
     pub value: Option<String>,
-    /// Whether nobody set it for this topic.
+    /// Whether it is not set for this topic.
     pub is_default: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Group {
     pub name: String,
     /// `stable`, `empty`, …
     pub state: &'static str,
-    /// `consumer` (KIP-848), `classic`, or empty where the broker does not tell.
+    /// `consumer` (KIP-848), `classic`, or empty if the broker does not report it.
     pub protocol: &'static str,
 }
 
@@ -209,7 +209,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Returns the ids that brokers tell topics of one name apart by; `None` of a broker that has none.
+    /// Returns the ids by which brokers distinguish topics of the same name; `None` of a broker
+    /// that has none.
     pub fn topic_ids(&self, names: &[&str]) -> Result<Vec<(String, TopicIdentity)>, Failure> {
         let c_names: Vec<CString> = names
             .iter()

@@ -1,7 +1,7 @@
 //! The librdkafka calls that the `rdkafka` crate lacks, behind a safe interface.
 //!
-//! Comes in: a client of the `rdkafka` crate. Goes out: responses to requests for administration
-//! ([`admin`]), records sent without copying their values ([`produce`]), steps of a transaction
+//! In: a client of the `rdkafka` crate. Out: responses to requests for administration ([`admin`]),
+//! records sent without copying their values ([`produce`]), steps of a transaction
 //! ([`transaction`]). The unsafe code that calls librdkafka is in this folder and in `queue`.
 
 #![allow(unsafe_code)]
@@ -30,7 +30,7 @@ struct Owned<T> {
 
 impl<T> Owned<T> {
     fn new(made: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Result<Self> {
-        let made = NonNull::new(made).ok_or_else(|| Error::bug("librdkafka made nothing"))?;
+        let made = NonNull::new(made).ok_or_else(|| Error::bug("librdkafka returned nothing"))?;
         Ok(Owned { made, give_back })
     }
 

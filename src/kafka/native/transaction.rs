@@ -49,7 +49,7 @@ pub(in crate::kafka) struct StepError {
 }
 
 impl StepError {
-    /// The group has gone on without this member.
+    /// The group has continued without this member.
     fn gone() -> Self {
         Self::of(RDKafkaErrorCode::UnknownMemberId, false)
     }
@@ -72,7 +72,7 @@ impl StepError {
     /// Takes over what a call has returned.
     ///
     /// # Safety
-    /// The error is librdkafka's, and nobody else's.
+    /// The error is librdkafka's own.
     unsafe fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), Self> {
         if error.is_null() {
             return Ok(());
@@ -123,7 +123,7 @@ impl Proof {
 }
 
 impl Sender {
-    /// Takes a step of a transaction, or goes on with the one before; waits no longer than a
+    /// Takes a step of a transaction, or continues with the one before; waits no longer than a
     /// moment, after which it can be tried again.
     pub fn step(&self, step: Step<'_>) -> Result<(), StepError> {
         let client = self.client.native_ptr();

@@ -1,7 +1,7 @@
 //! The partitions that the group gives to a process and takes away.
 //!
-//! Comes in: what the group has decided. Goes out: tasks whose state was restored. A task that
-//! moves to another process is committed first.
+//! In: what the group has decided. Out: tasks with their restored state. A task that moves to
+//! another process is committed first.
 
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::source::kafka::Since;
 use crate::term::units::{format_bytes, format_plural};
 
 impl Node<'_> {
-    /// Answers what the group has decided.
+    /// Carries out what the group has decided.
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<()> {
         self.shared = Some(Instant::now());
         match rebalance {
@@ -34,9 +34,9 @@ impl Node<'_> {
             Rebalance::Taken { places, lost } => {
                 self.report
                     .detail(format!("taken {}", names(&places, self.starts.topic())));
-                // Others begin where this commit ends.
+                // Other processes continue where this commit ends.
                 let committed = if lost {
-                    Err(Error::fenced("the group has gone on without this member"))
+                    Err(Error::fenced("the group has continued without this member"))
                 } else {
                     self.commit()
                 };
@@ -58,24 +58,24 @@ impl Node<'_> {
         self.member.rejoin()
     }
 
-    /// Forgets the work on a partition; what was committed of it counts.
+    /// Drops the work on a partition; what was committed stays.
     fn forget(&mut self, place: &Place) {
         if let Some(Slot::Working(task)) = self.slots.remove(place) {
             self.counted.absorb(task.counted());
         }
     }
 
-    /// Forgets a partition that goes to others.
+    /// Drops a partition that goes to another process.
     fn let_go(&mut self, place: &Place) {
         self.forget(place);
-        // Only now does no one append to it any more.
+        // From here on nothing is appended to it.
         let had_state = has_state(self.role(place));
         if let Some(snapshots) = self.snapshots.as_mut().filter(|_| had_state) {
             snapshots.release(place.partition);
         }
     }
 
-    /// Begins to build the state of a partition from its changelog.
+    /// Starts to restore the state of a partition from its changelog.
     pub(super) fn restore(&mut self, place: Place) -> Result<()> {
         self.forget(&place);
         let had = self.starts.len();
@@ -130,7 +130,7 @@ impl Node<'_> {
         }
     }
 
-    /// Puts tasks to work whose state is there.
+    /// Starts the tasks whose state was restored.
     pub(super) fn take_restored(&mut self) -> Result<()> {
         let mut restored = Vec::new();
         for (place, slot) in &mut self.slots {
@@ -154,23 +154,24 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// Takes the snapshot of a partition for this process, if there is to be one.
+    /// Takes the snapshot of a partition for this process, if snapshots are kept.
     fn home(&mut self, partition: i32, role: Role) -> Option<Home> {
         match self.snapshots.as_mut()?.take(partition, role) {
             Ok(Some(home)) => return Some(home),
             Ok(None) => self.report.status(format!(
-                "partition {partition}: another process has its snapshot, and none is kept here"
+                "partition {partition}: another process keeps its snapshot, so this one keeps none"
             )),
             Err(source) => {
                 let error = Error::io("take its snapshot", source);
-                self.report
-                    .warning(format!("partition {partition}: {error}; none is kept"));
+                self.report.warning(format!(
+                    "partition {partition}: {error}; no snapshot is kept"
+                ));
             }
         }
         None
     }
 
-    /// Keeps the state of a task that begins as its snapshot, if it can be written.
+    /// Writes the state of a task that starts as its snapshot, if possible.
     fn keep(&self, place: &Place, local: Local) -> Option<Snapshot> {
         let Local { home, draft, .. } = local;
         let path = home.path();
@@ -180,7 +181,7 @@ impl Node<'_> {
             .ok()
     }
 
-    /// Adds what was committed to the snapshots of the tasks.
+    /// Appends what was committed to the snapshots of the tasks.
     pub(super) fn add_to_snapshots(&mut self) {
         let producer = self.commit.producer();
         let mut failed = Vec::new();
@@ -203,12 +204,12 @@ impl Node<'_> {
     fn warn_of_snapshot(&self, place: &Place, path: &Path, source: io::Error) {
         let error = Error::io(format!("write snapshot `{}`", path.display()), source);
         self.report.warning(format!(
-            "partition {}: {error}; from now on its state is in the changelog alone",
+            "partition {}: {error}; from now on its state is only in the changelog",
             place.partition,
         ));
     }
 
-    /// Returns what a task does with the records of a partition.
+    /// Returns the role of the task of a partition.
     fn role(&self, place: &Place) -> Role {
         match &self.topics.repartition {
             None => Role::Window,
@@ -247,7 +248,7 @@ impl Node<'_> {
         let partition = place.partition;
         if let (true, Some(committed)) = (restored.goes_on, &restored.committed) {
             self.report.status(format!(
-                "partition {partition}: the group's offset is gone; going on at {}, where its state stands",
+                "partition {partition}: the group's offset is gone; continuing at {}, the offset of its state",
                 committed.offset
             ));
         }
@@ -258,10 +259,10 @@ impl Node<'_> {
             let path = path.display();
             self.report.status(match flaw {
                 Flaw::CutOff => format!(
-                    "partition {partition}: snapshot `{path}` {flaw}; the rest comes from the changelog"
+                    "partition {partition}: snapshot `{path}` {flaw}; the rest is read from the changelog"
                 ),
                 _ => format!(
-                    "partition {partition}: snapshot `{path}` {flaw}; its state comes from the changelog"
+                    "partition {partition}: snapshot `{path}` {flaw}; its state is read from the changelog"
                 ),
             });
         }
@@ -291,7 +292,7 @@ fn has_state(role: Role) -> bool {
     role != Role::Upstream
 }
 
-/// Returns what a person calls some partitions; `input` is the topic that the group reads.
+/// Returns the name of some partitions for messages; `input` is the topic that the group reads.
 fn names(places: &[Place], input: &str) -> String {
     let numbers = |is_input: bool| {
         let places = places.iter();
@@ -301,7 +302,7 @@ fn names(places: &[Place], input: &str) -> String {
         let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
         (!numbers.is_empty()).then(|| numbers.join(", "))
     };
-    let passed_on = numbers(false).map(|numbers| format!("{numbers} of those brought together"));
+    let passed_on = numbers(false).map(|numbers| format!("{numbers} of the repartition topic"));
     let named: Vec<String> = numbers(true).into_iter().chain(passed_on).collect();
     format!("partitions {}", named.join("; "))
 }

@@ -1,8 +1,8 @@
 //! The changelog topic of a group: a row for each open window and key.
 //!
 //! It is compacted and has as many partitions as the input, so that the state of a task is in the
-//! partition of its number. Rows carry the time of writing: with an event time of long ago the
-//! broker would delete them.
+//! partition of its number. Rows have the time of writing as their timestamp: with an old event
+//! time the broker would delete them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::sink::topic::Shared;
 /// The key of the header row, which belongs to no window. Other keys are longer.
 pub(super) const HEADER: &[u8] = b"header";
 
-/// How changelog topics are kept.
+/// The configuration of changelog topics.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("cleanup.policy", "compact"),
     // The segment that is being written is never compacted.
@@ -25,11 +25,11 @@ pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("min.cleanable.dirty.ratio", "0.3"),
 ];
 
-/// Where the changes of a group's state go.
+/// The changelog of a group.
 pub(super) struct Changelog {
     name: String,
     topic: TopicId,
-    /// The id of the input whose records the state holds.
+    /// The id of the input that the state was built from.
     input: Option<String>,
 }
 
@@ -52,15 +52,15 @@ impl Changelog {
         &self.name
     }
 
-    /// Returns the id of the input whose records the state holds.
+    /// Returns the id of the input that the state was built from.
     pub fn input(&self) -> Option<&str> {
         self.input.as_deref()
     }
 
-    /// Sends what was gathered of a task's state: rows, the header, deletions.
+    /// Sends the changes of a task's state: rows, the header, deletions.
     ///
-    /// Without a transaction a crash may leave the first part of it alone. A window that is taken
-    /// out of the log before the header says that it has closed would begin again with the records
+    /// Without a transaction, a crash may leave only the first part of them. If a window were
+    /// deleted before the header says that it has closed, it would start again with the records
     /// since the last commit, and its row would replace the right one.
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
         let Changed { mut there, gone } = std::mem::take(&mut task.changed);
@@ -83,7 +83,7 @@ impl Changelog {
     }
 }
 
-/// What has changed of a state since it was last sent.
+/// The changes of a state since it was last sent.
 #[derive(Default)]
 pub(super) struct Changed {
     there: Rows,
@@ -91,7 +91,7 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    /// Returns whether nothing has.
+    /// Returns whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.there.rows.is_empty() && self.gone.rows.is_empty()
     }
@@ -105,17 +105,17 @@ impl Changed {
     }
 }
 
-/// Rows of one partition, their bytes in one block.
+/// Rows of one partition, with their bytes in one block.
 #[derive(Default)]
 pub(super) struct Rows {
     keys: Vec<u8>,
     values: Vec<u8>,
-    /// Where each row's key ends, and where its value is.
+    /// Where the key of each row ends, and where its value is.
     rows: Vec<(usize, Option<Range<usize>>)>,
 }
 
 impl Rows {
-    /// Adds a row; without a value a tombstone.
+    /// Adds a row; a row without a value is a tombstone.
     pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.keys.extend_from_slice(key);
         let start = self.values.len();
@@ -124,7 +124,7 @@ impl Rows {
         self.rows.push((self.keys.len(), range));
     }
 
-    /// Hands each over, in their order.
+    /// Calls a function for each row, in order.
     pub fn each(&self, mut row: impl FnMut(&[u8], Option<&[u8]>)) {
         let mut start = 0;
         for (end, value) in &self.rows {
@@ -134,7 +134,7 @@ impl Rows {
         }
     }
 
-    /// Sends them in their order.
+    /// Sends the rows in order.
     pub fn send(self, topic: TopicId, partition: i32, producer: &mut Producer) -> Result<()> {
         let block = Arc::new(Block::from(self.values));
         let mut start = 0;

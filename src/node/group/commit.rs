@@ -25,11 +25,11 @@ use crate::sink::topic::Shared;
 /// What a crash may do to the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Guarantee {
-    /// Lose some.
+    /// Some may be lost.
     AtMostOnce,
-    /// Double some.
+    /// Some may count twice.
     AtLeastOnce,
-    /// Nothing: readers of committed records see each result once.
+    /// None: readers of committed records see each result once.
     #[default]
     ExactlyOnce,
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Guarantee {
     }
 }
 
-/// Where a process dies as if it were killed, so that a lesson can show what a guarantee is worth.
+/// Where a process dies as if killed, so that a lesson can show what a guarantee is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crash {
     step: Step,
@@ -71,32 +71,32 @@ impl FromStr for Crash {
             "committed" => Step::Committed,
             _ => {
                 return Err(
-                    "write `produced` or `committed`, and perhaps `,N` for the Nth commit"
+                    "write `produced` or `committed`, optionally with `,N` for the Nth commit"
                         .to_owned(),
                 );
             }
         };
         match nth.parse() {
             Ok(nth) if nth > 0 => Ok(Crash { step, nth }),
-            _ => Err("which commit is a number from 1".to_owned()),
+            _ => Err("the number of the commit is at least 1".to_owned()),
         }
     }
 }
 
-/// For how long a process may send without a transaction once the group has answered it.
+/// How long a process may send without a transaction after an answer from the group.
 ///
 /// ```text
 /// answered ──── holds ────┤ last record is sent ──── within ────┤ it has arrived, or never does
 /// answered ──────────────────────── session ───────────────────────────┤ others may take over
 /// ```
 ///
-/// So a process that was stopped for long, or out of the coordinator's reach, sends nothing over
-/// the newer state of others when it wakes up.
+/// So a process that was stopped for a long time, or could not reach the coordinator, does not
+/// overwrite the newer state of others when it wakes up.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease {
-    /// How long an answer holds.
+    /// How long an answer is valid.
     holds: Duration,
-    /// How long a record may be on its way.
+    /// How long a record may be in flight.
     pub within: Duration,
 }
 
@@ -105,7 +105,7 @@ impl Lease {
     pub fn of(session: Duration) -> Self {
         Lease {
             holds: session / 3,
-            // The rest is for the heartbeat before the answer.
+            // The rest is reserved for the heartbeat before the answer.
             within: session * 7 / 12,
         }
     }
@@ -123,7 +123,7 @@ pub(super) struct Commit {
     /// Whether a transaction has begun.
     is_open: bool,
     lease: Lease,
-    /// When the group was last asked something and took this process for a member.
+    /// When the group last confirmed that this process is a member.
     answered: Option<Instant>,
 }
 
@@ -142,7 +142,7 @@ impl Commit {
         }
     }
 
-    /// Returns what sends.
+    /// Returns the producer.
     pub fn producer(&self) -> &Shared {
         &self.producer
     }
@@ -166,7 +166,7 @@ impl Commit {
     /// to be called before anything is sent for `tasks`.
     ///
     /// # Errors
-    /// `fenced` where the group has gone on without this process.
+    /// `fenced` if the group has continued without this process.
     pub fn begin<'t>(
         &mut self,
         tasks: impl Iterator<Item = &'t Task>,
@@ -179,7 +179,7 @@ impl Commit {
                 self.is_open = true;
             }
             _ if self.holds() => {}
-            // Asked by what changes nothing: what was committed last, once more.
+            // To ask without changing anything, it commits the last offsets again.
             _ => {
                 let base = offsets(tasks.map(|task| (task, task.last_commit())))?;
                 self.ask(member, &base)?;
@@ -188,31 +188,31 @@ impl Commit {
         Ok(())
     }
 
-    /// Returns whether the lease need not be renewed yet.
+    /// Returns whether the lease is still long enough.
     fn holds(&self) -> bool {
-        // Half of it, for what is sent next takes time.
+        // Half of it, because what is sent next takes time.
         let half = self.lease.holds / 2;
         self.answered.is_some_and(|at| at.elapsed() < half)
     }
 
-    /// Commits offsets without a transaction; the answer is a new lease.
+    /// Commits offsets without a transaction; the answer renews the lease.
     fn ask(&mut self, member: &mut Member, offsets: &TopicPartitionList) -> Result<Answer> {
         let now = Instant::now();
         let answer = member.commit(offsets)?;
         if answer == Answer::Gone {
             self.answered = None;
-            return Err(Error::fenced("the group has gone on without this member"));
+            return Err(Error::fenced("the group has continued without this member"));
         }
         self.answered = Some(now);
         self.producer.lock().lend_until(now + self.lease.holds);
         Ok(answer)
     }
 
-    /// Commits what tasks have done. `flush` writes the rows that were held back, if it is told so,
-    /// and what was set aside.
+    /// Commits the work of tasks. `flush` writes what was set aside and, on request, the rows that
+    /// were held back.
     ///
     /// # Errors
-    /// `fenced` where nothing was committed, and what was done has to be done again.
+    /// `fenced` if nothing was committed and the work has to be repeated.
     pub fn commit<'t>(
         &mut self,
         tasks: impl Iterator<Item = &'t mut Task>,
@@ -245,7 +245,8 @@ impl Commit {
             }
             Guarantee::AtLeastOnce => {
                 flush(false)?;
-                // Rows first: a row whose window the state has forgotten would never come again.
+                // Rows first: a row of a window that is no longer in the state could not be
+                // computed again.
                 self.producer.lock().deliver()?;
                 self.begin(tasks.iter().map(|task| &**task), member)?; // that may have taken a while
                 self.write(&mut tasks, topics)?;
@@ -278,7 +279,8 @@ impl Commit {
         tasks.try_for_each(|task| topics.write(task, &mut producer))
     }
 
-    /// Gives up what was sent since the last commit: aborts it, or takes a new client.
+    /// Discards what was sent since the last commit: aborts the transaction, or starts a new
+    /// client.
     pub fn give_up(&mut self) -> Result<()> {
         let mut producer = self.producer.lock();
         match (self.guarantee, self.is_open) {
@@ -290,7 +292,7 @@ impl Commit {
         Ok(())
     }
 
-    /// Dies here, if that was asked for.
+    /// Dies here if `--crash-at` asks for it.
     fn crash_at(&self, step: Step) -> Result<()> {
         let here = Crash {
             step,
@@ -306,7 +308,7 @@ impl Commit {
     }
 }
 
-/// Returns offsets of tasks, each with a note.
+/// Returns the offsets of tasks, each with its metadata.
 fn offsets<'t>(
     tasks: impl Iterator<Item = (&'t Task, (i64, &'t str))>,
 ) -> Result<TopicPartitionList> {

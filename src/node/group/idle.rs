@@ -98,7 +98,7 @@ impl Idle {
         self.waiting.clear();
     }
 
-    /// Lets the watermarks of tasks go on past partitions that are silent; panes that became due
+    /// Lets the watermarks of tasks continue past partitions that are silent; panes that became due
     /// leave into `panes`.
     pub fn look<'t>(&mut self, tasks: impl Iterator<Item = &'t mut Task>, panes: &mut Panes) {
         let answer = self.answers.try_iter().last();

@@ -136,7 +136,7 @@ pub(super) fn another_key(topic: &str, message: &Message<'_>) -> Error {
         None => "a record has no key".to_owned(),
     };
     Error::refused(format!(
-        "{what}, though the first records had theirs: others of its group may lie in other partitions"
+        "{what}, unlike the first records: others of its group may be in other partitions"
     ))
     .during(format!(
         "reading {topic}, partition {}, offset {}",

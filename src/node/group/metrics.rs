@@ -1,8 +1,8 @@
 //! The metrics of a process of a group, for Prometheus.
 //!
-//! Comes in: figures of the process and of each of its tasks, every now and then. Goes out: text in
-//! the format of OpenMetrics, which Prometheus reads, at `http://HOST:PORT/metrics`. Names follow
-//! Prometheus's conventions: a prefix, base units, `_total` for what only grows.
+//! In: figures of the process and of each of its tasks, every now and then. Out: text in the format
+//! of OpenMetrics, which Prometheus reads, at `http://HOST:PORT/metrics`. Names follow Prometheus's
+//! conventions: a prefix, base units, `_total` for what only grows.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,10 +89,8 @@ impl Metrics {
     /// `refused` when the address is taken or not of this machine.
     pub fn serve(address: SocketAddr) -> Result<Self> {
         let refused = |source| {
-            Error::io(format!("serve metrics at `{address}`"), source).hint(format!(
-                "`--metrics {}:0` takes a port that is free",
-                address.ip()
-            ))
+            Error::io(format!("serve metrics at `{address}`"), source)
+                .hint(format!("`--metrics {}:0` picks a free port", address.ip()))
         };
         let figures = Figures::default();
         let registry = Arc::new(Mutex::new(figures.register()));
@@ -307,7 +305,7 @@ fn answer(request: &Request, page: &Mutex<Page>, registry: &Mutex<Registry>) -> 
     const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_read || request.uri().path() != "/metrics" {
-        let mut response = Response::new(Bytes::from("the figures are at /metrics\n").into());
+        let mut response = Response::new(Bytes::from("the metrics are at /metrics\n").into());
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     }

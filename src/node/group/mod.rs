@@ -1,9 +1,9 @@
 //! The node of a group: several processes share the partitions of a topic, and any of them may end
 //! at any moment.
 //!
-//! Comes in: the partitions that the group gives to this process, and their records. Goes out: rows
-//! in a topic, the changes of the state in a changelog topic, and the group's offsets; with
-//! `--guarantee exactly-once` all three in one transaction.
+//! In: the partitions that the group gives to this process, and their records. Out: rows in a
+//! topic, the changes of the state in a changelog topic, and the group's offsets; with `--guarantee
+//! exactly-once` all three in one transaction.
 //!
 //! Life of a task, one for each partition of the input:
 //! 1. The group gives the partition to this process (`assignment`): `restore` rebuilds its state from
@@ -358,7 +358,7 @@ impl<'n> Node<'n> {
         match ended {
             Err(error) if stopped.is_err() && is_passing(&error) => {
                 self.report.warning(format!(
-                    "what was done since the last commit is given up: {error}"
+                    "the work since the last commit is discarded: {error}"
                 ));
                 stopped
             }
@@ -376,8 +376,8 @@ impl<'n> Node<'n> {
         let strays = self.counts().strays;
         if strays > 0 {
             self.report.warning(format!(
-                "{} came after their windows had left, and were dropped: their partition had been \
-                 silent for longer than `--idle`, or a crash had them sent twice",
+                "{} came after their windows had left and were dropped: their partition had been \
+                 silent for longer than `--idle`, or a crash made them be sent twice",
                 format_plural(strays, "partial result"),
             ));
         }
@@ -598,7 +598,7 @@ impl<'n> Node<'n> {
         places.into_iter().try_for_each(|place| self.restore(place))
     }
 
-    /// Stops before the state outgrows the memory that a person has set.
+    /// Stops before the state outgrows the memory that the user has set.
     fn check_state(&self) -> Result<()> {
         let Some(max) = self.options.max_state else {
             return Ok(());
@@ -611,16 +611,16 @@ impl<'n> Node<'n> {
             return Ok(());
         }
         Err(Error::refused(format!(
-            "the state has grown to {} in {} windows and keys, past `--max-state {}`",
+            "the state has grown to {} in {} windows and keys, more than `--max-state {}`",
             format_bytes(bytes),
             format_count(rows),
             format_bytes(max),
         ))
-        .hint("nothing is lost: start more processes of the group, or give this one more"))
+        .hint("nothing is lost: start more processes of the group, or raise the limit"))
     }
 }
 
-/// Returns whether a person has nothing to fix: the next process begins at the last commit.
+/// Returns whether the user has nothing to fix: the next process begins at the last commit.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error.remedy(),

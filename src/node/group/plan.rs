@@ -200,12 +200,12 @@ impl Described {
             "the state of group `{group}` was built with another type: `{text}` was {was} and is {is}"
         ))
         .hint(
-            "begin anew with `--reset`, which forgets state and offsets, or as another `--group`",
+            "start over with `--reset`, which deletes state and offsets, or use another `--group`",
         )
     }
 
-    /// Refuses to go on with a state that another plan has built, or the same one of another input.
-    /// `plan` is what is described, `before` what the state was built with.
+    /// Refuses to continue with a state that another plan has built, or the same one of another
+    /// input. `plan` is what is described, `before` what the state was built with.
     ///
     /// # Errors
     /// `refused`, with what differs and the ways out.
@@ -231,7 +231,7 @@ impl Described {
             "the state of group `{group}` was built with another plan: {name} was {was} and is {is}"
         ))
         .hint(
-            "begin as another `--group`, or anew with `--reset`, which forgets state and offsets",
+            "use another `--group`, or start over with `--reset`, which deletes state and offsets",
         ))
     }
 

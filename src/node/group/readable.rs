@@ -82,7 +82,7 @@ impl Node<'_> {
 
 fn story(open: &Open) -> String {
     format!(
-        "everything is computed and committed, but readers of committed records see none of it that lies \
+        "everything is computed and committed, but readers of committed records cannot see what is \
          behind an open transaction: {}",
         open.story()
     )
@@ -91,6 +91,6 @@ fn story(open: &Open) -> String {
 fn ways_out(open: &Open) -> [String; 2] {
     [
         open.way_out(),
-        "or compute all again into another topic: another `--group` and `--to`".to_owned(),
+        "or compute everything again into another topic: another `--group` and `--to`".to_owned(),
     ]
 }

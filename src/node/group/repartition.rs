@@ -2,7 +2,7 @@
 //! several partitions.
 //!
 //! ```text
-//! input      task upstream, one a partition           repartition topic           task downstream
+//! input      task upstream, one per partition         repartition topic           task downstream
 //! records ─► event time, --where, late?, added up ─► parts, by key; its mark ─► whole windows ─► rows
 //! ```
 //!
@@ -44,7 +44,7 @@ const PURGE: Duration = Duration::from_secs(5);
 /// The first byte of a record.
 const PART: u8 = 0;
 const MARK: u8 = 1;
-/// The key of marks, for a person who looks; they go to every partition.
+/// The key of marks, for people who look at the topic; they go to every partition.
 const MARK_KEY: &[u8] = b"watermark";
 
 /// Where tasks upstream send what they have added up.
@@ -165,12 +165,12 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
 }
 
 fn strange(topic: &str, message: &Message<'_>) -> Error {
-    Error::refused("a record of the repartition topic was not sent by this group's plan")
+    Error::refused("a record of the repartition topic does not fit this group's plan")
         .during(format!(
             "reading {topic}, partition {}, offset {}",
             message.partition, message.offset
         ))
-        .hint("begin anew with `--reset`, or as another group")
+        .hint("start over with `--reset`, or use another group")
 }
 
 /// Deletes what was read, on a thread of its own; given up when it is dropped.

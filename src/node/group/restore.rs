@@ -79,7 +79,7 @@ pub(super) struct Restored {
     pub operator: Operator,
     /// The group's offset, or that of the state.
     pub committed: Option<Committed>,
-    /// Whether it goes on at the state's offset, since the group has forgotten its offset.
+    /// Whether it continues at the state's offset, since the group has forgotten its offset.
     pub goes_on: bool,
     /// Whether the open windows were shown at the end of the input.
     pub is_shown: bool,
@@ -144,7 +144,9 @@ impl Restoring {
                 if let Some(Err(panic)) = ended {
                     std::panic::resume_unwind(panic);
                 }
-                Some(Err(Error::bug("a restoration came to no answer")))
+                Some(Err(Error::bug(
+                    "the thread of a restoration ended without a result",
+                )))
             }
         }
     }
@@ -181,8 +183,8 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             "the state in topic `{}`, partition {}, cannot be read",
             log.topic, place.partition
         ))
-        .hint("the version of `k` that has written it goes on with it")
-        .hint("or begin anew with `--reset`, or as another group: all is computed again")
+        .hint("the version of `k` that wrote it can continue with it")
+        .hint("or start over with `--reset`, or use another group: everything is computed again")
     };
     if role == Role::Upstream {
         // All it has to know is in the metadata beside the offset.
@@ -204,7 +206,8 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     }
     let (rows, found, local) = loop {
         match log.read(place.partition, home.as_ref(), is_enough) {
-            // The node waits for the broker, and says so; an answer that nobody waits for is dropped.
+            // The node waits for the broker, and says so; an answer that is no longer awaited is
+            // dropped.
             Err(error) if error.remedy() == Remedy::Retry && !is_enough.load(Ordering::Relaxed) => {
                 std::thread::sleep(AGAIN);
             }
@@ -226,7 +229,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         found.told(&belongs.group, place, &belongs.input, &log.topic)
     };
     let goes_on = match state_position::fit(&kept, committed.as_ref(), id, role, guarantee) {
-        // A person has said to go on without them.
+        // The user has said to continue without them.
         Err(Misfit::Elsewhere { .. }) if log.are_gone(&kept, committed.as_ref(), &place) => None,
         fitted => fitted.map_err(|found| misfit(found, &place))?,
     };
@@ -389,7 +392,7 @@ fn hanging(open: &Open) -> Error {
     Error::refused(open.story())
         .during("restoring state")
         .hint(open.way_out())
-        .hint("or begin anew with `--reset`, or as another group: all is computed again")
+        .hint("or start over with `--reset`, or use another group: everything is computed again")
 }
 
 /// Makes an operator hold what the log holds; returns whether its open windows were shown, how far the

@@ -2,7 +2,7 @@
 //!
 //! The changelog records which topic a state belongs to, by the id that brokers give it, and up to
 //! which offset. A broker forgets a group's offsets: with their topic, some days after the last
-//! member has left, or because a person deletes or sets them. A state that went on at another
+//! member has left, or because the user deletes or sets them. A state that went on at another
 //! offset would count records twice or leave some out.
 
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub(super) enum Misfit {
     },
 }
 
-/// Returns where a task goes on without an offset of its group's: at that of its state.
+/// Returns where a task continues without an offset of its group's: at that of its state.
 ///
 /// # Errors
 /// A misfit, where it would count records twice or leave some out.
@@ -71,7 +71,7 @@ pub(super) fn fit(
     role: Role,
     guarantee: Guarantee,
 ) -> Result<Option<i64>, Misfit> {
-    // An offset that a person has set has no note.
+    // An offset that the user has set has no note.
     let note = committed.and_then(|committed| CommitMetadata::parse(&committed.metadata));
     let may_lose = guarantee == Guarantee::AtMostOnce;
     match (kept, committed) {
@@ -125,29 +125,29 @@ pub(super) fn fit_upstream(committed: Option<&Committed>) -> Result<(), Misfit> 
 }
 
 impl Misfit {
-    /// Returns the error for a person.
+    /// Returns the error to report.
     pub fn told(&self, group: &str, place: &Place, input: &str, changelog: &str) -> Error {
         let Place { topic, partition } = place;
         let put_back = |position: i64| {
             format!(
                 "`kafka-consumer-groups.sh --reset-offsets --execute --group {group} --topic \
-                 {topic}:{partition} --to-offset {position}` goes on with the state"
+                 {topic}:{partition} --to-offset {position}` continues with the state"
             )
         };
-        let anew = "or begin anew with `--reset`, or as another group: what the topic holds is computed again";
+        let anew = "or start over with `--reset`, or use another group: what the topic holds is computed again";
         match *self {
             Misfit::MadeAgain => {
                 made_again(input).during(format!("restoring the state of group `{group}`"))
             }
             Misfit::NoState { committed } => Error::refused(format!(
                 "group `{group}` has read topic `{topic}`, partition {partition}, up to offset \
-                 {committed}, and its state is gone from topic `{changelog}`"
+                 {committed}, but its state is gone from topic `{changelog}`"
             ))
             .hint(anew.trim_start_matches("or ")),
             Misfit::NoOffset { position } => {
                 let error = Error::refused(format!(
-                    "group `{group}` has a state of topic `{topic}`, partition {partition}, and no \
-                     offset there any more: it expired, or was deleted"
+                    "group `{group}` has a state of topic `{topic}`, partition {partition}, but no \
+                     offset any more: it expired or was deleted"
                 ));
                 match position {
                     Some(position) => error.hint(put_back(position)).hint(anew),
@@ -159,7 +159,7 @@ impl Misfit {
                 position: Some(position),
             } => Error::refused(format!(
                 "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
-                 {partition}, and its state stands at {position}: records would {}",
+                 {partition}, but its state is at {position}: records would {}",
                 if committed < position {
                     "count twice"
                 } else {
@@ -170,7 +170,7 @@ impl Misfit {
             .hint(anew),
             Misfit::Elsewhere { committed, .. } => Error::refused(format!(
                 "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
-                 {partition}, and its state stands elsewhere"
+                 {partition}, but its state is at another offset"
             ))
             .hint(anew.trim_start_matches("or ")),
         }
@@ -180,9 +180,9 @@ impl Misfit {
 /// Returns the error of a topic that was deleted and created again.
 pub(super) fn made_again(topic: &str) -> Error {
     Error::refused(format!(
-        "topic `{topic}` was deleted and made again: its records are others"
+        "topic `{topic}` was deleted and created again: it holds other records"
     ))
-    .hint("begin anew with `--reset`; with another `--group` and `--to` the results so far stay as they are")
+    .hint("start over with `--reset`; with another `--group` and `--to`, earlier results are kept")
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
         let no_state = |committed| Err(Misfit::NoState { committed });
         let (a, b) = (Some("a"), Some("b"));
         for (kept, committed, input, guarantee, expected) in [
-            // Nobody has begun, or a person has said where.
+            // Nobody has begun, or the user has said where.
             (Kept::Nothing, None, a, ExactlyOnce, Ok(None)),
             (Kept::Nothing, by_hand(9), a, ExactlyOnce, Ok(None)),
             // A partition of the changelog was emptied.
@@ -243,7 +243,7 @@ mod tests {
             (state(a), None, a, AtMostOnce, no_offset(Some(70))),
             (state(None), None, a, ExactlyOnce, no_offset(Some(70))),
             (state(a), None, None, ExactlyOnce, no_offset(Some(70))),
-            // A person has set it.
+            // The user has set it.
             (state(a), by_hand(70), a, ExactlyOnce, Ok(None)),
             (state(a), by_hand(60), a, ExactlyOnce, elsewhere(60)),
             (state(a), by_hand(90), a, AtMostOnce, elsewhere(90)),

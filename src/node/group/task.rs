@@ -26,7 +26,7 @@ use crate::source::{Batch, Message, Records};
 pub(super) struct Task {
     /// The partition.
     pub place: Place,
-    /// What a person calls it.
+    /// Its name in messages.
     pub name: String,
     /// Its windows, with a watermark of their own.
     pub operator: Operator,
@@ -36,7 +36,7 @@ pub(super) struct Task {
     pub position: i64,
     /// The position that was committed last, or where the task began.
     base: i64,
-    /// Whether a process that goes on without another commit begins there, too.
+    /// Whether a process that continues without another commit begins there, too.
     is_base_kept: bool,
     /// What that commit said beside it, or would have.
     base_note: String,
@@ -167,7 +167,7 @@ impl Task {
             changed: Changed::default(),
             snapshot: None,
         };
-        // A person who has set the beginning has set nothing else.
+        // The user who has set the beginning has set nothing else.
         let said = said.filter(|said| CommitMetadata::parse(said).is_some());
         task.base_note = match said {
             Some(said) => said,
@@ -231,7 +231,7 @@ impl Task {
         changed || shown || goes_on || moved || untold
     }
 
-    /// Takes note that everything so far was committed, and what was said beside it.
+    /// Notes that everything so far was committed, and what was said beside it.
     pub fn committed(&mut self, note: String) {
         let mark = self.mark();
         if let Work::Upstream(upstream) = &mut self.work {
@@ -262,8 +262,8 @@ impl Task {
         }
     }
 
-    /// Returns what it had counted at the last commit: others count what came after, if it goes on
-    /// no more.
+    /// Returns what it had counted at the last commit: others count what came after, if it does not
+    /// continue.
     pub fn counted(&self) -> &Counts {
         &self.counted
     }

@@ -54,8 +54,8 @@ impl TopicWatch {
                     }
                     // One broker may know less than the others.
                     Some(Change::Gone(name)) if missed.as_ref() == Some(&name) => {
-                        let gone =
-                            gone(&name).hint("to compute all again: `--reset`, or another group");
+                        let gone = gone(&name)
+                            .hint("to compute everything again: `--reset`, or another group");
                         return tell.send(gone).unwrap_or(());
                     }
                     Some(Change::Gone(name)) => missed = Some(name),
@@ -82,7 +82,7 @@ fn names(topics: &[String]) -> Vec<&str> {
     topics.iter().map(String::as_str).collect()
 }
 
-/// What has become of a topic.
+/// What happened to a topic.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Gone(String),

@@ -81,7 +81,7 @@ pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
     Error::refused(format!(
         "the topic has {has} partitions, and the state of group `{group}` was built with {had}"
     ))
-    .hint("a key's records may lie in other partitions now: begin anew with `--reset`, or as another group")
+    .hint("the records of a key may now be in other partitions: start over with `--reset`, or use another group")
 }
 
 /// Returns the topics that hold a group's state, and what its tasks send on.
@@ -140,10 +140,10 @@ pub fn refuse_remains(admin: &Admin, settings: &Settings, group: &str) -> Result
         return Ok(());
     }
     Err(Error::refused(format!(
-        "topic `{}` is there, and no state of group `{group}` with it",
+        "topic `{}` exists, but there is no state of group `{group}`",
         repartition::name_of(group)
     ))
-    .hint("begin anew with `--reset`, which deletes it, or as another `--group`"))
+    .hint("start over with `--reset`, which deletes it, or use another `--group`"))
 }
 
 /// Forgets a group's state and offsets; no process of it may be running.
@@ -168,9 +168,9 @@ pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> R
     let of_a_task = |commit: &Committed| CommitMetadata::parse(&commit.metadata).is_some();
     if commits.iter().flatten().any(of_a_task) {
         Err(Error::refused(format!(
-            "group `{group}` has read topic `{topic}`, and there is no state of it"
+            "group `{group}` has read topic `{topic}`, but there is no state of it"
         ))
-        .hint("begin anew with `--reset`, which forgets its offsets, or as another `--group`"))
+        .hint("start over with `--reset`, which deletes its offsets, or use another `--group`"))
     } else {
         Ok(())
     }

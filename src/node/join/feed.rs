@@ -1,8 +1,8 @@
 //! One side's source, read and decoded in a thread of its own.
 //!
-//! Comes in: a source. Goes out: its batches as [`Load`]s, in its order, and whether it is at its
-//! end for now. A few loads circulate between the thread and the join, so that reading is never far
-//! ahead and no batch allocates.
+//! In: a source. Out: its batches as [`Load`]s, in its order, and whether it is at its end for now.
+//! A few loads circulate between the thread and the join, so that reading is never far ahead and no
+//! batch allocates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ const LOADS: usize = 3;
 
 /// One side of a join, as its reader hands it over.
 pub(super) struct Feed {
-    /// The records at hand.
+    /// The current records.
     pub load: Load,
     /// When something came last, by partition.
     heard: Vec<Instant>,
@@ -50,7 +50,7 @@ enum Fed {
 pub(super) enum Filled {
     /// Nothing for now.
     Nothing,
-    /// Records of this partition, which are at hand.
+    /// Records of this partition, which are available.
     Batch(usize),
     /// Nothing any more.
     End,
@@ -120,7 +120,7 @@ impl Feed {
         self.preferred.store(partition, Ordering::Relaxed);
     }
 
-    /// Takes the next batch, waiting at most `wait` for it; what was at hand has been taken in.
+    /// Takes the next batch, waiting at most `wait` for it; what was available has been taken in.
     ///
     /// # Errors
     /// Those of the source.
@@ -148,7 +148,7 @@ impl Feed {
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => return Ok(Filled::Nothing),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(Error::bug("a reader ended without a word"));
+                    return Err(Error::bug("the thread of a reader ended without a result"));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The node of a join: reads both sources, steps the engine, writes rows.
 //!
-//! Comes in: two sources of any kind. Goes out: rows in a sink, and the account of every record.
+//! In: two sources of any kind. Out: rows in a sink, and the account of every record.
 //!
 //! The next source to read is the one furthest behind in event time. The join waits for it, so that
 //! the same records give the same rows. The exception is a topic at its end: then the other source
@@ -44,7 +44,7 @@ pub struct Options {
 /// A join from two sources to one sink, in memory.
 pub struct Node<'n> {
     join: Join,
-    /// One a side.
+    /// One per side.
     feeds: [Feed; 2],
     sink: JoinedSink,
     idle: Duration,
@@ -139,7 +139,7 @@ impl<'n> Node<'n> {
         &mut self.feeds[side.index()]
     }
 
-    /// Hands the records at hand to the engine: all, or as many as are due.
+    /// Hands the current records to the engine: all, or as many as are due.
     fn step(&mut self, side: Side, pace: Pace) -> Result<()> {
         let load = &mut self.feeds[side.index()].load;
         self.join.on_malformed(side, load.take_malformed());

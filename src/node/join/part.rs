@@ -1,9 +1,9 @@
 //! What a record carries through a join: its columns as they were written, ready for a row.
 //!
-//! Comes in: a record's bytes, CSV or JSON. Goes out: a piece of a row, CSV or JSON: what is joined
-//! on by its value, so that equal values are equal bytes, then the other columns, each after a
-//! comma. Text keeps its bytes and a number its digits. A column is parsed only where it has to be
-//! written differently.
+//! In: a record's bytes, CSV or JSON. Out: a piece of a row, CSV or JSON: what is joined on by its
+//! value, so that equal values are equal bytes, then the other columns, each after a comma. Text
+//! keeps its bytes and a number its digits. A column is parsed only where it has to be written
+//! differently.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(super) struct Part {
     dialect: Dialect,
     /// Whether they are as `k` writes them, so that fields are carried as they are written.
     is_plain: bool,
-    /// What stands before each of what is joined on: `{"call_id":`.
+    /// What is before each of what is joined on: `{"call_id":`.
     before_keys: Vec<Vec<u8>>,
     /// The one field that is not carried, if it is one and the others are carried as they are.
     key: Option<usize>,
@@ -38,7 +38,7 @@ struct Carried {
     index: usize,
     name: String,
     data_type: DataType,
-    /// What stands before its value: `,"tower":`.
+    /// What is before its value: `,"tower":`.
     before: Vec<u8>,
 }
 
@@ -261,7 +261,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Returns where the delimiter is that ends a field that begins with a quote. What stands between the
+/// Returns where the delimiter is that ends a field that begins with a quote. What is between the
 /// closing quote and that belongs to the field, as the `csv` crate has it.
 fn end_of_quoted(bytes: &[u8], delimiter: u8) -> Option<usize> {
     let mut at = 1;
@@ -292,7 +292,7 @@ fn unquote(field: &[u8], text: &mut Vec<u8>) {
     text.extend_from_slice(rest);
 }
 
-/// Appends a CSV field as a JSON value. What is no number in a column of numbers is text.
+/// Appends a CSV field as a JSON value. What is not a number in a column of numbers is text.
 fn push_json_field(line: &mut Vec<u8>, data_type: DataType, field: &[u8]) {
     let text = std::str::from_utf8(field).unwrap_or_default(); // checked before
     let is_number = || {

@@ -1,8 +1,8 @@
 //! One side's records, decoded and ready for the join.
 //!
-//! Comes in: batches of a source, which they borrow from. Goes out: [`Load`]s that own their bytes,
-//! so that both sides are available while either source is read on. Their memory is reused, so no
-//! record allocates.
+//! In: batches of a source, which they borrow from. Out: [`Load`]s that own their bytes, so that
+//! both sides are available while either source is read on. Their memory is reused, so no record
+//! allocates.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::source::{Batch, Message, Records as Source};
 /// Decodes the records of one side.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// How a person calls the source.
+    /// The name of the source in messages.
     name: String,
     decoder: Decoder,
     part: Part,
@@ -64,7 +64,7 @@ impl Load {
         self.records.has_more() || self.malformed > 0 || self.stop.is_some()
     }
 
-    /// Returns the error of a malformed record that stands behind the records.
+    /// Returns the error of a malformed record that is behind the records.
     pub fn take_stop(&mut self) -> Option<Error> {
         self.stop.take_if(|_| !self.records.has_more())
     }
@@ -160,7 +160,7 @@ impl Stage {
                     before: 0,
                     place: Place::Offset(message.partition, message.offset),
                     at: None,
-                    misfit: "the value is null, and the key is no value of what is joined on"
+                    misfit: "the value is null, and its key is not a value of `--on`"
                         .to_owned()
                         .into(),
                     bytes: key,

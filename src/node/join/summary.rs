@@ -1,4 +1,4 @@
-//! What a join did, for a person and for a program.
+//! What a join did, for people and for a program.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let late_for_idle = account.side(Side::Right).late_for_idle;
     if late_for_idle > 0 {
         lines.push(format!(
-            "a longer `--idle` waits for the {} of a table that had fallen silent",
+            "a longer `--idle` would have waited for the {} of a table that was idle",
             format_plural(late_for_idle, "late record")
         ));
     }

@@ -16,9 +16,9 @@ pub struct Aggregate {
     text: String,
     /// Which function.
     pub function: Function,
-    /// What it is computed over; `None` for `count(*)`.
+    /// Its argument; `None` for `count(*)`.
     pub argument: Option<Expression>,
-    /// What `max_by` and `min_by` give of the row that they choose by its argument.
+    /// For `max_by` and `min_by`: what they return of the row that the argument selects.
     pub carried: Option<Expression>,
 }
 
@@ -65,18 +65,18 @@ impl Aggregate {
         aggregate.accumulator(net).map_err(wrong)?;
         Ok(aggregate)
     }
-    /// Returns the type of its values; a list is text.
+    /// Returns the type of its values; a list has type text.
     pub(super) fn data_type(&self) -> DataType {
         let given = self.carried.as_ref().or(self.argument.as_ref());
         self.function.data_type(given.map(Expression::data_type))
     }
 
-    /// Returns what it reads of a record.
+    /// Returns what it reads from a record.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.argument.iter().chain(&self.carried)
     }
 
-    /// Returns states without a slot; of rows of which some take others back, if `net`.
+    /// Returns states without slots; with `net`, for rows of which some take others back.
     pub(super) fn accumulator(&self, net: bool) -> Result<Box<dyn Accumulator>> {
         let argument = self.argument.as_ref().map(Expression::data_type);
         if net {

@@ -1,6 +1,6 @@
 //! The plan of a windowed aggregation.
 //!
-//! Comes in: a [`Query`], as flags ask for it, and the [`Schema`] of the input. Goes out: a [`Plan`].
+//! In: a [`Query`], as flags ask for it, and the [`Schema`] of the input. Out: a [`Plan`].
 
 mod aggregate;
 mod rank;
@@ -44,33 +44,34 @@ pub struct Query {
     pub by: Option<String>,
     /// The aggregates, separated by commas: `count, sum(duration) as total`.
     pub aggregates: String,
-    /// What tells records apart: each window and key takes one of a value; `None`: it takes all.
+    /// The expression of `--distinct`: each window and key counts one record per value; `None`
+    /// counts all.
     pub distinct: Option<String>,
-    /// Which column says that a record takes an earlier one back.
+    /// Which column marks retractions.
     pub change: Change,
-    /// What becomes of the result's columns: expressions over them, separated by commas; `None`
-    /// for all as they are.
+    /// The columns to write: expressions over the result's columns, separated by commas; `None` for
+    /// all.
     pub select: Option<String>,
-    /// Which rows of a window leave, and in which order.
+    /// Which rows of a window are written, and in which order.
     pub ranked: Ranked,
     /// The event time's column or an expression, `@record` for the record's own timestamp, `@arrival` for
     /// processing time, or `None` for the default.
     pub time: Option<String>,
-    /// The column that says when, in processing time, a record came; `None` for the clock.
+    /// The column of processing time; `None` for the clock.
     pub arrival: Option<String>,
     /// How times are read.
     pub reading: Reading,
-    /// Whether numbers have a decimal comma in columns that nobody declared.
+    /// Whether numbers in undeclared columns have a decimal comma.
     pub decimal_comma: bool,
     /// Where: the windows.
     pub windows: Windows,
-    /// For how long after its close a window takes late records.
+    /// How long after its close a window accepts late records.
     pub grace_ms: i64,
     /// How far ahead of its arrival a record's time may be, in ms; `None` for any time.
     pub ahead_ms: Option<i64>,
     /// How far the watermark stays behind the highest event time.
     pub bound: Bound,
-    /// When panes leave.
+    /// When panes are shown.
     pub trigger: Trigger,
     /// How a pane relates to the one before.
     pub refinement: Refinement,
@@ -92,21 +93,21 @@ pub enum Noted {
     Named(String),
 }
 
-/// Which column says `-` where a record takes an earlier one back, and else `+`.
+/// Which column holds `-` if a record takes an earlier one back, and `+` otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// [`Schema::change`], if there is one.
+    /// [`Schema::change`], if the schema has one.
     AsSeen,
     /// The named one.
     Column(String),
-    /// None: every record counts.
+    /// No column: every record counts.
     Never,
 }
 
 /// A windowed aggregation over records of a known schema.
 #[derive(Debug)]
 pub struct Plan {
-    /// What of each record is decoded.
+    /// Which columns of a record are decoded.
     pub layout: Layout,
     /// Which records count; `None` for all.
     pub filter: Option<Expression>,
@@ -114,27 +115,27 @@ pub struct Plan {
     pub by: Vec<Item>,
     /// What is computed.
     pub aggregates: Vec<Aggregate>,
-    /// What tells records apart; `None` where all count.
+    /// The expression of `--distinct`; `None` if all records count.
     pub distinct: Option<Expression>,
-    /// The column that says `-` where a record takes an earlier one back, and else `+`.
+    /// The column that holds `-` if a record takes an earlier one back, and `+` otherwise.
     pub change: Option<usize>,
-    /// What becomes of the result's columns; `None` for all as they are.
+    /// The columns to write; `None` for all.
     pub selection: Option<Arc<Selection>>,
-    /// What is kept of the result's rows; `None` for all.
+    /// Which rows are written; `None` for all.
     pub ranking: Option<Arc<Ranking>>,
     /// The column of arrivals and its unit; `None` for the clock.
     pub arrival: Option<(usize, TimeUnit)>,
-    /// Whether a record's event time is when it came.
+    /// Whether the event time is processing time.
     pub by_arrival: bool,
     /// How far ahead of its arrival a record's time may be, in ms; `None` for any time.
     pub ahead_ms: Option<i64>,
     /// Where: the windows.
     pub windows: Windows,
-    /// When panes leave.
+    /// When panes are shown.
     pub trigger: Trigger,
     /// How a pane relates to the one before.
     pub refinement: Refinement,
-    /// From which column on none of the first records has them.
+    /// The index of the first column that none of the first records had.
     pub unseen: usize,
     /// What a journal shows of each record.
     pub noted: Vec<Item>,
@@ -185,11 +186,11 @@ impl Query {
     }
 
     /// Checks the query against the columns of its input. `record_times` says whether the input's
-    /// records carry a timestamp of their own, as those of a topic do.
+    /// records have a timestamp of their own, as in a topic.
     ///
     /// # Errors
-    /// `usage` for an unknown column, a type that does not fit, a missing event time, or two
-    /// result columns of one name.
+    /// `usage` for an unknown column, a type that does not fit, a missing event time, or two result
+    /// columns with one name.
     pub fn plan(&self, mut schema: Schema, record_times: bool) -> Result<Plan> {
         let known = schema.fields.len();
         self.open_up(&mut schema)?;
@@ -213,10 +214,10 @@ impl Query {
         let arrival = arrival.transpose()?;
         let by_arrival = self.time.as_deref() == Some(ARRIVAL);
         if by_arrival && self.ahead_ms.is_some() {
-            return Err(
-                Error::usage("with `--time @arrival` no record is ahead of its arrival")
-                    .hint("leave `--ahead` away, or name the column of event times with `--time`"),
-            );
+            return Err(Error::usage(
+                "with `--time @arrival` no record can be ahead of its arrival",
+            )
+            .hint("leave `--ahead` out, or name the column of event times with `--time`"));
         }
         let time = match (by_arrival, arrival) {
             (false, _) => self.event_time(&schema, record_times)?,
@@ -275,7 +276,7 @@ impl Query {
         Ok(plan)
     }
 
-    /// Adds the columns that are named and that none of the first records had.
+    /// Adds the columns that the query names and that none of the first records had.
     fn open_up(&self, schema: &mut Schema) -> Result<()> {
         for (text, kind) in [
             (self.filter.as_deref(), Kind::One),
@@ -296,7 +297,7 @@ impl Query {
         Ok(())
     }
 
-    /// Returns the index of the column that says which records take others back.
+    /// Returns the index of the column that marks retractions.
     fn change(&self, schema: &Schema) -> Result<Option<usize>> {
         let name = match &self.change {
             Change::AsSeen => return Ok(schema.change),
@@ -307,7 +308,7 @@ impl Query {
         match schema.fields[index].data_type {
             DataType::Text | DataType::Any => Ok(Some(index)),
             other => Err(Error::usage(format!(
-                "column `{name}` is a {other}; a change is text, `+` or `-`"
+                "column `{name}` is of type {other}; `--change` needs text, `+` or `-`"
             ))),
         }
     }
@@ -346,22 +347,27 @@ impl Query {
         }
     }
 
-    /// Returns what tells records apart.
+    /// Returns the expression of `--distinct`.
     fn distinct(&self, schema: &Schema, net: bool) -> Result<Option<Expression>> {
         let Some(text) = &self.distinct else {
             return Ok(None);
         };
         if let Windows::Session { .. } | Windows::Sliding { .. } = self.windows {
-            return Err(Error::usage("`--distinct` needs windows of a fixed grid").hint(
-                "take `--tumbling`, `--hopping` or `--global`: of two sessions that become one, \
-                 both may hold a value",
+            return Err(Error::usage(
+                "`--distinct` does not work with sessions and sliding windows",
+            )
+            .hint(
+                "use `--tumbling`, `--hopping` or `--global`: two sessions that merge may \
+                 both hold a value",
             ));
         }
         if net {
             return Err(Error::usage(
-                "`--distinct` cannot tell records apart of which some take others back",
+                "`--distinct` does not work with records that take others back",
             )
-            .hint("with `--change none`, each record counts, whatever its column `change` says"));
+            .hint(
+                "with `--change none`, every record counts, whatever is in its column `change`",
+            ));
         }
         Expression::parse(text, schema).map(Some)
     }
@@ -390,17 +396,17 @@ impl Plan {
     /// Returns an operator that computes the plan over `partitions` partitions.
     ///
     /// # Errors
-    /// `usage` as [`Query::plan`] would have said already.
+    /// `usage`, which [`Query::plan`] should already have reported.
     pub fn operator(&self, partitions: usize) -> Result<Operator> {
         let settings = self.settings()?;
         Ok(Operator::new(settings, partitions))
     }
 
-    /// Returns an operator over one partition that hands on what it adds up, to one of
-    /// [`Plan::operator`] elsewhere.
+    /// Returns an operator over one partition that pre-aggregates for a downstream one of
+    /// [`Plan::operator`].
     ///
     /// # Errors
-    /// As [`Plan::operator`].
+    /// See [`Plan::operator`].
     pub fn upstream_operator(&self) -> Result<Operator> {
         let settings = Settings {
             trigger: Trigger::Final,
@@ -408,7 +414,7 @@ impl Plan {
         };
         let mut operator = Operator::new(settings, 1);
         let meets = match self.windows {
-            // Which of its neighbours a record joins depends on their order.
+            // Which neighbours a record joins depends on their order.
             Windows::Session { max_ms, .. } => max_ms.is_none(),
             Windows::Sliding { .. } => false,
             _ => true,
@@ -437,7 +443,7 @@ impl Plan {
         })
     }
 
-    /// Returns the types that states depend on, each with the text of what has it.
+    /// Returns the types that states depend on, each with the text of its expression.
     pub fn state_types(&self) -> Vec<(String, DataType)> {
         let of = |expression: &Expression| (expression.text().to_owned(), expression.data_type());
         let mut types: Vec<_> = self.by.iter().map(|item| of(&item.expression)).collect();
@@ -446,11 +452,11 @@ impl Plan {
         types
     }
 
-    /// Goes on with states of the types `built_with`: what was declared since is kept in them as it
-    /// was before.
+    /// Continues with states of the types `built_with`: columns declared since then keep their
+    /// former type.
     ///
     /// # Errors
-    /// The first type that states cannot take, and what it was.
+    /// The first type that differs, and what it was.
     pub fn take_over(
         &mut self,
         built_with: &[(String, DataType)],
@@ -469,7 +475,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns the columns that leave.
+    /// Returns the columns that are written.
     pub fn header(&self) -> Header {
         let whole = self.whole_header();
         let selection = self.selection.as_ref();
@@ -505,8 +511,8 @@ impl Plan {
         }
     }
 
-    /// Returns whether parts of the input can be computed apart and put together: windows on a
-    /// grid that fire once, and a watermark that does not depend on all that was read.
+    /// Returns whether parts of the input can be computed separately and merged: windows on a grid
+    /// that fire once, and a watermark that does not depend on everything read so far.
     pub fn can_be_computed_in_parts(&self) -> bool {
         let fires_once = self.trigger == Trigger::Final && self.arrival.is_none();
         let by_time = matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival;
@@ -521,7 +527,7 @@ impl Plan {
         )
     }
 
-    /// Returns whether a row may take an earlier one back: always when retracting, and where a
+    /// Returns whether a row may take an earlier one back: always when retracting, and also if a
     /// session that was shown may become part of another.
     fn takes_back(&self) -> bool {
         let session = matches!(self.windows, Windows::Session { .. });
@@ -532,7 +538,7 @@ impl Plan {
         }
     }
 
-    /// Returns what a person chose of the result's columns.
+    /// Returns the columns chosen by `--select`.
     fn select(&self, text: &str) -> Result<Selection> {
         let whole = self.whole();
         let items = parse_list(text, &whole.schema)?;

@@ -80,7 +80,7 @@ impl Plan {
             .truncate(2 + self.by.len() + self.aggregates.len());
         let named = |error: Error| {
             let names = schema.names();
-            error.hint(format!("an aggregate is named as it is shown: {names}"))
+            error.hint(format!("name aggregates by their columns: {names}"))
         };
         let having = ranked.having.as_deref();
         let having = having.map(|text| Expression::parse_condition(text, &schema).map_err(named));
@@ -100,24 +100,24 @@ impl Plan {
         if let Some(flag) = ranked.of_windows() {
             if !self.is_on_a_grid() {
                 return Err(Error::usage(format!(
-                    "`{flag}` is for the rows of one window, and a session or sliding window has a single key"
+                    "`{flag}` compares the keys of one window, and a session or sliding window has only one"
                 ))
-                .hint("window the result again: `k window --session 1m … | k window --tumbling 1h --time window_end …`"));
+                .hint("apply it to a second window: `k window --session 1m … | k window --tumbling 1h --time window_end …`"));
             }
             if self.trigger != Trigger::Final {
                 return Err(Error::usage(format!(
-                    "`{flag}` needs all rows of a window at once, and other triggers than the final one show some earlier"
+                    "`{flag}` needs all rows of a window at once, and only the final trigger shows them so"
                 ))
-                .hint("leave `--emit` and `--trigger` away"));
+                .hint("leave `--emit` and `--trigger` out"));
             }
         }
         let replaces = self.refinement == Refinement::Accumulating;
         if ranked.having.is_some() && self.trigger != Trigger::Final && replaces {
             return Err(Error::usage(
-                "with `--having` a row that holds no more has to be taken back, which rows that replace one another cannot say",
+                "with `--having`, a row that no longer matches must be taken back, and rows that replace one another cannot do so",
             )
-            .hint("add `--refine retracting`: such a row comes again with `-` in the column `change`")
-            .hint("or leave `--emit` and `--trigger` away: each window and key is judged once"));
+            .hint("add `--refine retracting`: such a row is repeated with `-` in the column `change`")
+            .hint("or leave `--emit` and `--trigger` out: each window and key is judged once"));
         }
         Ok(())
     }

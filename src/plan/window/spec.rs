@@ -31,25 +31,25 @@ pub enum WindowSpec {
 /// Reads `SIZE,ADVANCE`.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_hopping(text: &str) -> Result<(Period, Period), String> {
     let (size, advance) = text
         .split_once(',')
-        .ok_or_else(|| "write size and advance, such as `1m,10s`".to_owned())?;
+        .ok_or_else(|| "write a size and an advance, such as `1m,10s`".to_owned())?;
     Ok((Period::parse_size(size)?, Period::parse_size(advance)?))
 }
 
 /// Reads `GAP[,MAX]`, in ms.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_session(text: &str) -> Result<(i64, Option<i64>), String> {
     let Some((gap, max)) = text.split_once(',') else {
         return Ok((parse_positive_duration(text)?, None));
     };
     let (gap, max) = (parse_positive_duration(gap)?, parse_positive_duration(max)?);
     if max < gap {
-        return Err("the longest session is shorter than the gap".to_owned());
+        return Err("MAX is shorter than GAP".to_owned());
     }
     Ok((gap, Some(max)))
 }
@@ -82,9 +82,7 @@ impl WindowSpec {
             WindowSpec::Session(..) | WindowSpec::Sliding(_) | WindowSpec::Global
                 if align.is_some() =>
             {
-                return Err(Error::usage(
-                    "`--align` shifts windows of a fixed grid: it needs `--tumbling` or `--hopping`",
-                ));
+                return Err(Error::usage("`--align` needs `--tumbling` or `--hopping`"));
             }
             WindowSpec::Session(gap_ms, max_ms) => return Ok(Windows::Session { gap_ms, max_ms }),
             WindowSpec::Sliding(apart_ms) => return Ok(Windows::Sliding { apart_ms }),
@@ -95,10 +93,10 @@ impl WindowSpec {
 }
 
 fn grid(size: Period, advance: Period, align: Period, zone: Option<&TimeZone>) -> Result<Windows> {
-    // Weeks and days of UTC are all of one length.
+    // In UTC every day and every week has the same length.
     let by_months = size.months > 0 || advance.months > 0;
     let is_shorter = |period: Period| period.months == 0 && period.fixed_ms() % DAY != 0;
-    // The days of a zone do not matter to windows of hours and less; it is for reading times.
+    // For windows of hours and less the zone only matters to reading times.
     let zone = zone.filter(|_| !(is_shorter(size) && is_shorter(advance)));
     if let Some(zone) = zone.or(by_months.then_some(&TimeZone::UTC)) {
         let calendar = Calendar::new(size, advance, zone.clone(), align)?;
@@ -106,7 +104,7 @@ fn grid(size: Period, advance: Period, align: Period, zone: Option<&TimeZone>) -
     }
     if align.months > 0 {
         return Err(Error::usage(
-            "`--align` takes months where windows start by months",
+            "`--align` in months needs windows that start by months",
         ));
     }
     let windows = Aligned::hopping(size.fixed_ms(), advance.fixed_ms())?;
@@ -139,7 +137,8 @@ pub(super) fn clause(windows: &Windows) -> Clause {
 
 /// Windows that start every `advance`, shifted from 1970-01-01 or the first of a month.
 fn shifted(size: Period, advance: Period, shift: Period) -> String {
-    // Those that start every so many weeks count from a Monday, where that makes them shorter to say.
+    // Those that start every this many weeks count from a Monday, where that makes them shorter to
+    // say.
     let is_of_weeks = advance.months == 0 && advance.ms % WEEK == 0;
     let (size, advance, shift) = if is_of_weeks && shift.ms != 0 {
         let from_monday = (shift.ms - MONDAY * DAY).rem_euclid(advance.ms);

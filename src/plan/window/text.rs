@@ -118,12 +118,12 @@ fn unless_default<T: ToString + Default + PartialEq>(value: &T) -> Option<String
 /// Reads `percentile:99`.
 ///
 /// # Errors
-/// Says what is wrong, for clap.
+/// What is wrong, for clap.
 pub fn parse_percentile(text: &str) -> Result<f64, String> {
     let percent = text.strip_prefix("percentile:").map(str::parse::<f64>);
     match percent {
         Some(Ok(percent)) if percent > 0.0 && percent <= 100.0 => Ok(percent),
-        _ => Err("write `percentile:99`, above 0 and at most 100".to_owned()),
+        _ => Err("write `percentile:99`, with a number above 0 and at most 100".to_owned()),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn examine(broker: &Broker) -> Result<Vec<Finding>> {
     let addresses: Vec<SocketAddr> = match with_port(address).to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
         Err(source) => {
-            let says = format!("`{address}` is no address: {source}");
+            let says = format!("`{address}` is not a valid address: {source}");
             return Ok(vec![Finding::problem(
                 CHECK,
                 says,
@@ -52,18 +52,18 @@ fn family_finding(address: &str, ipv4: Option<bool>, ipv6: Option<bool>) -> Opti
     match (ipv4, ipv6) {
         (Some(false), Some(true)) => Some(Finding::problem(
             CHECK,
-            format!("{host} accepts by IPv6 and not by IPv4, which `k` uses"),
-            "name the broker by an IPv4 address in `--broker`, or `-X broker.address.family=v6`",
+            format!("{host} accepts connections by IPv6, but not by IPv4, which `k` uses"),
+            "name an IPv4 address with `--broker`, or set `-X broker.address.family=v6`",
         )),
         (Some(true), Some(true)) if host == "localhost" => Some(Finding::warning(
             CHECK,
-            "localhost is also ::1, where containers may accept and then reset",
-            "write 127.0.0.1 instead of localhost, in other programs, too",
+            "localhost is also ::1, where containers may accept and then reset connections",
+            "write 127.0.0.1 instead of localhost, also in other programs",
         )),
         (Some(true), Some(false)) => Some(Finding::warning(
             CHECK,
-            format!("{host} refuses by IPv6: programs that try it first fail or wait"),
-            "write 127.0.0.1 instead of localhost, in other programs, too",
+            format!("{host} refuses IPv6: programs that try it first fail or wait"),
+            "write 127.0.0.1 instead of localhost, also in other programs",
         )),
         _ => None,
     }
@@ -84,9 +84,9 @@ fn answer(broker: &Broker, address: &str, ipv4: Option<bool>) -> Result<Finding>
         Err(error) => {
             let fix = match ipv4 {
                 Some(true) => {
-                    "what listens there is not Kafka, or not ready: `k status`, `k logs kafka`"
+                    "the program there is not Kafka, or not ready: see `k status`, `k logs kafka`"
                 }
-                _ => "start it with `k start`, or name another in `--broker` or K_BROKER",
+                _ => "start it with `k start`, or name another one with `--broker` or K_BROKER",
             };
             Ok(Finding::problem(CHECK, error.to_string(), fix))
         }

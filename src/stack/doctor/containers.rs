@@ -17,12 +17,12 @@ type Version = (u32, u32, u32);
 
 /// What is known to be wrong with a range of podman-compose's versions, and what `k` does about it.
 const COMPOSE_BUGS: [(Version, Version, &str); 3] = [
-    ((1, 0, 0), (1, 0, 4), "hides failed starts, `k` does not"),
-    ((1, 0, 4), (1, 3, 0), "may drop what changed, `k` avoids it"),
+    ((1, 0, 0), (1, 0, 4), "hides failed starts (`k` does not)"),
+    ((1, 0, 4), (1, 3, 0), "may drop changes (`k` avoids that)"),
     (
         (1, 3, 0),
         (u32::MAX, 0, 0),
-        "hangs on health checks, `k` has none",
+        "hangs on health checks (`k` has none)",
     ),
 ];
 
@@ -59,11 +59,10 @@ impl Facts {
             serde_json::Value::Object(info) => info
                 .get("ServerErrors")
                 .and_then(|errors| errors.as_array()?.first()?.as_str()),
-            _ => Some("its answer is not understood"),
+            _ => Some("its output cannot be parsed"),
         };
         if let Some(words) = does_not_work {
-            let fix =
-                failure::likely_cause(words).unwrap_or("run it by hand and read what it says");
+            let fix = failure::likely_cause(words).unwrap_or("run it by hand and read its output");
             let says = format!("{says} does not work: {words}");
             findings.push(Finding::problem(
                 "engine",
@@ -120,8 +119,8 @@ impl Facts {
             Some(version) => compose_finding(version),
             None => Finding::warning(
                 CHECK,
-                "podman-compose does not say its version",
-                "run `podman-compose --version` and read what it says",
+                "podman-compose does not print its version",
+                "run `podman-compose --version` and read its output",
             ),
         })
     }
@@ -159,7 +158,7 @@ impl Facts {
             }
             Some("netavark") => Finding::problem(
                 CHECK,
-                "aardvark-dns is missing: containers do not find each other",
+                "aardvark-dns is missing: containers cannot find each other",
                 install_command_here("aardvark-dns"),
             ),
             _ if has_program(&["/usr/lib/cni/dnsname", "/usr/libexec/cni/dnsname"]) => {
@@ -167,7 +166,7 @@ impl Facts {
             }
             _ => Finding::problem(
                 CHECK,
-                "CNI without dnsname: containers do not find each other",
+                "CNI without dnsname: containers cannot find each other",
                 install_command_here("golang-github-containernetworking-plugin-dnsname"),
             ),
         }
@@ -191,14 +190,14 @@ impl Facts {
             }
         }
         Ok(match missing.as_slice() {
-            [] => Finding::ok(CHECK, "all are here: a start needs no network"),
+            [] => Finding::ok(CHECK, "all fetched: starting needs no network"),
             missing => Finding::warning(
                 CHECK,
                 format!(
-                    "to be fetched yet: {} (about 2 GB for all)",
+                    "not fetched yet: {} (about 2 GB for all)",
                     missing.join(", ")
                 ),
-                "`k pull` where the network is good",
+                "run `k pull` while the network is good",
             ),
         })
     }
@@ -213,7 +212,7 @@ impl Facts {
             let now = units::format_time(units::now_ms());
             return Ok(Finding::ok(
                 CHECK,
-                format!("{now}; compared with the containers' once they run"),
+                format!("{now}; compared with the containers' clock once they run"),
             ));
         };
         let call = self
@@ -225,7 +224,7 @@ impl Facts {
             Ok(inside) => clock_finding(inside - now),
             Err(_) => Finding::ok(
                 CHECK,
-                format!("`{}` does not tell the time", container.service),
+                format!("`{}` does not print the time", container.service),
             ),
         })
     }
@@ -240,10 +239,10 @@ fn clock_finding(ahead: i64) -> Finding {
         "set the clock: `sudo timedatectl set-ntp true`"
     };
     match ahead {
-        -2..=2 => Finding::ok(CHECK, "the containers' is this machine's"),
+        -2..=2 => Finding::ok(CHECK, "the same in the containers"),
         _ => Finding::warning(
             CHECK,
-            format!("the containers' is {ahead:+} s off this machine's"),
+            format!("the containers' clock differs by {ahead:+} s"),
             fix,
         ),
     }
@@ -291,7 +290,7 @@ mod tests {
         let says = compose_finding((1, 0, 3)).says;
         assert_eq!(
             says,
-            "podman-compose 1.0.3: hides failed starts, `k` does not"
+            "podman-compose 1.0.3: hides failed starts (`k` does not)"
         );
     }
 

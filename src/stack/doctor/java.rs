@@ -32,8 +32,8 @@ impl Facts {
         match &self.java {
             Ok(java) => {
                 let kafka = match Home::cached() {
-                    Some(home) => format!("Kafka {} is here", home.version),
-                    None => format!("Kafka {} is fetched by its first start", jars::VERSION),
+                    Some(home) => format!("Kafka {} is fetched", home.version),
+                    None => format!("Kafka {} will be fetched by its first start", jars::VERSION),
                 };
                 Finding::ok(CHECK, format!("Java {}; {kafka}", java.version))
             }
@@ -54,7 +54,7 @@ pub(super) fn suffices(finding: &mut Finding) {
         finding.verdict = Verdict::Warning;
         let fix = finding.fix.take().unwrap_or_default();
         finding.fix = Some(format!(
-            "`k start` runs Kafka alone, by Java; for ksqlDB and the web UI: {fix}"
+            "`k start` runs only Kafka, with Java; for ksqlDB and the web UI: {fix}"
         ));
     }
 }

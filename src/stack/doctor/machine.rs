@@ -41,7 +41,7 @@ pub(super) fn rootless(facts: &Facts) -> Option<Finding> {
     if !has_subordinate_ids(&table, &user, &id) {
         return Some(Finding::problem(
             CHECK,
-            "you have no user ids to run containers with",
+            "you have no user ids for running containers",
             "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER; podman system migrate",
         ));
     }
@@ -50,16 +50,14 @@ pub(super) fn rootless(facts: &Facts) -> Option<Finding> {
             .get("/host/cgroupVersion")
             .and_then(|version| version.as_str())
         {
-            Some("v1") => Finding::ok(
-                CHECK,
-                "set up; cgroups v1, so limits of memory have no effect",
-            ),
+            Some("v1") => Finding::ok(CHECK, "set up; cgroups v1, so memory limits have no effect"),
             _ => Finding::ok(CHECK, "set up"),
         },
     )
 }
 
-/// Returns whether `/etc/subuid` gives a person user ids: `name:first:count`, by name or number.
+/// Returns whether `/etc/subuid` gives this user subordinate ids: `name:first:count`, by name or
+/// number.
 fn has_subordinate_ids(table: &str, user: &str, id: &str) -> bool {
     table.lines().any(|line| {
         let mut parts = line.split(':');
@@ -79,7 +77,7 @@ pub(super) fn open_files() -> Finding {
     match limit.maximum {
         Some(most) if most < 4_096 => Finding::warning(
             CHECK,
-            format!("a program may open {most} files: few for Kafka"),
+            format!("a program may open {most} files: too few for Kafka"),
             "raise `nofile` in /etc/security/limits.conf and log in again",
         ),
         Some(most) => Finding::ok(
@@ -126,9 +124,11 @@ fn memory_finding(bytes: u64, where_it_is: &str, fix: &str) -> Finding {
         bytes if bytes < kafka => {
             Finding::problem(CHECK, format!("{says}: too little for Kafka"), fix)
         }
-        bytes if bytes < whole => {
-            Finding::warning(CHECK, format!("{says}: enough for Kafka, not for all"), fix)
-        }
+        bytes if bytes < whole => Finding::warning(
+            CHECK,
+            format!("{says}: enough for Kafka, but not for everything"),
+            fix,
+        ),
         _ => Finding::ok(CHECK, says),
     }
 }
@@ -167,17 +167,17 @@ pub(super) fn state_folder() -> Finding {
     let Some(folder) = state::folder() else {
         return Finding::problem(
             CHECK,
-            "no folder to keep the ports in",
+            "no folder to store the ports in",
             "set HOME or XDG_STATE_HOME",
         );
     };
     let shown = folder.display();
     match std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder)) {
-        Ok(_) => Finding::ok(CHECK, format!("kept in {shown}")),
+        Ok(_) => Finding::ok(CHECK, format!("stored in {shown}")),
         Err(source) => Finding::problem(
             CHECK,
             Error::io(format!("write in {shown}"), source).to_string(),
-            "set XDG_STATE_HOME to a folder that you can write in",
+            "set XDG_STATE_HOME to a writable folder",
         ),
     }
 }
@@ -203,12 +203,12 @@ pub(super) fn ports(containers: &[Container], runner: &Runner) -> Result<Vec<Fin
         let list = Service::ALL
             .map(|service| service.default_port().to_string())
             .join(", ");
-        let says = format!("{list} are free, or the stack's own");
+        let says = format!("{list} are free or used by the stack");
         return Ok(vec![Finding::ok(CHECK, says)]);
     }
     let finding = |(service, port): &(Service, u16)| {
         let who = ports::holder(*port).unwrap_or_else(|| "another program".to_owned());
-        let says = format!("{port} is held by {who}");
+        let says = format!("{port} is in use by {who}");
         let is_kafka =
             *service == Service::Kafka && probe::kafka(&service.address(*port), runner)?.is_ok();
         Ok(if is_kafka {
@@ -217,7 +217,7 @@ pub(super) fn ports(containers: &[Container], runner: &Runner) -> Result<Vec<Fin
             Finding::warning(
                 CHECK,
                 says,
-                format!("end it, or let `{service}` have the next free port, as `k start` does"),
+                format!("end it; otherwise `k start` gives `{service}` the next free port"),
             )
         })
     };
@@ -244,11 +244,11 @@ fn disk_finding(free: u64, images_are_here: bool, folder: &str) -> Finding {
     const CHECK: &str = "disk";
     let (with_images, alone) = DISK;
     let says = format!("{} free at {folder}", units::format_bytes(free));
-    let fix = "make room, for instance with `podman image prune`";
+    let fix = "free some space, for example with `podman image prune`";
     match free {
         free if free < alone => Finding::problem(CHECK, says, fix),
         free if free < with_images && !images_are_here => {
-            Finding::warning(CHECK, format!("{says}: little for the images"), fix)
+            Finding::warning(CHECK, format!("{says}: not much for the images"), fix)
         }
         _ => Finding::ok(CHECK, says),
     }

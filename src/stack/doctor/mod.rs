@@ -1,6 +1,6 @@
 //! `k doctor`: whether this machine can run the stack, a finding for each thing it needs.
 //!
-//! Comes in: the machine. Goes out: a list of [`Finding`]s; each that is not well says what to do.
+//! In: the machine. Out: a list of [`Finding`]s; each that is not well says what to do.
 //! - `containers`: engine, compose tool, name resolution, images, clock
 //! - `java`: what runs Kafka without containers
 //! - `machine`: rootless set-up, limits, memory, disk, ports, system
@@ -85,7 +85,7 @@ impl Finding {
 pub struct Broker {
     /// How to reach it.
     pub settings: Settings,
-    /// Whether it must be there: a person named it, or the stack was started.
+    /// Whether it must be there: the user named it, or the stack was started.
     pub is_expected: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Kafka's own programs: in a folder that a person names, else fetched from Maven Central.
+//! Kafka's own programs: in a folder that the user names, else fetched from Maven Central.
 //!
 //! What is fetched is known in advance, file by file, with its SHA-256: neither a mirror nor a proxy
 //! can put something else in its place, and no description of dependencies has to be read.
@@ -78,7 +78,7 @@ impl Home {
     /// # Errors
     /// `refused` when there is no Kafka in it.
     pub fn of(folder: &Path) -> Result<Self> {
-        // The process that runs Kafka stands in another folder.
+        // The process that runs Kafka is in another folder.
         let folder = std::path::absolute(folder)
             .map_err(|source| Error::io(format!("find `{}`", folder.display()), source))?;
         for libs in [folder.join("libs"), folder.clone()] {
@@ -94,7 +94,7 @@ impl Home {
         Err(Error::refused(format!(
             "there is no Kafka in `{shown}`: neither `libs/kafka_2.13-….jar` nor `kafka_2.13-….jar`"
         ))
-        .hint(format!("`k pull --to {shown}` puts one there")))
+        .hint(format!("`k pull --to {shown}` fetches it")))
     }
 
     /// Returns the Kafka of `k`'s own cache, if all of it was fetched.
@@ -137,7 +137,7 @@ pub fn repository() -> String {
     address.trim_end_matches('/').to_owned()
 }
 
-/// Returns what a fetch brings, for a person: `Apache Kafka 4.3.1 (46 files, 45 MB)`.
+/// Returns what a fetch brings, for people: `Apache Kafka 4.3.1 (46 files, 45 MB)`.
 pub fn description() -> String {
     let (count, bytes) = jars().fold((0, 0), |(count, bytes), jar| (count + 1, bytes + jar.bytes));
     let size = units::format_bytes(bytes);
@@ -201,12 +201,12 @@ fn fetch_one(
     let (bytes, sha256) = copy(&mut body, part.as_file(), interrupt)?;
     if bytes != jar.bytes || sha256 != jar.sha256 {
         return Err(Error::refused(format!(
-            "what came is not `{}`: {bytes} bytes with SHA-256 {sha256}, not {} with {}",
+            "the download is not `{}`: {bytes} bytes with SHA-256 {sha256}, not {} with {}",
             jar.name(),
             jar.bytes,
             jar.sha256
         ))
-        .hint(format!("a proxy may have sent a page of its own: look at it, or name a mirror by {CENTRAL_VARIABLE}")));
+        .hint(format!("a proxy may have sent a page of its own: check it, or name a mirror with {CENTRAL_VARIABLE}")));
     }
     let path = libs.join(jar.name());
     let keep = || {
@@ -246,8 +246,8 @@ fn copy(body: &mut impl Read, mut file: &File, interrupt: &Interrupt) -> Result<
 fn unreachable(error: &ureq::Error) -> Error {
     let error = Error::retry(format!("the Maven repository does not answer: {error}"));
     error
-        .hint(format!("behind a proxy set HTTPS_PROXY; {CENTRAL_VARIABLE} names a mirror"))
-        .hint("without network: a folder that `k pull --to DIR` filled elsewhere, by `k start --kafka-home DIR`")
+        .hint(format!("behind a proxy, set HTTPS_PROXY; {CENTRAL_VARIABLE} names a mirror"))
+        .hint("without a network: fill a folder elsewhere with `k pull --to DIR`, then `k start --kafka-home DIR`")
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub struct Broker {
     runner: Runner,
 }
 
-/// What a person wants of it.
+/// What is asked of it.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Kafka's programs; `None`: KAFKA_HOME, else the cache.
@@ -139,7 +139,7 @@ impl Broker {
         let before = self.kept();
         if let Some(kept) = before.as_ref().filter(|kept| kept.runs()) {
             let address = Service::Kafka.address(kept.port);
-            return Ok(vec![format!("# Kafka runs already at {address}")]);
+            return Ok(vec![format!("# Kafka is already running at {address}")]);
         }
         let java = Java::find(&self.runner)?;
         let mut lines = Vec::new();
@@ -194,7 +194,7 @@ impl Broker {
             if was_killed {
                 let seconds = PATIENCE_TO_END.as_secs();
                 self.runner.report().warning(format!(
-                    "Kafka did not end within {seconds} s and was killed; its next start looks through its data"
+                    "Kafka did not end within {seconds} s and was killed; its next start will check its data"
                 ));
             }
         }
@@ -222,8 +222,8 @@ impl Broker {
         Ok(was_there)
     }
 
-    /// Shows its log on the person's stdout, the last `tail` lines if given; `follow` goes on with
-    /// what comes.
+    /// Prints its log to stdout, the last `tail` lines if given; `follow` continues with what
+    /// comes.
     ///
     /// # Errors
     /// `refused` for another service, and where there is no log.
@@ -295,7 +295,7 @@ impl Broker {
             && kept.open.is_none()
         {
             return Err(Error::refused(format!(
-                "Kafka runs already, and listens for this machine alone, not at {listen}"
+                "Kafka is already running, and listens only for this machine, not at {listen}"
             ))
             .hint(format!(
                 "`k stop`, then `k start --listen {listen}`; its data is kept"
@@ -364,7 +364,7 @@ impl Broker {
         if outcome.status.success() {
             Ok(())
         } else {
-            let words = outcome.last_words().unwrap_or("it said nothing");
+            let words = outcome.last_words().unwrap_or("it printed nothing");
             Err(
                 Error::refused(format!("Kafka cannot format its storage: {words}"))
                     .during(format!("running `{call}`")),
@@ -449,7 +449,7 @@ impl Broker {
             {
                 self.runner
                     .report()
-                    .status("stopping: Kafka is ended again");
+                    .status("stopping: Kafka is stopped again");
                 process.end(PATIENCE_TO_END);
                 self.keep_state(&kept, false)?;
             }
@@ -473,7 +473,7 @@ impl Broker {
             let runs = kept.runs(); // asked before the probe: what answers later is another
             let reason = match probe::kafka(&address, &self.runner)? {
                 Ok(()) if runs => break,
-                Ok(()) => "something else answers there".to_owned(),
+                Ok(()) => "another program answers there".to_owned(),
                 Err(reason) => reason,
             };
             let now = Instant::now();
@@ -519,7 +519,7 @@ impl Broker {
 
     fn keep(&self, kept: &Kept) -> Result<()> {
         let json = serde_json::to_string_pretty(kept)
-            .map_err(|source| Error::bug("the broker's state is no JSON").caused_by(source))?;
+            .map_err(|source| Error::bug("the broker's state is not JSON").caused_by(source))?;
         state::write(&self.folder, "broker.json", &json).map(drop)
     }
 
@@ -543,8 +543,8 @@ impl Broker {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::refused("another `k start` is under way")
-                    .hint("wait for it; `k status` shows what has come of it"))
+                Err(Error::refused("another `k start` is running")
+                    .hint("wait for it; `k status` shows its result"))
             }
             Err(error) => Err(failed(error.into())),
         }
@@ -571,19 +571,19 @@ pub fn pull(to: Option<PathBuf>, runner: &Runner) -> Result<Home> {
 /// Returns the error of a service that is not there without containers.
 pub fn not_without_containers(service: Service) -> Error {
     Error::refused(format!(
-        "`{service}` runs in a container only, and Kafka runs without"
+        "`{service}` needs containers, and Kafka is running without"
     ))
     .hint("with podman or docker: `k stop`, then `k start --engine podman`")
 }
 
 fn cache() -> Result<PathBuf> {
     jars::cache().ok_or_else(|| {
-        Error::refused("there is no folder to keep Kafka's programs in")
-            .hint("set HOME or XDG_CACHE_HOME, or name one that has them by `--kafka-home`")
+        Error::refused("there is no folder to store Kafka in")
+            .hint("set HOME or XDG_CACHE_HOME, or name a folder that has it with `--kafka-home`")
     })
 }
 
-/// Returns the Kafka that a person named by flag or variable.
+/// Returns the Kafka that the user named by flag or variable.
 fn named_home(wanted: &Wanted) -> Result<Option<Home>> {
     wanted.home.as_deref().map(Home::of).transpose()
 }
@@ -603,7 +603,7 @@ fn format_call(java: &Java, home: &Home, properties: &Path) -> Call {
 fn open_at(listen: Ipv4Addr, given: [u16; 2]) -> Result<Open> {
     let told = if listen.is_unspecified() {
         own_address().ok_or_else(|| {
-            Error::refused("this machine has no address that others could reach")
+            Error::refused("this machine has no address that others can reach")
                 .during(format!("listening at {listen}"))
                 .hint("join a network, or name the address of this machine: `--listen 192.168.1.5`")
         })?
@@ -613,7 +613,7 @@ fn open_at(listen: Ipv4Addr, given: [u16; 2]) -> Result<Open> {
     let is_free = |port| std::net::TcpListener::bind((listen, port)).is_ok();
     let first = given[0].saturating_add(1);
     let port = ports::next_free(first, &given, is_free).ok_or_else(|| {
-        Error::refused(format!("nothing can listen at {listen}, port {first}"))
+        Error::refused(format!("cannot listen at {listen}, port {first}"))
             .hint("is it an address of this machine? `--listen 0.0.0.0` means all of them")
     })?;
     Ok(Open { listen, told, port })

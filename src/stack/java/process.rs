@@ -1,5 +1,5 @@
-//! A process that outlives `k`, known by its number and when it began: numbers are given anew, so
-//! that a number alone may mean a stranger's process.
+//! A process that outlives `k`, known by its number and when it began: numbers are reused, so that
+//! a number alone may belong to an unrelated process.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Process {
     /// Its number.
     pub id: u32,
-    /// When it began, in the system's own words; of no use but to be compared.
+    /// When it began, in the system's own words; useful only to be compared.
     began: String,
 }
 

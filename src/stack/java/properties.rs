@@ -23,7 +23,7 @@ pub struct Listeners {
 pub struct Open {
     /// At which of this machine's addresses it listens; 0.0.0.0 for all of them.
     pub listen: Ipv4Addr,
-    /// The address that it tells other machines.
+    /// The address that it advertises to other machines.
     pub told: Ipv4Addr,
     /// The port.
     pub port: u16,

@@ -48,7 +48,7 @@ impl Java {
 
 fn missing() -> Error {
     Error::refused(format!(
-        "there is no Java here; Apache Kafka needs Java {OLDEST} or newer"
+        "Java is not installed; Apache Kafka needs Java {OLDEST} or newer"
     ))
     .hint(install())
 }

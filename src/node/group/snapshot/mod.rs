@@ -1,10 +1,10 @@
 //! Snapshots of a group's states in a folder of this machine, so that a restart reads only what
 //! came after them (`--state DIR`).
 //!
-//! Comes in: the rows that each commit has added to the changelog, and the offset that it reached.
-//! Goes out: the same rows, for a task that begins again. A snapshot is a beginning of its
-//! changelog. So it is right whenever it was written: the changelog is read on from its offset. A
-//! snapshot that is not certain to be such a beginning is ignored, and the whole changelog is read.
+//! In: the rows that each commit has added to the changelog, and the offset that it reached. Out:
+//! the same rows, for a task that begins again. A snapshot is a beginning of its changelog. So it
+//! is right whenever it was written: the changelog is read on from its offset. A snapshot that is
+//! not certain to be such a beginning is ignored, and the whole changelog is read.
 //!
 //! ```text
 //! DIR/GROUP-window-changelog/2.snapshot   a partition's rows; see [`file`]
@@ -61,7 +61,7 @@ impl Folder {
         let written = made.and_then(|()| tempfile::tempfile_in(&folder));
         written.map_err(|source| {
             Error::io(format!("write in `{}`", folder.display()), source)
-                .hint("name a folder that you can write in, by `--state DIR`")
+                .hint("name a writable folder: `--state DIR`")
         })?;
         Ok(Folder(folder))
     }
@@ -172,7 +172,7 @@ impl Snapshots {
 }
 
 /// Returns how old a snapshot may be where a topic forgets deleted rows after `kept_ms`: three
-/// quarters of that, since it still has to be read. Below zero means for ever.
+/// quarters of that, since it still has to be read. Below zero means forever.
 fn max_age_ms(kept_ms: i64) -> i64 {
     match kept_ms {
         ..0 => i64::MAX,
