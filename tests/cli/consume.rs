@@ -416,7 +416,7 @@ fn values_of_csv_are_read_by_declared_columns() {
         return;
     };
     let unnamed = shell(broker, &topic, "--where 'n=2' --exit");
-    unnamed.assert_refused(2, &["CSV of 2 fields", "--schema"]);
+    unnamed.assert_refused(2, &["CSV with 2 fields", "--schema"]);
     let flags = "--schema 'name string, n bigint' --where 'n=2' --select name --exit";
     let run = shell(broker, &topic, flags);
     assert_eq!(values(run.assert_status(0).stdout()), [r#"{"name":"y"}"#]);
