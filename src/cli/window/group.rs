@@ -117,11 +117,11 @@ impl Options {
     /// Returns the topics and the group, if the flags ask for a node of a group: with a group, from a
     /// topic, to a topic.
     pub(super) fn grouped(&self) -> Result<Option<(String, String, String)>> {
-        let from = match self.source()? {
+        let from = match self.asked.source()? {
             OneInput::Topic(from) => Some(from),
             OneInput::Lines(_) => None,
         };
-        match (self.range.group(), from, &self.to) {
+        match (self.asked.range.group(), from, &self.to) {
             (Some(group), Some(from), Endpoint::Topic(to)) => {
                 Ok(Some((group.to_owned(), from, to.clone())))
             }
@@ -154,7 +154,7 @@ impl Options {
                     .hint("leave `--group` out: the windows are the same"),
             );
         }
-        if self.range.ends_early() {
+        if self.asked.range.ends_early() {
             return Err(
                 Error::usage("`--until` is for a single reader, not for a group")
                     .hint("use `--exit`: a group then ends once it has read what the topic holds"),
@@ -172,8 +172,8 @@ impl Options {
         let folder = self.group.state.as_ref();
         let folder = folder.map(|dir| snapshot::Folder::open(dir, &group));
         let folder = folder.transpose()?;
-        let settings = self.broker.settings(context)?;
-        let range = self.range.range()?;
+        let settings = self.asked.broker.settings(context)?;
+        let range = self.asked.range.range()?;
         let admin = Admin::new(&settings)?;
         let starts = Starts::find(&admin, &from, range.since);
         let starts = starts.map_err(|error| or_a_file(&from, error))?;
@@ -197,8 +197,8 @@ impl Options {
             context.report.status("0 records in: the topic is empty");
             return Ok(());
         };
-        let mut plan = super::plan(query, schema.clone(), &form, true)?;
-        let (asked, layout) = (self.time.is_some(), &plan.layout);
+        let mut plan = super::asked::plan(query, schema.clone(), &form, true)?;
+        let (asked, layout) = (self.asked.time.is_some(), &plan.layout);
         input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
         input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
         let decoder = form.decoder(plan.layout.clone());
@@ -208,7 +208,7 @@ impl Options {
         // Over the columns as they were then: what was declared since does not change what was said.
         let built_columns = built_columns(&built_with)?;
         let columns_then = built_columns.map_or(schema, |(columns, _)| columns);
-        let before = super::plan(&built_with.query(&group)?, columns_then, &form, true);
+        let before = super::asked::plan(&built_with.query(&group)?, columns_then, &form, true);
         let before =
             before.map_err(|why| Described::unreadable(&group, &built_with.flags(), &why))?;
         described.check(&group, &plan, (&built_with, &before))?;
@@ -262,13 +262,13 @@ impl Options {
             since: range.since,
             to,
             is_repartitioned,
-            idle: Duration::from_millis(self.when.idle.unsigned_abs()),
+            idle: Duration::from_millis(self.asked.when.idle.unsigned_abs()),
             guarantee,
             lease,
             commit_every,
             max_state: self.group.max_state,
-            exit: self.range.exits(),
-            skip_bad: self.skip_bad,
+            exit: self.asked.range.exits(),
+            skip_bad: self.asked.skip_bad,
             crash: self.group.crash_at,
         };
         let mut node = Node::join(parts, options, starts)?;
@@ -298,10 +298,10 @@ impl Options {
         let Some((schema, form)) = self.columns(None, from, settings, context)? else {
             return Ok(None);
         };
-        let plan = super::plan(query, schema.clone(), &form, true)?;
+        let plan = super::asked::plan(query, schema.clone(), &form, true)?;
         let decoder = form.decoder(plan.layout.clone());
         // A topic that was empty holds records by now: `columns` has waited for them.
-        let now = Starts::find(admin, from, self.range.range()?.since)?;
+        let now = Starts::find(admin, from, self.asked.range.range()?.since)?;
         let remains = group::refuse_lost_state(settings, group, &now)
             .and_then(|()| group::refuse_remains(admin, settings, group));
         if let Err(error) = remains {
@@ -320,7 +320,7 @@ impl Options {
     /// Refuses flags that a process with only some of the keys cannot serve, or that windows shown while
     /// still open cannot.
     fn refuse_unranked(&self) -> Result<()> {
-        let ranked = self.ranked();
+        let ranked = self.asked.ranked();
         if let Some(flag) = ranked.of_windows() {
             return Err(Error::usage(format!(
                 "`{flag}` needs all keys of a window, and each process of a group has only some"
@@ -331,7 +331,7 @@ impl Options {
             ))
             .hint("or leave `--group` out: one process then reads everything"));
         }
-        if ranked.having.is_some() && self.range.exits() {
+        if ranked.having.is_some() && self.asked.range.exits() {
             Err(Error::usage(
                 "with `--exit` a group shows windows that are still open, and `--having` could not take their rows back",
             )
@@ -372,7 +372,7 @@ impl Options {
         settings: &Settings,
         context: &Context,
     ) -> Result<Option<(Schema, Form)>> {
-        let given = self.given()?;
+        let given = self.asked.given()?;
         let built_with = built_with.map(built_columns).transpose()?.flatten();
         if let Some((schema, notation)) = built_with {
             let form = given.form(notation);
@@ -387,7 +387,7 @@ impl Options {
                 None => Ok(Some((schema::declare(schema, &declared), form))),
             };
         }
-        let exits = self.range.exits();
+        let exits = self.asked.range.exits();
         let range = Range {
             group: None,
             since: crate::source::kafka::Since::Beginning,

@@ -1,5 +1,6 @@
 //! `k window`: flags → plan → node, and the account at the end.
 
+pub(super) mod asked;
 mod group;
 mod model;
 
@@ -11,20 +12,14 @@ use std::time::Duration;
 use console::Term;
 
 use crate::cli::Context;
-use crate::cli::broker::BrokerOptions;
-use crate::cli::dialect::DialectOptions;
-use crate::cli::endpoint::{self, Endpoint, OneInput, stdin_is_input};
-use crate::cli::input::{self, Form, Given, Input, Notation as InputNotation};
-use crate::cli::names::prefixed;
+use crate::cli::endpoint::{self, Endpoint, OneInput};
+use crate::cli::input::{self, Input};
 use crate::cli::output::{Format, StatsOptions, is_json};
-use crate::cli::range::RangeOptions;
-use crate::column::Schema;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
-use crate::format::{Reading, TimeUnit, schema};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
@@ -33,18 +28,16 @@ use crate::node::summary::WayOut;
 use crate::node::why_silent::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
-use crate::plan::{Change, Noted, Plan, Query, Ranked};
+use crate::plan::{Noted, Plan, Query};
 use crate::sink::Sink;
 use crate::sink::rank::RankSink;
 use crate::sink::select::SelectSink;
 use crate::sink::table::TableSink;
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
-use crate::source::series::Piece;
 use crate::term::units::format_count;
+use asked::Asked;
 use group::GroupOptions;
-use model::questions::{WHAT, WHERE};
-use model::{Alignment, When, Where};
 
 /// The heading of where records come from and where rows go.
 const STREAMS: &str = "Input and output";
@@ -66,86 +59,8 @@ const STREAMS: &str = "Input and output";
   k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
-    /// Group by these columns or expressions [default: one group]. Write fields of nested JSON as
-    /// `user.id` and `items[0]`. A record of a topic also has `@key`, `@timestamp`, `@partition`,
-    /// `@offset`, `@topic` and `@header('x')`; use them wherever a column is expected.
-    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
-    by: Option<String>,
-
-    /// Compute these; `as NAME` names the column: count, sum, min, max, avg, stddev,
-    /// count(distinct x), approx_distinct, p50(x) to p99.9(x), quantile(x, q), top(x, n), first,
-    /// last, collect(x, n), max_by(x, y), min_by(x, y), mode.
-    #[arg(long, value_name = "AGGREGATE,…", default_value = "count", help_heading = WHAT)]
-    agg: String,
-
-    /// Count only records for which this holds: `disposition = 'connected' and duration > 60000`.
-    #[arg(long = "where", value_name = "CONDITION", help_heading = WHAT)]
-    filter: Option<String>,
-
-    /// Count each value of this column or expression once per window and key; count repeats as
-    /// duplicates.
-    #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
-    distinct: Option<String>,
-
-    /// Write these columns of the result, or expressions over them: `window_start, count * 2 as n`.
-    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
-    select: Option<String>,
-
-    /// Write only rows for which this holds; it sees the columns of the row: `count > 10 and
-    /// avg_duration > 60000`
-    #[arg(long, value_name = "CONDITION", help_heading = WHAT)]
-    having: Option<String>,
-
-    /// Sort the rows of each window: `sum_duration desc, caller`; nulls come last [default: by key]
-    #[arg(long, value_name = "COLUMN,…", help_heading = WHAT)]
-    order_by: Option<String>,
-
-    /// Write only the first N rows of each window
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = WHAT)]
-    limit: Option<u64>,
-
-    /// The column that marks retractions: `-` takes an earlier record back, `+` adds one; `none`:
-    /// there is no such column. A group whose records were all taken back shows a row with count 0
-    /// [default: `change`, if `window_start` and `window_end` are there too]
-    #[arg(long, value_name = "COLUMN", help_heading = WHAT)]
-    change: Option<String>,
-
     #[command(flatten)]
-    windows: Where,
-
-    #[command(flatten)]
-    alignment: Alignment,
-
-    /// The event time: a column, or an expression such as `ts * 1000` or
-    /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record,
-    /// `@arrival` is processing time [default: `event_time` or `start_timestamp` if there, else
-    /// `@record`]
-    #[arg(long, value_name = "EXPRESSION", help_heading = WHERE)]
-    time: Option<String>,
-
-    /// Take processing time from this column instead of the clock, as for a replay.
-    #[arg(long, value_name = "COLUMN", help_heading = WHERE)]
-    arrival: Option<String>,
-
-    /// The unit of numeric times.
-    #[arg(long, value_enum, default_value = "ms", value_name = "UNIT", help_heading = WHERE)]
-    time_unit: TimeUnit,
-
-    #[command(flatten)]
-    when: When,
-
-    /// Same as `--from`.
-    #[arg(value_name = "SOURCE")]
-    named: Vec<Endpoint>,
-
-    /// Read from a file, a topic, or `-` for stdin. A name is a file if it contains `/`, ends like a
-    /// file (.csv, .tsv, .txt, .log, .json, .jsonl, .ndjson, .gz, .zst, …) or if such a file exists;
-    /// otherwise it is a topic. `file:NAME` and `topic:NAME` are explicit. JSON printed by `k consume`
-    /// is read as the records inside it. Several files, named one by one or by a pattern such as
-    /// 'calls-*.csv' (sorted by name), are read one after the other; they share their columns. .gz
-    /// and .zst are unpacked [default: a pipe on stdin, else topic mono_signal]
-    #[arg(long, value_name = "SOURCE", help_heading = STREAMS)]
-    from: Vec<Endpoint>,
+    asked: Asked,
 
     /// Write to a file, a topic, or `-` for stdout; names work as for `--from`. A topic that does not
     /// exist is created. With `--group`, rows are appended to a file, and a crash may leave some of
@@ -153,24 +68,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
 
-    /// Declare column types: 'caller string, n bigint' [default: inferred from use]
-    #[arg(long, value_name = "COLUMNS", help_heading = STREAMS)]
-    schema: Option<String>,
-
-    /// The format of the records [default: found from the first ones]
-    #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
-    input: Option<InputNotation>,
-
-    #[command(flatten, next_help_heading = STREAMS)]
-    dialect: DialectOptions,
-
     /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     format: Option<Format>,
-
-    /// Skip and count malformed records instead of ending at the first.
-    #[arg(long, help_heading = STREAMS)]
-    skip_bad: bool,
 
     /// Write malformed records, with the reason, to a file or topic instead of ending at the first;
     /// with `--group` as for `--late-to`.
@@ -201,29 +101,26 @@ pub(super) struct Options {
     threads: Option<u16>,
 
     #[command(flatten)]
-    range: RangeOptions,
-
-    #[command(flatten)]
     group: GroupOptions,
-
-    #[command(flatten)]
-    broker: BrokerOptions,
 }
 
 pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
-    options.from.append(&mut options.named);
-    let query = options.query()?;
+    options.asked.from.append(&mut options.asked.named);
+    let query = Query {
+        noted: options.noted(),
+        ..options.asked.query()?
+    };
     if let Some(topics) = options.grouped()? {
         return options.run_grouped(&query, topics, context);
     }
-    let Some(mut input) = options.open(&query, context)? else {
+    let Some(mut input) = options.asked.open(&query, context)? else {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
     };
     let schema = std::mem::take(&mut input.schema);
-    let plan = plan(&query, schema, &input.form, input.record_times)?;
+    let plan = asked::plan(&query, schema, &input.form, input.record_times)?;
     options.refuse_collisions()?;
-    let (asked, layout) = (options.time.is_some(), &plan.layout);
+    let (asked, layout) = (options.asked.time.is_some(), &plan.layout);
     input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
     let sink = options.sink(&plan, context)?;
@@ -242,55 +139,7 @@ fn in_front(plan: &Plan, mut sink: Box<dyn Sink>) -> Box<dyn Sink> {
     sink
 }
 
-/// Plans a query over records of a form. `--decimal-comma` is for CSV: JSON has decimal points.
-fn plan(query: &Query, schema: Schema, form: &Form, record_times: bool) -> Result<Plan> {
-    let query = Query {
-        decimal_comma: query.decimal_comma && form.notation != InputNotation::Json,
-        ..query.clone()
-    };
-    query.plan(schema, record_times)
-}
-
 impl Options {
-    fn ranked(&self) -> Ranked {
-        Ranked {
-            having: self.having.clone(),
-            order_by: self.order_by.clone(),
-            limit: self.limit,
-        }
-    }
-
-    fn query(&self) -> Result<Query> {
-        Ok(Query {
-            filter: self.filter.clone(),
-            by: self.by.clone(),
-            aggregates: self.agg.clone(),
-            distinct: self.distinct.clone(),
-            change: match self.change.as_deref() {
-                None => Change::AsSeen,
-                Some("none") => Change::Never,
-                Some(column) => Change::Column(column.to_owned()),
-            },
-            select: self.select.clone(),
-            ranked: self.ranked(),
-            time: self.time.clone(),
-            arrival: self.arrival.clone(),
-            reading: Reading {
-                unit: self.time_unit,
-                zone: self.alignment.zone()?,
-            },
-            decimal_comma: self.dialect.decimal_comma,
-            windows: self.windows.windows(&self.alignment)?,
-            grace_ms: self.when.grace,
-            ahead_ms: self.when.ahead,
-            bound: self.when.bound(),
-            trigger: self.when.trigger()?,
-            refinement: self.when.refine,
-            panes: self.when.panes,
-            noted: self.noted(),
-        })
-    }
-
     /// Returns which columns of a record the journal shows.
     fn noted(&self) -> Noted {
         match (&self.journal, &self.journal_columns) {
@@ -300,54 +149,12 @@ impl Options {
         }
     }
 
-    /// Returns where records come from: as named, else a pipe, else the workshop's own topic.
-    fn source(&self) -> Result<OneInput> {
-        match &self.from[..] {
-            [] if stdin_is_input() => Ok(OneInput::Lines(vec![Piece::Stdin])),
-            [] => Ok(OneInput::Topic(prefixed("mono_signal"))),
-            named => endpoint::one_input(named),
-        }
-    }
-
-    /// Returns what the flags say about the input.
-    fn given(&self) -> Result<Given> {
-        let declared = self.schema.as_deref().map(schema::parse_declaration);
-        Ok(Given {
-            declared: declared.transpose()?,
-            notation: self.input,
-            delimiter: self.dialect.delimiter,
-            spelling: self.dialect.spelling(),
-        })
-    }
-
-    fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
-        let given = self.given()?;
-        match self.source()? {
-            OneInput::Lines(pieces) => {
-                if let Some(flag) = self.range.given() {
-                    let from = self.from.first().unwrap_or(&Endpoint::Pipe);
-                    return Err(Error::usage(format!(
-                        "`{flag}` is for topics, and `{from}` is not a topic"
-                    )));
-                }
-                input::open_files(&pieces, given, context).map(Some)
-            }
-            OneInput::Topic(topic) => {
-                if !self.range.exits() {
-                    model::refuse_endless(&query.windows, &query.trigger)?;
-                }
-                let (settings, range) = (self.broker.settings(context)?, self.range.range()?);
-                input::open_topic(&topic, &range, given, &settings, context)
-            }
-        }
-    }
-
     /// Opens the sink. A file is truncated only now, when the plan is known to be valid.
     fn sink(&self, plan: &Plan, context: &Context) -> Result<Box<dyn Sink>> {
         let header = plan.header();
         let outlet = match &self.to {
             Endpoint::Topic(name) => {
-                let settings = self.broker.settings(context)?;
+                let settings = self.asked.broker.settings(context)?;
                 return Ok(Box::new(TopicSink::open(
                     &settings,
                     name,
@@ -388,7 +195,7 @@ impl Options {
             to.map(|to| self.aside(to, context, shared)).transpose()
         };
         let journal = self.journal.as_ref().map(|path| {
-            let sources = self.source()?.endpoints();
+            let sources = self.asked.source()?.endpoints();
             let sources = sources.iter().map(Endpoint::to_string).collect();
             Ok(JournalFile::new(self.outlet(path, context)?, sources))
         });
@@ -412,7 +219,7 @@ impl Options {
         }
         Ok(match to {
             Endpoint::Topic(name) => {
-                let settings = self.broker.settings(context)?;
+                let settings = self.asked.broker.settings(context)?;
                 let producer = match shared {
                     Some(shared) => shared.clone(),
                     None => Shared::new(Producer::new(&settings, &ProducerOptions::default())?),
@@ -436,7 +243,7 @@ impl Options {
     /// Opens a file for writing. With a group it is appended to: what earlier runs wrote is not
     /// computed again, and other processes write to it as well.
     fn outlet(&self, path: &Path, context: &Context) -> Result<Outlet> {
-        match self.range.group() {
+        match self.asked.range.group() {
             Some(_) => Outlet::append(path, context.interrupt.clone()),
             None => Outlet::create(path, context.interrupt.clone()),
         }
@@ -456,7 +263,7 @@ impl Options {
         let outputs = outputs
             .into_iter()
             .filter_map(|(flag, to)| Some((flag, to?)));
-        endpoint::refuse_collisions(&self.source()?.endpoints(), outputs)
+        endpoint::refuse_collisions(&self.asked.source()?.endpoints(), outputs)
     }
 
     fn run(
@@ -468,12 +275,12 @@ impl Options {
     ) -> Result<()> {
         let decoder = input.decoder(plan.layout.clone());
         let options = NodeOptions {
-            skip_bad: self.skip_bad,
-            commit: self.range.group().is_some(),
-            idle: if self.range.exits() {
+            skip_bad: self.asked.skip_bad,
+            commit: self.asked.range.group().is_some(),
+            idle: if self.asked.range.exits() {
                 Duration::ZERO
             } else {
-                Duration::from_millis(self.when.idle.unsigned_abs())
+                Duration::from_millis(self.asked.when.idle.unsigned_abs())
             },
         };
         let outputs = self.outputs(context, None)?;
@@ -484,7 +291,7 @@ impl Options {
                 let parallel = Parallel {
                     plan,
                     decoder,
-                    skip_bad: self.skip_bad,
+                    skip_bad: self.asked.skip_bad,
                     threads: self.threads(),
                     interrupt: &context.interrupt,
                 };
@@ -512,7 +319,8 @@ impl Options {
         match ended {
             Err(error) if !stopped(&error) => {
                 let stats = summary::json(&account, Open::default(), watermark);
-                self.stats.write(&stats, self.range.group().is_some())?;
+                self.stats
+                    .write(&stats, self.asked.range.group().is_some())?;
                 Err(error)
             }
             ended => {
@@ -524,9 +332,9 @@ impl Options {
 
     /// Returns what happens to open windows when a run is stopped.
     fn way_out(&self) -> Result<WayOut> {
-        Ok(match (self.source()?, self.range.exits()) {
-            _ if self.when.trigger()? == Trigger::CHANGES => WayOut::Shown,
-            _ if self.range.group().is_some() => WayOut::Kept,
+        Ok(match (self.asked.source()?, self.asked.range.exits()) {
+            _ if self.asked.when.trigger()? == Trigger::CHANGES => WayOut::Shown,
+            _ if self.asked.range.group().is_some() => WayOut::Kept,
             (OneInput::Topic(_), false) => WayOut::Shows("`--exit`"),
             _ => WayOut::Shows("the end of the input"),
         })
@@ -547,9 +355,10 @@ impl Options {
             ..*account
         };
         let stats = summary::json(account, open, watermark);
-        self.stats.write(&stats, self.range.group().is_some())?;
+        self.stats
+            .write(&stats, self.asked.range.group().is_some())?;
         let open = summary::open_windows(open, account, self.way_out()?);
-        let left_out = match (left_out, self.ranked().leaves_out()) {
+        let left_out = match (left_out, self.asked.ranked().leaves_out()) {
             (1.., Some(flags)) => format!(", {} left out by {flags}", format_count(left_out)),
             _ => String::new(),
         };

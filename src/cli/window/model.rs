@@ -27,7 +27,7 @@ use questions::{HOW, WHEN, WHERE};
 #[command(next_help_heading = WHERE)]
 #[group(id = "window", required = true, multiple = false,
     args = ["tumbling", "hopping", "session", "sliding", "global"])]
-pub(super) struct Where {
+pub(in crate::cli) struct Where {
     /// Windows of this size, one after the other: `10s`, `1h`, `1d`, `1w` (from Monday), `1mo`, `1y`.
     #[arg(long, value_name = "SIZE", value_parser = Period::parse_size)]
     tumbling: Option<Period>,
@@ -53,7 +53,7 @@ pub(super) struct Where {
 /// What shifts tumbling and hopping windows.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = WHERE)]
-pub(super) struct Alignment {
+pub(in crate::cli) struct Alignment {
     /// Shift where windows start: `1d` by `3h`, `1w` by `6d` (from Sunday), `1y` by `3mo` (from
     /// April).
     #[arg(long, value_name = "DURATION", value_parser = Period::parse)]
@@ -68,7 +68,7 @@ pub(super) struct Alignment {
 /// When in processing time rows leave, and how later ones relate to earlier ones.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = WHEN)]
-pub(super) struct When {
+pub(in crate::cli) struct When {
     /// Write rows when a window is final, or at every update [default: final]
     #[arg(long, value_enum, value_name = "WHEN", conflicts_with = "trigger")]
     emit: Option<Emit>,

@@ -1,0 +1,434 @@
+//! What if: for each bound of the watermark, or grace, how many records would be lost and how long rows
+//! would wait. One pass over the input answers for all of them.
+//!
+//! The engine runs once with the value at zero, and says of each record that it drops by how much that
+//! came too late. So much, and a ms more, would have kept it: of windows that do not depend on their
+//! records, those of a grid, this is what the engine itself would decide. The watermark with a bound is
+//! the one without, so much further behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::pane::journal::{Event, Journal};
+use crate::engine::watermark::END;
+use crate::picture::axis::{self, Scale, Tick};
+use crate::picture::ink::{Ink, Symbol};
+use crate::picture::{Anchor, Area, CELL, Mark, Medium, Scene, Shape, Size, point};
+use crate::term::units::{format_count, format_duration};
+
+/// What is varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Varied {
+    /// How far the watermark stays behind.
+    OutOfOrder,
+    /// How long windows take late records.
+    Grace,
+}
+
+impl Varied {
+    /// Returns its flag.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Varied::OutOfOrder => "--out-of-order",
+            Varied::Grace => "--grace",
+        }
+    }
+}
+
+/// The values to be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vary {
+    /// Of what.
+    pub what: Varied,
+    /// In ms, the least first, each once.
+    pub values: Vec<i64>,
+}
+
+/// How many values of what records need are told apart exactly; of more, three digits count.
+const MOST_NEEDS: usize = 100_000;
+
+/// What is known of each value.
+#[derive(Debug)]
+pub struct Outlook {
+    vary: Vary,
+    /// The grace that the run has, in ms.
+    grace_ms: i64,
+    records: u64,
+    /// How many records would need so many ms, of those that need any.
+    needs: BTreeMap<i64, u64>,
+    is_rounded: bool,
+    /// What the record at hand needs; `None` while it has no window that is lost.
+    at_hand: Option<i64>,
+    /// Of each value, the ends of windows whose rows still wait.
+    waiting: Vec<BTreeSet<i64>>,
+    /// Of each value, for how long rows have waited, in sum, and how many.
+    waited: Vec<(i64, u64)>,
+    watermark: i64,
+}
+
+/// One value, and what comes of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// In ms.
+    pub value_ms: i64,
+    /// How many records are dropped.
+    pub lost: u64,
+    /// How long a row leaves after its window's end, in the mean, in ms of processing time, where that
+    /// is known.
+    pub delay_ms: Option<i64>,
+}
+
+impl Outlook {
+    /// Returns what is known before the first record; the run has a grace of `grace_ms`, which is zero
+    /// where it is the grace that is varied.
+    pub fn new(vary: Vary, grace_ms: i64) -> Self {
+        Outlook {
+            waiting: vec![BTreeSet::new(); vary.values.len()],
+            waited: vec![(0, 0); vary.values.len()],
+            vary,
+            grace_ms,
+            records: 0,
+            needs: BTreeMap::new(),
+            is_rounded: false,
+            at_hand: None,
+            watermark: i64::MIN,
+        }
+    }
+
+    /// Takes note of an event.
+    pub fn take(&mut self, now: Option<i64>, event: &Event<'_>) {
+        match *event {
+            Event::Read { .. } => {
+                self.settle();
+                self.records += 1;
+            }
+            Event::Assigned { window, .. } => {
+                self.at_hand = Some(0);
+                self.wait_for(window.end);
+            }
+            Event::Expired { window, by_ms, .. } => {
+                let needed = by_ms - self.grace_ms + 1;
+                let before = self.at_hand.unwrap_or(i64::MAX);
+                self.at_hand = Some(before.min(needed));
+                self.wait_for(window.end);
+            }
+            Event::Watermark { combined, .. } => {
+                self.watermark = self.watermark.max(combined);
+                self.release(now);
+            }
+            Event::End => self.settle(),
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self) {
+        let Some(needed @ 1..) = self.at_hand.take() else {
+            return;
+        };
+        let needed = if self.is_rounded { rounded_up(needed) } else { needed };
+        *self.needs.entry(needed).or_default() += 1;
+        if self.needs.len() > MOST_NEEDS {
+            self.is_rounded = true;
+            let needs = std::mem::take(&mut self.needs);
+            for (needed, count) in needs {
+                *self.needs.entry(rounded_up(needed)).or_default() += count;
+            }
+        }
+    }
+
+    /// Says that a window has a row.
+    fn wait_for(&mut self, end: i64) {
+        for (waiting, value) in self.waiting.iter_mut().zip(&self.vary.values) {
+            let leaves_at = end.saturating_add(self.grace_ms).saturating_add(*value);
+            if leaves_at > self.watermark && end < END {
+                waiting.insert(end);
+            }
+        }
+    }
+
+    /// Lets the rows go that have waited.
+    fn release(&mut self, now: Option<i64>) {
+        let all = self.waiting.iter_mut().zip(&mut self.waited);
+        for ((waiting, waited), value) in all.zip(&self.vary.values) {
+            let wait = self.grace_ms.saturating_add(*value);
+            while let Some(end) = waiting.first().copied()
+                && end.saturating_add(wait) <= self.watermark
+                && self.watermark < END
+            {
+                waiting.pop_first();
+                if let Some(now) = now {
+                    waited.0 = waited.0.saturating_add(now.saturating_sub(end).max(0));
+                    waited.1 += 1;
+                }
+            }
+        }
+    }
+
+    /// Returns what comes of each value.
+    pub fn choices(&self) -> Vec<Choice> {
+        let choice = |(&value_ms, &(sum, count)): (&i64, &(i64, u64))| Choice {
+            value_ms,
+            lost: self.lost(value_ms),
+            delay_ms: (count > 0).then(|| sum / count as i64),
+        };
+        self.vary.values.iter().zip(&self.waited).map(choice).collect()
+    }
+
+    /// Returns how many records a value would lose.
+    pub fn lost(&self, value_ms: i64) -> u64 {
+        self.needs.range(value_ms.saturating_add(1)..).map(|(_, count)| count).sum()
+    }
+
+    /// Returns the least value with which at most so many records are lost.
+    pub fn least_losing(&self, most: u64) -> i64 {
+        let mut lost = 0;
+        for (&needed, &count) in self.needs.iter().rev() {
+            lost += count;
+            if lost > most {
+                return needed;
+            }
+        }
+        0
+    }
+
+    /// Returns how many records there were.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Recommends a value, and says what more would cost.
+    pub fn recommendation(&self) -> String {
+        if self.records == 0 {
+            return "no record was read".to_owned();
+        }
+        let flag = self.vary.what.flag();
+        let choices = self.choices();
+        // One record in a thousand may be lost; where every value loses more, the one that loses least.
+        let most = self.records / 1_000;
+        let enough = choices.iter().find(|choice| choice.lost <= most);
+        let Some(choice) = enough.or(choices.last()) else {
+            return String::new();
+        };
+        let mut told = format!(
+            "`{flag} {}` keeps {} of {} records and delays rows by {}",
+            format_duration(choice.value_ms),
+            percent(self.records - choice.lost, self.records),
+            format_count(self.records),
+            format_duration(choice.value_ms),
+        );
+        let mut costs = Vec::new();
+        for one_in in [1_000, 10_000, 100_000] {
+            let most = self.records / one_in;
+            if most > 0 && choice.lost > most {
+                let kept = percent(self.records - most, self.records);
+                let cost = format_duration(self.least_losing(most));
+                costs.push(format!("{kept} costs {cost}"));
+            }
+        }
+        if choice.lost > 0 {
+            costs.push(format!("all cost {}", format_duration(self.least_losing(0))));
+        }
+        if !costs.is_empty() {
+            let _ = write!(told, "; {}", costs.join(", "));
+        }
+        told
+    }
+}
+
+/// Returns a duration of three digits that is no shorter.
+fn rounded_up(ms: i64) -> i64 {
+    let mut unit = 1;
+    while ms / unit >= 1_000 {
+        unit *= 10;
+    }
+    ms.div_ceil(unit) * unit
+}
+
+/// Writes a share with as many nines as it has: `99.98 %`.
+fn percent(part: u64, whole: u64) -> String {
+    if part == whole {
+        return "100 %".to_owned();
+    }
+    let share = part as f64 / whole as f64 * 100.0;
+    let digits = (1..6).find(|&digits| {
+        let unit = 10_f64.powi(digits);
+        (share * unit).floor() / unit < 100.0 && (100.0 - share) * unit >= 1.0
+    });
+    let digits = digits.unwrap_or(6);
+    let unit = 10_f64.powi(digits);
+    // Never more than there is.
+    let text = format!("{:.*}", digits as usize, (share * unit + 1e-9).floor() / unit);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} %")
+}
+
+/// Hands the events of an engine to an [`Outlook`].
+#[derive(Debug, Clone)]
+pub struct Watcher(Arc<Mutex<Outlook>>);
+
+impl Watcher {
+    /// Returns a listener.
+    pub fn new(outlook: Outlook) -> Self {
+        Watcher(Arc::new(Mutex::new(outlook)))
+    }
+
+    /// Looks at what is known so far.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Outlook) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Journal for Watcher {
+    fn note(&mut self, now: Option<i64>, event: Event<'_>) {
+        self.with(|outlook| outlook.take(now, &event));
+    }
+}
+
+/// Draws the share of records that are lost against the value, and marks the values compared.
+pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Scene {
+    let title = format!("{source}: {asked}, what {} costs", outlook.vary.what.flag());
+    let told = outlook.recommendation();
+    let mut scene = Scene::new(medium, title.clone(), told.clone());
+    let mut words = Vec::new();
+    let mut top = medium.either(14.0, 0.0);
+    let left = medium.either(16.0, 0.0);
+    for (size, ink, text) in [(Size::Title, Ink::Text, title), (Size::Label, Ink::Text, told)] {
+        top += medium.line(size);
+        let base = top - medium.either(5.0, 0.0);
+        let text = medium.fit(&text, size, medium.width - 2.0 * left);
+        words.push(Mark::text(ink, size, point(left, base), text));
+    }
+    let line = medium.line(Size::Label);
+    let area = Area {
+        left: medium.either(96.0, 9.0 * CELL.0),
+        right: medium.width - medium.either(32.0, 1.0),
+        top: top + medium.either(34.0, 2.0 * line),
+        bottom: medium.height - medium.either(46.0, 2.0 * line + 1.0),
+    };
+    let choices = outlook.choices();
+    let longest = outlook.vary.values.last().copied().unwrap_or(0);
+    let longest = longest.max(outlook.least_losing(0)).max(1) as f64;
+    let records = outlook.records.max(1) as f64;
+    // Each tenth of the lost is as far below: from all to less than one record.
+    let lowest = (0.5 / records).log10();
+    let height = |lost: u64| ((lost as f64).max(0.5) / records).log10();
+    let across = Scale::new((0.0, longest * 1.03), (area.left, area.right));
+    let up = Scale::new((lowest, 0.0), (area.bottom, area.top));
+    let across_most = (area.width() / medium.either(92.0, 10.0 * CELL.0)) as usize;
+    let durations = durations(longest, across_most);
+    let mut shares: Vec<Tick> = (0..8)
+        .map(|power| Tick {
+            at: -f64::from(power),
+            label: format!("{} %", axis::number(100.0 / 10_f64.powi(power), 100.0 / 10_f64.powi(power))),
+        })
+        .filter(|tick| tick.at > lowest)
+        .collect();
+    shares.push(Tick {
+        at: lowest,
+        label: "none".to_owned(),
+    });
+    let marks = axis::draw(medium, area, (&across, &durations), (&up, &shares));
+    scene.add("axes", marks);
+    let middle = (area.left + area.right) / 2.0;
+    let base = medium.height - medium.either(10.0, 0.0);
+    let name = format!("{}: rows leave so much later", outlook.vary.what.flag());
+    let name = Mark::text(Ink::Text, Size::Label, point(middle, base), name);
+    words.push(name.anchored(Anchor::Middle));
+    let at = point(left, area.top - medium.either(10.0, 0.0));
+    words.push(Mark::text(Ink::Text, Size::Label, at, "records lost"));
+    // The curve: the more is waited, the fewer are lost.
+    let mut curve = vec![point(across.place(0.0), up.place(height(outlook.lost(0))))];
+    let mut lost = outlook.lost(0);
+    let mut last = f64::NEG_INFINITY;
+    for (&needed, &count) in &outlook.needs {
+        let x = across.place(needed as f64);
+        let before = up.place(height(lost));
+        lost -= count;
+        if x - last >= 0.5 || lost == 0 {
+            curve.push(point(x, before));
+            curve.push(point(x, up.place(height(lost))));
+            last = x;
+        }
+    }
+    curve.push(point(area.right, up.place(height(lost))));
+    scene.add("lost", vec![Mark::new(Ink::Expired, Shape::Line(curve)).tip("records lost")]);
+    let mut marks = Vec::new();
+    for choice in &choices {
+        let at = point(across.place(choice.value_ms as f64), up.place(height(choice.lost)));
+        let mark = Mark::new(Ink::Watermark, Shape::Symbol(Symbol::Diamond, at));
+        let told = told(choice, outlook.records);
+        marks.push(
+            mark.data("value", choice.value_ms).data("lost", choice.lost).tip(&told),
+        );
+        let width = medium.text_width(&told, Size::Small);
+        let gap = medium.either(8.0, 2.0 * CELL.0);
+        let (x, anchor) = match at.x + gap + width < medium.width {
+            true => (at.x + gap, Anchor::Start),
+            false => (at.x - gap, Anchor::End),
+        };
+        let base = at.y - medium.either(7.0, CELL.1);
+        words.push(Mark::text(Ink::Text, Size::Small, point(x, base), told).anchored(anchor));
+    }
+    scene.add("choices", marks);
+    scene.add("words", words);
+    scene
+}
+
+/// Says what comes of a value.
+fn told(choice: &Choice, records: u64) -> String {
+    let mut told = format!(
+        "{}: {} lost",
+        format_duration(choice.value_ms),
+        match choice.lost {
+            0 => "none".to_owned(),
+            lost => format!("{} ({})", format_count(lost), percent(lost, records)),
+        }
+    );
+    if let Some(delay) = choice.delay_ms {
+        let _ = write!(told, ", rows {} after their window", format_duration(delay / 100 * 100));
+    }
+    told
+}
+
+/// Returns round durations up to `longest` ms.
+fn durations(longest: f64, most: usize) -> Vec<Tick> {
+    let ticks = axis::times((0.0, longest), most);
+    let label = |tick: Tick| Tick {
+        label: format_duration(tick.at as i64),
+        ..tick
+    };
+    ticks.into_iter().map(label).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_never_more_than_there_is() {
+        let cases = [(999, 1_000, "99.9 %"), (9_999, 10_000, "99.99 %"), (1, 3, "33.3 %"), (5, 5, "100 %"), (9_996, 10_000, "99.96 %")];
+        for (part, whole, expected) in cases {
+            assert_eq!(percent(part, whole), expected);
+        }
+        assert_eq!([999, 1_000, 1_001, 12_345].map(rounded_up), [999, 1_000, 1_010, 12_400]);
+    }
+
+    #[test]
+    fn what_records_need_is_what_values_lose() {
+        let vary = Vary {
+            what: Varied::OutOfOrder,
+            values: vec![0, 10, 20],
+        };
+        let mut outlook = Outlook::new(vary, 0);
+        outlook.records = 10_000;
+        outlook.needs = BTreeMap::from([(5, 100), (11, 10), (41, 1)]);
+        let lost: Vec<u64> = outlook.choices().iter().map(|choice| choice.lost).collect();
+        assert_eq!(lost, [111, 11, 1]);
+        assert_eq!([0, 1, 11, 111].map(|most| outlook.least_losing(most)), [41, 11, 5, 0]);
+        assert_eq!(
+            outlook.recommendation(),
+            "`--out-of-order 20ms` keeps 99.99 % of 10,000 records and delays rows by 20ms; all cost 41ms"
+        );
+    }
+}
