@@ -9,7 +9,8 @@
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
-//! them; [`journal`] is the file that says what the engine did, event by event; [`top`] shows a broker live, and [`web`] serves pages.
+//! them; [`journal`] is the file that says what the engine did, event by event, and [`plot`] draws it as
+//! a [`picture`]; [`top`] shows a broker live, and [`web`] serves pages.
 //!
 //! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
 //! one's own.
@@ -30,7 +31,9 @@ pub mod node;
 pub mod number;
 pub mod outlet;
 pub mod pace;
+pub mod picture;
 pub mod plan;
+pub mod plot;
 pub mod sink;
 pub mod source;
 pub mod stack;

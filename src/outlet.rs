@@ -40,10 +40,10 @@ fn open_at_once(path: &Path, is_added_to: bool) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of the file system.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = match path.symlink_metadata() {
-        Ok(metadata) if !metadata.is_file() => return std::fs::write(path, text),
+        Ok(metadata) if !metadata.is_file() => return std::fs::write(path, content),
         Ok(metadata) => metadata.permissions().mode(),
         Err(_) => 0o666,
     };
@@ -58,11 +58,11 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = match made {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return std::fs::write(path, text);
+            return std::fs::write(path, content);
         }
         Err(error) => return Err(error),
     };
-    file.write_all(text.as_bytes())?;
+    file.write_all(content.as_ref())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

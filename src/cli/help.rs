@@ -16,7 +16,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
     ("Compute", &["window", "join", "node"]),
-    ("Look", &["look", "top", "compare"]),
+    ("Look", &["look", "plot", "top", "compare"]),
     ("Learn", &["check", "help", "completions", "man"]),
     (
         "Stack",
@@ -78,8 +78,11 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
-/// The flags in `k window -h`; `--help` shows all of them in full.
-const SHORT: [(&str, &str); 25] = [
+/// The flags in `k window -h` and `k plot -h`; `--help` shows all of them in full.
+const SHORT: [(&str, &str); 28] = [
+    ("key", "Draw the windows of this key"),
+    ("between", "Draw event times from A to B"),
+    ("out", "Draw to a file: .svg, .png or .html"),
     ("by", "Group by these columns or expressions"),
     ("agg", "Compute these: count, sum(x), p99(x) as slow, …"),
     ("filter", "Count only records for which this holds"),
@@ -131,7 +134,7 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
             None => command,
         };
         match command.get_name() {
-            "window" => shorten(command),
+            "window" | "plot" => shorten(command),
             _ => command,
         }
     });

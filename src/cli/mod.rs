@@ -24,6 +24,8 @@ mod man;
 mod names;
 mod node;
 mod output;
+mod picture;
+mod plot;
 mod produce;
 mod range;
 mod result;
@@ -94,6 +96,7 @@ enum Command {
     Group(group::Options),
     Window(Box<window::Options>),
     Join(Box<join::Options>),
+    Plot(Box<plot::Options>),
     Node(node::Options),
     Demo(demo::Options),
     Look(look::Options),
@@ -132,6 +135,7 @@ impl Command {
             Command::Group(options) => group::run(&options, context),
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
+            Command::Plot(options) => plot::run(*options, context),
             Command::Node(options) => node::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Top(options) => top::run(&options, context),
@@ -205,7 +209,12 @@ fn command() -> clap::Command {
             })
             .mut_subcommands(values_may_begin_with_a_dash)
     }
-    help::arrange(values_may_begin_with_a_dash(Cli::command()))
+    let command = values_may_begin_with_a_dash(Cli::command());
+    // A journal says what its windows are.
+    let command = command.mut_subcommand("plot", |plot| {
+        plot.mut_group("window", |window| window.required(false))
+    });
+    help::arrange(command)
 }
 
 /// Prints help and version to stdout, with status 0. Prints to stderr, with status 2, the whole help if a

@@ -118,6 +118,11 @@ impl RangeOptions {
         self.places.until.is_some()
     }
 
+    /// Lets reading end at the ends that the partitions have now, unless it ends earlier.
+    pub fn end_at_present(&mut self) {
+        self.places.exit = self.places.until.is_none();
+    }
+
     /// Returns the group, if one was named.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()

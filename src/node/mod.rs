@@ -22,6 +22,7 @@ use bumpalo::Bump;
 use crate::engine::account::Account;
 use crate::engine::operator::{Input, Open, Operator};
 use crate::engine::pane::Panes;
+use crate::engine::pane::journal::Journal;
 use crate::error::{Remedy, Result};
 use crate::format::{Decoded, Decoder, Origins};
 use crate::interrupt::Interrupt;
@@ -72,12 +73,17 @@ pub struct Outputs {
     pub bad: Option<SideOutput>,
     /// What the engine did.
     pub journal: Option<JournalFile>,
+    /// Someone else who wants to know that.
+    pub listener: Option<Box<dyn Journal>>,
 }
 
 impl Outputs {
     /// Returns whether nothing but rows is written.
     pub fn is_empty(&self) -> bool {
-        self.late.is_none() && self.bad.is_none() && self.journal.is_none()
+        self.late.is_none()
+            && self.bad.is_none()
+            && self.journal.is_none()
+            && self.listener.is_none()
     }
 
     /// Hands the rows of a batch to an operator, sets aside what is asked for.
@@ -124,6 +130,8 @@ pub struct Node<'n> {
     progress: Option<Progress>,
     /// Who wonders when no row comes.
     watch: Option<Watch>,
+    /// Whether someone listens to what the engine does.
+    is_noted: bool,
 }
 
 /// What has ended the reading of a source.
@@ -150,21 +158,25 @@ impl<'n> Node<'n> {
         if outputs.late.is_some() {
             operator.keep_lates();
         }
+        let is_noted = outputs.journal.is_some() || outputs.listener.is_some();
         if let Some(journal) = &mut outputs.journal {
             journal.begin(plan, partitions);
             operator.set_journal(journal.listener());
+        }
+        if let Some(listener) = outputs.listener.take() {
+            operator.set_journal(listener);
         }
         Ok(Node {
             plan,
             rows: Evaluator {
                 plan,
                 decoder,
-                origins: if outputs.late.is_some() || outputs.journal.is_some() {
+                origins: if outputs.late.is_some() || is_noted {
                     Origins::Keep
                 } else {
                     Origins::Forget
                 },
-                for_journal: outputs.journal.is_some(),
+                for_journal: is_noted,
                 skip_bad: options.skip_bad || outputs.bad.is_some(),
             },
             operator,
@@ -176,6 +188,7 @@ impl<'n> Node<'n> {
             arena: Bump::new(),
             progress: None,
             watch: None,
+            is_noted,
         })
     }
 
@@ -252,7 +265,7 @@ impl<'n> Node<'n> {
             if self.plan.arrival.is_none() && self.plan.trigger.periods().next().is_some() {
                 self.operator.on_tick(now_ms(), &mut self.panes);
             }
-            if self.outputs.journal.is_some() && source.is_live() {
+            if self.is_noted && source.is_live() {
                 self.operator.on_clock(now_ms());
             }
             self.write()?;
@@ -361,7 +374,9 @@ impl<'n> Node<'n> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let Outputs { late, bad, journal } = &mut self.outputs;
+        let Outputs {
+            late, bad, journal, ..
+        } = &mut self.outputs;
         let journal = journal.as_mut().map_or(Ok(()), JournalFile::write);
         let asides = late.iter_mut().chain(bad).map(SideOutput::flush);
         let asides: Result<()> = asides.collect();

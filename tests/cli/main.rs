@@ -28,6 +28,7 @@ mod notes;
 mod operations;
 mod outage;
 mod pieces;
+mod plot;
 mod podman;
 mod prefix;
 mod produce;

@@ -203,6 +203,7 @@ impl Options {
             late: aside(&self.late_to)?,
             bad: aside(&self.bad_to)?,
             journal: journal.transpose()?,
+            listener: None,
         })
     }
 

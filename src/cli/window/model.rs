@@ -128,6 +128,15 @@ impl Where {
         self.spec().windows(alignment.align, zone.as_ref())
     }
 
+    /// Returns whether one was named.
+    pub fn is_given(&self) -> bool {
+        self.global
+            || self.tumbling.is_some()
+            || self.hopping.is_some()
+            || self.session.is_some()
+            || self.sliding.is_some()
+    }
+
     fn spec(&self) -> WindowSpec {
         match self {
             Where {

@@ -1,0 +1,214 @@
+//! `k plot`: the arguments of `k window`, and a picture in place of rows.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Context;
+use super::endpoint::{Endpoint, OneInput};
+use super::input::{self, Input};
+use super::picture::{PICTURE, PictureOptions};
+use super::window::asked::{self, Asked};
+use crate::engine::pane::Panes;
+use crate::error::{Error, Remedy, Result};
+use crate::journal::Reader;
+use crate::node::{Node, Options as NodeOptions, Outputs};
+use crate::plan::Plan;
+use crate::plot::{self, Clock, Gathered, Listener, Subject, View, replay};
+use crate::sink::Sink;
+use crate::term::units::{now_ms, parse_time};
+
+/// Draw a stream: event and processing time, watermark, windows.
+///
+/// Event time goes across, processing time up: the column of `--arrival`, or the order of reading. Each
+/// record is a mark whose colour and shape say what became of it; of thousands, shades say how many are
+/// where. The stepped line is the watermark: what lies to its left is late. A window is a box from
+/// its first record to its last pane, and a pane a line across it with its value. With several
+/// keys, the windows are those of the busiest one.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "k plot [OPTIONS] WINDOW [SOURCE]...")]
+#[command(after_help = "Examples:
+  k plot --tumbling 10s data/mono_signal.csv
+  k plot --session 30s --by caller --key C17 --arrival arrival_timestamp --out calls.svg calls.csv
+  k gen --rate 10 --seconds 60 --order end --out - | k plot --tumbling 20s --grace 5s")]
+pub(super) struct Options {
+    /// Draw the windows of this key; of several columns, values with commas between [default: the
+    /// key with most records]
+    #[arg(long, value_name = "KEY", help_heading = PICTURE)]
+    key: Option<String>,
+
+    /// Draw event times from A to B: ISO 8601, ms since 1970, or `-10m`
+    #[arg(long, value_name = "A,B", value_parser = parse_between, help_heading = PICTURE)]
+    between: Option<(i64, i64)>,
+
+    /// Draw what this journal of `k window --journal` says, in place of a source
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "named", "from"], help_heading = PICTURE)]
+    journal: Option<PathBuf>,
+
+    #[command(flatten)]
+    picture: PictureOptions,
+
+    #[command(flatten)]
+    asked: Asked,
+}
+
+fn parse_between(text: &str) -> Result<(i64, i64), String> {
+    let (from, to) = text.split_once(',').ok_or("write two times: `A,B`")?;
+    let now = now_ms();
+    let (from, to) = (parse_time(from.trim(), now)?, parse_time(to.trim(), now)?);
+    match from < to {
+        true => Ok((from, to)),
+        false => Err("the second time is not after the first".to_owned()),
+    }
+}
+
+pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
+    if let Some(path) = &options.journal {
+        return options.draw_journal(path, context);
+    }
+    let asked = &mut options.asked;
+    if !asked.windows.is_given() {
+        return Err(Error::usage("no window is named").hint(
+            "`--tumbling 10s`, `--hopping`, `--session`, `--sliding` or `--global`; or `--journal FILE`",
+        ));
+    }
+    asked.from.append(&mut asked.named);
+    if asked.range.group().is_some() {
+        return Err(Error::usage("`k plot` reads for itself, not for a group")
+            .hint("leave `--group` away: the records are windowed alike"));
+    }
+    let source = asked.source()?;
+    if matches!(source, OneInput::Topic(_)) {
+        // A picture has an end.
+        asked.range.end_at_present();
+    }
+    options.picture.refuse_collisions(&source.endpoints())?;
+    let query = options.asked.query()?;
+    let Some(mut input) = options.asked.open(&query, context)? else {
+        context.report.status("0 records in: the topic is empty");
+        return Ok(());
+    };
+    let schema = std::mem::take(&mut input.schema);
+    let plan = asked::plan(&query, schema, &input.form, input.record_times)?;
+    let (is_asked, layout) = (options.asked.time.is_some(), &plan.layout);
+    input::tell_time(
+        is_asked,
+        &layout.time,
+        &layout.schema,
+        "the records",
+        context,
+    );
+    input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
+    let subject = options.subject(&plan, &input, &source)?;
+    options.hint_at_arrival(&plan, context);
+    let listener = Listener::new(Gathered::new(subject, options.view()));
+    let ended = options.gather(&plan, input, &listener, context);
+    // What came before a signal is drawn.
+    if let Err(error) = &ended
+        && !matches!(error.remedy(), Remedy::Stopped(_))
+    {
+        return ended;
+    }
+    let medium = options.picture.medium(2);
+    let scene = listener.with(|gathered| plot::draw(gathered, medium));
+    options.picture.show(&scene, context)?;
+    ended
+}
+
+impl Options {
+    fn view(&self) -> View {
+        View {
+            key: self.key.clone(),
+            between: self.between,
+        }
+    }
+
+    fn draw_journal(&self, path: &Path, context: &Context) -> Result<()> {
+        let input = Endpoint::File(path.to_owned());
+        self.picture.refuse_collisions(&[input])?;
+        let (plan, events) = Reader::open(path)?;
+        let mut gathered = Gathered::new(replay::subject(&plan), self.view());
+        for event in events {
+            replay::take(&mut gathered, &event?);
+            context.interrupt.check()?;
+        }
+        let scene = plot::draw(&mut gathered, self.picture.medium(2));
+        self.picture.show(&scene, context)
+    }
+
+    /// Windows the input, and lets the listener see how.
+    fn gather(
+        &self,
+        plan: &Plan,
+        mut input: Input,
+        listener: &Listener,
+        context: &Context,
+    ) -> Result<()> {
+        let decoder = input.decoder(plan.layout.clone());
+        let options = NodeOptions {
+            skip_bad: self.asked.skip_bad,
+            commit: false,
+            idle: Duration::ZERO,
+        };
+        let outputs = Outputs {
+            listener: Some(Box::new(listener.clone())),
+            ..Outputs::default()
+        };
+        let partitions = input.source.partitions();
+        let sink = Box::new(Nowhere);
+        let interrupt = &context.interrupt;
+        let mut node = Node::new(plan, decoder, partitions, sink, outputs, options, interrupt)?;
+        node.run(input.source.as_mut())
+    }
+
+    fn subject(&self, plan: &Plan, input: &Input, source: &OneInput) -> Result<Subject> {
+        let names = source.endpoints();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        Ok(Subject {
+            source: match &names[..] {
+                [] => "stdin".to_owned(),
+                [name] if name == "-" => "stdin".to_owned(),
+                [name] => name.clone(),
+                [first, ..] => format!("{first} and {} more", names.len() - 1),
+            },
+            asked: self.asked.told()?,
+            keys: plan.by.iter().map(|item| item.name.clone()).collect(),
+            value: plan
+                .aggregates
+                .first()
+                .map(|aggregate| aggregate.name.clone())
+                .unwrap_or_default(),
+            clock: match (plan.arrival, plan.by_arrival) {
+                (Some((column, _)), _) => {
+                    Clock::Time(plan.layout.schema.fields[column].name.clone())
+                }
+                (None, _) => Clock::Order,
+            },
+            partitions: input.source.partitions(),
+        })
+    }
+
+    /// Says which column may be processing time, where none was named.
+    fn hint_at_arrival(&self, plan: &Plan, context: &Context) {
+        let mut fields = plan.layout.schema.fields.iter();
+        let column = fields.find(|field| field.name.starts_with("arrival"));
+        if let (None, Some(column)) = (&self.asked.arrival, column) {
+            context.report.hint(format!(
+                "`--arrival {}` draws processing time up, in place of the order of reading",
+                column.name
+            ));
+        }
+    }
+}
+
+/// Takes rows that nobody reads: the picture is drawn of events.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&mut self, _panes: &Panes) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

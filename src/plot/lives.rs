@@ -1,0 +1,394 @@
+//! Windows from their first record to their last pane, by key, in bounded memory.
+//!
+//! Where there are too many, those of the keys with the fewest records go first; of a single key,
+//! neighbours that are over become one box.
+
+use std::collections::HashMap;
+
+use super::thinned::Thinned;
+use crate::engine::pane::Timing;
+use crate::engine::window::Window;
+
+/// How many windows are kept.
+const MOST_LIVES: usize = 20_000;
+/// How many keys are told apart; records of others count as of one.
+const MOST_KEYS: usize = 50_000;
+/// How many panes of a window are kept, and how many stages of a session.
+const MOST_PANES: usize = 256;
+
+/// The number of a key.
+pub type Key = u32;
+
+/// A pane where it was fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// When, in processing time.
+    pub when: i64,
+    /// Before its window's close, at it, or after.
+    pub timing: Timing,
+    /// How many came before it.
+    pub index: u32,
+    /// Whether none follows.
+    pub is_last: bool,
+    /// Whether it takes an earlier one back.
+    pub is_retraction: bool,
+    /// Why it was fired.
+    pub why: &'static str,
+    /// Its first value.
+    pub value: String,
+}
+
+/// A window, or several side by side that are drawn as one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Life {
+    /// Its key.
+    pub key: Key,
+    /// When its first record came, in processing time.
+    pub first: i64,
+    /// When it was seen last.
+    pub last: i64,
+    /// What it was, from when on: a session grows.
+    pub stages: Thinned<(i64, Window), MOST_PANES>,
+    /// How many records it took, and how many of these late.
+    pub records: u64,
+    /// How many of its records were late.
+    pub late: u64,
+    /// How many of its records came after its grace.
+    pub expired: u64,
+    /// Its panes.
+    pub panes: Thinned<Shown, MOST_PANES>,
+    /// Of how many windows this is.
+    pub windows: u64,
+    /// Whether it became part of another session.
+    pub is_merged: bool,
+}
+
+impl Life {
+    fn new(key: Key, window: Window, when: i64) -> Self {
+        let mut stages = Thinned::default();
+        stages.push((when, window));
+        Life {
+            key,
+            first: when,
+            last: when,
+            stages,
+            records: 0,
+            late: 0,
+            expired: 0,
+            panes: Thinned::default(),
+            windows: 1,
+            is_merged: false,
+        }
+    }
+
+    /// Returns what it is in the end.
+    pub fn window(&self) -> Window {
+        let all = self.stages.last().map(|(_, window)| *window);
+        all.unwrap_or(Window { start: 0, end: 0 })
+    }
+
+    /// Makes one of two that are side by side.
+    fn fold(&mut self, other: Life) {
+        let (own, its) = (self.window(), other.window());
+        let window = Window {
+            start: own.start.min(its.start),
+            end: own.end.max(its.end),
+        };
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.stages = Thinned::default();
+        self.stages.push((self.first, window));
+        self.records += other.records;
+        self.late += other.late;
+        self.expired += other.expired;
+        self.windows += other.windows;
+        self.panes.append(other.panes);
+    }
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    name: String,
+    records: u64,
+    /// Whether its windows are no longer kept.
+    is_left_out: bool,
+}
+
+/// The windows of all keys, or of the one that was asked for.
+#[derive(Debug, Default)]
+pub struct Lives {
+    numbers: HashMap<Box<[u8]>, Key>,
+    keys: Vec<Known>,
+    open: HashMap<(Key, Window), Life>,
+    over: Vec<Life>,
+    /// The window that had the last record: most often the next one's, too.
+    current: Option<((Key, Window), Life)>,
+    /// How many windows were left out.
+    pub left_out: u64,
+}
+
+/// The key of the records beyond [`MOST_KEYS`].
+pub const OTHERS: Key = Key::MAX;
+
+impl Lives {
+    /// Returns the number of a key; `name` says what it is called.
+    pub fn key(&mut self, bytes: &[u8], name: impl FnOnce() -> String) -> Key {
+        if let Some(&key) = self.numbers.get(bytes) {
+            return key;
+        }
+        if self.keys.len() >= MOST_KEYS {
+            return OTHERS;
+        }
+        let key = self.keys.len() as Key;
+        self.numbers.insert(bytes.into(), key);
+        self.keys.push(Known {
+            name: name(),
+            ..Known::default()
+        });
+        key
+    }
+
+    /// Counts a record of a key.
+    pub fn count(&mut self, key: Key) {
+        if let Some(known) = self.keys.get_mut(key as usize) {
+            known.records += 1;
+        }
+    }
+
+    /// Returns how many keys there are, and whether there are more.
+    pub fn keys(&self) -> (usize, bool) {
+        (self.keys.len(), self.keys.len() >= MOST_KEYS)
+    }
+
+    /// Returns what a key is called.
+    pub fn name(&self, key: Key) -> &str {
+        self.keys.get(key as usize).map_or("", |known| &known.name)
+    }
+
+    /// Returns the key with most records among those whose windows are kept; the first of several.
+    pub fn busiest(&self) -> Option<Key> {
+        let kept = self
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|(_, known)| !known.is_left_out);
+        let busiest = kept.max_by_key(|(nth, known)| (known.records, std::cmp::Reverse(*nth)));
+        busiest.map(|(nth, _)| nth as Key)
+    }
+
+    /// Adds a record to a window at `when`; sessions in `joins` are part of it from now on.
+    pub fn assign(&mut self, key: Key, window: Window, joins: &[Window], when: i64, is_late: bool) {
+        let Some(life) = self.life(key, window, joins, when) else {
+            return;
+        };
+        life.records += 1;
+        life.late += u64::from(is_late);
+        life.last = life.last.max(when);
+    }
+
+    /// Counts a record that came after a window's grace; one that has left, or never was, stays so.
+    pub fn expire(&mut self, key: Key, window: Window) {
+        self.put_back();
+        let over = self.over.iter_mut().rev().take(64);
+        let mut over = over.filter(|life| life.key == key && life.window() == window);
+        if let Some(life) = over.next() {
+            life.expired += 1;
+        }
+    }
+
+    /// Says that a window was made of what others hold.
+    pub fn make(&mut self, key: Key, window: Window, when: i64, records: u64) {
+        if let Some(life) = self.life(key, window, &[], when) {
+            life.records += records;
+        }
+    }
+
+    /// Adds a pane.
+    pub fn show(&mut self, key: Key, window: Window, shown: Shown) {
+        let (when, is_last) = (shown.when, shown.is_last);
+        let Some(life) = self.life(key, window, &[], when) else {
+            return;
+        };
+        life.last = life.last.max(when);
+        life.panes.push(shown);
+        if is_last {
+            self.leave(key, window);
+        }
+    }
+
+    /// Says that a window is over.
+    pub fn leave(&mut self, key: Key, window: Window) {
+        self.put_back();
+        if let Some(life) = self.open.remove(&(key, window)) {
+            self.over.push(life);
+            self.make_room();
+        }
+    }
+
+    /// Returns the windows of a key, by when they began.
+    pub fn of(&mut self, key: Key) -> Vec<&Life> {
+        self.put_back();
+        let all = self.open.values().chain(&self.over);
+        let mut lives: Vec<&Life> = all.filter(|life| life.key == key).collect();
+        lives.sort_by_key(|life| (life.window().start, life.window().end, life.first));
+        lives
+    }
+
+    fn put_back(&mut self) {
+        if let Some((place, life)) = self.current.take() {
+            self.open.insert(place, life);
+        }
+    }
+
+    fn life(&mut self, key: Key, window: Window, joins: &[Window], when: i64) -> Option<&mut Life> {
+        let place = (key, window);
+        let is_current = self.current.as_ref().is_some_and(|(at, _)| *at == place);
+        if !is_current || !joins.is_empty() {
+            let known = self.keys.get(key as usize)?;
+            if known.is_left_out {
+                self.left_out += u64::from(!self.open.contains_key(&place));
+                return None;
+            }
+            self.put_back();
+            let life = self.open.remove(&place);
+            let life = match joins {
+                // It grows.
+                [before] if *before != window => {
+                    self.open.remove(&(key, *before)).map(|mut life| {
+                        life.stages.push((when, window));
+                        life
+                    })
+                }
+                [] | [_] => life,
+                several => {
+                    let mut all = Life::new(key, window, when);
+                    for before in several {
+                        if let Some(mut part) = self.open.remove(&(key, *before)) {
+                            all.records += part.records;
+                            all.late += part.late;
+                            part.last = when;
+                            part.is_merged = true;
+                            self.over.push(part);
+                        }
+                    }
+                    Some(all)
+                }
+            };
+            let is_new = life.is_none();
+            self.current = Some((place, life.unwrap_or_else(|| Life::new(key, window, when))));
+            if is_new {
+                self.make_room();
+            }
+        }
+        self.current.as_mut().map(|(_, life)| life)
+    }
+
+    /// Leaves windows out where there are too many.
+    fn make_room(&mut self) {
+        if self.open.len() + self.over.len() < MOST_LIVES {
+            return;
+        }
+        let mut keys: Vec<Key> = (0..self.keys.len() as Key).collect();
+        keys.retain(|&key| !self.keys[key as usize].is_left_out);
+        // The key at hand stays, so that what goes on now is seen.
+        let at_hand = self.current.as_ref().map(|((key, _), _)| *key);
+        if keys.len() > 1 {
+            keys.sort_by_key(|&key| {
+                let records = self.keys[key as usize].records;
+                (std::cmp::Reverse(records), key)
+            });
+            for &key in keys.iter().skip(keys.len().div_ceil(2)) {
+                if Some(key) != at_hand || self.keys[key as usize].records == 0 {
+                    self.keys[key as usize].is_left_out = true;
+                }
+            }
+            let before = self.open.len() + self.over.len();
+            let keys = &self.keys;
+            let is_kept = |key: Key| {
+                keys.get(key as usize)
+                    .is_some_and(|known| !known.is_left_out)
+            };
+            self.open.retain(|(key, _), _| is_kept(*key));
+            self.over.retain(|life| is_kept(life.key));
+            self.left_out += (before - self.open.len() - self.over.len()) as u64;
+            return;
+        }
+        let half = self.over.len().div_ceil(2);
+        self.over = fold(std::mem::take(&mut self.over), half);
+    }
+}
+
+/// Makes boxes of neighbours until there are at most so many.
+pub fn fold(lives: Vec<Life>, most: usize) -> Vec<Life> {
+    let each = lives.len().div_ceil(most.max(1));
+    let mut folded: Vec<Life> = Vec::with_capacity(most);
+    for (nth, life) in lives.into_iter().enumerate() {
+        match folded.last_mut() {
+            Some(last) if nth % each != 0 => last.fold(life),
+            _ => folded.push(life),
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(start: i64, end: i64) -> Window {
+        Window { start, end }
+    }
+
+    fn shown(when: i64) -> Shown {
+        Shown {
+            when,
+            timing: Timing::OnTime,
+            index: 0,
+            is_last: true,
+            is_retraction: false,
+            why: "close",
+            value: "1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn sessions_grow_and_merge() {
+        let mut lives = Lives::default();
+        let key = lives.key(b"a", || "a".to_owned());
+        lives.assign(key, window(0, 0), &[], 1, false);
+        lives.assign(key, window(0, 5), &[window(0, 0)], 2, false);
+        lives.assign(key, window(20, 20), &[], 3, false);
+        lives.assign(key, window(0, 20), &[window(0, 5), window(20, 20)], 4, true);
+        let all = lives.of(key);
+        let merged = all.iter().find(|life| !life.is_merged).expect("one");
+        assert_eq!((merged.records, merged.late, merged.first), (4, 1, 4));
+        assert_eq!(all.iter().filter(|life| life.is_merged).count(), 2);
+        let grown = all.iter().find(|life| life.stages.len() == 2).expect("one");
+        assert_eq!(
+            (grown.first, grown.last, grown.window()),
+            (1, 4, window(0, 5))
+        );
+    }
+
+    #[test]
+    fn the_busiest_key_stays_and_its_neighbours_become_one() {
+        let mut lives = Lives::default();
+        let busy = lives.key(b"busy", || "busy".to_owned());
+        for nth in 0..100_000 {
+            let other = lives.key(format!("{}", nth % 1_000).as_bytes(), || nth.to_string());
+            for key in [busy, other] {
+                let place = window(nth * 10, nth * 10 + 10);
+                lives.count(key);
+                lives.assign(key, place, &[], nth, false);
+                lives.show(key, place, shown(nth));
+            }
+        }
+        assert_eq!(lives.busiest(), Some(busy));
+        let all = lives.of(busy);
+        assert!(all.len() <= MOST_LIVES);
+        assert_eq!(all.iter().map(|life| life.records).sum::<u64>(), 100_000);
+        assert_eq!(all.iter().map(|life| life.windows).sum::<u64>(), 100_000);
+        assert!(lives.left_out > 0);
+    }
+}
