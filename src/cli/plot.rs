@@ -98,7 +98,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         context,
     );
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
-    let subject = options.subject(&plan, &input, &source)?;
+    let subject = Options::subject(&plan, &input, &source);
     options.hint_at_arrival(&plan, context);
     let listener = Listener::new(Gathered::new(subject, options.view()));
     let ended = options.gather(&plan, input, &listener, context);
@@ -160,17 +160,17 @@ impl Options {
         node.run(input.source.as_mut())
     }
 
-    fn subject(&self, plan: &Plan, input: &Input, source: &OneInput) -> Result<Subject> {
+    fn subject(plan: &Plan, input: &Input, source: &OneInput) -> Subject {
         let names = source.endpoints();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        Ok(Subject {
+        Subject {
             source: match &names[..] {
                 [] => "stdin".to_owned(),
                 [name] if name == "-" => "stdin".to_owned(),
                 [name] => name.clone(),
                 [first, ..] => format!("{first} and {} more", names.len() - 1),
             },
-            asked: self.asked.told()?,
+            asked: plan.clauses().headline().to_string(),
             keys: plan.by.iter().map(|item| item.name.clone()).collect(),
             value: plan
                 .aggregates
@@ -184,7 +184,7 @@ impl Options {
                 (None, _) => Clock::Order,
             },
             partitions: input.source.partitions(),
-        })
+        }
     }
 
     /// Says which column may be processing time, where none was named.

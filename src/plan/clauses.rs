@@ -75,6 +75,27 @@ impl Clauses {
         self
     }
 
+    /// Returns what a person who looks at the result wants to be reminded of: which windows, of what,
+    /// and when they close.
+    #[must_use]
+    pub fn headline(mut self) -> Self {
+        const TOLD: [&str; 9] = [
+            WINDOW,
+            "--by",
+            "--agg",
+            "--where",
+            "--distinct",
+            "--out-of-order",
+            "--watermark",
+            "--grace",
+            "--trigger",
+        ];
+        let is_default = |clause: &Clause| clause.name == "--agg" && clause.value == "count";
+        self.0
+            .retain(|clause| TOLD.contains(&clause.name) && !is_default(clause));
+        self
+    }
+
     /// Returns the value of a flag, if the plan has it.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|clause| clause.name == name);

@@ -183,35 +183,6 @@ impl Asked {
         })
     }
 
-    /// Returns what is windowed as it was typed, without what says how records are written.
-    ///
-    /// # Errors
-    /// `usage` for an unknown time zone.
-    pub fn told(&self) -> Result<String> {
-        let mut told = self.windows.told(&self.alignment)?;
-        let typed = [
-            ("--by", self.by.clone()),
-            ("--agg", (self.agg != "count").then(|| self.agg.clone())),
-            ("--where", self.filter.clone()),
-            ("--distinct", self.distinct.clone()),
-        ];
-        let typed = typed
-            .into_iter()
-            .map(|(flag, value)| (flag, value.unwrap_or_default()));
-        for (flag, value) in typed.chain(self.when.told()) {
-            let is_default = ["", "0s", "accumulating"].contains(&value.as_str());
-            if !is_default {
-                let quote = if value.contains([' ', '(', '*', '\'']) {
-                    "\""
-                } else {
-                    ""
-                };
-                told += &format!(" {flag} {quote}{value}{quote}");
-            }
-        }
-        Ok(told)
-    }
-
     pub fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
         let given = self.given()?;
         match self.source()? {
