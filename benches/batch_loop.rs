@@ -16,8 +16,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// The most records that are asked for at once.
-const MOST: usize = 4_096;
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_BATCH: usize = 4_096;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -34,11 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .set("fetch.queue.backoff.ms", "2")
         .set("queued.min.messages", "1000000")
         .create()?;
-    let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE)?;
+    let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_TIMEOUT)?;
     let partitions = metadata.topics().first().ok_or("no topic")?.partitions();
     let mut ends = vec![0; partitions.len()];
     for (partition, end) in (0..).zip(&mut ends) {
-        (_, *end) = consumer.fetch_watermarks(&topic, partition, PATIENCE)?;
+        (_, *end) = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)?;
     }
 
     let began = Instant::now();
@@ -61,14 +61,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     consumer.assign(&assignment)?;
 
-    let mut messages = vec![ptr::null_mut(); MOST];
+    let mut messages = vec![ptr::null_mut(); MAX_BATCH];
     let (mut records, mut bytes) = (0_u64, 0_u64);
     let mut left = ends.iter().filter(|&&end| end > 0).count();
     while left > 0 {
-        // SAFETY: librdkafka writes at most `MOST` pointers, each to a message that lives until
+        // SAFETY: librdkafka writes at most `MAX_BATCH` pointers, each to a message that lives until
         // it is given back.
         unsafe {
-            let count = rd::rd_kafka_consume_batch_queue(queue, 100, messages.as_mut_ptr(), MOST);
+            let count =
+                rd::rd_kafka_consume_batch_queue(queue, 100, messages.as_mut_ptr(), MAX_BATCH);
             for &message in &messages[..usize::try_from(count)?] {
                 if (*message).err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                     return Err(format!("librdkafka: {:?}", (*message).err).into());

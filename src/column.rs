@@ -218,12 +218,12 @@ impl Schema {
 
     /// As [`Schema::names`], of the columns before `end` alone.
     pub fn names_before(&self, end: usize) -> String {
-        const MOST: usize = 100;
+        const MAX_NAMES: usize = 100;
         let named = self.named().filter(|(index, _)| *index < end);
         let names = named.map(|(_, field)| field.name.clone());
         let nested = self.nested.iter().map(Path::to_string);
         let all = names.clone().count() + self.nested.len();
-        let names: Vec<String> = names.chain(nested).take(MOST).collect();
+        let names: Vec<String> = names.chain(nested).take(MAX_NAMES).collect();
         match all - names.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),

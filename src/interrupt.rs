@@ -55,13 +55,13 @@ impl Interrupt {
 
     /// Waits until `due`, or less where a signal comes first.
     pub fn sleep_until(&self, due: Instant) {
-        const LOOK: Duration = Duration::from_millis(50);
+        const POLL_INTERVAL: Duration = Duration::from_millis(50);
         while !self.is_set() {
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            std::thread::sleep(left.min(LOOK));
+            std::thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 }

@@ -108,14 +108,14 @@ impl Outlet {
     }
 
     fn open_to(path: &Path, is_added_to: bool, interrupt: Interrupt) -> Result<Self> {
-        const LOOK: Duration = Duration::from_millis(50);
+        const POLL_INTERVAL: Duration = Duration::from_millis(50);
         let name = format!("`{}`", path.display());
         let nobody_reads = Some(rustix::io::Errno::NXIO.raw_os_error());
         let file = loop {
             match open_at_once(path, is_added_to) {
                 Ok(file) => break file,
                 Err(error) if error.raw_os_error() == nobody_reads => {
-                    interrupt.sleep_until(Instant::now() + LOOK);
+                    interrupt.sleep_until(Instant::now() + POLL_INTERVAL);
                     interrupt.check()?;
                 }
                 Err(error) => return Err(Error::io(format!("write {name}"), error)),
@@ -193,11 +193,11 @@ impl Outlet {
 
     /// Waits for others that begin, but not for long: one of them may have been stopped.
     fn await_lock(&self) {
-        const LOOK: Duration = Duration::from_millis(10);
+        const POLL_INTERVAL: Duration = Duration::from_millis(10);
         let deadline = Instant::now() + Duration::from_secs(1);
         let lock = || rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive);
         while lock() == Err(rustix::io::Errno::WOULDBLOCK) && Instant::now() < deadline {
-            self.interrupt.sleep_until(Instant::now() + LOOK);
+            self.interrupt.sleep_until(Instant::now() + POLL_INTERVAL);
         }
     }
 
@@ -272,12 +272,12 @@ impl Outlet {
     /// Writes what fits. Waits with `poll` and not in `write`, which a signal would not end;
     /// a `write` that has begun to fill a pipe does return early on a signal.
     fn write_some(&self, rest: &mut &[u8]) -> Result<()> {
-        const LOOK: Timespec = Timespec {
+        const POLL_INTERVAL: Timespec = Timespec {
             tv_sec: 0,
             tv_nsec: 50_000_000,
         };
         let mut wanted = [PollFd::new(&self.file, PollFlags::OUT)];
-        match rustix::event::poll(&mut wanted, Some(&LOOK)) {
+        match rustix::event::poll(&mut wanted, Some(&POLL_INTERVAL)) {
             Ok(1..) => match (&self.file).write(rest) {
                 Ok(written) => *rest = &rest[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

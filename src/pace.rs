@@ -53,8 +53,8 @@ pub fn item_due_after(item: u64, rate: f64) -> Duration {
 
 /// Returns seconds as a duration: nothing for negative ones, and at most some centuries.
 fn seconds(seconds: f64) -> Duration {
-    const LONGEST: f64 = 1e10;
-    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST))
+    const MAX_SECONDS: f64 = 1e10;
+    Duration::from_secs_f64(seconds.clamp(0.0, MAX_SECONDS))
 }
 
 /// A run that has started, and waits for what is due.

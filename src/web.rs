@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     /// Longer than any answer should take.
-    const LONG: Duration = Duration::from_secs(60);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
     fn server() -> Server {
         let answer = |request: &Request| {
@@ -167,8 +167,12 @@ mod tests {
 
     fn connect(server: &Server) -> TcpStream {
         let stream = TcpStream::connect(server.address()).expect("it listens");
-        stream.set_read_timeout(Some(LONG)).expect("a timeout");
-        stream.set_write_timeout(Some(LONG)).expect("a timeout");
+        stream
+            .set_read_timeout(Some(TEST_TIMEOUT))
+            .expect("a timeout");
+        stream
+            .set_write_timeout(Some(TEST_TIMEOUT))
+            .expect("a timeout");
         stream
     }
 
@@ -294,7 +298,7 @@ mod tests {
             ) {
                 break;
             }
-            assert!(began.elapsed() < LONG, "it is still listened to");
+            assert!(began.elapsed() < TEST_TIMEOUT, "it is still listened to");
             let _ = client.write_all(b"N"); // it may be gone
         }
         assert!(began.elapsed() <= TIMEOUT + HEAD_TIMEOUT);

@@ -8,7 +8,7 @@ use rand_distr::weighted::WeightedAliasIndex;
 use crate::error::{Error, Result};
 
 /// The most subscribers there can be: as many as there are numbers `0151` with seven digits.
-pub(super) const MOST: u32 = 10_000_000;
+pub(super) const MAX_CALLERS: u32 = 10_000_000;
 
 /// Draws a caller and a different callee.
 ///
@@ -64,7 +64,7 @@ pub(super) fn scaled(random: u64, count: u32) -> (u32, u64) {
 #[inline]
 pub(super) fn phone_number(subscriber: u32) -> [u8; 11] {
     // 6,180,339 has no factor in common with 10,000,000: the product runs through all of them.
-    let digits = (u64::from(subscriber) * 6_180_339 + 1_234_567) % u64::from(MOST);
+    let digits = (u64::from(subscriber) * 6_180_339 + 1_234_567) % u64::from(MAX_CALLERS);
     let (high, low) = ((digits / 10_000) as usize, (digits % 10_000) as usize);
     let mut text = *b"01510000000";
     text[4..7].copy_from_slice(&super::rows::TRIPLES[high][..3]);

@@ -3,7 +3,7 @@
 //! In: `5%:30s`, `5%:pareto(1s,2)`, `5%:exp(10s)` or `5%:lognormal(2s,1)`. Out: a delay in ms for a
 //! random word.
 //!
-//! Each law is drawn by the inverse of its distribution, cut at [`LONGEST_MS`], with logarithms and
+//! Each law is drawn by the inverse of its distribution, cut at [`MAX_MS`], with logarithms and
 //! powers from `libm`. rand_distr's `Pareto`, `Exp` and `LogNormal` draw the same laws by num_traits'
 //! `Float`, which is the platform's own mathematics wherever any crate of the build asks for
 //! `num-traits/std`: their last bits differ between platforms. They are what the tests compare with.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::callers::scaled;
 use super::duration::Durations;
-use super::recipe::{LONGEST_MS, parse_ms};
+use super::recipe::{MAX_MS, parse_ms};
 use crate::term::units;
 
 /// A share of rows that leave late.
@@ -131,9 +131,9 @@ pub(super) enum Delays {
 }
 
 impl Delays {
-    /// Returns the delays of a law, cut at [`LONGEST_MS`].
+    /// Returns the delays of a law, cut at [`MAX_MS`].
     pub(super) fn new(law: Law) -> Self {
-        let longest = f64::from(LONGEST_MS);
+        let longest = f64::from(MAX_MS);
         // `within` is the probability of the whole law that lies below the longest delay.
         match law {
             Law::Uniform(max_ms) => Self::Uniform(max_ms),
@@ -153,12 +153,12 @@ impl Delays {
                 }
             }
             Law::Lognormal { median_ms, sigma } => {
-                Self::Lognormal(Box::new(Durations::new(median_ms, sigma, LONGEST_MS)))
+                Self::Lognormal(Box::new(Durations::new(median_ms, sigma, MAX_MS)))
             }
         }
     }
 
-    /// Returns a delay in ms, at least 1 and at most [`LONGEST_MS`].
+    /// Returns a delay in ms, at least 1 and at most [`MAX_MS`].
     #[inline]
     pub(super) fn draw(&self, random: u64) -> u32 {
         const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
@@ -181,7 +181,7 @@ impl Delays {
             Self::Exponential { mean, within } => -mean * libm::log1p(-uniform * within),
             Self::Lognormal(durations) => return durations.at(uniform),
         };
-        (ms + 0.5).clamp(1.0, f64::from(LONGEST_MS)) as u32
+        (ms + 0.5).clamp(1.0, f64::from(MAX_MS)) as u32
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         fn peer(law: impl Distribution<f64>) -> Vec<f64> {
             let rng = ChaCha8Rng::seed_from_u64(2);
             let rounded = law.sample_iter(rng).map(|ms: f64| ms.round());
-            let fits = rounded.filter(|ms| (1.0..=f64::from(LONGEST_MS)).contains(ms));
+            let fits = rounded.filter(|ms| (1.0..=f64::from(MAX_MS)).contains(ms));
             fits.take(DRAWS).collect()
         }
         let pareto = |scale, shape| peer(Pareto::new(scale, shape).expect("above zero"));
@@ -325,7 +325,7 @@ mod tests {
             let delays = Delays::new(law(text));
             for word in [0, 1, 1 << 11, 1 << 40, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
                 let ms = delays.draw(word);
-                assert!((1..=LONGEST_MS).contains(&ms), "{text} {word}: {ms}");
+                assert!((1..=MAX_MS).contains(&ms), "{text} {word}: {ms}");
             }
         }
     }

@@ -66,24 +66,21 @@ pub enum Order {
     End,
 }
 
-/// Parses a duration of 1 ms to `LONGEST_MS`.
+/// Parses a duration of 1 ms to `MAX_MS`.
 ///
 /// # Errors
 /// What is wrong, for clap.
 pub fn parse_ms(text: &str) -> Result<u32, String> {
     match units::parse_positive_duration(text)? {
-        ms if ms <= i64::from(LONGEST_MS) => Ok(ms as u32),
-        _ => Err(format!(
-            "at most {}",
-            units::format_duration(LONGEST_MS.into())
-        )),
+        ms if ms <= i64::from(MAX_MS) => Ok(ms as u32),
+        _ => Err(format!("at most {}", units::format_duration(MAX_MS.into()))),
     }
 }
 
 /// The longest call or delay, 30 days: durations are kept in 32 bits.
-pub(super) const LONGEST_MS: u32 = 30 * 86_400_000;
+pub(super) const MAX_MS: u32 = 30 * 86_400_000;
 /// The most calls: their ids and the arithmetic on them stay exact.
-const MOST_CALLS: f64 = 1e12;
+const MAX_CALLS: f64 = 1e12;
 /// 0001-01-01T00:00:00Z.
 const FIRST_TIME: i64 = -62_135_596_800_000;
 /// 9999-12-31T23:59:59.999Z.
@@ -108,7 +105,7 @@ impl Recipe {
             ))
             .hint("rate × seconds is rounded to whole calls; make one of them larger"));
         }
-        if calls > MOST_CALLS {
+        if calls > MAX_CALLS {
             return Err(Error::usage(format!(
                 "`--rate {}` for `--seconds {}` makes more than 10^12 calls",
                 self.rate, self.seconds
@@ -121,18 +118,18 @@ impl Recipe {
                 self.failed * 100.0
             )));
         }
-        if !(2..=callers::MOST).contains(&self.callers) {
+        if !(2..=callers::MAX_CALLERS).contains(&self.callers) {
             return Err(Error::usage(format!(
                 "`--callers {}`: 2 to {} are possible: a caller needs someone to call",
                 self.callers,
-                callers::MOST
+                callers::MAX_CALLERS
             )));
         }
-        if !(1..=towers::MOST).contains(&self.towers) {
+        if !(1..=towers::MAX_TOWERS).contains(&self.towers) {
             return Err(Error::usage(format!(
                 "`--towers {}`: 1 to {} are possible",
                 self.towers,
-                towers::MOST
+                towers::MAX_TOWERS
             )));
         }
         self.check_years()
@@ -142,7 +139,7 @@ impl Recipe {
     /// for longer than `seconds`; twice as long is beyond chance but for a handful of calls.
     fn check_years(&self) -> Result<()> {
         let span = self.seconds * 2_000.0 + 100_000.0 / self.rate;
-        let last = self.start_timestamp as f64 + span + 2.0 * f64::from(LONGEST_MS);
+        let last = self.start_timestamp as f64 + span + 2.0 * f64::from(MAX_MS);
         if self.start_timestamp < FIRST_TIME || last > LAST_TIME as f64 {
             return Err(Error::usage(format!(
                 "from `--start {}` for `--seconds {}` is outside the years 1 to 9999",

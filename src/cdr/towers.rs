@@ -7,7 +7,7 @@ use super::callers::scaled;
 use super::{Call, Disposition, Segment};
 
 /// The most towers there can be.
-pub(super) const MOST: u32 = 1_000_000;
+pub(super) const MAX_TOWERS: u32 = 1_000_000;
 
 /// The mean time that a call stays with a tower before it is handed over, in ms.
 ///

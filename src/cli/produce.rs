@@ -29,11 +29,11 @@ use feed::{Feed, Mapping, Ready, Row};
 /// The files that `k gen` makes, sent where nobody names others.
 const GENERATED: [&str; 2] = ["data/mono_signal.csv", "data/tower.csv"];
 /// How long to wait for records in flight after a run has ended early.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for an input before the producer is polled.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long an input may be silent before that is reported, once.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Write records to topics, from CSV, JSON lines, or `k consume`.
 ///
@@ -367,10 +367,11 @@ impl Run<'_> {
             let mut at = 0;
             let mut waiting = false;
             while at < looked_at.min(open.len()) {
-                match feeds[open[at]]
-                    .0
-                    .fill(if waiting { Duration::ZERO } else { LOOK })?
-                {
+                match feeds[open[at]].0.fill(if waiting {
+                    Duration::ZERO
+                } else {
+                    POLL_TIMEOUT
+                })? {
                     Ready::Yes => at += 1,
                     Ready::Never => {
                         open.remove(at);
@@ -384,7 +385,7 @@ impl Run<'_> {
             self.context.interrupt.check()?;
             if waiting {
                 let since = *silent.get_or_insert_with(Instant::now);
-                if since.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
+                if since.elapsed() >= SILENCE && !std::mem::replace(&mut told, true) {
                     self.tell_silence(feeds.iter().map(|(feed, _)| feed));
                 }
                 self.producer.serve(Duration::ZERO)?;
@@ -421,7 +422,7 @@ impl Run<'_> {
         self.context.report.status(format!(
             "waiting for records from {}: none for {}, {} sent so far",
             silent.join(" and "),
-            units::format_duration(PATIENCE.as_millis() as i64),
+            units::format_duration(SILENCE.as_millis() as i64),
             units::format_count(self.producer.sent()),
         ));
     }
@@ -483,7 +484,7 @@ impl Run<'_> {
                 return Ok(());
             }
             self.context.interrupt.check()?;
-            self.producer.serve(left.min(LOOK))?;
+            self.producer.serve(left.min(POLL_TIMEOUT))?;
             bar.progress.set(self.producer.acknowledged());
         }
     }
@@ -591,7 +592,7 @@ impl Run<'_> {
         let settle = match error.remedy() {
             // No broker can be reached to acknowledge anything.
             Remedy::Retry => Duration::ZERO,
-            _ => SETTLE,
+            _ => SETTLE_TIMEOUT,
         };
         let acknowledged = self.producer.settle(settle);
         let sent = self.producer.sent();

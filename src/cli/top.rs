@@ -46,7 +46,7 @@ pub(super) struct Options {
 }
 
 /// How long a wait lasts before keys and signals are checked.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if !options.once && !std::io::stdout().is_terminal() {
@@ -162,7 +162,7 @@ impl Screen {
     /// Waits a moment for a key.
     fn wait(&self) -> Result<Wish> {
         let unread = |source| Error::io("read the terminal", source);
-        if !event::poll(LOOK).map_err(unread)? {
+        if !event::poll(POLL_TIMEOUT).map_err(unread)? {
             return Ok(Wish::Nothing);
         }
         Ok(match event::read().map_err(unread)? {

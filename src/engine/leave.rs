@@ -1,8 +1,8 @@
 //! What happens to a window that leaves.
 
 use super::aggregate::Slot;
+use super::combine::handoff::Combining;
 use super::combine::merge::Partial;
-use super::combine::parts::Combining;
 
 /// What happens to the windows that leave an operator.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::account::Account;
 use super::aggregate::Function;
+use super::combine::handoff::Combining;
 use super::combine::merge::Merger;
-use super::combine::parts::Combining;
 use super::operator::{Input, Noted, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;

@@ -15,7 +15,7 @@ use bumpalo::collections::String as ArenaString;
 use rust_decimal::Decimal;
 
 use super::cast::cast;
-use super::functions::{Arguments, MOST_GROWTH, Matters, Parameter, check_growth};
+use super::functions::{Arguments, MAX_GROWTH, Matters, Parameter, check_growth};
 use super::kernel::{self, Element, Operand};
 use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
@@ -49,7 +49,7 @@ impl Failure {
         let part = text.get(self.span.start..self.span.end).unwrap_or(text);
         let misfit = match &self.reason {
             Reason::OutOfRange(DataType::Text) => {
-                let most = MOST_GROWTH >> 10;
+                let most = MAX_GROWTH >> 10;
                 format!("`{part}` makes a text more than {most} KiB longer")
             }
             Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),

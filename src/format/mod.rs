@@ -350,14 +350,14 @@ fn declare_cure(name: &str) -> String {
 
 /// Returns bytes for a message: quoted, cut after 40 characters, never a control character.
 fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 40;
+    const MAX_CHARACTERS: usize = 40;
     let text = String::from_utf8_lossy(bytes);
     let mut shown: String = text
         .chars()
-        .take(MOST)
+        .take(MAX_CHARACTERS)
         .flat_map(char::escape_debug)
         .collect();
-    if text.chars().nth(MOST).is_some() {
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
         shown.push('…');
     }
     format!("`{shown}`")

@@ -88,9 +88,9 @@ impl Separators {
 fn write_bits(room: &mut [u32; BLOCK], mut bits: u64, base: u32) {
     /// As many as 64 bytes of CSV seldom have more of, so that there is one branch and it is
     /// foreseen.
-    const MOST: usize = 6;
+    const MAX_FORESEEN: usize = 6;
     let next = |bits: u64| base + bits.trailing_zeros();
-    let (first, more) = room.split_at_mut(MOST);
+    let (first, more) = room.split_at_mut(MAX_FORESEEN);
     for place in first {
         *place = next(bits);
         bits &= bits.wrapping_sub(1);

@@ -16,7 +16,7 @@ use crate::source::Records;
 /// How many records of JSON are looked at for the names of their members.
 pub const SAMPLE: usize = 1_000;
 /// How many paths into members are kept of them.
-const MOST_NESTED: usize = 1_000;
+const MAX_NESTED: usize = 1_000;
 
 /// The column in which `-` takes an earlier record back, as a result of `k window` has it, beside
 /// the bounds of its window.
@@ -274,7 +274,7 @@ fn add_nested(value: &RawValue, path: &mut Path, nested: &mut HashSet<Path>) {
     const DEEPEST: usize = 8;
     let mut add = |step: Step, value: &RawValue| {
         path.steps.push(step);
-        if nested.len() < MOST_NESTED && path.steps.len() <= DEEPEST {
+        if nested.len() < MAX_NESTED && path.steps.len() <= DEEPEST {
             if !nested.contains(path) {
                 nested.insert(path.clone());
             }

@@ -1,6 +1,6 @@
 //! Topics, their settings and offsets, and consumer groups.
 //!
-//! In: names and a request. Out: plain descriptions. Every request ends within [`PATIENCE`], and at
+//! In: names and a request. Out: plain descriptions. Every request ends within [`REQUEST_TIMEOUT`], and at
 //! once when no broker can be reached or the user stops the run.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use super::native::admin::Requests;
 pub use super::native::admin::{Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity};
 use super::{
-    Context, Failure, Health, PATIENCE, Settings, aside, check_topic_name, is_settling,
+    Context, Failure, Health, REQUEST_TIMEOUT, Settings, aside, check_topic_name, is_settling,
     not_created, words_of,
 };
 use crate::error::{Error, Result};
@@ -25,17 +25,17 @@ use crate::source::Committed;
 use crate::term::units::format_plural;
 
 /// The value that means "keep forever" and "any time ahead".
-const FOREVER: [(&str, &str); 2] = [
+const KEEP_FOREVER: [(&str, &str); 2] = [
     ("retention.ms", "-1"),
     ("message.timestamp.after.max.ms", "9223372036854775807"),
 ];
 
 /// How long a partition may take to get ready after its topic was created.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a partition may take to get another leader when its broker has died: Kafka gives a
 /// broker up after 9 s by default, and a busy machine takes its time to vote.
-const ELECTION: Duration = Duration::from_secs(30);
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A topic and where its partitions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +152,9 @@ impl Admin {
         let client = self.client.clone();
         let topic = topic.map(str::to_owned);
         let ask = move || {
-            let metadata = client.client().fetch_metadata(topic.as_deref(), PATIENCE)?;
+            let metadata = client
+                .client()
+                .fetch_metadata(topic.as_deref(), REQUEST_TIMEOUT)?;
             Ok(metadata.topics().iter().map(read_topic).collect())
         };
         let topics = aside(ask, || self.tick())?.map_err(|error| match error {
@@ -179,7 +181,7 @@ impl Admin {
     /// `stopped` on a signal.
     pub fn cluster_id(&self) -> Result<String> {
         let client = self.client.clone();
-        let ask = move || client.client().fetch_cluster_id(PATIENCE);
+        let ask = move || client.client().fetch_cluster_id(REQUEST_TIMEOUT);
         Ok(aside(ask, || self.tick())?.unwrap_or_default())
     }
 
@@ -253,7 +255,7 @@ impl Admin {
         name: &str,
         wanted: impl Fn(Option<&Topic>) -> bool,
     ) -> Result<Option<Topic>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
             let topic = self.find_topic(name)?;
             if wanted(topic.as_ref()) {
@@ -306,7 +308,7 @@ impl Admin {
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub fn create_data_topic(&self, name: &str, partitions: i32) -> Result<Topic> {
-        let topic = self.create_if_missing(name, partitions, &FOREVER)?;
+        let topic = self.create_if_missing(name, partitions, &KEEP_FOREVER)?;
         let partitions = format_plural(topic.partitions.len() as u64, "partition");
         let report = &self.settings.report;
         report.status(format!("created topic `{name}` with {partitions}"));
@@ -337,7 +339,9 @@ impl Admin {
             .as_ref()
             .is_err_and(|failure| failure.code() == Some(RDKafkaErrorCode::InvalidConfig))
         {
-            let known = settings.iter().filter(|(name, _)| name != FOREVER[1].0);
+            let known = settings
+                .iter()
+                .filter(|(name, _)| name != KEEP_FOREVER[1].0);
             created = create(&known.cloned().collect::<Vec<_>>());
         }
         match created {
@@ -419,12 +423,12 @@ impl Admin {
     }
 
     /// Returns an offset of each partition, in no order. A partition whose new leader is not
-    /// there or not ready yet is asked for again, for `ELECTION` at most.
+    /// there or not ready yet is asked for again, for `ELECTION_TIMEOUT` at most.
     ///
     /// # Errors
     /// `retry` when no broker answers.
     pub fn offsets(&self, partitions: &[(&str, i32)], wanted: OffsetOf) -> Result<Vec<OffsetInfo>> {
-        self.offsets_within(ELECTION, partitions, wanted)
+        self.offsets_within(ELECTION_TIMEOUT, partitions, wanted)
     }
 
     fn offsets_within(
@@ -440,7 +444,7 @@ impl Admin {
         let began = Instant::now();
         let is_awaited = |code: &RDKafkaErrorCode| match code {
             // A topic that was deleted does not come back.
-            RDKafkaErrorCode::UnknownTopicOrPartition => began.elapsed() < SETTLING,
+            RDKafkaErrorCode::UnknownTopicOrPartition => began.elapsed() < SETTLE_TIMEOUT,
             code => is_unsettled(code) && began.elapsed() < patience,
         };
         let mut left = partitions.to_vec();
@@ -485,8 +489,8 @@ impl Admin {
     /// # Errors
     /// `retry` when no broker answers.
     pub fn extents(&self, partitions: &[(&str, i32)]) -> Result<BTreeMap<(String, i32), Extent>> {
-        let firsts = self.offsets_within(SETTLING, partitions, OffsetOf::Earliest)?;
-        let ends = self.offsets_within(SETTLING, partitions, OffsetOf::Latest)?;
+        let firsts = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Earliest)?;
+        let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
         let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
         for info in firsts {
             if let Ok(first) = info.offset {
@@ -511,8 +515,8 @@ impl Admin {
     /// `retry` when no broker answers.
     pub fn open_transactions(&self, partitions: &[(&str, i32)]) -> Result<Vec<(String, i32, i64)>> {
         // In this order: without an open transaction the last stable offset is the end or more.
-        let ends = self.offsets_within(SETTLING, partitions, OffsetOf::Latest)?;
-        let stable = self.offsets_within(SETTLING, partitions, OffsetOf::LastStable)?;
+        let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
+        let stable = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::LastStable)?;
         let open = stable.into_iter().filter_map(|stable| {
             let at = stable.offset.ok()?;
             let mut ends = ends.iter();
@@ -579,7 +583,7 @@ impl Admin {
     /// `refused` with the broker's reason.
     pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
         let consumer = self.grouped(name)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
         let commits = loop {
             let client = consumer.client().native_client();
             match self.ask_by(client, |requests| requests.group_offsets(name)) {

@@ -14,7 +14,8 @@ use super::native::high_watermark;
 use super::open;
 use super::queue::{Fetched, Queue};
 use super::{
-    Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
+    Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
+    words_of,
 };
 use crate::error::{Error, Result};
 use crate::source::Committed;
@@ -23,7 +24,7 @@ use crate::source::Committed;
 /// client that reads in batches.
 pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once the user has stopped the run or no broker can be reached.
-const HURRY: Duration = Duration::from_millis(500);
+const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
 /// every partition is assigned here.
@@ -99,12 +100,12 @@ impl Fetcher {
         let began = Instant::now();
         let committed = loop {
             let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
-            let ask = move || consumer.committed_offsets(wanted, PATIENCE);
+            let ask = move || consumer.committed_offsets(wanted, REQUEST_TIMEOUT);
             match aside(ask, || self.settings.interrupt.check())? {
                 Ok(committed) => break committed,
                 Err(error)
                     if error.rdkafka_error_code().is_some_and(is_settling)
-                        && began.elapsed() < PATIENCE =>
+                        && began.elapsed() < REQUEST_TIMEOUT =>
                 {
                     let soon = Instant::now() + Duration::from_millis(100);
                     self.settings.interrupt.sleep_until(soon);
@@ -160,9 +161,9 @@ impl Fetcher {
             || {
                 self.serve()?;
                 let is_patient = if self.settings.interrupt.is_set() || self.health.all_down() {
-                    hurried.get_or_insert_with(Instant::now).elapsed() < HURRY
+                    hurried.get_or_insert_with(Instant::now).elapsed() < HURRIED_TIMEOUT
                 } else {
-                    began.elapsed() < PATIENCE
+                    began.elapsed() < REQUEST_TIMEOUT
                 };
                 let unreachable = || self.settings.unreachable(&self.health);
                 is_patient.then_some(()).ok_or_else(unreachable)
@@ -257,7 +258,7 @@ impl Fetcher {
         let (sender, answer) = mpsc::channel();
         let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
         std::thread::spawn(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE);
+            let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_TIMEOUT);
             let is_gone = |topic: &MetadataTopic| {
                 let code = topic.error().map(RDKafkaErrorCode::from);
                 code == Some(RDKafkaErrorCode::UnknownTopicOrPartition)

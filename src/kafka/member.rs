@@ -24,14 +24,15 @@ use super::native::high_watermark;
 use super::native::transaction::Proof;
 use super::queue::{Bell, Fetched, Queue};
 use super::{
-    Context, Failure, Health, Outage, PATIENCE, Settings, aside, is_settling, not_created, words_of,
+    Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
+    words_of,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::source::Committed;
 
 /// How long the coordinator may take to answer before it is asked again.
-const LOOK: Duration = Duration::from_secs(1);
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a member may be silent before the group continues without it.
 const SESSION: &str = "session.timeout.ms";
@@ -246,8 +247,8 @@ impl Member {
     pub fn serve(&mut self) -> Result<Option<Rebalance>> {
         /// A look takes one event, and with `-X debug=…` most are lines of the log: as many come while
         /// a node does its work once.
-        const LOOKS: usize = 32;
-        for _ in 0..LOOKS {
+        const MAX_EVENTS: usize = 32;
+        for _ in 0..MAX_EVENTS {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::UnknownTopicOrPartition,
@@ -364,7 +365,7 @@ impl Member {
             return Ok(true);
         };
         let list = self.list_of(place, offset)?;
-        let sought = self.consumer.seek_partitions(list, LOOK);
+        let sought = self.consumer.seek_partitions(list, COORDINATOR_TIMEOUT);
         let is_there = sought.is_ok_and(|list| {
             let mut elements = list.elements().into_iter();
             elements.all(|element| element.error().is_ok())
@@ -466,7 +467,7 @@ impl Member {
         let committed = aside(
             move || consumer.commit(&offsets, CommitMode::Sync),
             || {
-                if self.settings.interrupt.is_set() && began.elapsed() > PATIENCE {
+                if self.settings.interrupt.is_set() && began.elapsed() > REQUEST_TIMEOUT {
                     Err(self.settings.unreachable(&self.health))
                 } else {
                     Ok(())
@@ -550,7 +551,7 @@ impl Offsets {
         }
         loop {
             let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
-            let ask = move || consumer.committed_offsets(wanted, LOOK);
+            let ask = move || consumer.committed_offsets(wanted, COORDINATOR_TIMEOUT);
             let found = aside(ask, || self.interrupt.check())?.and_then(|found| {
                 let places = places.iter();
                 places.map(|place| offset_of(&found, place)).collect()

@@ -53,7 +53,7 @@ const SAME: [[&str; 2]; 7] = [
 ];
 
 /// How long a broker may take to answer before it is called out of reach.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Returns the default broker: the running stack's, else the usual address.
 pub fn default_broker() -> String {
@@ -376,9 +376,9 @@ pub(crate) struct Outage {
 
 impl Outage {
     /// How long a run waits for a broker to come back.
-    const LONGEST: Duration = Duration::from_secs(30);
+    const MAX_OUTAGE: Duration = Duration::from_secs(30);
     /// How often it looks.
-    const LOOK: Duration = Duration::from_secs(1);
+    const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
     /// Returns the outages of a run that continues until the user ends it.
     pub(crate) fn endless() -> Self {
@@ -405,12 +405,15 @@ impl Outage {
             let patience = if self.endless {
                 "waiting for it".to_owned()
             } else {
-                format!("trying for {} s", Self::LONGEST.as_secs())
+                format!("trying for {} s", Self::MAX_OUTAGE.as_secs())
             };
             settings.report.warning(format!("{down}; {patience}"));
         }
         let since = *self.since.get_or_insert(now);
-        if self.probed.is_some_and(|probed| now < probed + Self::LOOK) {
+        if self
+            .probed
+            .is_some_and(|probed| now < probed + Self::PROBE_INTERVAL)
+        {
             return Ok(());
         }
         self.probed = Some(now);
@@ -425,7 +428,7 @@ impl Outage {
                 Ok(())
             }
             Err(error) if error.remedy() != Remedy::Retry => Err(error),
-            Err(error) if !self.endless && now >= since + Self::LONGEST => Err(error),
+            Err(error) if !self.endless && now >= since + Self::MAX_OUTAGE => Err(error),
             Err(_) => Ok(()),
         }
     }

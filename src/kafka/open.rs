@@ -10,11 +10,11 @@ use super::Settings;
 use super::admin::Admin;
 
 /// How often the broker is asked, and how long a transaction is open before it is reported.
-const STILL: Duration = Duration::from_secs(3);
+const ASK_INTERVAL: Duration = Duration::from_secs(3);
 /// How long an open transaction is taken for one that will be ended: much longer than one that a
 /// process of a group has left behind stays open, which is 10 s and `--commit`, and the time until the
 /// broker looks.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An open transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Open {
     }
 
     fn is_hopeless_at(&self, now: Instant) -> bool {
-        now.duration_since(self.since) >= PATIENCE
+        now.duration_since(self.since) >= OPEN_TIMEOUT
     }
 
     /// Returns what a reader waits for; where it is hopeless, with the way out.
@@ -70,7 +70,7 @@ impl Open {
             "a transaction has been open {} for {} s: its program is still running, or the broker has \
              forgotten it (KAFKA-20734)",
             self.place(),
-            PATIENCE.as_secs()
+            OPEN_TIMEOUT.as_secs()
         )
     }
 
@@ -125,7 +125,7 @@ impl Watch {
 
     /// Returns whether it is time to ask about partitions.
     pub fn is_due(&self) -> bool {
-        self.answer.is_none() && self.asked.elapsed() >= STILL
+        self.answer.is_none() && self.asked.elapsed() >= ASK_INTERVAL
     }
 
     /// Asks about partitions that bring nothing though they hold more, if there are any to ask about.
@@ -174,7 +174,7 @@ impl Seen {
         let mut news = Vec::new();
         for open in &mut self.0 {
             let lasts = now.duration_since(open.since);
-            let mut steps = [STILL, PATIENCE].into_iter();
+            let mut steps = [ASK_INTERVAL, OPEN_TIMEOUT].into_iter();
             if steps.any(|step| open.told < step && step <= lasts) {
                 open.told = lasts;
                 news.push(open.clone());

@@ -19,16 +19,16 @@ use crate::error::{Error, Remedy, Result};
 /// How often delivery reports are looked at while records are being handed over.
 const SERVE_EVERY: u64 = 4_096;
 /// How long a wait for room or for acknowledgements lasts before a signal is looked for.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// How many records may be on their way at once: more would leave the processor's cache before they
 /// are acknowledged.
 const AT_ONCE: usize = 40_000;
 /// How long a record may be on its way: an outage is reported long before.
-const WITHIN: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a transaction may take to be committed or given up, from then on.
-const ENDING: Duration = Duration::from_secs(10);
+const TRANSACTION_END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which acknowledgement a record needs before it counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -245,7 +245,7 @@ impl Producer {
             let enough = self.in_flight() / 2;
             while self.in_flight() > enough {
                 self.check_stop()?;
-                self.serve(LOOK)?;
+                self.serve(POLL_TIMEOUT)?;
             }
         }
         self.sent += 1;
@@ -286,7 +286,7 @@ impl Producer {
     pub fn flush(&mut self, mut on_wait: impl FnMut(u64)) -> Result<()> {
         while self.in_flight() > 0 {
             self.settings.interrupt.check()?;
-            self.serve(LOOK)?;
+            self.serve(POLL_TIMEOUT)?;
             on_wait(self.acknowledged());
         }
         self.serve(Duration::ZERO)
@@ -297,7 +297,7 @@ impl Producer {
     pub fn settle(&mut self, within: Duration) -> u64 {
         let deadline = Instant::now() + within;
         while self.in_flight() > 0 && Instant::now() < deadline {
-            self.take_in(LOOK);
+            self.take_in(POLL_TIMEOUT);
         }
         self.acknowledged()
     }
@@ -315,7 +315,7 @@ impl Producer {
             return error;
         }
         // The report of it may be some moments behind.
-        let deadline = Instant::now() + LOOK;
+        let deadline = Instant::now() + POLL_TIMEOUT;
         while self.failure.is_none() && Instant::now() < deadline {
             self.take_in(Duration::from_millis(1));
         }
@@ -397,9 +397,15 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
     let (context, health) = settings.context();
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All && !options.may_double).to_string();
-    let within = options.within.unwrap_or(WITHIN).as_millis().to_string();
+    let within = options
+        .within
+        .unwrap_or(DELIVERY_TIMEOUT)
+        .as_millis()
+        .to_string();
     let at_once = options.at_once.unwrap_or(AT_ONCE).to_string();
-    let open_for = (options.open_for + ENDING).as_millis().to_string();
+    let open_for = (options.open_for + TRANSACTION_END_TIMEOUT)
+        .as_millis()
+        .to_string();
     let mut own = vec![
         ("acks", acks.as_str()),
         ("enable.idempotence", idempotent.as_str()),

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// How long each step of a last commit may take once the user has stopped the run, and how long
 /// room is waited for before it.
-const LAST: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Producer {
     /// Gets ready for transactions, and ends what an earlier client of the same name left open.
@@ -83,11 +83,11 @@ impl Producer {
     /// # Errors
     /// As [`Producer::serve`].
     pub fn deliver(&mut self) -> Result<()> {
-        const LOOK: Duration = Duration::from_millis(20);
+        const POLL_TIMEOUT: Duration = Duration::from_millis(20);
         let mut deadline = None;
         self.sender.hurry();
         while self.in_flight() > 0 {
-            self.serve(LOOK)?;
+            self.serve(POLL_TIMEOUT)?;
             self.check_deadline(&mut deadline)?;
         }
         self.serve(Duration::ZERO)
@@ -115,7 +115,7 @@ impl Producer {
     /// Returns `stopped` some seconds after a signal was seen.
     pub(super) fn check_deadline(&self, deadline: &mut Option<Instant>) -> Result<()> {
         if let Err(stopped) = self.settings.interrupt.check()
-            && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + LAST)
+            && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + STOP_TIMEOUT)
         {
             return Err(stopped);
         }

@@ -10,7 +10,7 @@ use crate::term::units::parse_iso;
 /// How many examples are kept.
 const EXAMPLES: usize = 3;
 /// An example is no longer than this.
-const LONGEST: usize = 60;
+const MAX_EXAMPLE: usize = 60;
 
 /// What values of a column are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ pub(super) fn is_code(text: &str) -> bool {
 /// Returns a text, or its beginning.
 fn cut(text: &str) -> String {
     let mut characters = text.chars();
-    let mut start: String = characters.by_ref().take(LONGEST).collect();
+    let mut start: String = characters.by_ref().take(MAX_EXAMPLE).collect();
     if characters.next().is_some() {
         start.push('…');
     }

@@ -25,7 +25,7 @@ pub use times::{Reading, TimeFound};
 
 /// This many distinct values of a column, and records, are tracked; more are counted as at least
 /// this many.
-const MOST: usize = 1_000_000;
+const MAX_DISTINCT: usize = 1_000_000;
 
 /// Looks at records.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Seen {
     /// Notes a value; returns whether it came before.
     fn came_before(&mut self, value: &[u8]) -> bool {
         let hash = xxh3_64(value);
-        if self.0.len() < MOST {
+        if self.0.len() < MAX_DISTINCT {
             !self.0.insert(hash)
         } else {
             self.0.contains(&hash)

@@ -28,7 +28,7 @@ const PATTERNS: [&str; 10] = [
 ];
 
 /// A reading that most values do not fit is given up after so many of them.
-const PATIENCE: u64 = 100;
+const MAX_MISFITS: u64 = 100;
 
 /// How a column's values are read as times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -226,7 +226,7 @@ impl Candidates {
                 candidate.course.add(partition, time);
             }
         }
-        left.retain(|candidate| candidate.course.others <= candidate.course.times + PATIENCE);
+        left.retain(|candidate| candidate.course.others <= candidate.course.times + MAX_MISFITS);
         Ok(())
     }
 

@@ -233,10 +233,10 @@ impl Reader<'_, '_> {
     /// is about it, which may be writing: then there is time until the next chunk.
     fn hand_over(&mut self) {
         /// As many windows stay with a reader that finds others there each time.
-        const MOST: usize = 4;
+        const MAX_LEFT_BEHIND: usize = 4;
         match self.shared.results.try_lock() {
             Ok(results) => self.hand_over_to(results),
-            Err(_) if self.operator.partials() <= MOST => {}
+            Err(_) if self.operator.partials() <= MAX_LEFT_BEHIND => {}
             Err(_) => self.hand_over_to(lock(&self.shared.results)),
         }
     }
@@ -367,8 +367,8 @@ impl Results<'_> {
 /// thread that sleeps is woken.
 fn lock_soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     /// About a tenth of a millisecond.
-    const LOOKS: usize = 200;
-    for _ in 0..LOOKS {
+    const SPINS: usize = 200;
+    for _ in 0..SPINS {
         match mutex.try_lock() {
             Ok(guard) => return guard,
             Err(_) => std::thread::yield_now(), // whoever has it may be waiting for this processor

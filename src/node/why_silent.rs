@@ -17,10 +17,10 @@ use crate::term::report::Report;
 use crate::term::units::{SECOND, format_count, format_duration, format_plural, format_time};
 
 /// How long a run may show no row before the reason is reported; and how long after that again.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a run may wait for its first record before that is reported.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST_SILENCE: Duration = Duration::from_secs(5);
 
 /// Someone who watches stderr and wonders when no row comes.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Watch {
 
     /// Returns whether it is time to say something.
     pub fn is_due(&self) -> bool {
-        self.row.elapsed() >= PATIENCE && self.told.elapsed() >= PATIENCE
+        self.row.elapsed() >= SILENCE && self.told.elapsed() >= SILENCE
     }
 
     /// Says why no row comes.
@@ -77,10 +77,10 @@ pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T)
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let patience = || {
-                if watch.row.elapsed() < FIRST {
-                    FIRST
+                if watch.row.elapsed() < FIRST_SILENCE {
+                    FIRST_SILENCE
                 } else {
-                    PATIENCE
+                    SILENCE
                 }
             };
             while coming.recv_timeout(patience()) == Err(RecvTimeoutError::Timeout) {

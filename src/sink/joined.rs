@@ -22,7 +22,7 @@ use crate::term::units::format_time;
 use console::{Alignment, measure_text_width, pad_str};
 
 /// Rows are handed on before they fill more than this.
-const MOST: usize = 256 << 10;
+const FLUSH_BYTES: usize = 256 << 10;
 /// How many partitions a topic gets that is not there yet.
 const PARTITIONS: i32 = 3;
 
@@ -111,12 +111,12 @@ impl JoinedSink {
             Output::Text(outlet) => outlet.write(lines),
             Output::Table(table) => table.write(lines),
             Output::Topic(topic) => {
-                let lines = std::mem::replace(lines, Vec::with_capacity(2 * MOST));
+                let lines = std::mem::replace(lines, Vec::with_capacity(2 * FLUSH_BYTES));
                 topic.write(lines, self.rows.drain(..))
             }
         };
         self.lines.clear();
-        self.lines.shrink_to(4 * MOST);
+        self.lines.shrink_to(4 * FLUSH_BYTES);
         written
     }
 
@@ -156,7 +156,7 @@ impl Emit for JoinedSink {
                 time: row.time,
             });
         }
-        if self.lines.len() < MOST {
+        if self.lines.len() < FLUSH_BYTES {
             Ok(())
         } else {
             self.write()

@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 /// Lines are handed on before they fill more than this.
-const MOST: usize = 256 << 10;
+const FLUSH_BYTES: usize = 256 << 10;
 
 /// Records as lines.
 pub struct RecordSink<'t> {
@@ -101,7 +101,7 @@ impl<'t> RecordSink<'t> {
 
     /// Returns whether the lines should leave before more are added.
     pub fn is_full(&self) -> bool {
-        self.lines.len() >= MOST
+        self.lines.len() >= FLUSH_BYTES
     }
 
     /// Writes out every record added so far.
@@ -115,7 +115,7 @@ impl<'t> RecordSink<'t> {
         }
         let written = self.outlet.write(&self.lines);
         self.lines.clear();
-        self.lines.shrink_to(2 * MOST);
+        self.lines.shrink_to(2 * FLUSH_BYTES);
         if let Layout::Table(table) = &mut self.layout {
             table.measure();
         }

@@ -108,11 +108,11 @@ impl TextSink {
 impl Sink for TextSink {
     fn write(&mut self, panes: &Panes) -> Result<()> {
         /// Rows are handed on before they fill more than this.
-        const MOST: usize = 256 << 10;
+        const FLUSH_BYTES: usize = 256 << 10;
         self.begin()?;
         for pane in panes.iter() {
             self.push_row(pane);
-            if self.lines.len() >= MOST {
+            if self.lines.len() >= FLUSH_BYTES {
                 self.write_lines()?;
             }
         }

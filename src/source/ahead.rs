@@ -199,7 +199,7 @@ mod tests {
     use std::io::Write;
 
     /// Longer than any test should take.
-    const LONG: Duration = Duration::from_secs(60);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
     fn pipe() -> (Ahead, File) {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
@@ -215,7 +215,7 @@ mod tests {
         let writing = std::thread::spawn(move || writer.write_all(&sent));
         let (mut read, mut buffer) = (Vec::new(), [0; 10_000]);
         loop {
-            assert!(ahead.is_ready(LONG));
+            assert!(ahead.is_ready(TEST_TIMEOUT));
             match ahead.read(&mut buffer).expect("read") {
                 0 => break,
                 count => read.extend_from_slice(&buffer[..count]),
@@ -230,12 +230,12 @@ mod tests {
         let (mut ahead, mut writer) = pipe();
         assert!(!ahead.is_ready(Duration::ZERO));
         writer.write_all(b"a\n").expect("written");
-        assert!(ahead.is_ready(LONG));
+        assert!(ahead.is_ready(TEST_TIMEOUT));
         let mut buffer = [0; 8];
         assert_eq!(ahead.read(&mut buffer).expect("read"), 2);
         assert!(!ahead.is_ready(Duration::ZERO));
         drop(writer);
-        assert!(ahead.is_ready(LONG));
+        assert!(ahead.is_ready(TEST_TIMEOUT));
         assert_eq!(ahead.read(&mut buffer).expect("read"), 0);
     }
 
@@ -256,9 +256,9 @@ mod tests {
             taken: 0,
             ended: false,
         };
-        assert!(ahead.is_ready(LONG));
+        assert!(ahead.is_ready(TEST_TIMEOUT));
         assert_eq!(ahead.read(&mut [0; 8]).expect("read"), 2);
-        assert!(ahead.is_ready(LONG));
+        assert!(ahead.is_ready(TEST_TIMEOUT));
         assert!(ahead.read(&mut [0; 8]).is_err());
     }
 
@@ -266,7 +266,7 @@ mod tests {
     fn an_input_that_cannot_be_read_says_so() {
         let folder = File::open("/").expect("opened");
         let mut ahead = Ahead::begin(folder).expect("a thread");
-        assert!(ahead.is_ready(LONG));
+        assert!(ahead.is_ready(TEST_TIMEOUT));
         assert!(ahead.read(&mut [0; 8]).is_err());
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::ahead::Ahead;
 use super::reshape::{Open, Reshape, Shape};
 use super::series::{Header, Piece, Section, Series};
-use super::unpack::{ENOUGH, packing};
+use super::unpack::{MAGIC_BYTES, packing};
 use super::{Batch, Lines, Polled, Records, Source, Survey};
 use crate::error::{Error, Result};
 use crate::format::schema::SAMPLE;
@@ -24,9 +24,9 @@ use crate::term::units::format_plural;
 /// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
 pub const CHUNK: usize = 256 << 10;
 /// The longest record that is taken for one.
-const LONGEST_RECORD: usize = 16 << 20;
+const MAX_RECORD_BYTES: usize = 16 << 20;
 /// How long a pipe may be silent before the types are inferred from what has come.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SAMPLE_SILENCE: Duration = Duration::from_millis(500);
 
 /// What ends a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl FileSource {
 
     fn new(name: String, input: File) -> Result<Self> {
         let is_regular = input.metadata().is_ok_and(|metadata| metadata.is_file());
-        let mut first = [0; ENOUGH];
+        let mut first = [0; MAGIC_BYTES];
         let is_packed = |first: &[u8]| packing(first).is_some();
         let input = match is_regular {
             // What was redirected may have been read in part.
@@ -310,7 +310,7 @@ impl FileSource {
             let blank = unread[start..].iter();
             start += blank.take_while(|byte| byte.is_ascii_whitespace()).count();
             let newline = memchr::memchr(b'\n', &unread[start..]);
-            let is_full = first.is_some() && self.filled >= LONGEST_RECORD;
+            let is_full = first.is_some() && self.filled >= MAX_RECORD_BYTES;
             if newline.is_none() && !self.ended && !is_full {
                 self.make_room()?;
                 self.wait_and_read(interrupt)?;
@@ -345,7 +345,7 @@ impl FileSource {
                 .map_or(0, |at| at + 1);
             let mut records = QuotedRecords::new(&unread[start..], delimiter);
             let end = records.next();
-            if end.is_some() || self.ended || self.filled >= LONGEST_RECORD {
+            if end.is_some() || self.ended || self.filled >= MAX_RECORD_BYTES {
                 let is_whole = end.is_some() || self.ended && !records.is_quoted;
                 let end = end.unwrap_or(unread.len() - start);
                 return Ok(is_whole.then(|| unread[start..start + end].to_vec()));
@@ -411,8 +411,8 @@ impl FileSource {
         while !self.ended && self.failed.is_none() {
             interrupt.check()?;
             let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.filled]).count();
-            let silent = lines > 0 && heard.elapsed() >= PATIENCE;
-            if lines >= records || silent || self.filled >= LONGEST_RECORD {
+            let silent = lines > 0 && heard.elapsed() >= SAMPLE_SILENCE;
+            if lines >= records || silent || self.filled >= MAX_RECORD_BYTES {
                 break;
             }
             self.make_room()?;
@@ -507,7 +507,7 @@ impl FileSource {
         chunk[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
         std::mem::swap(&mut self.buffer, chunk);
         // After an error what was read stays here, with its room.
-        let whole = self.fill(bytes, PATIENCE)?;
+        let whole = self.fill(bytes, SAMPLE_SILENCE)?;
         let Whole { length, survey, .. } = whole;
         std::mem::swap(&mut self.buffer, chunk);
         let rest = self.filled - length;
@@ -628,7 +628,7 @@ impl FileSource {
         if self.filled < self.buffer.len() {
             return Ok(());
         }
-        if self.filled >= LONGEST_RECORD {
+        if self.filled >= MAX_RECORD_BYTES {
             if let Some(opened) = self.open_quote() {
                 return Err(self.not_closed(opened));
             }
@@ -639,7 +639,7 @@ impl FileSource {
                 "{}, line {}: the record is longer than {} MiB",
                 self.name,
                 self.line,
-                LONGEST_RECORD >> 20
+                MAX_RECORD_BYTES >> 20
             )));
         }
         self.buffer.resize(2 * self.buffer.len(), 0);
@@ -662,7 +662,7 @@ impl FileSource {
         if self.ended {
             "the input".to_owned()
         } else {
-            format!("{} MiB", LONGEST_RECORD >> 20)
+            format!("{} MiB", MAX_RECORD_BYTES >> 20)
         }
     }
 

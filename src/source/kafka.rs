@@ -16,7 +16,7 @@ use crate::kafka::queue::Fetched;
 use crate::term::units::now_ms;
 
 /// The most records that are handed over at once.
-const MOST: usize = 4_096;
+const MAX_BATCH: usize = 4_096;
 /// How long the partitions are asked in turn before the next one is.
 const TURN: Duration = Duration::from_millis(5);
 /// How long a merge waits for a partition that has more and brings nothing, before it goes on.
@@ -259,7 +259,7 @@ impl KafkaSource {
     fn read(&mut self, nth: usize, timeout: Duration) -> Result<bool> {
         let partition = &mut self.partitions[nth];
         partition.take_up(Fetched::default()); // given back before more is asked for
-        partition.take_up(self.fetcher.read(nth, timeout, MOST)?);
+        partition.take_up(self.fetcher.read(nth, timeout, MAX_BATCH)?);
         let count = partition.fetched.len();
         if count > 0 {
             self.last = (nth, 0..count);

@@ -25,7 +25,7 @@ const KNOWN: [(&[u8], Packing); 5] = [
 ];
 
 /// This many bytes show how a file is compressed, if at all.
-pub(super) const ENOUGH: usize = 6;
+pub(super) const MAGIC_BYTES: usize = 6;
 
 /// Returns what has packed a file that begins with some bytes.
 pub(super) fn packing(first: &[u8]) -> Option<Packing> {
@@ -39,7 +39,7 @@ pub(super) fn packing(first: &[u8]) -> Option<Packing> {
 pub(super) fn may_be_packed(first: &[u8]) -> bool {
     let begins =
         |(magic, _): &(&[u8], _)| magic.starts_with(&first[..first.len().min(magic.len())]);
-    first.len() < ENOUGH && KNOWN.iter().any(begins)
+    first.len() < MAGIC_BYTES && KNOWN.iter().any(begins)
 }
 
 impl Packing {
@@ -49,8 +49,8 @@ impl Packing {
     /// `Unsupported` for what is unpacked elsewhere.
     pub fn reader(self, packed: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         /// How many packed bytes are read at a time.
-        const ROOM: usize = 128 << 10;
-        let packed = BufReader::with_capacity(ROOM, packed);
+        const BUFFER_BYTES: usize = 128 << 10;
+        let packed = BufReader::with_capacity(BUFFER_BYTES, packed);
         Ok(match self {
             Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
             Packing::Zstd => Box::new(Zstd::new(packed)),

@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::term::report::Report;
 
 /// How often a running program and Ctrl-C are looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A program, its arguments, and the variables it is given beside the environment.
 /// Prints itself as a shell would take it.
@@ -231,7 +231,7 @@ impl Runner {
     /// # Errors
     /// `refused` when it cannot be started, `stopped` after a signal.
     pub fn hand_over(&self, call: &Call) -> Result<ExitStatus> {
-        const PATIENCE: Duration = Duration::from_secs(2);
+        const TERM_TIMEOUT: Duration = Duration::from_secs(2);
         self.report.detail(format!("running: {call}"));
         let not_started = |source| call.not_started(source);
         let mut child = call.to_command().spawn().map_err(not_started)?;
@@ -244,12 +244,12 @@ impl Runner {
             match patience_ends {
                 None if self.interrupt.is_set() => {
                     signal(&child, Signal::TERM);
-                    patience_ends = Some(Instant::now() + PATIENCE);
+                    patience_ends = Some(Instant::now() + TERM_TIMEOUT);
                 }
                 Some(at) if Instant::now() >= at => signal(&child, Signal::KILL),
                 _ => {}
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -312,7 +312,7 @@ fn wait_for_output(stdout: &Output<impl AsFd>, stderr: &Output<impl AsFd>) -> io
         .flatten()
         .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN))
         .collect();
-    let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+    let look = Timespec::try_from(POLL_INTERVAL).map_err(io::Error::other)?;
     match poll(&mut pipes, Some(&look)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -332,13 +332,13 @@ fn signal(child: &Child, signal: Signal) {
 
 /// Ends a program and what it started, in order where it can, and waits until they are gone.
 fn end_group(child: &mut Child) {
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const STOP_TIMEOUT: Duration = Duration::from_secs(10);
     let Some(group) = process_id(child) else {
         return;
     };
     // Errors mean that nothing of the group is left.
     kill_process_group(group, Signal::TERM).unwrap_or(());
-    let patience_ends = Instant::now() + PATIENCE;
+    let patience_ends = Instant::now() + STOP_TIMEOUT;
     while child.try_wait().is_ok_and(|status| status.is_none())
         || test_kill_process_group(group).is_ok()
     {
@@ -346,7 +346,7 @@ fn end_group(child: &mut Child) {
             kill_process_group(group, Signal::KILL).unwrap_or(());
             return;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

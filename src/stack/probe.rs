@@ -13,7 +13,7 @@ use crate::stack::command::Runner;
 use crate::stack::service::Service;
 
 /// How long a service may take to answer one question over HTTP.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks once. The inner error says in few words why the service is not ready.
 ///
@@ -94,7 +94,7 @@ fn http(url: &str, pointer: &str, expected: &str, runner: &Runner) -> Result<Res
 
 fn get(url: &str) -> Result<String, String> {
     let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(ANSWER_TIMEOUT))
         .http_status_as_error(false) // a service that is not ready says so with its status
         .proxy(None) // never for this machine
         .build()

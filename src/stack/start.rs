@@ -15,7 +15,7 @@ use crate::term::step::Step;
 /// How often a service is asked whether it is ready.
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How often its container is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -300,7 +300,7 @@ impl Stack {
         let step = Step::begin(self.report(), format!("waiting for {service}"));
         let looking = self.with_runner(self.runner.discreet());
         let began = Instant::now();
-        let mut look_at = began + LOOK_EVERY;
+        let mut look_at = began + PROBE_INTERVAL;
         loop {
             let reason = match probe::ask(service, port, &looking.runner)? {
                 Ok(()) => break,
@@ -309,7 +309,7 @@ impl Stack {
             step.at(&reason);
             let now = Instant::now();
             if now >= look_at {
-                look_at = now + LOOK_EVERY;
+                look_at = now + PROBE_INTERVAL;
                 let container = looking.container(service)?;
                 if container.state != State::Running {
                     let log = self.log_of(&container)?;

@@ -18,7 +18,7 @@ pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
 /// The longest duration, in days: more than the years 1 to 9999 hold.
-const LONGEST_DAYS: i64 = 4_000_000;
+const MAX_DAYS: i64 = 4_000_000;
 
 const UNITS: [(&str, i64); 5] = [
     ("d", DAY),
@@ -46,10 +46,10 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
 
 /// Returns a duration that is not too long.
 pub(super) fn at_most_longest(duration_ms: i64) -> Result<i64, String> {
-    if duration_ms <= LONGEST_DAYS * DAY {
+    if duration_ms <= MAX_DAYS * DAY {
         Ok(duration_ms)
     } else {
-        Err(format!("a duration can be at most {LONGEST_DAYS}d"))
+        Err(format!("a duration can be at most {MAX_DAYS}d"))
     }
 }
 

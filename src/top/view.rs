@@ -195,11 +195,11 @@ fn clears_text(clears: Clears) -> String {
 
 /// Prints seconds without needless digits: below ten with a tenth, above whole ones.
 fn short(seconds: f64) -> String {
-    const LONGEST: f64 = 8_640_000.0;
+    const MAX_SECONDS: f64 = 8_640_000.0;
     match seconds {
         0.0 => "0s".to_owned(),
         below if below < 9.95 => format!("{below:.1}s"),
-        above => format_duration((above.min(LONGEST)).round() as i64 * units::SECOND),
+        above => format_duration((above.min(MAX_SECONDS)).round() as i64 * units::SECOND),
     }
 }
 

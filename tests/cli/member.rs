@@ -14,9 +14,9 @@ use k::term::report::{ColorChoice, Report, Verbosity};
 
 use crate::broker::{broker, unique};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(180);
 /// Much longer than a group needs to share its partitions anew.
-const LONG: Duration = Duration::from_secs(3);
+const REBALANCE_TIME: Duration = Duration::from_secs(3);
 
 /// Serves a member until the group has decided something.
 fn decided(member: &mut Member, within: Duration) -> Option<Rebalance> {
@@ -32,7 +32,7 @@ fn decided(member: &mut Member, within: Duration) -> Option<Rebalance> {
 
 /// Serves a member until it is given partitions; returns them.
 fn given(member: &mut Member) -> Vec<Place> {
-    match decided(member, PATIENCE) {
+    match decided(member, DEADLINE) {
         Some(Rebalance::Given(places)) => {
             member.accept().expect("accepted");
             places
@@ -67,7 +67,7 @@ fn topic_with(partitions: &[i32]) -> Option<(Settings, String)> {
 
 /// Reads a partition until there is something to say.
 fn read(member: &mut Member, place: &Place) -> Result<Fetched> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + DEADLINE;
     loop {
         member.wait(Duration::from_millis(10));
         let read = member.read(place, 9);
@@ -123,8 +123,8 @@ fn a_partition_that_is_begun_anew_stays_a_members_until_it_lets_go_of_it() {
         first.begin(place, 2).expect("begun anew");
         first.read(place, 9).expect("read");
     }
-    assert_eq!(decided(&mut second, LONG), None);
-    let decided = decided(&mut first, PATIENCE);
+    assert_eq!(decided(&mut second, REBALANCE_TIME), None);
+    let decided = decided(&mut first, DEADLINE);
     let Some(Rebalance::Taken { places: taken, .. }) = decided else {
         panic!("{decided:?}");
     };

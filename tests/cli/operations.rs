@@ -13,7 +13,7 @@ use crate::window_group::{Shared, sorted};
 use crate::workdir::Workdir;
 
 /// How long Kafka may take for anything.
-const PATIENCE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_transaction_that_somebody_leaves_open_is_named_and_waited_for() {
@@ -45,7 +45,7 @@ fn samples(text: &str) -> BTreeMap<&str, f64> {
 
 /// Asks for a page until it is as it should be.
 fn await_page(url: &str, is_right: impl Fn(&str) -> bool) -> String {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     loop {
         let answer = ureq::get(url).call();
         let mut answer = answer.expect("an answer");

@@ -10,12 +10,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::workdir::{Run, Workdir};
 
 /// How long anything is waited for that comes at once on a machine at rest.
-const PATIENCE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Waits until something is so.
 #[track_caller]
 pub fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(100));
@@ -63,7 +63,7 @@ impl Running {
     /// Waits until something is so that it does elsewhere.
     #[track_caller]
     pub fn await_so(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while !is_so() {
             let (args, said) = (&self.args, self.said());
             assert!(
@@ -190,7 +190,7 @@ impl Heard {
         let state = self.state.0.lock().expect("no panic");
         let waited = |state: &mut State| !enough(state) && !state.ended;
         let (state, _) = (self.state.1)
-            .wait_timeout_while(state, PATIENCE, waited)
+            .wait_timeout_while(state, DEADLINE, waited)
             .expect("no panic");
         enough(&state)
     }

@@ -11,7 +11,7 @@ use crate::running::Running;
 use crate::window_group::{Shared, calls};
 
 /// How long Kafka may take for anything.
-const PATIENCE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Begins a transaction that holds one record in each of some partitions.
 pub fn begin(broker: &str, topic: &str, partitions: &[i32]) -> BaseProducer {
@@ -20,18 +20,18 @@ pub fn begin(broker: &str, topic: &str, partitions: &[i32]) -> BaseProducer {
         .set("transactional.id", unique("other"))
         .create()
         .expect("a producer");
-    other.init_transactions(PATIENCE).expect("a transaction");
+    other.init_transactions(DEADLINE).expect("a transaction");
     other.begin_transaction().expect("a transaction");
     for &partition in partitions {
         let record = BaseRecord::to(topic).key("?").payload("?");
         other.send(record.partition(partition)).expect("room");
     }
-    other.flush(PATIENCE).expect("it is written");
+    other.flush(DEADLINE).expect("it is written");
     other
 }
 
 pub fn abort(other: &BaseProducer) {
-    other.abort_transaction(PATIENCE).expect("it is aborted");
+    other.abort_transaction(DEADLINE).expect("it is aborted");
 }
 
 /// A transaction that is given up leaves its record and a marker at the end of each partition: behind

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use k::column::DataType;
 use k::engine::account::Account;
 use k::engine::aggregate::{Function, Share, seen};
-use k::engine::combine::parts::Combining;
+use k::engine::combine::handoff::Combining;
 use k::engine::operator::{Operator, Settings};
 use k::engine::pane::trigger::{Repeat, Trigger};
 use k::engine::pane::{Panes, Refinement};

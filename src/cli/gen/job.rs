@@ -253,7 +253,7 @@ impl<'a> Job<'a> {
     /// Notes that a stream has written everything due before the last call starts. The last stream
     /// to get that far reports what follows, if that takes long.
     fn tell_tail(&self, which: Only, last: Option<i64>) {
-        const SHORT: Duration = Duration::from_secs(2);
+        const SHORT_TAIL: Duration = Duration::from_secs(2);
         let mut tail = self.tail();
         tail.last[which as usize] = last;
         tail.before = tail.before.saturating_sub(1);
@@ -262,7 +262,7 @@ impl<'a> Job<'a> {
         };
         let due_after = self.pace.due_after(last - self.recipe().start_timestamp);
         let left = due_after.saturating_sub(self.pacer.elapsed());
-        if left < SHORT {
+        if left < SHORT_TAIL {
             return;
         }
         self.watch.lengthen(due_after);
@@ -279,12 +279,12 @@ impl<'a> Job<'a> {
 
     /// A bucket holds about as many rows as a chunk, but there are some ten thousand at most.
     fn bucket_ms(&self) -> i64 {
-        const MOST: i64 = 10_000;
+        const MAX_BUCKETS: i64 = 10_000;
         let recipe = self.recipe();
         let chunk_ms = cdr::CHUNK as f64 / recipe.rate * 1_000.0;
         let delay_ms = recipe.delay.map_or(0, |delay| delay.law.common_ms());
         let longest_wait_ms = i64::from(recipe.max_duration_ms) + i64::from(delay_ms);
-        (chunk_ms as i64).max(longest_wait_ms / MOST)
+        (chunk_ms as i64).max(longest_wait_ms / MAX_BUCKETS)
     }
 
     /// Waits until a row is due, and adds it to the text to write next.
@@ -458,9 +458,9 @@ impl Watch {
 
     /// Notes how many of the calls were written to one output.
     fn advance(&self, which: Only, calls: u64) {
-        const PATIENCE: Duration = Duration::from_secs(1);
+        const QUIET_TIME: Duration = Duration::from_secs(1);
         self.done[which as usize].store(calls, Ordering::Relaxed);
-        if !self.has_bar || self.started.elapsed() < PATIENCE {
+        if !self.has_bar || self.started.elapsed() < QUIET_TIME {
             return;
         }
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);

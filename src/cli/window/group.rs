@@ -75,7 +75,7 @@ pub(super) struct GroupOptions {
 
 /// How long a transaction may be open before it is committed. A process that restores a state waits
 /// twice as long for one that a crashed process has left open.
-const LONGEST_COMMIT: Duration = Duration::from_secs(30);
+const MAX_COMMIT: Duration = Duration::from_secs(30);
 
 /// How many results and changes may be in flight: more would only take memory, since the broker sets
 /// the pace.
@@ -101,10 +101,10 @@ impl GroupOptions {
     /// Returns how often results, state and offsets are committed.
     fn commit_every(&self, guarantee: Guarantee) -> Result<Duration> {
         let every = Duration::from_millis(self.commit.unwrap_or(100).unsigned_abs());
-        if guarantee == Guarantee::ExactlyOnce && every > LONGEST_COMMIT {
+        if guarantee == Guarantee::ExactlyOnce && every > MAX_COMMIT {
             Err(Error::usage(format!(
                 "`--commit` takes at most {} s with the guarantee exactly-once",
-                LONGEST_COMMIT.as_secs()
+                MAX_COMMIT.as_secs()
             ))
             .hint("after a crash, readers wait that long for the open transaction to end"))
         } else {

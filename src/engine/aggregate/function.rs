@@ -71,7 +71,7 @@ pub struct Description {
 }
 
 /// The most values that `top` and `collect` keep.
-const MOST: i128 = 10_000;
+const MAX_VALUES: i128 = 10_000;
 
 /// Every aggregate, in the order of a table for people.
 const ALL: [Description; 16] = [
@@ -495,9 +495,9 @@ fn share(parameter: Option<&Value>) -> Result<Share> {
 
 fn at_most(name: &str, parameter: Option<&Value>) -> Result<u32> {
     match parameter {
-        Some(Value::Integer(most @ 1..=MOST)) => Ok(*most as u32),
+        Some(Value::Integer(most @ 1..=MAX_VALUES)) => Ok(*most as u32),
         _ => Err(Error::usage(format!(
-            "`{name}` needs a number from 1 to {MOST}, such as `{name}(duration, 3)`"
+            "`{name}` needs a number from 1 to {MAX_VALUES}, such as `{name}(duration, 3)`"
         ))),
     }
 }

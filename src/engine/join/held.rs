@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 1 << 20;
 /// A span is this part of the bound, so that records stay at most so much longer.
 const SPANS: i64 = 8;
 /// The shortest span, in ms: a page is not worth less.
-const SHORTEST_SPAN: i64 = 1_000;
+const MIN_SPAN: i64 = 1_000;
 
 /// The held records of one side.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Held {
     /// Returns an empty store of records that stay for `bound_ms` after their event time.
     pub fn new(bound_ms: i64, ordered: bool) -> Self {
         Held {
-            span_ms: (bound_ms / SPANS).max(SHORTEST_SPAN),
+            span_ms: (bound_ms / SPANS).max(MIN_SPAN),
             ordered,
             pages: Vec::new(),
             free: Vec::new(),

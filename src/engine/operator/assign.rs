@@ -5,7 +5,7 @@
 
 use super::{Books, Input, Operator};
 use crate::engine::aggregate::Slot;
-use crate::engine::combine::parts::Combining;
+use crate::engine::combine::handoff::Combining;
 use crate::engine::lateness::Judgement;
 use crate::engine::pane::journal::Event;
 use crate::engine::placement::Placement;

@@ -4,8 +4,8 @@
 use super::{Books, Input, Noted, Operator};
 use crate::engine::aggregate::Slot;
 use crate::engine::codec;
+use crate::engine::combine::handoff::{Combining, Head, Parts};
 use crate::engine::combine::merge::Merger;
-use crate::engine::combine::parts::{Combining, Head, Parts};
 use crate::engine::lateness::Judgement;
 use crate::engine::leave::{HandOn, Leave, Left};
 use crate::engine::pane::Panes;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::column::Column;
 use crate::engine::aggregate::Arguments;
-use crate::engine::combine::parts::Parts;
+use crate::engine::combine::handoff::Parts;
 use crate::engine::pane::journal::Misfit;
 
 /// Some records of one partition, in its order, by column.

@@ -13,13 +13,13 @@ mod batch;
 mod fire;
 mod handoff;
 mod input;
-mod note;
+mod listener;
 mod open;
 mod restore;
 
 pub use assign::Late;
 pub use input::{Input, Noted};
-use note::Listener;
+use listener::Listener;
 pub use open::{Awaited, Open};
 
 use super::account::Account;

@@ -1,6 +1,6 @@
 //! Windows of one size, one every so often: tumbling and hopping.
 
-use super::span::{MOST_WINDOWS, Window};
+use super::span::{MAX_WINDOWS, Window};
 use crate::error::{Error, Result};
 use crate::term::units::format_duration;
 
@@ -45,9 +45,9 @@ impl Aligned {
                 format_duration(size_ms)
             )));
         }
-        if size_ms / advance_ms > MOST_WINDOWS {
+        if size_ms / advance_ms > MAX_WINDOWS {
             return Err(Error::usage(format!(
-                "every record would lie in {} windows; at most {MOST_WINDOWS} are possible",
+                "every record would lie in {} windows; at most {MAX_WINDOWS} are possible",
                 size_ms / advance_ms
             ))
             .hint("choose a longer advance or a shorter size"));

@@ -7,7 +7,7 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use super::span::{MOST_WINDOWS, Window};
+use super::span::{MAX_WINDOWS, Window};
 use crate::error::{Error, Result};
 use crate::term::period::Period;
 use crate::term::units::DAY;
@@ -66,9 +66,9 @@ impl Calendar {
                 "the advance {advance} can be larger than the size {size}: records between two windows would be lost"
             )));
         }
-        if longest / least > MOST_WINDOWS {
+        if longest / least > MAX_WINDOWS {
             return Err(Error::usage(format!(
-                "every record would lie in {} windows; at most {MOST_WINDOWS} are possible",
+                "every record would lie in {} windows; at most {MAX_WINDOWS} are possible",
                 longest / least
             ))
             .hint("choose a longer advance or a shorter size"));

@@ -57,4 +57,4 @@ impl PartialOrd for Window {
 }
 
 /// The most windows that a record may lie in.
-pub(super) const MOST_WINDOWS: i64 = 100_000;
+pub(super) const MAX_WINDOWS: i64 = 100_000;

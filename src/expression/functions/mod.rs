@@ -96,12 +96,12 @@ pub(super) type Matters = fn(Arguments<'_, '_>, usize) -> bool;
 
 /// How many bytes longer a text may become than the longest that it was made of. All rows of a
 /// batch are in memory at once, and a function within a function multiplies.
-pub(super) const MOST_GROWTH: usize = 64 << 10;
+pub(super) const MAX_GROWTH: usize = 64 << 10;
 
 /// Fails where a text of `length` bytes has grown too much; `longest` is the longest that it was
 /// made of. Whatever makes longer texts asks here.
 pub(super) fn check_growth(length: usize, longest: usize) -> Result<(), Reason> {
-    if length <= longest.saturating_add(MOST_GROWTH) {
+    if length <= longest.saturating_add(MAX_GROWTH) {
         Ok(())
     } else {
         Err(Reason::OutOfRange(DataType::Text))

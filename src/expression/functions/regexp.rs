@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use regex::{Captures, Regex, Replacer};
 
 use super::Parameter::{Bigint, Text};
-use super::{Constants, Function, MOST_GROWTH, Returns, check_growth};
+use super::{Constants, Function, MAX_GROWTH, Returns, check_growth};
 use crate::expression::eval::Reason;
 use crate::expression::tree::Scalar;
 
@@ -55,7 +55,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let text = arguments.text(0);
             let new = Replacement {
                 new: arguments.text(2),
-                most: text.len() + MOST_GROWTH,
+                most: text.len() + MAX_GROWTH,
             };
             let replaced = with(arguments.text(1), |regex| regex.replace_all(text, new))?;
             check_growth(replaced.len(), text.len())?;
@@ -141,7 +141,7 @@ fn describe(error: &regex::Error) -> String {
 /// Calls `f` with a compiled pattern. The last ones are kept, since most often all rows have one.
 fn with<T>(pattern: &str, f: impl FnOnce(&Regex) -> T) -> Result<T, Reason> {
     /// How many patterns are kept.
-    const MOST: usize = 16;
+    const MAX_PATTERNS: usize = 16;
     thread_local! {
         static COMPILED: RefCell<Vec<Regex>> = const { RefCell::new(Vec::new()) };
     }
@@ -150,7 +150,7 @@ fn with<T>(pattern: &str, f: impl FnOnce(&Regex) -> T) -> Result<T, Reason> {
             return Ok(f(regex));
         }
         let regex = Regex::new(pattern).map_err(|error| Reason::Wrong(describe(&error)))?;
-        if compiled.len() == MOST {
+        if compiled.len() == MAX_PATTERNS {
             compiled.clear();
         }
         let result = f(&regex);

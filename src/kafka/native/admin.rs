@@ -8,7 +8,7 @@ use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_admin_op_t as Op;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::super::{Failure, PATIENCE};
+use super::super::{Failure, REQUEST_TIMEOUT};
 use super::{Owned, c_text, refusal, rust_slice, rust_text};
 use crate::error::{Error, Result};
 use crate::source::Committed;
@@ -106,14 +106,14 @@ impl<'a> Requests<'a> {
         op: Op,
         send: impl FnOnce(*const rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
     ) -> Result<Owned<rd::rd_kafka_event_t>, Failure> {
-        const LOOK: Duration = Duration::from_millis(20);
+        const POLL_TIMEOUT: Duration = Duration::from_millis(20);
         // SAFETY: the client lives as long as `self`; options and queue live until the answer.
         unsafe {
             let options = Owned::new(
                 rd::rd_kafka_AdminOptions_new(self.rk, op),
                 rd::rd_kafka_AdminOptions_destroy,
             )?;
-            let timeout = PATIENCE.as_millis() as c_int;
+            let timeout = REQUEST_TIMEOUT.as_millis() as c_int;
             let mut reason = [0; 256];
             rd::rd_kafka_AdminOptions_set_request_timeout(
                 options.ptr(),
@@ -123,9 +123,9 @@ impl<'a> Requests<'a> {
             );
             let queue = Owned::new(rd::rd_kafka_queue_new(self.rk), rd::rd_kafka_queue_destroy)?;
             send(options.ptr(), queue.ptr());
-            let deadline = Instant::now() + PATIENCE + Duration::from_secs(1);
+            let deadline = Instant::now() + REQUEST_TIMEOUT + Duration::from_secs(1);
             loop {
-                let event = rd::rd_kafka_queue_poll(queue.ptr(), LOOK.as_millis() as c_int);
+                let event = rd::rd_kafka_queue_poll(queue.ptr(), POLL_TIMEOUT.as_millis() as c_int);
                 if !event.is_null() {
                     let event = Owned::new(event, rd::rd_kafka_event_destroy)?;
                     let code = rd::rd_kafka_event_error(event.ptr());

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const MOMENT_MS: c_int = 100;
 
 /// How long it is before a call that should take a moment is given up, as long as a transaction lasts.
-const STUCK: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A step of a transaction.
 #[derive(Clone, Copy)]
@@ -170,7 +170,7 @@ impl Sender {
         };
         let began = Instant::now();
         let answer = aside(call, || {
-            if began.elapsed() < STUCK {
+            if began.elapsed() < CALL_TIMEOUT {
                 Ok(())
             } else {
                 Err(Error::retry("a call does not come back"))

@@ -40,14 +40,14 @@ pub struct CommitMetadata {
 
 /// How long [`CommitMetadata::state`] may be: a broker takes 4,096 bytes of metadata
 /// (`offset.metadata.max.bytes`), of which base64 takes a quarter and the rest 130.
-const MOST_STATE: usize = 2_900;
+const MAX_STATE: usize = 2_900;
 
 /// Returns the state of a task downstream: how far it has seen those upstream, unless they are too
 /// many. The changelog has it in any case.
 pub(super) fn state_downstream(positions: &[i64]) -> crate::error::Result<Vec<u8>> {
     let mut state = Vec::new();
     codec::put(&mut state, &positions)?;
-    Ok(if state.len() <= MOST_STATE {
+    Ok(if state.len() <= MAX_STATE {
         state
     } else {
         Vec::new()

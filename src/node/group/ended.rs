@@ -9,9 +9,9 @@ use super::{Node, Slot};
 use crate::error::Result;
 
 /// How long a member without partitions may have to wait for some.
-const SETTLING: Duration = Duration::from_secs(3);
+const ASSIGNMENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the group is asked whether it has read everything.
-const ASK: Duration = Duration::from_millis(300);
+const ASK_INTERVAL: Duration = Duration::from_millis(300);
 
 impl Node<'_> {
     /// Returns whether the group has read what the topic held at the start.
@@ -19,11 +19,11 @@ impl Node<'_> {
         // A new member gets its partitions when the others have released them.
         let is_settled = self
             .shared
-            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > SETTLING);
+            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > ASSIGNMENT_TIMEOUT);
         let mut tasks = self.slots.values();
         let done =
             |slot: &Slot| matches!(slot, Slot::Working(task) if task.is_done && !task.is_changed());
-        if !is_settled || !tasks.all(done) || self.asked.elapsed() < ASK {
+        if !is_settled || !tasks.all(done) || self.asked.elapsed() < ASK_INTERVAL {
             return Ok(false);
         }
         self.asked = Instant::now();

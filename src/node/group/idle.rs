@@ -20,7 +20,7 @@ use crate::kafka::admin::{Admin, Extent};
 use crate::kafka::member::Place;
 
 /// How often the broker is asked at most.
-const ASK: Duration = Duration::from_millis(100);
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Finds out which partitions are silent.
 pub(super) struct Idle {
@@ -112,7 +112,7 @@ impl Idle {
                     task.operator.release(known.released(&found), panes);
                 }
             }
-        } else if self.waiting.is_empty() && self.asked.elapsed() >= ASK {
+        } else if self.waiting.is_empty() && self.asked.elapsed() >= ASK_INTERVAL {
             self.ask(tasks);
         }
         if answered {

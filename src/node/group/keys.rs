@@ -19,11 +19,11 @@ use crate::source::{Batch, Message, Records};
 use crate::term::printable::printable;
 
 /// How many records of each partition are looked at.
-const SAMPLE: usize = 250;
+const SAMPLE_RECORDS: usize = 250;
 /// How long they are waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a wait for one partition lasts.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Returns whether records have to be brought together by the key that they are grouped by: where
 /// `--by` is not one column, or the first records of the topic have other keys or none, or there is
@@ -58,14 +58,14 @@ pub fn need_repartition(
         .map(|(number, start)| (start.end, (number, start.first)))
         .unzip();
     fetcher.assign(&held)?;
-    let (mut arena, deadline) = (Bump::new(), Instant::now() + PATIENCE);
+    let (mut arena, deadline) = (Bump::new(), Instant::now() + SAMPLE_TIMEOUT);
     let mut looked_at = false;
     for (nth, &end) in ends.iter().enumerate() {
         let mut is_read = false;
         while !is_read && Instant::now() < deadline {
             interrupt.check()?;
             fetcher.serve()?;
-            let fetched = fetcher.read(nth, LOOK, SAMPLE)?;
+            let fetched = fetcher.read(nth, POLL_TIMEOUT, SAMPLE_RECORDS)?;
             if fetched.is_empty() {
                 fetcher.watch_silence(|other| other == nth)?;
                 // It may hold markers alone, and records of transactions that were given up.

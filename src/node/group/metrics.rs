@@ -27,7 +27,7 @@ use crate::kafka::member::Place;
 use crate::web::{Bytes, Request, Response, Server};
 
 /// How often figures are published.
-const EVERY: Duration = Duration::from_millis(250);
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The figures of a process, served as long as this lives.
 pub struct Metrics {
@@ -112,7 +112,8 @@ impl Metrics {
 
     /// Returns whether it is time to publish.
     pub(super) fn is_due(&self) -> bool {
-        self.published.is_none_or(|at| at.elapsed() >= EVERY)
+        self.published
+            .is_none_or(|at| at.elapsed() >= PUBLISH_INTERVAL)
     }
 
     /// Publishes the figures of the process at `now`, in ms since 1970, UTC; former tasks are dropped.
@@ -290,7 +291,7 @@ struct Page {
 
 impl Page {
     fn text(&mut self, registry: &Mutex<Registry>) -> Bytes {
-        if self.made.is_none_or(|at| at.elapsed() >= EVERY) {
+        if self.made.is_none_or(|at| at.elapsed() >= PUBLISH_INTERVAL) {
             let mut text = String::new();
             // A string takes all that is written to it.
             if encode(&mut text, &lock(registry)).is_ok() {

@@ -87,7 +87,7 @@ pub use topics::{
 };
 
 /// The most records that are taken from a partition at once.
-const MOST: usize = 4_096;
+const MAX_BATCH: usize = 4_096;
 /// How long nothing may come before a signal or the group is looked at.
 const TURN: Duration = Duration::from_millis(5);
 
@@ -445,7 +445,7 @@ impl<'n> Node<'n> {
         if !self.is_open(place) {
             return Ok(false);
         }
-        let fetched = self.member.read(place, MOST)?;
+        let fetched = self.member.read(place, MAX_BATCH)?;
         if fetched.is_empty() {
             return Ok(false);
         }

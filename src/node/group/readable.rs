@@ -9,7 +9,7 @@ use crate::kafka::admin::OffsetOf;
 use crate::kafka::open::Open;
 
 /// How often the end of the results is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Node<'_> {
     /// Reports which open transaction hides the rest of a partition of the input, and which one hides
@@ -74,7 +74,7 @@ impl Node<'_> {
                 let error = Error::refused(story(open));
                 return Err(ways_out(open).into_iter().fold(error, Error::hint));
             }
-            self.interrupt.sleep_until(Instant::now() + LOOK);
+            self.interrupt.sleep_until(Instant::now() + POLL_INTERVAL);
             self.interrupt.check()?;
         }
     }

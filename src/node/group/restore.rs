@@ -32,11 +32,11 @@ use crate::node::evaluate::now_ms;
 use crate::source::Committed;
 
 /// How long a wait for rows lasts before a signal is looked for.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long it is before a broker that has not answered is asked again.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// The most rows that are taken at once.
-const MOST: usize = 10_000;
+const MAX_ROWS: usize = 10_000;
 
 /// What a restoration needs.
 pub(super) struct Job {
@@ -209,7 +209,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             // The node waits for the broker, and says so; an answer that is no longer awaited is
             // dropped.
             Err(error) if error.remedy() == Remedy::Retry && !is_enough.load(Ordering::Relaxed) => {
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RETRY_INTERVAL);
             }
             read => break read?,
         }
@@ -336,7 +336,7 @@ impl LogReader {
         let mut position = first;
         while position < end && !is_enough.load(Ordering::Relaxed) {
             fetcher.serve()?;
-            let fetched = fetcher.read(0, LOOK, MOST)?;
+            let fetched = fetcher.read(0, POLL_TIMEOUT, MAX_ROWS)?;
             for nth in 0..fetched.len() {
                 let message = fetched.get(nth);
                 position = message.offset + 1;

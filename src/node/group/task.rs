@@ -12,7 +12,7 @@ use super::restore::Restored;
 use super::snapshot::Snapshot;
 use super::state_position::StatePosition;
 use crate::engine::account::Account;
-use crate::engine::combine::parts::Parts;
+use crate::engine::combine::handoff::Parts;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::error::Result;

@@ -17,7 +17,7 @@ use crate::kafka::admin::{Admin, TopicIdentity};
 use crate::kafka::fetch::gone;
 
 /// How often the topics are looked up.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Ids by topic.
 type Ids = BTreeMap<String, TopicIdentity>;
@@ -41,7 +41,7 @@ impl TopicWatch {
         let settings = settings.clone();
         std::thread::spawn(move || {
             let (mut client, mut missed) = (None, None);
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(LOOKUP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let admin = client.take().map_or_else(|| Admin::new(&settings), Ok);
                 let found = admin.and_then(|admin| Ok((admin.topic_ids(&names(&topics))?, admin)));
                 // A broker that is away reports nothing about its topics.

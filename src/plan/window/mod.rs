@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::column::{DataType, Schema};
 use crate::engine::aggregate::seen;
-use crate::engine::combine::parts::Combining;
+use crate::engine::combine::handoff::Combining;
 use crate::engine::operator::{Operator, Settings};
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;

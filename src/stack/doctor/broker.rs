@@ -8,7 +8,7 @@ use crate::error::{Remedy, Result};
 use crate::kafka::admin::Admin;
 
 /// How long an address may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const CHECK: &str = "broker";
 
 /// Looks at the first broker of the list by IPv4 and IPv6, and asks Kafka for its topics.
@@ -31,7 +31,9 @@ pub(super) fn examine(broker: &Broker) -> Result<Vec<Finding>> {
             .iter()
             .filter(|address| address.is_ipv4() == is_ipv4);
         let known = family.clone().next().is_some();
-        known.then(|| family.any(|address| TcpStream::connect_timeout(address, PATIENCE).is_ok()))
+        known.then(|| {
+            family.any(|address| TcpStream::connect_timeout(address, CONNECT_TIMEOUT).is_ok())
+        })
     };
     let (ipv4, ipv6) = (accepting(true), accepting(false));
     if ipv4 != Some(true) && !broker.is_expected {

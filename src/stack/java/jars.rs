@@ -25,7 +25,7 @@ const LIST: &str = include_str!("kafka-4.3.1.sha256");
 const CENTRAL: &str = "https://repo1.maven.org/maven2";
 const CENTRAL_VARIABLE: &str = "K_MAVEN";
 /// How long a server may stay silent.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A file of Kafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +179,8 @@ fn agent() -> ureq::Agent {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
     ureq::Agent::config_builder()
         .tls_config(tls.build())
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
+        .timeout_connect(Some(SERVER_TIMEOUT))
+        .timeout_recv_response(Some(SERVER_TIMEOUT))
         .user_agent(concat!("k/", env!("CARGO_PKG_VERSION")))
         .build()
         .new_agent()

@@ -42,7 +42,7 @@ const TO_CONTROLLER: u16 = 20_001;
 /// Kafka writes this file where it has formatted its storage.
 const FORMATTED: &str = "meta.properties";
 /// How long the broker may take to end in order.
-const PATIENCE_TO_END: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of the log from which a start begins a new one.
 const LOG_LIMIT: u64 = 16 << 20;
 
@@ -189,10 +189,10 @@ impl Broker {
         let running = kept.process.as_ref().filter(|process| process.runs());
         if let Some(process) = running {
             let step = Step::begin(self.runner.report(), "stopping");
-            let was_killed = process.end(PATIENCE_TO_END);
+            let was_killed = process.end(STOP_TIMEOUT);
             step.done("stopped kafka");
             if was_killed {
-                let seconds = PATIENCE_TO_END.as_secs();
+                let seconds = STOP_TIMEOUT.as_secs();
                 self.runner.report().warning(format!(
                     "Kafka did not end within {seconds} s and was killed; its next start will check its data"
                 ));
@@ -450,7 +450,7 @@ impl Broker {
                 self.runner
                     .report()
                     .status("stopping: Kafka is stopped again");
-                process.end(PATIENCE_TO_END);
+                process.end(STOP_TIMEOUT);
                 self.keep_state(&kept, false)?;
             }
             waited?;
