@@ -18,6 +18,7 @@
 pub mod cdr;
 pub mod cli;
 pub mod column;
+pub mod context;
 pub mod derived;
 pub mod engine;
 pub mod error;

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::{self, Settings, own};
 

@@ -1,10 +1,10 @@
 //! `k chart`: a result as bars or lines.
 
-use super::Context;
+use crate::context::Context;
 use super::broker::BrokerOptions;
 use super::dialect::DialectOptions;
 use super::endpoint::{Endpoint, expand, stdin_is_input};
-use super::input::{Given, Notation};
+use crate::node::input::{Given, Notation};
 use super::picture::{PICTURE, PictureOptions};
 use super::result;
 use crate::chart::{self, What};

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, stdin_is_input};
-use super::input::Given;
 use super::listing::{Format, Kind, Listing, number, text};
 use super::result;
 use crate::cdr::Recipe;
+use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::node::input::Given;
 use crate::term::units;
 use crate::verify::exercises::{self, EXERCISES, Exercise};
 use crate::verify::grade::{Mistake, Verdict, grade, records};

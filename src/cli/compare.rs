@@ -1,14 +1,14 @@
 //! `k compare`: compares two results and says why they differ.
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::dialect::{SpellingOptions, parse_delimiter};
 use super::endpoint::Endpoint;
-use super::input::Given;
 use super::listing::{Format, Kind, Listing, text};
 use super::result;
 use crate::column::Value;
+use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::node::input::Given;
 use crate::term::units;
 use crate::verify::compare::{Comparison, compare};
 use crate::verify::table::{ResultTable, Span, key_text};

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::error::Result;
 
 /// Print a shell script that completes commands and flags of `k`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::term::printable::printable_lines;
 

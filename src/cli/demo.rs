@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// Show the first steps: calls, windows, late records, a picture.

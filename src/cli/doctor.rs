@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::listing::{Format, Kind, Listing, text};
 use crate::column::Value;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::default_broker;
 use crate::stack::command::Runner;

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use rustix::fs::{FileType, Stat};
 
 use super::names::prefixed;
-use crate::error::{Error, Remedy, Result};
+use crate::error::{Error, Result};
 use crate::source::series::Piece;
 
 /// A source or a sink by name.
@@ -162,21 +162,6 @@ impl OneInput {
             OneInput::Topic(topic) => vec![Endpoint::Topic(topic.clone())],
             OneInput::Lines(pieces) => pieces.iter().map(piece).collect(),
         }
-    }
-}
-
-/// Adds to the error about a missing topic what else its name may have meant.
-pub(crate) fn or_a_file(topic: &str, error: Error) -> Error {
-    if !matches!(error.remedy(), Remedy::ChangeWorld | Remedy::Retry) {
-        return error;
-    }
-    let path = Path::new(topic);
-    match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => error.hint(format!(
-            "`{topic}` is also a folder: `'{topic}/*.csv'` reads the files in it"
-        )),
-        Ok(_) => error.hint(format!("there is a file of that name: `file:{topic}`")),
-        Err(_) => error.hint(format!("there is no file `{topic}` either")),
     }
 }
 

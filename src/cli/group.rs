@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::confirm::confirm;
 use super::listing::{Format, Kind, Listing, number, text};
 use super::names;
 use crate::column::Value;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, Extent, Member, OffsetOf};
 use crate::node;

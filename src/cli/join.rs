@@ -3,16 +3,16 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::dialect::{SpellingOptions, parse_delimiter};
 use crate::cli::endpoint::{Endpoint, OneInput, one_input, refuse_collisions};
-use crate::cli::input::{self, Input, Notation as InputNotation};
 use crate::cli::output::{Format, StatsOptions, is_json};
 use crate::cli::range::PlaceOptions;
+use crate::context::Context;
 use crate::engine::join::{Kind, Method, Side};
 use crate::error::{Error, Remedy, Result};
 use crate::format::{Reading, TimeFrom, TimeUnit, schema};
+use crate::node::input::{self, Input, Notation as InputNotation};
 use crate::node::join::{Node, Options as NodeOptions, frame, summary};
 use crate::outlet::Outlet;
 use crate::plan::join::{Given, SideQuery, name_of};

@@ -6,16 +6,16 @@ use bumpalo::Bump;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::dialect::DialectOptions;
 use super::endpoint::{Endpoint, OneInput, one_input, stdin_is_input};
-use super::input::{self, Given, Input, Notation};
 use super::range::PlaceOptions;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::format::dialect::{DELIMITERS, delimiter_name};
 use crate::format::{Layout, Origins, TimeFrom};
 use crate::look::{ColumnFound, Findings, Look, undeclared};
+use crate::node::input::{self, Given, Input, Notation};
 use crate::outlet::Outlet;
 use crate::source::Polled;
 use crate::source::kafka::Until;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// Write the manual pages of `k` and its commands into a folder.

@@ -16,7 +16,6 @@ mod endpoint;
 mod r#gen;
 mod group;
 mod help;
-mod input;
 mod join;
 mod listing;
 mod look;
@@ -41,6 +40,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::tls;
@@ -113,15 +113,6 @@ enum Command {
     Doctor(doctor::Options),
     Completions(completions::Options),
     Man(man::Options),
-}
-
-/// What every command gets besides its flags.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    /// Where status, warnings and hints go.
-    pub report: Report,
-    /// Whether to stop.
-    pub interrupt: Interrupt,
 }
 
 impl Command {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::group::{by_partition, host_of, lag_of};
 use super::listing::{Format, Kind, Listing, number, text};
 use super::names;
 use crate::column::Value;
+use crate::context::Context;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, OffsetOf};

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Context;
 use super::endpoint::Endpoint;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::outlet::replace;
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use console::Term;
 
-use super::Context;
 use super::endpoint::{self, Endpoint};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::outlet::{Outlet, replace};
 use crate::picture::ink::Theme;

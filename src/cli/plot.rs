@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Context;
 use super::endpoint::{Endpoint, OneInput};
-use super::input::{self, Input};
 use super::picture::{PICTURE, PictureOptions};
 use super::window::asked::{self, Asked};
+use crate::context::Context;
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
 use crate::journal::Reader;
+use crate::node::input::{self, Input};
 use crate::node::{Node, Options as NodeOptions, Outputs};
 use crate::plan::Plan;
 use crate::plot::{self, Clock, Gathered, Listener, Subject, View, replay};

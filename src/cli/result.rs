@@ -5,13 +5,13 @@ use std::time::Duration;
 use bumpalo::Bump;
 use serde_json::Value as Json;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::endpoint::{Endpoint, OneInput, one_input};
-use super::input::{self, Given, Input};
 use crate::column::ValueRef;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::node::input::{self, Given, Input};
 use crate::number::Number;
 use crate::source::kafka::{Range, Since, Until};
 use crate::source::{Batch, Message, Polled, Records};

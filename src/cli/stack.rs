@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::confirm::confirm;
 use super::names;
+use crate::context::Context;
 use crate::error::{Error, Remedy, Result};
 use crate::stack::command::Runner;
 use crate::stack::compose;

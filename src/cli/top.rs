@@ -8,9 +8,9 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use rustix::process::Signal;
 
-use super::Context;
 use super::broker::BrokerOptions;
 use super::names;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::term::units::{self, format_time, now_ms};

@@ -5,11 +5,14 @@
 //! records set aside and a journal.
 
 mod ahead;
+pub mod consume;
 mod evaluate;
 pub mod group;
+pub mod input;
 pub mod join;
 pub mod journal;
 pub mod parallel;
+pub mod produce;
 mod progress;
 pub mod side_output;
 pub mod summary;

@@ -9,7 +9,7 @@ use super::Only;
 use crate::cdr::{
     self, Chunk, Departure, Disposition, Format, Generator, Leaves, Recipe, Reorder, Rows, Segment,
 };
-use crate::cli::Context;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
 use crate::pace::{Pace, Pacer};

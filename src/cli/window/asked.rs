@@ -4,16 +4,16 @@
 use super::STREAMS;
 use super::model::questions::{WHAT, WHERE};
 use super::model::{self, Alignment, When, Where};
-use crate::cli::Context;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::dialect::DialectOptions;
 use crate::cli::endpoint::{self, Endpoint, OneInput, stdin_is_input};
-use crate::cli::input::{self, Form, Given, Input, Notation};
 use crate::cli::names::prefixed;
 use crate::cli::range::RangeOptions;
 use crate::column::Schema;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::format::{Reading, TimeUnit, schema};
+use crate::node::input::{self, Form, Given, Input, Notation};
 use crate::plan::{Change, Noted, Plan, Query, Ranked};
 use crate::source::series::Piece;
 

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use console::Term;
 
-use crate::cli::Context;
 use crate::cli::endpoint::{self, Endpoint, OneInput};
-use crate::cli::input::{self, Input};
 use crate::cli::output::{Format, StatsOptions, is_json};
+use crate::context::Context;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Remedy, Result};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
+use crate::node::input::{self, Input};
 use crate::node::journal::JournalFile;
 use crate::node::parallel::Parallel;
 use crate::node::side_output::SideOutput;

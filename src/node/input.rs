@@ -5,10 +5,10 @@ use std::path::Path;
 use bumpalo::Bump;
 use serde::de::IgnoredAny;
 
-use crate::cli::Context;
-use crate::cli::endpoint::or_a_file;
+use super::why_silent::while_waiting;
 use crate::column::{DataType, Field, Schema};
-use crate::error::{Error, Result};
+use crate::context::Context;
+use crate::error::{Error, Remedy, Result};
 use crate::expression::suggestion;
 use crate::format::delimited::{self, parse_header, raw};
 use crate::format::dialect::{
@@ -17,7 +17,6 @@ use crate::format::dialect::{
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
-use crate::node::why_silent::while_waiting;
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
 use crate::source::reshape::Shape;
@@ -26,7 +25,7 @@ use crate::source::{Records, Source};
 
 /// What the flags say about an input, instead of its first records.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Given {
+pub struct Given {
     /// The columns of `--schema`.
     pub declared: Option<Schema>,
     /// `--input`.
@@ -38,7 +37,7 @@ pub(crate) struct Given {
 }
 
 /// An input that is open, with the columns of its records.
-pub(crate) struct Input {
+pub struct Input {
     /// Where the records come from; none has been read yet.
     pub source: Box<dyn Source>,
     /// Their columns.
@@ -53,7 +52,7 @@ pub(crate) struct Input {
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Notation {
+pub enum Notation {
     /// CSV.
     #[value(name = "csv")]
     Delimited,
@@ -65,7 +64,7 @@ pub(crate) enum Notation {
 
 /// How records are written, in full.
 #[derive(Debug, Clone)]
-pub(crate) struct Form {
+pub struct Form {
     /// CSV or JSON.
     pub notation: Notation,
     /// Delimiter, null texts and decimal comma.
@@ -110,7 +109,7 @@ impl Input {
 
 /// What the lines of a file or a pipe are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LineKind {
+pub enum LineKind {
     /// CSV with this delimiter and a header.
     Rows(u8),
     /// JSON objects.
@@ -123,7 +122,7 @@ pub(crate) enum LineKind {
 
 /// Opens files and stdin, to be read one after the other, and waits for the first line, which shows the
 /// format.
-pub(crate) fn open_lines(
+pub fn open_lines(
     pieces: &[Piece],
     given: &Given,
     context: &Context,
@@ -235,7 +234,7 @@ fn ends_with(path: &Path, ending: &str) -> bool {
 }
 
 /// Returns the name of a file without the ending of its compression.
-pub(crate) fn unpacked_name(path: &Path) -> &Path {
+pub fn unpacked_name(path: &Path) -> &Path {
     let is_packed = ["gz", "zst"].iter().any(|ending| ends_with(path, ending));
     let bare = path.file_stem().map(Path::new).filter(|_| is_packed);
     bare.unwrap_or(path)
@@ -255,14 +254,29 @@ fn or_a_topic(piece: &Piece, error: Error) -> Error {
     }
 }
 
+/// Adds to the error about a missing topic what else its name may have meant.
+pub fn or_a_file(topic: &str, error: Error) -> Error {
+    if !matches!(error.remedy(), Remedy::ChangeWorld | Remedy::Retry) {
+        return error;
+    }
+    let path = Path::new(topic);
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => error.hint(format!(
+            "`{topic}` is also a folder: `'{topic}/*.csv'` reads the files in it"
+        )),
+        Ok(_) => error.hint(format!("there is a file of that name: `file:{topic}`")),
+        Err(_) => error.hint(format!("there is no file `{topic}` either")),
+    }
+}
+
 /// Opens files and stdin as one input.
-pub(crate) fn open_files(pieces: &[Piece], given: Given, context: &Context) -> Result<Input> {
+pub fn open_files(pieces: &[Piece], given: Given, context: &Context) -> Result<Input> {
     let (source, kind) = open_lines(pieces, &given, context)?;
     columns(source, kind, given, context)
 }
 
 /// Finds out the columns of lines; envelopes have theirs in their values.
-pub(crate) fn columns(
+pub fn columns(
     mut source: FileSource,
     kind: LineKind,
     given: Given,
@@ -319,7 +333,7 @@ pub(crate) fn columns(
 /// Opens a topic and waits for its first record, which shows the format of its values.
 ///
 /// Returns `None` for a topic that ends before any record.
-pub(crate) fn open_topic(
+pub fn open_topic(
     topic: &str,
     range: &Range,
     given: Given,
@@ -344,7 +358,7 @@ pub(crate) fn open_topic(
 }
 
 /// Finds out the format and columns of a topic's values from its first records.
-pub(crate) fn topic_columns(
+pub fn topic_columns(
     topic: &str,
     records: &Records<'_>,
     given: Given,
@@ -441,13 +455,7 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
 /// Reports where event times come from, with `-v`. Reports it without `-v` too if they are the
 /// records' own timestamps by default although there are columns: the same records in a file would
 /// be refused. `of` names the records.
-pub(crate) fn tell_time(
-    asked: bool,
-    time: &TimeFrom,
-    schema: &Schema,
-    of: &str,
-    context: &Context,
-) {
+pub fn tell_time(asked: bool, time: &TimeFrom, schema: &Schema, of: &str, context: &Context) {
     let is_record = matches!(time, TimeFrom::Record);
     if context.report.is_verbose() {
         let told = time.told(schema);
@@ -494,7 +502,7 @@ fn may_hold_times(field: &Field) -> bool {
 
 /// Warns about columns from `known` on, which no record has had so far: a name may be mistyped, or its
 /// first record is still to come.
-pub(crate) fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
+pub fn warn_of_unseen(schema: &Schema, known: usize, context: &Context) {
     for (index, field) in schema.fields.iter().enumerate().skip(known) {
         if schema.is_seen(index) {
             continue;

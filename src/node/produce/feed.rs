@@ -1,4 +1,4 @@
-//! One input of `k produce`: its records, ready to be sent.
+//! One input of a run: its records, ready to be sent.
 //!
 //! In: batches of lines. Out: [`Row`]s whose values are in a [`Block`] and whose keys are beside
 //! it, so that sending a row allocates nothing.
@@ -9,12 +9,8 @@ use std::time::Duration;
 
 use bumpalo::Bump;
 
-use super::super::Context;
-use super::super::endpoint::Endpoint;
-use super::super::input::{self, Form, Given, LineKind, Notation};
-use super::super::names::prefixed;
-use super::ValueNotation;
 use crate::column::{DataType, Field, Misfit, Schema, ValueRef};
+use crate::context::Context;
 use crate::engine::operator::YEAR_1980;
 use crate::error::{Error, Result};
 use crate::expression::{add_column, column_named, unknown_column};
@@ -24,6 +20,7 @@ use crate::format::{
     Decoded, Decoder, Layout, Malformed, Origins, Place, Reading, TimeFrom, open_up_time,
 };
 use crate::kafka::producer::Block;
+use crate::node::input::{self, Form, Given, LineKind, Notation};
 use crate::number::with_decimal_point;
 use crate::sink::text::{push_csv, push_json};
 use crate::source::file::Framing;
@@ -31,8 +28,8 @@ use crate::source::series::Piece;
 use crate::source::{Header, Lines, Polled, Records, Source};
 
 /// How records of an input become key, value and time.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Mapping {
+#[derive(Debug, Clone)]
+pub struct Mapping {
     /// The column of the key; `none` for no key, `None` for the first of [`KEYS`] that exists.
     pub key: Option<String>,
     /// The column of the time, or an expression; `none` for the time of sending, `None` for
@@ -50,6 +47,20 @@ pub(super) struct Mapping {
     pub given: Given,
     /// Whether malformed records are skipped and counted instead of ending the run.
     pub skip_bad: bool,
+    /// What the topic that an envelope names is called here.
+    pub rename: fn(&str) -> String,
+}
+
+/// How values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ValueNotation {
+    /// A JSON object with the names of the columns.
+    #[default]
+    Json,
+    /// The row as CSV, without a header.
+    Csv,
+    /// Each line unchanged; none is a header.
+    Raw,
 }
 
 /// The columns of the key by default.
@@ -105,7 +116,7 @@ enum Reader {
         timed: bool,
         writer: Writer,
     },
-    Envelopes,
+    Envelopes(fn(&str) -> String),
     /// Each line unchanged.
     Texts {
         separator: Option<String>,
@@ -132,7 +143,7 @@ pub(super) enum Ready {
 }
 
 /// An input.
-pub(super) struct Feed {
+pub struct Feed {
     /// Its name for messages.
     pub name: String,
     source: Box<dyn Source>,
@@ -155,23 +166,10 @@ impl Feed {
     ///
     /// # Errors
     /// `refused` if it cannot be read, `usage` for a column that it does not have.
-    pub fn open(source: &Endpoint, mapping: &Mapping, context: &Context) -> Result<Self> {
-        let piece = match source {
-            Endpoint::Pipe => Piece::Stdin,
-            Endpoint::File(path) => Piece::File(path.clone()),
-            Endpoint::Topic(name) => {
-                return Err(Error::usage(format!(
-                    "`{name}` is a topic; `k produce` reads files and pipes"
-                ))
-                .hint(format!(
-                    "to copy a topic: `k consume {name} --exit --format json | k produce -t COPY`"
-                ))
-                .hint(format!("to read a file of that name: `file:{name}`")));
-            }
-        };
+    pub fn open(piece: &Piece, mapping: &Mapping, context: &Context) -> Result<Self> {
         let is_raw = mapping.value == ValueNotation::Raw;
         let (mut lines, kind) =
-            input::open_lines(std::slice::from_ref(&piece), &mapping.given, context)?;
+            input::open_lines(std::slice::from_ref(piece), &mapping.given, context)?;
         let size = lines.size();
         let (source, reader): (Box<dyn Source>, Reader) = match kind {
             _ if is_raw => {
@@ -182,7 +180,7 @@ impl Feed {
                 };
                 (Box::new(lines), reader)
             }
-            LineKind::Envelopes => (Box::new(lines), Reader::Envelopes),
+            LineKind::Envelopes => (Box::new(lines), Reader::Envelopes(mapping.rename)),
             LineKind::Rows(_) | LineKind::Objects | LineKind::Texts => {
                 let input = input::columns(lines, kind, mapping.given.clone(), context)?;
                 let reader = Reader::of_columns(&input.form, input.schema, mapping, context)?;
@@ -211,14 +209,14 @@ impl Feed {
 
     /// Returns whether its records name their topics.
     pub fn has_envelopes(&self) -> bool {
-        matches!(self.reader, Reader::Envelopes)
+        matches!(self.reader, Reader::Envelopes(_))
     }
 
     /// Makes sure that the next record is available, waiting at most `timeout`.
     ///
     /// # Errors
     /// `data` for a malformed record, `refused` if the input cannot be read.
-    pub fn fill(&mut self, timeout: Duration) -> Result<Ready> {
+    pub(super) fn fill(&mut self, timeout: Duration) -> Result<Ready> {
         while self.prepared.next == self.prepared.rows.len() {
             if let Some(stop) = self.prepared.stop.take() {
                 return Err(stop);
@@ -247,7 +245,9 @@ impl Feed {
                     self.skip_bad,
                     &self.name,
                 ),
-                Reader::Envelopes => prepare_envelopes(lines, self.skip_bad, &self.name),
+                Reader::Envelopes(rename) => {
+                    prepare_envelopes(lines, *rename, self.skip_bad, &self.name)
+                }
                 Reader::Texts {
                     separator,
                     tombstones,
@@ -268,12 +268,12 @@ impl Feed {
     }
 
     /// Returns the next record, if [`fill`](Self::fill) found one.
-    pub fn head(&self) -> Option<&Row> {
+    pub(super) fn head(&self) -> Option<&Row> {
         self.prepared.rows.get(self.prepared.next)
     }
 
     /// Returns the key of one of its rows.
-    pub fn key(&self, row: &Row) -> Option<&[u8]> {
+    pub(super) fn key(&self, row: &Row) -> Option<&[u8]> {
         row.key.clone().map(|range| &self.prepared.keys[range])
     }
 
@@ -532,7 +532,12 @@ fn push_value(
 }
 
 /// Like [`prepare_columns`], for envelopes.
-fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared, u64) {
+fn prepare_envelopes(
+    lines: Lines<'_>,
+    rename: fn(&str) -> String,
+    skip_bad: bool,
+    name: &str,
+) -> (Prepared, u64) {
     let (mut keys, mut values) = (Vec::new(), Vec::with_capacity(lines.bytes.len()));
     let mut rows: Vec<Row> = Vec::new();
     let mut malformed = Vec::new();
@@ -562,7 +567,7 @@ fn prepare_envelopes(lines: Lines<'_>, skip_bad: bool, name: &str) -> (Prepared,
         };
         if named != envelope.topic {
             named = envelope.topic.to_owned();
-            topic = Arc::from(prefixed(&named));
+            topic = Arc::from(rename(&named));
         }
         let append = |all: &mut Vec<u8>, bytes: &[u8]| {
             all.extend_from_slice(bytes);

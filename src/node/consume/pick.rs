@@ -8,49 +8,29 @@ use std::ops::Range;
 use bumpalo::Bump;
 use serde_json::value::RawValue;
 
-use crate::cli::Context;
-use crate::cli::dialect::DialectOptions;
-use crate::cli::input::{Form, Given, Notation, topic_columns, warn_of_unseen};
 use crate::column::{Column, Columns, Misfit, Schema, ValueRef};
+use crate::context::Context;
 use crate::derived::Step;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Item, Kind, open_up, parse_list};
 use crate::format::json::find;
-use crate::format::schema::parse_declaration;
 use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::node::input::{Form, Given, Notation, topic_columns, warn_of_unseen};
 use crate::number::is_bare;
 use crate::sink::text::{member, push_json};
 use crate::source::{Message, Records};
 
-/// Flags that choose records and change their values.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Filtering and changing values")]
-pub(super) struct PickOptions {
-    /// Take only records for which this holds: `disposition = 'connected' and duration > 60000`. Besides
-    /// the value's columns there are `@key`, `@timestamp`, `@partition`, `@offset`, `@topic` and
-    /// `@header('x')`.
-    #[arg(long = "where", value_name = "CONDITION")]
-    filter: Option<String>,
-
-    /// Write these columns of the value, or expressions over them, as a JSON value: `caller,
-    /// duration / 1000 as seconds`. Keys, timestamps and headers stay as they are.
-    #[arg(long, value_name = "COLUMN,…")]
-    select: Option<String>,
-
-    /// Declare column types: 'caller string, n bigint' [default: inferred from use]
-    #[arg(long, value_name = "COLUMNS")]
-    schema: Option<String>,
-
-    /// The format of the values [default: found from the first ones]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    input: Option<Notation>,
-
-    #[command(flatten)]
-    dialect: DialectOptions,
-
-    /// Skip and count records whose value is malformed.
-    #[arg(long)]
-    skip_bad: bool,
+/// Which records are wanted, and what becomes of their values.
+#[derive(Debug, Clone, Default)]
+pub struct Pick {
+    /// Which records are taken: a condition over the columns of their values and their parts.
+    pub filter: Option<String>,
+    /// What becomes of values: columns or expressions, separated by commas.
+    pub select: Option<String>,
+    /// What a person says of the values.
+    pub given: Given,
+    /// Whether records with a malformed value are skipped and counted.
+    pub skip_bad: bool,
 }
 
 /// Picks from the records of one topic.
@@ -100,7 +80,7 @@ pub(super) enum Fate {
     Refused(Error),
 }
 
-impl PickOptions {
+impl Pick {
     /// Returns whether values need to be decoded.
     pub fn is_given(&self) -> bool {
         self.filter.is_some() || self.select.is_some()
@@ -115,8 +95,12 @@ impl PickOptions {
     ///
     /// # Errors
     /// `usage` for expressions that do not fit the values, or for values whose columns have no names.
-    pub fn picker(&self, topic: &str, records: &Records<'_>, context: &Context) -> Result<Picker> {
-        let declared = self.schema.as_deref().map(parse_declaration).transpose()?;
+    pub(super) fn picker(
+        &self,
+        topic: &str,
+        records: &Records<'_>,
+        context: &Context,
+    ) -> Result<Picker> {
         let mut parts = Schema {
             has_parts: true,
             ..Schema::default()
@@ -131,13 +115,7 @@ impl PickOptions {
                 false,
             ));
         }
-        let given = Given {
-            declared,
-            notation: self.input,
-            delimiter: self.dialect.delimiter,
-            spelling: self.dialect.spelling(),
-        };
-        let (form, mut schema) = topic_columns(topic, records, given, context)?;
+        let (form, mut schema) = topic_columns(topic, records, self.given.clone(), context)?;
         let known = schema.fields.len();
         let checked = self.check(&mut schema)?;
         warn_of_unseen(&schema, known, context);
