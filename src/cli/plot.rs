@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::{Endpoint, OneInput};
 use super::picture::{PICTURE, PictureOptions};
-use super::window::asked::{self, Asked};
+use super::window::asked::Asked;
 use crate::context::Context;
 use crate::engine::pane::Panes;
 use crate::error::{Error, Remedy, Result};
@@ -88,7 +88,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         return Ok(());
     };
     let schema = std::mem::take(&mut input.schema);
-    let plan = asked::plan(&query, schema, &input.form, input.record_times)?;
+    let plan = input.form.plan(&query, schema, input.record_times)?;
     let (is_asked, layout) = (options.asked.time.is_some(), &plan.layout);
     input::tell_time(
         is_asked,

@@ -17,6 +17,7 @@ use crate::format::dialect::{
 use crate::format::envelope::{self, Envelope};
 use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
+use crate::plan::{Plan, Query};
 use crate::source::file::{FileSource, Framing};
 use crate::source::kafka::{KafkaSource, Range};
 use crate::source::reshape::Shape;
@@ -72,6 +73,18 @@ pub struct Form {
 }
 
 impl Form {
+    /// Plans a query over records of this form: numbers of JSON have points, whatever those of CSV have.
+    ///
+    /// # Errors
+    /// As [`Query::plan`].
+    pub fn plan(&self, query: &Query, schema: Schema, record_times: bool) -> Result<Plan> {
+        let query = Query {
+            decimal_comma: query.decimal_comma && self.notation != Notation::Json,
+            ..query.clone()
+        };
+        query.plan(schema, record_times)
+    }
+
     /// Returns the decoder of a layout.
     pub fn decoder(&self, layout: Layout) -> Decoder {
         let (dialect, of) = (self.dialect.clone(), layout.clone());

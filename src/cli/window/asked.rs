@@ -9,12 +9,11 @@ use crate::cli::dialect::DialectOptions;
 use crate::cli::endpoint::{self, Endpoint, OneInput, stdin_is_input};
 use crate::cli::names::prefixed;
 use crate::cli::range::RangeOptions;
-use crate::column::Schema;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::format::{Reading, TimeUnit, schema};
-use crate::node::input::{self, Form, Given, Input, Notation};
-use crate::plan::{Change, Noted, Plan, Query, Ranked};
+use crate::node::input::{self, Given, Input, Notation};
+use crate::plan::{Change, Noted, Query, Ranked};
 use crate::source::series::Piece;
 
 /// Windows over the records of a source.
@@ -204,18 +203,4 @@ impl Asked {
             }
         }
     }
-}
-
-/// Plans a query over records of a form. `--decimal-comma` is for CSV: JSON has decimal points.
-pub(in crate::cli) fn plan(
-    query: &Query,
-    schema: Schema,
-    form: &Form,
-    record_times: bool,
-) -> Result<Plan> {
-    let query = Query {
-        decimal_comma: query.decimal_comma && form.notation != Notation::Json,
-        ..query.clone()
-    };
-    query.plan(schema, record_times)
 }

@@ -50,6 +50,11 @@ const STREAMS: &str = "Input and output";
 /// its end. Its row is written once `--grace` has passed as well. The end of a file or pipe closes
 /// every window. A record that comes after the grace of all its windows has expired: it is dropped
 /// and counted in the summary.
+///
+/// With `--group` the next run goes on, in one of two ways. From a topic to a topic it restores: any
+/// number of processes share the partitions, their state is in a changelog, and each partition has a
+/// watermark of its own. To a file or a pipe it replays: one process reads the records of open
+/// windows again, and all partitions have one watermark.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "k window [OPTIONS] WINDOW [SOURCE]...
        WINDOW: --tumbling SIZE | --hopping SIZE,ADVANCE | --session GAP[,MAX] |
@@ -118,7 +123,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         return Ok(());
     };
     let schema = std::mem::take(&mut input.schema);
-    let plan = asked::plan(&query, schema, &input.form, input.record_times)?;
+    let plan = input.form.plan(&query, schema, input.record_times)?;
     options.refuse_collisions()?;
     let (asked, layout) = (options.asked.time.is_some(), &plan.layout);
     input::tell_time(asked, &layout.time, &layout.schema, "the records", context);

@@ -23,6 +23,7 @@
 //!
 //! - `changelog`: the rows of a state
 //! - [`snapshot`]: the rows that this machine keeps of it
+//! - [`start`]: what a process and its group agree on before it joins
 //! - [`plan`]: rejects the state of another plan
 //! - [`commit_metadata`]: what is kept beside a commit's offset
 //! - [`keys`]: whether records need repartitioning
@@ -42,6 +43,7 @@ mod readable;
 mod repartition;
 mod restore;
 pub mod snapshot;
+pub mod start;
 mod state_position;
 mod task;
 mod topic_watch;
