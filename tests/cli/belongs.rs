@@ -407,7 +407,9 @@ fn a_process_that_another_has_been_quicker_than_takes_its_plan() {
         let mut shared = Shared::without_records(broker);
         shared.window = window.to_owned();
         let Shared { topic, dir, .. } = &shared;
-        let create = format!("topic create {topic} --partitions 4 -b {broker}");
+        // The broker would delete records of these times soon.
+        let kept = "--config retention.ms=-1";
+        let create = format!("topic create {topic} --partitions 4 {kept} -b {broker}");
         dir.k(&create).assert_status(0);
         let second = shared.start("-v");
         second.await_said(&format!("reading topic `{topic}` from offset"));
