@@ -272,7 +272,7 @@ mod tests {
     fn a_topic_that_is_at_its_end_has_its_way_out() {
         let mut operator = operator(tumbling(), 0, "final", 1);
         read(&mut operator, 0, &[3_000], true);
-        let way_out = "would move it there; `--exit` ends at what the topic holds now";
+        let way_out = "would advance it that far; `--exit` ends at what the topic holds now";
         assert!(reason(&operator, "topic `calls`", |_| true).ends_with(way_out));
         assert!(!why(&operator).contains("--exit"), "it is still being read");
     }
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn where_nothing_came_in_the_source_is_named() {
         let operator = operator(tumbling(), 0, "final", 1);
-        assert_eq!(why(&operator), "nothing has come in from topic `calls` yet");
+        assert_eq!(why(&operator), "no record from topic `calls` yet");
     }
 
     #[test]
@@ -290,8 +290,9 @@ mod tests {
         assert_eq!(
             why(&operator),
             "window 1970-01-01T00:00:00Z to 1970-01-01T00:00:10Z (and 1 more) waits for the \
-             watermark to reach 1970-01-01T00:00:15Z, 5s after its end; it stands at \
-             1970-01-01T00:00:09Z, and a record of 1970-01-01T00:00:17Z or later would move it there"
+             watermark to reach 1970-01-01T00:00:15Z, 5s after its end; it is at \
+             1970-01-01T00:00:09Z, and a record of 1970-01-01T00:00:17Z or later would advance it \
+             that far"
         );
     }
 
@@ -301,11 +302,11 @@ mod tests {
         read(&mut operator, 0, &[3_000, 13_000], true);
         let told = why(&operator);
         assert!(
-            told.starts_with("window 1970-01-01T00:00:10Z to 1970-01-01T00:00:20Z (and 1 more) waits for the watermark to reach 1970-01-01T00:00:20Z; it stands"),
+            told.starts_with("window 1970-01-01T00:00:10Z to 1970-01-01T00:00:20Z (and 1 more) waits for the watermark to reach 1970-01-01T00:00:20Z; it is at"),
             "{told}"
         );
         assert!(
-            told.ends_with("; before that rows leave by `count 5`, as records come"),
+            told.ends_with("; before that, `count 5` shows rows as records come"),
             "{told}"
         );
     }
@@ -327,7 +328,7 @@ mod tests {
         let told = why(&operator);
         assert!(
             told.ends_with(
-                "; it stands at 1970-01-01T00:00:28Z, held back by partition 0, which needs a \
+                "; it is at 1970-01-01T00:00:28Z, held back by partition 0, which needs a \
                  record of 1970-01-01T00:00:42Z or later"
             ),
             "{told}"
@@ -340,8 +341,8 @@ mod tests {
         read(&mut operator, 0, &[3_000], true);
         assert_eq!(
             why(&operator),
-            "the global window waits for the end of the input; before that rows leave by \
-             `every 1m`, as records come"
+            "the global window waits for the end of the input; before that, `every 1m` shows rows \
+             as records come"
         );
     }
 

@@ -145,7 +145,7 @@ mod tests {
         );
         assert_eq!(
             asked(Service::Ksqldb, not_yet),
-            Err("it says STARTING".to_owned())
+            Err("it reports STARTING".to_owned())
         );
     }
 
@@ -157,7 +157,7 @@ mod tests {
             server("HTTP/1.1 503 Unavailable\r\nContent-Length: 17\r\n\r\n{\"status\":\"DOWN\"}");
         assert_eq!(
             asked(Service::KafkaUi, down),
-            Err("it says DOWN".to_owned())
+            Err("it reports DOWN".to_owned())
         );
     }
 

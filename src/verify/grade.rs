@@ -469,7 +469,7 @@ mod tests {
     fn is_true_of_other_data(cause: &str) -> bool {
         let true_ones = [
             "another `k gen`",
-            "records are in the topic, too",
+            "the topic also holds",
             "no window is where the data have calls",
             "times as large",
         ];
@@ -589,11 +589,11 @@ mod tests {
         for (name, said) in [
             (
                 "-1h later",
-                "7 windows lie before your data: older records are in the topic, too",
+                "7 windows lie before your data: the topic also holds older records",
             ),
             (
                 "1h later",
-                "7 windows lie after your data: newer records are in the topic, too",
+                "7 windows lie after your data: the topic also holds newer records",
             ),
         ] {
             assert_eq!(cause(name, true), (said.to_owned(), true));
@@ -601,7 +601,7 @@ mod tests {
         let (overlapping, certain) = cause("-20s later", true);
         assert_eq!(
             overlapping,
-            "2 windows lie before your data: older records are in the topic, too"
+            "2 windows lie before your data: the topic also holds older records"
         );
         assert!(!certain);
         let (alone, certain) = cause("-20s later", false);

@@ -320,7 +320,7 @@ mod tests {
         for (text, said) in [
             ("--by caller", "no windows"),
             ("--tumbling 10s --by", "`--by` has no value"),
-            ("--tumbling 10s --trigger 'count 0'", "bad trigger"),
+            ("--tumbling 10s --trigger 'count 0'", "invalid trigger"),
             ("--tumbling ten", "`--tumbling ten` does not fit"),
             ("--tumbling 10s --refine twice", "no such value"),
             ("--tumbling 10s --colour red", "unknown flag `--colour`"),
