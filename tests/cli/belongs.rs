@@ -381,7 +381,7 @@ fn a_run_to_the_end_waits_until_its_last_rows_can_be_read() {
     // Whoever stops it need not wait.
     let _other = begin(broker, &shared.to, &[0]);
     let running = shared.start("--exit");
-    running.await_said("waiting for a transaction");
+    running.await_said("waiting for an open transaction");
     running.ended_by(Signal::INT).assert_status(130);
 }
 

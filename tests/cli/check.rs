@@ -140,7 +140,7 @@ const CASES: &[Case] = &[
             ),
             (
                 "window --session 5s --by caller --time end_timestamp",
-                "the windows lie where calls end",
+                "the windows are where calls end",
             ),
             ("LOST window --session 5s --by caller", "other bounds"),
         ],
