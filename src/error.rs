@@ -16,6 +16,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Remedy {
     /// The command line, an expression or a plan is wrong: type it again. Exit status 2.
     Retype,
+    /// ksqlDB has it and `k` has not yet: do without, or use ksqlDB. Exit status 3.
+    DoWithout,
     /// A record does not fit: mend it, skip it or keep it aside. Exit status 1.
     MendData,
     /// The world refused (file, disk, topic, permission): change it. Exit status 1.
@@ -79,6 +81,11 @@ impl Error {
     /// Returns an error about something typed wrongly: a flag, an expression, a column's name.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Remedy::Retype, message)
+    }
+
+    /// Returns an error about something that `k` has not yet; `what` names it.
+    pub fn not_yet(what: impl fmt::Display) -> Self {
+        Self::new(Remedy::DoWithout, format!("not supported yet: {what}"))
     }
 
     /// Returns an error about a record that does not fit; the message names its place.
@@ -160,6 +167,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self.0.remedy {
             Remedy::Retype => 2,
+            Remedy::DoWithout => 3,
             Remedy::Stopped(signal) => 128 + signal as u8,
             Remedy::ClosedPipe => 0,
             _ => 1,

@@ -10,7 +10,7 @@
 //! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
 //! them; [`journal`] is the file that says what the engine did, event by event, and [`plot`] draws it as
-//! a [`picture`]; [`top`] shows a broker live, and [`web`] serves pages.
+//! a [`picture`]; [`ksql`] is ksqlDB's language; [`top`] shows a broker live, and [`web`] serves pages.
 //!
 //! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
 //! one's own.
@@ -27,6 +27,7 @@ pub mod format;
 pub mod interrupt;
 pub mod journal;
 pub mod kafka;
+pub mod ksql;
 pub mod look;
 pub mod node;
 pub mod number;

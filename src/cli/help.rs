@@ -15,7 +15,7 @@ const HELP: &str = "Show a command's help, or functions, sources, times, formats
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
-    ("Compute", &["window", "join", "node"]),
+    ("Compute", &["window", "join", "ksql", "node"]),
     ("Look", &["look", "plot", "top", "compare"]),
     ("Learn", &["check", "help", "completions", "man"]),
     (

@@ -17,6 +17,7 @@ mod r#gen;
 mod group;
 mod help;
 mod join;
+mod ksql;
 mod listing;
 mod look;
 mod man;
@@ -97,6 +98,7 @@ enum Command {
     Window(Box<window::Options>),
     Join(Box<join::Options>),
     Plot(Box<plot::Options>),
+    Ksql(Box<ksql::Options>),
     Node(node::Options),
     Demo(demo::Options),
     Look(look::Options),
@@ -127,6 +129,7 @@ impl Command {
             Command::Window(options) => window::run(*options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Plot(options) => plot::run(*options, context),
+            Command::Ksql(options) => ksql::run(&options, context),
             Command::Node(options) => node::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Top(options) => top::run(&options, context),

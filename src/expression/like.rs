@@ -89,7 +89,7 @@ impl Matcher {
 /// Returns whether the whole of `text` matches `pattern`, in at most text × pattern steps.
 ///
 /// Only the last `%` ever needs another try: what an earlier one took stays taken.
-pub(super) fn like(text: &str, pattern: &str, escape: Option<char>) -> bool {
+pub(crate) fn like(text: &str, pattern: &str, escape: Option<char>) -> bool {
     let mut rest = text.chars();
     let mut wanted = pieces(pattern, escape);
     // Behind the last `%`: the pattern, and the text from where it is tried next.

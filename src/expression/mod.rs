@@ -19,7 +19,7 @@ mod eval;
 pub mod functions;
 mod kernel;
 mod lexer;
-mod like;
+pub(crate) mod like;
 mod list;
 mod names;
 mod parser;

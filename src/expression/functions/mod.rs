@@ -8,7 +8,7 @@ mod choice;
 mod json;
 mod mask;
 mod number;
-mod pattern;
+pub(crate) mod pattern;
 mod regexp;
 mod shape;
 mod text;

@@ -99,7 +99,7 @@ impl<'p> Iterator for Pieces<'p> {
 }
 
 /// Says what is wrong with a pattern.
-pub(super) fn check(pattern: &str) -> Result<(), String> {
+pub(crate) fn check(pattern: &str) -> Result<(), String> {
     let mut pieces = Pieces::of(pattern);
     for piece in pieces.by_ref() {
         let known = match piece {
@@ -126,7 +126,7 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
 }
 
 /// Appends a time by a pattern that was checked.
-pub(super) fn format(time: &Zoned, pattern: &str, text: &mut impl Write) -> std::fmt::Result {
+pub(crate) fn format(time: &Zoned, pattern: &str, text: &mut impl Write) -> std::fmt::Result {
     for piece in Pieces::of(pattern) {
         match piece {
             Piece::Text(as_it_is) => text.write_str(as_it_is)?,
@@ -213,7 +213,7 @@ struct Told {
 
 /// Returns the time in a text, read by a checked pattern; `zone` counts where the text names none.
 /// `None` where the text does not fit.
-pub(super) fn parse(text: &str, pattern: &str, zone: &TimeZone) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str, pattern: &str, zone: &TimeZone) -> Option<Timestamp> {
     let mut told = Told::default();
     let mut rest = text;
     let mut pieces = Pieces::of(pattern).peekable();
