@@ -42,10 +42,12 @@ pub struct Persistent {
 pub enum Effect {
     /// What is said to a person.
     Said(String),
+    /// Nothing: what is said to be is so already.
+    Unchanged(String),
     /// A row to write to a topic.
     Inserted(Record),
-    /// A statement that looks at things or asks: whoever runs the session answers it.
-    Asked(Statement),
+    /// A statement that looks at things or asks, and its text: what runs the session answers it.
+    Asked(Box<Statement>, String),
 }
 
 /// The catalog, the queries and the settings of a person's statements.
@@ -59,6 +61,8 @@ pub struct Session {
     pub variables: BTreeMap<String, String>,
     /// The queries, in the order of their statements.
     pub queries: Vec<Persistent>,
+    /// Whether a definition that is there already, and equal, is fine.
+    pub takes_equal: bool,
     /// What the wall clock says, in ms, for INSERT VALUES; it stands still in a replay.
     pub now: i64,
     started: usize,
@@ -137,7 +141,7 @@ impl Session {
                 };
                 Ok(Effect::Said(String::new()))
             }
-            other => Ok(Effect::Asked(other)),
+            other => Ok(Effect::Asked(Box::new(other), text.clone())),
         }
     }
 
@@ -159,6 +163,12 @@ impl Session {
             )));
         }
         let source = declare(text, create, &self.settings)?;
+        if self.takes_equal && self.catalog.get(&name.text) == Some(&source) {
+            return Ok(Effect::Unchanged(format!(
+                "{} {name} is there already, and the same",
+                sentence(create.kind)
+            )));
+        }
         if create.or_replace {
             check_replaced(text, &self.catalog, &source, name.at)?;
         } else {
@@ -178,7 +188,7 @@ impl Session {
             ..
         } = create;
         if create.if_not_exists && self.catalog.get(&name.text).is_some() {
-            return Ok(Effect::Said(format!("{kind} {name} already exists")));
+            return Ok(Effect::Unchanged(format!("{kind} {name} already exists")));
         }
         if !create.or_replace {
             self.catalog
@@ -527,7 +537,7 @@ impl Session {
     ) -> Result<Effect> {
         let Some(source) = self.catalog.get(&name.text) else {
             if if_exists {
-                return Ok(Effect::Said(format!("Source {name} does not exist.")));
+                return Ok(Effect::Unchanged(format!("Source {name} does not exist.")));
             }
             let message = format!("{} {name} does not exist.", sentence(kind));
             return Err(self

@@ -6,7 +6,6 @@ use std::fmt;
 use super::decimal::Decimal;
 use super::lexer::Span;
 use super::types::Type;
-use super::value::java_double;
 
 /// What is declared by CREATE: an endless sequence of rows, or the last row of each key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -717,6 +716,16 @@ fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Returns what stands before `->` or `[`, in brackets where a sign would take it all.
+fn base(expr: &Expr) -> String {
+    let text = expr.to_string();
+    if text.starts_with('-') {
+        format!("({text})")
+    } else {
+        text
+    }
+}
+
 /// As ksqlDB prints expressions.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -732,7 +741,9 @@ impl fmt::Display for Expr {
             ExprKind::Boolean(value) => write!(f, "{value}"),
             ExprKind::Int(value) => write!(f, "{value}"),
             ExprKind::Bigint(value) => write!(f, "{value}"),
-            ExprKind::Double(value) => f.write_str(&java_double(*value)),
+            // With an exponent, or it would be a decimal when it is read again.
+            ExprKind::Double(value) => write!(f, "{value:E}"),
+            ExprKind::Decimal(value) if value.scale() == 0 => write!(f, "{value}."),
             ExprKind::Decimal(value) => write!(f, "{value}"),
             ExprKind::String(value) => f.write_str(&text(value)),
             ExprKind::Column {
@@ -743,7 +754,14 @@ impl fmt::Display for Expr {
             }
             ExprKind::Column { name, .. } => f.write_str(&typed(&name.text)),
             ExprKind::Unit(unit) => f.write_str(unit),
-            ExprKind::Negate(a) => write!(f, "-{a}"),
+            ExprKind::Negate(a) => {
+                let text = a.to_string();
+                // `--` begins a comment, and a number takes the sign for its own.
+                match text.starts_with(|c: char| c == '-' || c == '.' || c.is_ascii_digit()) {
+                    true => write!(f, "-({text})"),
+                    false => write!(f, "-{text}"),
+                }
+            }
             ExprKind::Not(a) => write!(f, "(NOT {a})"),
             ExprKind::Arithmetic(operator, a, b) => write!(f, "({a} {} {b})", operator.symbol()),
             ExprKind::Comparison(comparison, a, b) => {
@@ -755,7 +773,8 @@ impl fmt::Display for Expr {
             ExprKind::In(a, items) => write!(f, "({a} IN ({}))", list(items)),
             ExprKind::Like(a, pattern, None) => write!(f, "({a} LIKE {pattern})"),
             ExprKind::Like(a, pattern, Some(escape)) => {
-                write!(f, "({a} LIKE {pattern} ESCAPE '{escape}')")
+                let escape = text(&escape.to_string());
+                write!(f, "({a} LIKE {pattern} ESCAPE {escape})")
             }
             ExprKind::IsNull(a) => write!(f, "({a} IS NULL)"),
             ExprKind::Case {
@@ -777,8 +796,8 @@ impl fmt::Display for Expr {
             }
             ExprKind::Call(name, arguments) => write!(f, "{name}({})", list(arguments)),
             ExprKind::Cast(a, of) => write!(f, "CAST({a} AS {of})"),
-            ExprKind::Field(a, name) => write!(f, "{a}->{}", typed(&name.text)),
-            ExprKind::Index(a, index) => write!(f, "{a}[{index}]"),
+            ExprKind::Field(a, name) => write!(f, "{}->{}", base(a), typed(&name.text)),
+            ExprKind::Index(a, index) => write!(f, "{}[{index}]", base(a)),
             ExprKind::Array(items) => write!(f, "ARRAY[{}]", list(items)),
             ExprKind::Map(entries) => {
                 let entries = entries.iter().map(|(key, value)| format!("{key}:={value}"));

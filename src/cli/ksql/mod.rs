@@ -1,44 +1,71 @@
 //! `k ksql`: ksqlDB's language without a server.
 
+mod replay;
+mod rows;
+
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::ksql::replay::Replay;
+use crate::ksql::lexer;
+use crate::ksql::shell::{Answer, Shell};
+use replay::ReplayOptions;
+use rows::Output;
 
 /// Run statements in ksqlDB's language, without a server.
 ///
-/// `--replay` runs the statements of a file over records in another one, deterministically: one
-/// partition, event time alone, every change written. A record is a line of JSON:
-/// `{"topic", "key", "value", "timestamp", "window"?, "headers"?}`.
+/// With `--data` the files of a folder are the topics: `data/mono_signal.csv` is `mono_signal`, and what
+/// queries write are files beside it. Without `-e` and `-f` statements are read from the terminal, each
+/// up to its semicolon; `help` says which there are, `exit` ends.
+///
+/// With `--replay` the queries of a file run over records in another one, deterministically: one
+/// partition, event time alone, every change written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  k ksql --file app.sql --replay calls.jsonl --capture out.jsonl
-  k ksql --file app.sql --replay calls.jsonl --capture - --set ksql.output.topic.name.prefix=x-")]
+  k ksql --data data -e \"SHOW TOPICS;\"
+  k ksql --data data -f app.sql
+  k ksql --data data -e \"SELECT * FROM calls EMIT CHANGES LIMIT 3;\" --output json
+  k ksql --file app.sql --replay calls.jsonl --capture out.jsonl")]
 pub(super) struct Options {
-    /// The statements
+    /// Run these statements and leave
+    #[arg(short, long, value_name = "STATEMENTS", conflicts_with = "file")]
+    execute: Option<String>,
+
+    /// Run the statements of this file and leave
     #[arg(short, long, value_name = "FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
 
-    /// Run the queries over these records, a line of JSON each
-    #[arg(long, value_name = "FILE")]
-    replay: PathBuf,
+    /// The folder whose files are the topics
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 
-    /// Write all that the queries write here, a line of JSON each; `-` for stdout
-    #[arg(long, value_name = "FILE", default_value = "-")]
-    capture: PathBuf,
+    /// End when what the topics hold now is done; over a folder it always does
+    #[arg(long)]
+    exit: bool,
 
-    /// The topics there are, as JSON: `[{"name", "partitions"}]`
-    #[arg(long, value_name = "FILE")]
-    topics: Option<PathBuf>,
+    /// Put VALUE in the place of ${NAME}, as DEFINE does
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = setting)]
+    define: Vec<(String, String)>,
 
-    /// Set a ksqlDB property
+    /// Set a ksqlDB property, as SET does
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 
-    /// Write what each stream and table is here, as JSON
-    #[arg(long, value_name = "FILE")]
-    describe: Option<PathBuf>,
+    /// How rows are written [default: table on a terminal, else csv]
+    #[arg(long, value_enum, value_name = "FORMAT", ignore_case = true)]
+    output: Option<Output>,
+
+    /// Give at most so many rows for a SELECT
+    #[arg(long, value_name = "N")]
+    query_row_limit: Option<u64>,
+
+    /// The app whose definitions these are
+    #[arg(long, value_name = "NAME", default_value = "default_")]
+    app: String,
+
+    #[command(flatten)]
+    replay: ReplayOptions,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -47,32 +74,112 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
-    let mut replay = Replay::default();
+    if options.replay.is_wanted() {
+        let file = options
+            .file
+            .as_deref()
+            .ok_or_else(|| Error::usage("--replay needs --file, the statements"))?;
+        return replay::run(&options.replay, &read(file)?, &options.set, context);
+    }
+    let Some(data) = &options.data else {
+        return Err(Error::not_yet("statements over Kafka")
+            .hint("--data DIR takes the files of a folder as topics; --replay FILE takes records of a file"));
+    };
+    let mut shell = Shell::open(data, &options.app)?;
+    shell.row_limit = options.query_row_limit;
     for (name, value) in &options.set {
-        replay.session.settings.set(name, Some(value.clone()));
+        shell.session.settings.set(name, Some(value.clone()));
     }
-    if let Some(topics) = &options.topics {
-        read(topics)?;
-    }
-    replay.read_input(&read(&options.replay)?)?;
-    replay.execute(&read(&options.file)?)?;
-    if let Some(path) = &options.describe {
-        write(path, &format!("{}\n", replay.described()))?;
-    }
-    let ran = replay.run();
-    let lines: String = replay
-        .output
-        .iter()
-        .map(|record| record.line() + "\n")
-        .collect();
-    write(&options.capture, &lines)?;
-    if let (count @ 1.., Some(first)) = &replay.unread {
+    shell
+        .session
+        .variables
+        .extend(options.define.iter().cloned());
+    let output = options.output.unwrap_or_else(Output::by_default);
+    let result = match (&options.execute, &options.file) {
+        (Some(statements), _) => run_all(&mut shell, statements, output),
+        (None, Some(file)) => run_all(&mut shell, &read(file)?, output),
+        (None, None) if std::io::stdin().is_terminal() => prompt(&mut shell, output, context),
+        (None, None) => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|source| Error::io("read stdin", source))?;
+            run_all(&mut shell, &text, output)
+        }
+    };
+    if let (count @ 1.., Some(first)) = &shell.unread {
         context.report.warning(format!(
             "{count} records could not be read and were left out; the first: {first}"
         ));
     }
-    ran
+    result
 }
+
+/// Runs the statements of a text, and shows what each gives.
+fn run_all(shell: &mut Shell, text: &str, output: Output) -> Result<()> {
+    for (start, statement) in lexer::statements(text)? {
+        let (line, _) = lexer::place(text, start);
+        let doing = || format!("carrying out the statement that begins on line {line}");
+        let answer = shell
+            .run(statement)
+            .map_err(|error| error.during(doing()))?;
+        show(&answer, output)?;
+    }
+    Ok(())
+}
+
+fn show(answer: &Answer, output: Output) -> Result<()> {
+    let text = match answer {
+        Answer::Said(said) if said.is_empty() => return Ok(()),
+        Answer::Said(said) => format!("{said}\n"),
+        Answer::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+        Answer::Table { columns, rows } => output.text(columns, rows)?,
+    };
+    super::print(text.as_bytes())
+}
+
+/// Reads statements from the terminal until `exit` or its end. One that is refused ends nothing.
+fn prompt(shell: &mut Shell, output: Output, context: &Context) -> Result<()> {
+    let mut typed = String::new();
+    let mut lines = std::io::stdin().lock().lines();
+    loop {
+        print!("{}", if typed.is_empty() { "ksql> " } else { "   -> " });
+        // A prompt that cannot be shown hides nothing that was asked for.
+        let _ = std::io::stdout().flush();
+        let Some(line) = lines.next() else {
+            return Ok(());
+        };
+        let line = line.map_err(|source| Error::io("read stdin", source))?;
+        match (typed.is_empty(), line.trim().trim_end_matches(';')) {
+            (true, "exit" | "quit") => return Ok(()),
+            (true, "help") => {
+                super::print(HELP.as_bytes())?;
+                continue;
+            }
+            _ => {}
+        }
+        typed.push_str(&line);
+        typed.push('\n');
+        if !line.trim_end().ends_with(';') {
+            continue;
+        }
+        let ran = run_all(shell, &typed, output);
+        typed.clear();
+        if let Err(error) = ran {
+            context.report.error(&error);
+        }
+    }
+}
+
+const HELP: &str = "\
+SELECT … FROM … [EMIT CHANGES] [LIMIT n];      rows, once
+CREATE STREAM|TABLE name (…) WITH (…);         what a topic holds
+CREATE STREAM|TABLE name AS SELECT …;          a query whose rows go to a topic
+INSERT INTO name SELECT …;  INSERT INTO name VALUES (…);
+SHOW STREAMS|TABLES|TOPICS|QUERIES|FUNCTIONS;  DESCRIBE name;  DESCRIBE FUNCTION name;
+EXPLAIN SELECT …;  PRINT topic;  DROP STREAM|TABLE name;  TERMINATE id;
+SET 'property' = 'value';  DEFINE name = 'value';  RUN SCRIPT 'file';
+exit
+";
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)

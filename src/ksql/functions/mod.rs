@@ -13,10 +13,15 @@
 
 mod aggregates;
 mod choice;
+mod collections;
+mod encodings;
+mod json;
 mod math;
 mod signature;
 mod strings;
 mod tables;
+mod times;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -262,9 +267,18 @@ impl Signed for TableFunction {
 
 /// The scalar functions, family by family.
 fn scalars() -> impl Iterator<Item = &'static Scalar> {
-    [strings::FUNCTIONS, math::FUNCTIONS, choice::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    [
+        strings::FUNCTIONS,
+        math::FUNCTIONS,
+        choice::FUNCTIONS,
+        collections::FUNCTIONS,
+        json::FUNCTIONS,
+        url::FUNCTIONS,
+        encodings::FUNCTIONS,
+        times::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The aggregates, family by family.
@@ -296,6 +310,17 @@ fn table<T: Signed>(functions: impl Iterator<Item = &'static T>) -> Table<T> {
 static SCALARS: LazyLock<Table<Scalar>> = LazyLock::new(|| table(scalars()));
 static AGGREGATES: LazyLock<Table<Aggregate>> = LazyLock::new(|| table(aggregates()));
 static TABLE_FUNCTIONS: LazyLock<Table<TableFunction>> = LazyLock::new(|| table(table_functions()));
+
+/// Returns whether a function's first parameter is a unit of time.
+pub fn takes_unit(name: &str) -> bool {
+    let is_unit = |(signature, _): &(Signature, &Scalar)| {
+        let first = signature.parameters.first();
+        first.is_some_and(|parameter| parameter.pattern == Pattern::Unit)
+    };
+    SCALARS
+        .get(name)
+        .is_some_and(|overloads| overloads.iter().any(is_unit))
+}
 
 /// Returns whether a name is an aggregate's.
 pub fn is_aggregate(name: &str) -> bool {

@@ -3,6 +3,7 @@
 use super::Parser;
 use crate::error::Result;
 use crate::ksql::decimal::Decimal;
+use crate::ksql::functions;
 use crate::ksql::lexer::{Kind, Span, Token};
 use crate::ksql::syntax::{Comparison, Expr, ExprKind, Name, Operator};
 
@@ -441,17 +442,21 @@ impl Parser<'_> {
                 self.next();
                 Vec::new()
             }
-            _ => self.list(Self::argument)?,
+            _ => {
+                let mut may_be_unit = functions::takes_unit(&name.text);
+                self.list(|parser| parser.argument(std::mem::take(&mut may_be_unit)))?
+            }
         };
         self.symbol(")")?;
         let at = at.to(self.before());
         self.made(ExprKind::Call(name, arguments), at)
     }
 
-    fn argument(&mut self) -> Result<Expr> {
+    /// Reads an argument; the first of a function that takes one may be a unit of time.
+    fn argument(&mut self, may_be_unit: bool) -> Result<Expr> {
         let at = self.here();
         let is_alone = self.is_symbol_ahead(1, ",") || self.is_symbol_ahead(1, ")");
-        if is_alone && UNITS.contains(&self.peeked_word()) {
+        if may_be_unit && is_alone && UNITS.contains(&self.peeked_word()) {
             let unit = self.peeked_word().to_owned();
             self.next();
             return self.made(ExprKind::Unit(unit), at);

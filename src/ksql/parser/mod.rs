@@ -369,12 +369,40 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever the words and their order: a statement or an error, no panic.
+        #[test]
+        fn no_text_makes_the_parser_panic(words in proptest::collection::vec(0..WORDS.len(), 0..40), noise in ".{0,20}") {
+            let mut text: Vec<&str> = words.into_iter().map(|word| WORDS[word]).collect();
+            let _ = statement(&text.join(" "), &Types::new());
+            text.push(&noise);
+            let text = text.join(" ");
+            let _ = statement(&text, &Types::new());
+            if let Ok(expression) = expression(&text, &Types::new()) {
+                // What is printed is read again as the same.
+                let printed = expression.to_string();
+                let read = super::expression(&printed, &Types::new());
+                proptest::prop_assert_eq!(read.ok(), Some(expression), "{}", printed);
+            }
+        }
+    }
+
+    /// The words of the language, so that a text of them gets somewhere.
+    const WORDS: [&str; 66] = [
+        "CREATE", "STREAM", "TABLE", "AS", "SELECT", "FROM", "WHERE", "GROUP", "BY", "WINDOW",
+        "TUMBLING", "SIZE", "SECONDS", "JOIN", "WITHIN", "ON", "WITH", "INSERT", "INTO", "VALUES",
+        "DROP", "CASE", "WHEN", "THEN", "END", "CAST", "ARRAY", "MAP", "STRUCT", "NOT", "AND",
+        "OR", "IN", "BETWEEN", "LIKE", "IS", "NULL", "TRUE", "EMIT", "CHANGES", "a", "b", "`c d`",
+        "f", "INT", "DECIMAL", "1", "2.50", "1e3", "'t'", "(", ")", "[", "]", "<", ">", ",", ".",
+        "->", "=>", ":=", "=", "+", "-", "*", ";",
+    ];
+
     #[test]
     fn deep_nesting_is_refused_politely() {
         for (open, middle, close) in [
             ("(", "1", ")"),
             ("array[", "1", "]"),
-            ("-", "a", ""),
+            ("- ", "a", ""),
             ("not ", "a", ""),
             ("a + ", "a", ""),
             ("f(x => ", "x", ")"),

@@ -1,0 +1,94 @@
+//! How the rows of an answer are written.
+
+use std::io::IsTerminal;
+
+use crate::error::{Error, Result};
+use crate::ksql::document::Document;
+use crate::term::table::{Align, Table};
+
+/// How rows are written; ksqlDB's names are taken, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    #[value(alias = "tabular")]
+    Table,
+    Json,
+    #[value(alias = "batch")]
+    Csv,
+}
+
+impl Output {
+    /// Returns what is right where nothing is said.
+    pub fn by_default() -> Self {
+        if std::io::stdout().is_terminal() {
+            Output::Table
+        } else {
+            Output::Csv
+        }
+    }
+
+    /// Returns rows as text, each line ended.
+    pub fn text(
+        self,
+        columns: &[String],
+        rows: &[Vec<(Option<String>, Document)>],
+    ) -> Result<String> {
+        match self {
+            Output::Table => {
+                let is_number = |at: usize| {
+                    let kinds = rows.iter().map(|row| &row[at].1);
+                    let mut known = kinds
+                        .filter(|value| !matches!(value, Document::Null))
+                        .peekable();
+                    known.peek().is_some()
+                        && known.all(|value| matches!(value, Document::Number(_)))
+                };
+                let align = |at: usize| {
+                    if is_number(at) {
+                        Align::Right
+                    } else {
+                        Align::Left
+                    }
+                };
+                let headings: Vec<(&str, Align)> = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, column)| (column.as_str(), align(at)))
+                    .collect();
+                let mut table = Table::new(&headings);
+                for row in rows {
+                    table.row(
+                        row.iter()
+                            .map(|(text, _)| text.as_deref().unwrap_or("null")),
+                    );
+                }
+                Ok(format!("{table}\n"))
+            }
+            Output::Json => {
+                let line = |row: &Vec<(Option<String>, Document)>| {
+                    let members = columns
+                        .iter()
+                        .cloned()
+                        .zip(row.iter().map(|(_, value)| value.clone()));
+                    format!("{}\n", Document::Object(members.collect()))
+                };
+                Ok(rows.iter().map(line).collect())
+            }
+            Output::Csv => {
+                let failed =
+                    |error: csv::Error| Error::data(format!("cannot write a row: {error}"));
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                writer.write_record(columns).map_err(failed)?;
+                for row in rows {
+                    let fields = row
+                        .iter()
+                        .map(|(text, _)| text.as_deref().unwrap_or_default());
+                    writer.write_record(fields).map_err(failed)?;
+                }
+                let bytes = writer
+                    .into_inner()
+                    .map_err(|error| failed(error.into_error().into()))?;
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        }
+    }
+}

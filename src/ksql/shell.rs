@@ -1,0 +1,532 @@
+//! Statements over a folder whose files are topics: each is answered at once.
+//!
+//! A query that goes on reads what the topics hold now, in order of time over all of its topics, and
+//! writes its rows to a file. Definitions are kept in a file of the folder, so that the next run has
+//! the same streams and tables.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use super::catalog::Source;
+use super::document::Document;
+use super::explain::explain;
+use super::folder::Folder;
+use super::format::document_of;
+use super::functions;
+use super::lexer;
+use super::plan::{self, Plan, Target};
+use super::records::{self, Record};
+use super::run::Event;
+use super::schema::Schema;
+use super::session::{Effect, Persistent, Session};
+use super::syntax::{Emit, Query, SourceKind, Statement};
+use super::value::text_of;
+use crate::error::{Error, Result};
+
+/// What is said to a statement.
+#[derive(Debug)]
+pub enum Answer {
+    /// A sentence; empty for nothing.
+    Said(String),
+    /// Lines as they are.
+    Lines(Vec<String>),
+    /// Rows under headings.
+    Table {
+        /// The headings.
+        columns: Vec<String>,
+        /// The rows, each value as text and as JSON; `None` for null.
+        rows: Vec<Vec<(Option<String>, Document)>>,
+    },
+}
+
+/// Statements over a folder.
+pub struct Shell {
+    /// What the statements have declared.
+    pub session: Session,
+    folder: Folder,
+    definitions: std::path::PathBuf,
+    /// How many rows a SELECT gives at most.
+    pub row_limit: Option<u64>,
+    /// How many records could not be read, and the first of them.
+    pub unread: (usize, Option<String>),
+}
+
+impl Shell {
+    /// Opens a folder and carries out the definitions that are kept in it.
+    ///
+    /// # Errors
+    /// Of reading the folder, and of a definition that no longer holds.
+    pub fn open(path: &Path, app: &str) -> Result<Self> {
+        let folder = Folder::open(path)?;
+        let definitions = folder.file(&format!("k-ksql-{app}.sql"));
+        let mut session = Session::default();
+        session.takes_equal = true;
+        let mut shell = Shell {
+            session,
+            folder,
+            definitions,
+            row_limit: None,
+            unread: (0, None),
+        };
+        if let Ok(text) = std::fs::read_to_string(&shell.definitions) {
+            for (_, statement) in lexer::statements(&text)? {
+                let doing = || {
+                    format!(
+                        "carrying out the definitions of `{}`",
+                        shell.definitions.display()
+                    )
+                };
+                shell
+                    .session
+                    .execute(statement)
+                    .map_err(|error| error.during(doing()))?;
+            }
+        }
+        Ok(shell)
+    }
+
+    /// Carries out one statement.
+    ///
+    /// # Errors
+    /// Of a statement that is refused, or of the folder.
+    pub fn run(&mut self, statement: &str) -> Result<Answer> {
+        if let Some(answer) = self.known(statement)? {
+            return Ok(answer);
+        }
+        let started = self.session.queries.len();
+        let effect = self.session.execute(statement)?;
+        match effect {
+            Effect::Said(said) => {
+                if self.session.queries.len() > started {
+                    self.compute(self.session.queries.len() - 1)?;
+                }
+                self.keep(statement)?;
+                Ok(Answer::Said(said))
+            }
+            Effect::Unchanged(said) => Ok(Answer::Said(said)),
+            Effect::Inserted(record) => {
+                let sources: Vec<Source> = self.session.catalog.sources().cloned().collect();
+                let sink = sources.iter().find(|source| source.topic == record.topic);
+                if let Some(sink) = sink {
+                    let mut records = self.folder.read(sink)?;
+                    records.push(Record {
+                        offset: records.len() as i64,
+                        ..record
+                    });
+                    self.folder.write(sink, &records)?;
+                }
+                Ok(Answer::Said("1 row inserted".to_owned()))
+            }
+            Effect::Asked(statement, text) => self.answer(*statement, &text),
+        }
+    }
+
+    /// Answers a query that is there already: its rows are computed again.
+    fn known(&mut self, statement: &str) -> Result<Option<Answer>> {
+        let trimmed = statement.trim();
+        let same = self
+            .session
+            .queries
+            .iter()
+            .position(|query| query.text.trim() == trimmed);
+        let Some(at) = same else {
+            return Ok(None);
+        };
+        // Planned again, for its state is that of the rows that it has read.
+        let old = self.session.queries.remove(at);
+        if old.is_own {
+            self.session.catalog.remove(&old.sink.name);
+        }
+        let effect = self.session.execute(statement)?;
+        self.compute(self.session.queries.len() - 1)?;
+        match effect {
+            Effect::Said(said) => Ok(Some(Answer::Said(said))),
+            _ => Err(Error::bug("a query that goes on did not start")),
+        }
+    }
+
+    /// Keeps a definition for the next run.
+    fn keep(&self, statement: &str) -> Result<()> {
+        let word = statement
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_uppercase();
+        if !["CREATE", "INSERT", "DROP", "ALTER"].contains(&word.as_str()) {
+            return Ok(());
+        }
+        let failed = |source| Error::io(format!("write `{}`", self.definitions.display()), source);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.definitions)
+            .map_err(failed)?;
+        writeln!(file, "{};", statement.trim()).map_err(failed)
+    }
+
+    /// Computes a query's rows and writes them.
+    fn compute(&mut self, at: usize) -> Result<()> {
+        let mut query = self.session.queries.swap_remove(at);
+        let events = self.rows_of(&mut query.plan, None)?;
+        let Persistent { sink, is_own, .. } = &query;
+        // What other queries have written to the same stream stays.
+        let mut written = if *is_own {
+            Vec::new()
+        } else {
+            self.folder.read(sink)?
+        };
+        for event in events {
+            match records::write(sink, &event, written.len() as i64) {
+                Ok(record) => written.push(record),
+                Err(misfit) => self.skip(misfit.reason().to_owned()),
+            }
+        }
+        let result = self.folder.write(sink, &written);
+        self.session.queries.push(query);
+        let last = self.session.queries.len() - 1;
+        self.session.queries.swap(at, last);
+        result
+    }
+
+    /// Runs a query over what its topics hold, in order of time; at most so many rows.
+    fn rows_of(&mut self, plan: &mut Plan, limit: Option<u64>) -> Result<Vec<Event>> {
+        let limit = limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(usize::MAX);
+        let inputs = plan.inputs.clone();
+        let mut events = Vec::new();
+        for (nth, (source, _)) in inputs.iter().enumerate() {
+            for record in self.folder.read(source)? {
+                match records::read(source, &record) {
+                    Ok(event) => events.push((nth, event)),
+                    Err(misfit) => self.skip(format!(
+                        "topic {}, record {}: {}",
+                        source.topic,
+                        record.offset,
+                        misfit.reason()
+                    )),
+                }
+            }
+        }
+        if inputs.len() > 1 {
+            events.sort_by_key(|(_, event)| event.time);
+        }
+        let mut given = Vec::new();
+        for (nth, event) in events {
+            if given.len() >= limit {
+                break;
+            }
+            plan.topology.push(inputs[nth].1, event, &mut given);
+        }
+        given.truncate(limit);
+        Ok(given)
+    }
+
+    fn skip(&mut self, place: String) {
+        self.unread.0 += 1;
+        self.unread.1.get_or_insert(place);
+    }
+
+    fn answer(&mut self, statement: Statement, text: &str) -> Result<Answer> {
+        match statement {
+            Statement::Query(query) => self.select(&query, text),
+            Statement::Show { what, .. } => self.show(&what),
+            Statement::Describe { name, .. } => {
+                let source = self.session.catalog.named(text, &name)?;
+                Ok(described(source))
+            }
+            Statement::DescribeFunction(name) => {
+                let all = functions::all();
+                let lines: Vec<String> = all
+                    .into_iter()
+                    .filter(|(signature, ..)| signature.name == name.text)
+                    .map(|(signature, kind, about)| format!("{signature} — {about} ({kind})"))
+                    .collect();
+                match lines.is_empty() {
+                    true => Err(lexer::error(
+                        text,
+                        name.at,
+                        &format!("Can't find any functions with the name '{name}'"),
+                    )),
+                    false => Ok(Answer::Lines(lines)),
+                }
+            }
+            Statement::Explain(inner) => {
+                let query = match *inner {
+                    Statement::Query(query) => query,
+                    Statement::CreateAs(create) => create.query,
+                    Statement::InsertInto { query, .. } => query,
+                    _ => {
+                        return Err(Error::usage(
+                            "EXPLAIN takes SELECT, CREATE … AS SELECT or INSERT INTO … SELECT",
+                        ));
+                    }
+                };
+                let plan = plan::plan(text, &query, &self.session.catalog, Target { name: None })?;
+                Ok(Answer::Lines(explain(&query, &plan, &self.session.catalog)))
+            }
+            Statement::ExplainQuery(id) => {
+                let query = self
+                    .session
+                    .queries
+                    .iter()
+                    .find(|query| query.id == id.text);
+                let query = query.ok_or_else(|| {
+                    lexer::error(
+                        text,
+                        id.at,
+                        &format!("There is no query {id}; SHOW QUERIES lists them"),
+                    )
+                })?;
+                let statement = query.text.clone();
+                self.answer(
+                    Statement::Explain(Box::new(super::parser::statement(
+                        &statement,
+                        &self.session.catalog.types,
+                    )?)),
+                    &statement,
+                )
+            }
+            Statement::Print {
+                topic,
+                limit,
+                interval,
+                ..
+            } => self.print(&topic, limit, interval),
+            Statement::Control { action, query } if action == "TERMINATE" => {
+                let before = self.session.queries.len();
+                self.session
+                    .queries
+                    .retain(|known| query.as_ref().is_some_and(|query| known.id != query.text));
+                Ok(Answer::Said(format!(
+                    "{} query(s) terminated",
+                    before - self.session.queries.len()
+                )))
+            }
+            Statement::Control { action, .. } => Err(Error::not_yet(format!(
+                "{action} over a folder, where queries end by themselves"
+            ))),
+            Statement::RunScript(file) => {
+                let script = std::fs::read_to_string(&file)
+                    .map_err(|source| Error::io(format!("read `{file}`"), source))?;
+                let mut said = Vec::new();
+                for (_, statement) in lexer::statements(&script)? {
+                    if let Answer::Said(line) = self.run(statement)? {
+                        said.push(line);
+                    }
+                }
+                Ok(Answer::Lines(said))
+            }
+            Statement::Assert(_) => Err(Error::not_yet("ASSERT")),
+            _ => Err(Error::bug(
+                "a statement that the session carries out was not carried out",
+            )),
+        }
+    }
+
+    fn select(&mut self, query: &Query, text: &str) -> Result<Answer> {
+        let mut plan = plan::plan(text, query, &self.session.catalog, Target { name: None })?;
+        let is_push = query.emit.is_some();
+        let limit = match (query.limit, self.row_limit) {
+            (Some(limit), Some(most)) => Some(limit.min(most)),
+            (limit, most) => limit.or(most),
+        };
+        // The rows of a table now are the last of each key.
+        let is_table = !is_push && plan.kind == SourceKind::Table;
+        let events = self.rows_of(&mut plan, limit.filter(|_| !is_table))?;
+        let mut events = if is_table {
+            last_of_each(events)
+        } else {
+            events
+        };
+        events.retain(|event| !event.is_null || query.emit == Some(Emit::Changes));
+        events.truncate(
+            limit
+                .and_then(|limit| usize::try_from(limit).ok())
+                .unwrap_or(usize::MAX),
+        );
+        Ok(table(&plan.schema, &events))
+    }
+
+    fn show(&self, what: &str) -> Result<Answer> {
+        let cell = |text: String| (Some(text.clone()), Document::Text(text));
+        let listed = |columns: &[&str], rows: Vec<Vec<String>>| Answer::Table {
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            rows: rows
+                .into_iter()
+                .map(|row| row.into_iter().map(cell).collect())
+                .collect(),
+        };
+        let sources = |kind: SourceKind| -> Vec<Vec<String>> {
+            let of_kind = self
+                .session
+                .catalog
+                .sources()
+                .filter(|source| source.kind == kind);
+            let row = |source: &Source| {
+                let windows = source.windows.map_or("", |windows| windows.word());
+                vec![
+                    source.name.clone(),
+                    source.topic.clone(),
+                    source.key_format.kind.to_string(),
+                    source.value_format.kind.to_string(),
+                    windows.to_owned(),
+                ]
+            };
+            of_kind.map(row).collect()
+        };
+        let columns = ["name", "topic", "key format", "value format", "windows"];
+        Ok(match what {
+            "STREAMS" => listed(&columns, sources(SourceKind::Stream)),
+            "TABLES" => listed(&columns, sources(SourceKind::Table)),
+            "TOPICS" => listed(
+                &["topic"],
+                self.folder
+                    .topics()?
+                    .into_iter()
+                    .map(|topic| vec![topic])
+                    .collect(),
+            ),
+            "QUERIES" => {
+                let row = |query: &Persistent| {
+                    vec![
+                        query.id.clone(),
+                        query.sink.name.clone(),
+                        query.sink.topic.clone(),
+                        query.text.replace('\n', " "),
+                    ]
+                };
+                listed(
+                    &["id", "sink", "topic", "query"],
+                    self.session.queries.iter().map(row).collect(),
+                )
+            }
+            "FUNCTIONS" => {
+                let mut rows: Vec<Vec<String>> = functions::all()
+                    .into_iter()
+                    .map(|(signature, kind, _)| vec![signature.name.clone(), kind.to_owned()])
+                    .collect();
+                rows.dedup();
+                listed(&["function", "kind"], rows)
+            }
+            "PROPERTIES" => listed(
+                &["property", "value"],
+                self.session
+                    .settings
+                    .all()
+                    .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
+                    .collect(),
+            ),
+            "TYPES" => listed(
+                &["type", "schema"],
+                self.session
+                    .catalog
+                    .types
+                    .iter()
+                    .map(|(name, of)| vec![name.clone(), of.to_string()])
+                    .collect(),
+            ),
+            "VARIABLES" => listed(
+                &["variable", "value"],
+                self.session
+                    .variables
+                    .iter()
+                    .map(|(name, value)| vec![name.clone(), value.clone()])
+                    .collect(),
+            ),
+            other => return Err(Error::not_yet(format!("SHOW {other}"))),
+        })
+    }
+
+    fn print(&self, topic: &str, limit: Option<u64>, interval: Option<u64>) -> Result<Answer> {
+        let source = self
+            .session
+            .catalog
+            .sources()
+            .find(|source| source.topic == topic)
+            .cloned();
+        let Some(source) = source else {
+            return Err(
+                Error::refused(format!("no stream or table reads topic {topic}")).hint(
+                    "CREATE STREAM … WITH (KAFKA_TOPIC = '…') says how its records are written",
+                ),
+            );
+        };
+        let step = usize::try_from(interval.unwrap_or(1)).unwrap_or(1).max(1);
+        let most = limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(usize::MAX);
+        let line = |record: &Record| {
+            format!(
+                "rowtime: {}, key: {}, value: {}",
+                super::time::timestamp_text(record.time),
+                record.key,
+                record.value
+            )
+        };
+        let records = self.folder.read(&source)?;
+        Ok(Answer::Lines(
+            records.iter().step_by(step).take(most).map(line).collect(),
+        ))
+    }
+}
+
+fn last_of_each(events: Vec<Event>) -> Vec<Event> {
+    let mut places = HashMap::new();
+    let mut last: Vec<Event> = Vec::new();
+    for event in events {
+        let place = *places.entry(event.key.clone()).or_insert(last.len());
+        match last.get_mut(place) {
+            Some(known) => *known = event,
+            None => last.push(event),
+        }
+    }
+    last
+}
+
+/// Returns rows: the key's columns, then the value's.
+fn table(schema: &Schema, events: &[Event]) -> Answer {
+    let columns = schema.columns().map(|column| column.name.clone()).collect();
+    let row = |event: &Event| {
+        let key = schema.key.iter().zip(event.key.values.iter());
+        let nulls = std::iter::repeat(&super::value::Value::Null);
+        let value = schema.value.iter().zip(event.row.iter().chain(nulls));
+        key.chain(value)
+            .map(|(column, value)| (text_of(value, &column.of), document_of(value, &column.of)))
+            .collect()
+    };
+    Answer::Table {
+        columns,
+        rows: events.iter().map(row).collect(),
+    }
+}
+
+fn described(source: &Source) -> Answer {
+    let cell = |text: String| (Some(text.clone()), Document::Text(text));
+    let word = if source.kind == SourceKind::Stream {
+        "(key)"
+    } else {
+        "(primary key)"
+    };
+    let keys = source
+        .schema
+        .key
+        .iter()
+        .map(|column| format!("{} {word}", column.of));
+    let values = source
+        .schema
+        .value
+        .iter()
+        .map(|column| column.of.to_string());
+    let rows = source
+        .schema
+        .columns()
+        .zip(keys.chain(values))
+        .map(|(column, of)| vec![cell(column.name.clone()), cell(of)]);
+    Answer::Table {
+        columns: vec!["field".to_owned(), "type".to_owned()],
+        rows: rows.collect(),
+    }
+}
