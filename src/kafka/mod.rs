@@ -7,6 +7,7 @@
 //! - [`fetch`], [`member`]: records of partitions that the caller chooses, or that a group assigns
 //! - [`queue`]: where records wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
+//! - [`batch`]: records as they lie in a log and on the wire
 //! - [`open`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set
 //! - [`partitioner`]: which partition a key belongs to
@@ -14,6 +15,7 @@
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks, and most of the unsafe code
 
 pub mod admin;
+pub mod batch;
 pub mod fetch;
 pub mod member;
 mod native;

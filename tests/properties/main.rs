@@ -5,6 +5,7 @@
 #[path = "../transcripts/feed.rs"]
 mod feed;
 
+mod batch;
 mod calendar;
 mod group;
 mod inputs;
