@@ -115,6 +115,9 @@ impl Decoder {
         origins: Origins,
         arena: &'a Bump,
     ) -> Decoded<'a> {
+        if let Some(decoded) = self.decode_joined(messages, origins, arena) {
+            return decoded;
+        }
         let width = self.layout.schema.width();
         let mut separators = std::mem::take(&mut self.separators);
         let mut table = Table::new(self.wanted(arena));
@@ -153,6 +156,47 @@ impl Decoder {
         decoded
     }
 
+    /// Decodes messages as the lines of a file, which one search cuts; `None` where not every message is
+    /// one row.
+    fn decode_joined<'a>(
+        &mut self,
+        messages: &[Message<'a>],
+        origins: Origins,
+        arena: &'a Bump,
+    ) -> Option<Decoded<'a>> {
+        if !self.parts.is_empty() {
+            return None;
+        }
+        let lines = Lines::new(join(messages, arena)?, 1);
+        let (width, delimiter) = (self.layout.schema.width(), self.dialect.delimiter);
+        let mut malformed = Vec::new();
+        let rows = self.cutter.cut(lines, delimiter, width, &mut malformed)?;
+        // As many lines as messages could also be two in one and a blank one.
+        let is_each_one_row = lines.survey.newlines == messages.len()
+            && rows.count() == messages.len()
+            && malformed.is_empty();
+        if !is_each_one_row {
+            return None;
+        }
+        let wanted = Wanted {
+            layout: &self.layout,
+            fields: &self.fields,
+            spelling: &self.dialect.spelling,
+            arena,
+        };
+        let times: Vec<Option<i64>> = messages.iter().map(|message| message.timestamp).collect();
+        let rows = Joined { rows, messages };
+        let none = (empty_columns(&self.layout), Vec::new());
+        Some(decode_columns(
+            wanted,
+            &rows,
+            origins,
+            Some(&times),
+            none,
+            malformed,
+        ))
+    }
+
     fn wanted<'a>(&self, arena: &'a Bump) -> Wanted<'a, '_> {
         Wanted {
             arena,
@@ -183,6 +227,59 @@ impl Decoder {
             records += 1;
         }
         records
+    }
+}
+
+/// Returns the values of messages as lines; `None` for a null, and where there is too much to copy.
+fn join<'a>(messages: &[Message<'a>], arena: &'a Bump) -> Option<&'a [u8]> {
+    const MOST: usize = 16 << 20;
+    let mut size = messages.len();
+    for message in messages {
+        size += message.value?.len();
+    }
+    if size > MOST {
+        return None;
+    }
+    let mut lines = bumpalo::collections::Vec::with_capacity_in(size, arena);
+    for message in messages {
+        let value = message.value?;
+        lines.extend_from_slice_copy(value.strip_suffix(b"\n").unwrap_or(value));
+        lines.push(b'\n');
+    }
+    Some(lines.into_bump_slice())
+}
+
+/// Messages that were cut as lines, each of them one row.
+struct Joined<'m, 'a, R> {
+    rows: R,
+    messages: &'m [Message<'a>],
+}
+
+impl<'a, R: Rows<'a>> Rows<'a> for Joined<'_, 'a, R> {
+    fn count(&self) -> usize {
+        self.rows.count()
+    }
+
+    #[inline(always)]
+    fn field(&self, row: usize, column: usize) -> &'a [u8] {
+        self.rows.field(row, column)
+    }
+
+    #[inline(always)]
+    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
+        self.rows.ending(row, column)
+    }
+
+    #[inline(always)]
+    fn text(&self, row: usize, column: usize) -> Option<&'a str> {
+        self.rows.text(row, column)
+    }
+
+    fn origin(&self, row: usize) -> Origin<'a> {
+        let message = &self.messages[row];
+        let value = message.value.unwrap_or_default();
+        let value = without_return(value.strip_suffix(b"\n").unwrap_or(value));
+        (Place::Offset(message.partition, message.offset), value)
     }
 }
 

@@ -228,6 +228,41 @@ fn random_messages_are_read_as_the_csv_crate_reads_each_of_them() {
 }
 
 #[test]
+fn messages_that_are_cut_together_are_the_rows_that_each_of_them_is() {
+    let layout = layout(2, vec![0, 1]);
+    let told = |values: &[&'static str]| {
+        let message = |(offset, value): (usize, &&'static str)| Message {
+            partition: 3,
+            offset: offset as i64,
+            timestamp: None,
+            key: None,
+            value: Some(value.as_bytes()),
+            headers: crate::source::Headers::NONE,
+        };
+        let messages = values.iter().enumerate().map(message);
+        decoded(&layout, &Records::Messages(messages.collect()))
+    };
+    assert_eq!(
+        told(&["1,a", "2,b\n", "3,c\r\n", ",\r"]),
+        [
+            "partition 3, offset 0 `1,a`: [Integer(1), Text(\"a\")]",
+            "partition 3, offset 1 `2,b`: [Integer(2), Text(\"b\")]",
+            "partition 3, offset 2 `3,c`: [Integer(3), Text(\"c\")]",
+            "partition 3, offset 3 `,`: [Null, Null]",
+        ]
+    );
+    // Two lines in one and a blank one are as many lines as messages, and none is a row for another.
+    assert_eq!(
+        told(&["1,a\n2,b", ""]),
+        [
+            "partition 3, offset 0 `1,a`: [Integer(1), Text(\"a\")]",
+            "partition 3, offset 0 `2,b`: [Integer(2), Text(\"b\")]",
+            "partition 3, offset 1 ``: 1 field where the header has 2",
+        ]
+    );
+}
+
+#[test]
 fn a_message_without_a_record_is_malformed() {
     let values: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\n\n"), Some(b"\"\",\n")];
     let messages = values.iter().map(|&value| Message {
