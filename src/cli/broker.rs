@@ -38,6 +38,9 @@ struct Connection {
     broker: Option<String>,
 
     /// Set a librdkafka property; pass secrets as NAME=@FILE or NAME=env:VAR.
+    ///
+    /// `client=direct` reads topics directly and holds at most 64 MiB of their records
+    /// (`queued.max.messages.kbytes=65536`); `client=librdkafka` has librdkafka read them.
     #[arg(short = 'X', value_name = "NAME=VALUE")]
     properties: Vec<String>,
 

@@ -1,6 +1,8 @@
-//! Records of partitions that the caller chooses, each read from a queue of its own.
+//! Records of partitions that the caller chooses, read directly or by librdkafka.
 //!
-//! In: a topic, its partitions and where each begins. Out: [`Fetched`] batches.
+//! In: a topic, its partitions and where each begins. Out: [`Fetched`] batches. What both
+//! ways share is here: outages, topics that go, open transactions, and a group's offsets, which
+//! librdkafka keeps.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -10,9 +12,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::client::Client;
+use super::direct::Direct;
+use super::fetched::Fetched;
 use super::native::high_watermark;
 use super::open;
-use super::queue::{Fetched, Queue};
+use super::queue::Queue;
 use super::{
     Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
     words_of,
@@ -26,17 +31,16 @@ pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once the user has stopped the run or no broker can be reached.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Reads the partitions of one topic, each from a queue of its own. Not a member of its group:
-/// every partition is assigned here.
+/// Reads the partitions of one topic. Not a member of its group: every partition is assigned here.
 pub struct Fetcher {
     settings: Settings,
     topic: String,
     partitions: Vec<i32>,
     /// Where each was begun.
     starts: Vec<i64>,
-    // The queues are given back before the client is.
-    queues: Vec<Queue>,
-    consumer: Arc<BaseConsumer<Context>>,
+    way: Way,
+    /// For a group's offsets, and for reading by librdkafka.
+    consumer: Option<Arc<BaseConsumer<Context>>>,
     health: Arc<Health>,
     outage: Outage,
     looked_up: Instant,
@@ -47,6 +51,13 @@ pub struct Fetcher {
     told_uncommitted: bool,
 }
 
+/// How records are read.
+enum Way {
+    /// From librdkafka's queues, one for each partition, which are given back before the client is.
+    Queues(Vec<Queue>),
+    Direct(Direct),
+}
+
 impl Fetcher {
     /// Makes a client that reads `topic` for `group`, or for none.
     ///
@@ -54,31 +65,19 @@ impl Fetcher {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, topic: &str, group: Option<&str>) -> Result<Self> {
         let (context, health) = settings.context();
-        let isolation = if settings.uncommitted {
-            "read_uncommitted"
+        let needs_consumer = group.is_some() || settings.client() == Client::Librdkafka;
+        let consumer = if needs_consumer {
+            Some(Arc::new(consumer(settings, group, context)?))
         } else {
-            "read_committed"
+            None
         };
-        let group = group.map_or_else(|| format!("k-{}", std::process::id()), str::to_owned);
-        let config = settings.config(&[
-            ("group.id", &group), // needed to assign, though nothing is committed without a group
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "false"),
-            ("isolation.level", isolation),
-            // An offset that is gone must not be skipped silently.
-            ("auto.offset.reset", "error"),
-            ("fetch.queue.backoff.ms", "2"),
-            ("queued.min.messages", "1000000"),
-        ]);
-        let consumer = config.create_with_context(context).map_err(not_created)?;
         Ok(Fetcher {
-            consumer: Arc::new(consumer),
+            consumer,
             settings: settings.clone(),
             topic: topic.to_owned(),
             partitions: Vec::new(),
             starts: Vec::new(),
-            queues: Vec::new(),
+            way: Way::Queues(Vec::new()),
             health,
             outage: Outage::default(),
             looked_up: Instant::now(),
@@ -86,6 +85,12 @@ impl Fetcher {
             open: open::Watch::new(settings),
             told_uncommitted: false,
         })
+    }
+
+    /// Returns librdkafka's client.
+    fn consumer(&self) -> Result<&Arc<BaseConsumer<Context>>> {
+        let missing = || Error::bug("a group's offsets are asked for, and no group was named");
+        self.consumer.as_ref().ok_or_else(missing)
     }
 
     /// Returns where the group has come to in each partition; `None` where it never committed.
@@ -99,7 +104,7 @@ impl Fetcher {
         }
         let began = Instant::now();
         let committed = loop {
-            let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
+            let (consumer, wanted) = (self.consumer()?.clone(), wanted.clone());
             let ask = move || consumer.committed_offsets(wanted, REQUEST_TIMEOUT);
             match aside(ask, || self.settings.interrupt.check())? {
                 Ok(committed) => break committed,
@@ -154,7 +159,7 @@ impl Fetcher {
             let set = element.set_offset(Offset::Offset(committed.offset));
             set.map_err(|error| self.told(&error, "commit"))?;
         }
-        let consumer = self.consumer.clone();
+        let consumer = self.consumer()?.clone();
         let (began, mut hurried) = (Instant::now(), None);
         let committed = aside(
             move || consumer.commit(&list, CommitMode::Sync),
@@ -177,25 +182,37 @@ impl Fetcher {
     /// # Errors
     /// `refused` when the client does not take them.
     pub fn assign(&mut self, starts: &[(i32, i64)]) -> Result<()> {
+        (self.partitions, self.starts) = starts.iter().copied().unzip();
+        self.way = match self.settings.client() {
+            Client::Direct => {
+                let (settings, health) = (&self.settings, self.health.clone());
+                Way::Direct(Direct::start(settings, &self.topic, starts, health)?)
+            }
+            Client::Librdkafka => Way::Queues(self.assign_queues(starts)?),
+        };
+        let offsets: Vec<String> = self.starts.iter().map(i64::to_string).collect();
+        self.settings.report.detail(format!(
+            "reading topic `{}` from offset {} by {}",
+            self.topic,
+            offsets.join(", "),
+            self.settings.client
+        ));
+        Ok(())
+    }
+
+    fn assign_queues(&self, starts: &[(i32, i64)]) -> Result<Vec<Queue>> {
+        let consumer = self.consumer()?;
         let mut list = TopicPartitionList::with_capacity(starts.len());
+        let mut queues = Vec::with_capacity(starts.len());
         for &(partition, offset) in starts {
             // Before the assignment: a queue that is forwarded later may have spilt records.
-            self.queues
-                .push(Queue::of_partition(&self.consumer, &self.topic, partition)?);
-            self.partitions.push(partition);
-            self.starts.push(offset);
+            queues.push(Queue::of_partition(consumer, &self.topic, partition)?);
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
                 .map_err(|error| self.told(&error, "assign"))?;
         }
-        let assigned = self.consumer.assign(&list);
+        let assigned = consumer.assign(&list);
         assigned.map_err(|error| self.told(&error, "assign partitions"))?;
-        let offsets: Vec<String> = starts.iter().map(|(_, start)| start.to_string()).collect();
-        self.settings.report.detail(format!(
-            "reading topic `{}` from offset {}",
-            self.topic,
-            offsets.join(", ")
-        ));
-        Ok(())
+        Ok(queues)
     }
 
     /// Looks after the client: its errors and its log.
@@ -203,7 +220,8 @@ impl Fetcher {
     /// # Errors
     /// `refused` once the client is unusable.
     pub fn serve(&self) -> Result<()> {
-        match self.consumer.poll(Duration::ZERO) {
+        let consumer = self.consumer.as_ref();
+        match consumer.and_then(|consumer| consumer.poll(Duration::ZERO)) {
             Some(Err(error)) if !is_passing(&error) => Err(self.told(&error, "read")),
             _ => Ok(()),
         }
@@ -229,7 +247,13 @@ impl Fetcher {
         }
         if self.looked_up.elapsed() >= LOOK_UP {
             self.looked_up = Instant::now();
-            self.lookup = Some(self.look_up());
+            match (&self.way, &self.consumer) {
+                (Way::Direct(direct), _) => direct.look_up(),
+                (Way::Queues(_), Some(consumer)) => {
+                    self.lookup = Some(look_up(consumer.clone(), self.topic.clone()));
+                }
+                (Way::Queues(_), None) => {}
+            }
         }
         Ok(())
     }
@@ -253,39 +277,34 @@ impl Fetcher {
         self.open.hopeless()
     }
 
-    /// Asks whether the topic is gone, on a thread of its own; without an answer it is not.
-    fn look_up(&self) -> mpsc::Receiver<bool> {
-        let (sender, answer) = mpsc::channel();
-        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
-        std::thread::spawn(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_TIMEOUT);
-            let is_gone = |topic: &MetadataTopic| {
-                let code = topic.error().map(RDKafkaErrorCode::from);
-                code == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
-            };
-            let gone = metadata.is_ok_and(|metadata| metadata.topics().iter().any(is_gone));
-            sender.send(gone).unwrap_or(()); // nobody may wait any more
-        });
-        answer
-    }
-
     /// Reads what there is of the `nth` partition that was assigned, at most `most` records,
-    /// waiting no longer than `timeout` for the first.
+    /// waiting no longer than `timeout` for the first; directly, for the first of any partition.
     ///
     /// # Errors
     /// `refused` when the partition is gone or its offset is no longer there.
-    pub fn read(&self, nth: usize, timeout: Duration, most: usize) -> Result<Fetched> {
-        let fetched = self.queues[nth].read(timeout, most);
+    pub fn read(&mut self, nth: usize, timeout: Duration, most: usize) -> Result<Fetched> {
+        let queues = match &mut self.way {
+            Way::Queues(queues) => queues,
+            Way::Direct(direct) => {
+                let read = direct.read(nth, timeout, most)?;
+                return Ok(read.map_or_else(Fetched::default, Fetched::from));
+            }
+        };
+        let fetched = queues[nth].read(timeout, most);
         match fetched.error() {
             Some(code) => Err(not_read(&self.topic, self.partitions[nth], code)),
-            None => Ok(fetched),
+            None => Ok(fetched.into()),
         }
     }
 
     /// Returns the next offset that would be handed over, for each partition; `None` before the
     /// first record. Transaction markers count as read.
     pub fn positions(&self) -> Vec<Option<i64>> {
-        let positions = self.consumer.position().unwrap_or_default();
+        if let Way::Direct(direct) = &self.way {
+            return direct.positions().map(Some).collect();
+        }
+        let positions = self.consumer.as_ref().and_then(|it| it.position().ok());
+        let positions = positions.unwrap_or_default();
         let position = |&partition: &i32| {
             let element = positions.find_partition(&self.topic, partition)?;
             match element.offset() {
@@ -298,7 +317,13 @@ impl Fetcher {
 
     /// Returns the high watermark that the last fetch of the `nth` partition has seen.
     pub fn high_watermark(&self, nth: usize) -> Option<i64> {
-        high_watermark(&self.consumer, &self.topic, self.partitions[nth])
+        match (&self.way, &self.consumer) {
+            (Way::Direct(direct), _) => direct.high_watermark(nth),
+            (Way::Queues(_), Some(consumer)) => {
+                high_watermark(consumer, &self.topic, self.partitions[nth])
+            }
+            (Way::Queues(_), None) => None,
+        }
     }
 
     fn told(&self, error: &KafkaError, what: &str) -> Error {
@@ -359,9 +384,52 @@ pub(crate) fn gone(topic: &str) -> Error {
 
 impl Drop for Fetcher {
     fn drop(&mut self) {
-        self.queues.clear();
-        close(&mut self.consumer);
+        self.way = Way::Queues(Vec::new());
+        if let Some(consumer) = &mut self.consumer {
+            close(consumer);
+        }
     }
+}
+
+/// Makes librdkafka's client for a group, or for none.
+fn consumer(
+    settings: &Settings,
+    group: Option<&str>,
+    context: Context,
+) -> Result<BaseConsumer<Context>> {
+    let isolation = if settings.uncommitted {
+        "read_uncommitted"
+    } else {
+        "read_committed"
+    };
+    let group = group.map_or_else(|| format!("k-{}", std::process::id()), str::to_owned);
+    let config = settings.config(&[
+        ("group.id", &group), // needed to assign, though nothing is committed without a group
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "false"),
+        ("isolation.level", isolation),
+        // An offset that is gone must not be skipped silently.
+        ("auto.offset.reset", "error"),
+        ("fetch.queue.backoff.ms", "2"),
+        ("queued.min.messages", "1000000"),
+    ]);
+    config.create_with_context(context).map_err(not_created)
+}
+
+/// Asks whether a topic is gone, on a thread of its own; without an answer it is not.
+fn look_up(consumer: Arc<BaseConsumer<Context>>, topic: String) -> mpsc::Receiver<bool> {
+    let (sender, answer) = mpsc::channel();
+    std::thread::spawn(move || {
+        let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_TIMEOUT);
+        let is_gone = |topic: &MetadataTopic| {
+            let code = topic.error().map(RDKafkaErrorCode::from);
+            code == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
+        };
+        let gone = metadata.is_ok_and(|metadata| metadata.topics().iter().any(is_gone));
+        sender.send(gone).unwrap_or(()); // nobody may wait any more
+    });
+    answer
 }
 
 /// Closes a client that is not used elsewhere any more. The crate does it, too, but looks only every

@@ -20,9 +20,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::Admin;
 use super::fetch::{LOOK_UP, close, gone, is_passing, not_read, purged};
+use super::fetched::Fetched;
 use super::native::high_watermark;
 use super::native::transaction::Proof;
-use super::queue::{Bell, Fetched, Queue};
+use super::queue::{Bell, Queue};
 use super::{
     Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
     words_of,
@@ -414,7 +415,7 @@ impl Member {
         if !fetched.is_empty() {
             self.gone.remove(place);
         }
-        Ok(fetched)
+        Ok(fetched.into())
     }
 
     /// Adds how to continue without the records that are gone.

@@ -7,7 +7,9 @@
 //! - [`fetch`], [`member`]: records of partitions that the caller chooses, or that a group assigns
 //! - [`queue`]: where records wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
-//! - [`batch`]: records as they lie in a log and on the wire
+//! - [`fetched`]: records, wherever they lie
+//! - [`client`], [`direct`]: reading without librdkafka, and whether it is
+//! - [`batch`], [`wire`]: records and requests as bytes
 //! - [`open`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set
 //! - [`partitioner`]: which partition a key belongs to
@@ -16,7 +18,10 @@
 
 pub mod admin;
 pub mod batch;
+pub mod client;
+pub mod direct;
 pub mod fetch;
+pub mod fetched;
 pub mod member;
 mod native;
 pub mod open;
@@ -26,6 +31,7 @@ pub mod producer;
 pub mod queue;
 pub mod tls;
 pub mod transaction;
+pub mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -36,10 +42,12 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
 
 use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::admin::Admin;
+use crate::kafka::client::{Choice, Client};
 use crate::stack::state;
 use crate::term::report::Report;
 
@@ -69,6 +77,8 @@ pub struct Settings {
     pub brokers: String,
     /// librdkafka properties that the user set; they win over `k`'s own.
     properties: Vec<(String, String)>,
+    /// Who reads topics.
+    client: Choice,
     /// Whether records of transactions that are open or were aborted are read, too.
     uncommitted: bool,
     report: Report,
@@ -83,11 +93,12 @@ impl Settings {
     /// that it does not take; `refused` for TLS where it is not built in.
     pub fn new(
         brokers: String,
-        properties: Vec<(String, String)>,
+        mut properties: Vec<(String, String)>,
         report: Report,
         interrupt: Interrupt,
     ) -> Result<Self> {
         check_brokers(&brokers)?;
+        let client = Choice::of(&brokers, &mut properties)?;
         tls::check(&brokers, &properties)?;
         for (name, value) in &properties {
             ClientConfig::new()
@@ -96,6 +107,7 @@ impl Settings {
                 .map_err(|error| bad_property(&error, name))?;
         }
         Ok(Settings {
+            client,
             brokers,
             properties,
             uncommitted: false,
@@ -111,6 +123,18 @@ impl Settings {
             uncommitted,
             ..self
         }
+    }
+
+    /// Returns who reads topics.
+    pub fn client(&self) -> Client {
+        self.client.client
+    }
+
+    /// Returns a property that is a number, or what it is where a person has not set it; its range is
+    /// checked by librdkafka.
+    fn number(&self, name: &str, default: u64) -> u64 {
+        let set = self.property(name).and_then(|value| value.parse().ok());
+        set.unwrap_or(default)
     }
 
     /// Returns which addresses of a name are tried. Under rootless podman `localhost` is ::1 first,
@@ -327,6 +351,18 @@ impl Health {
         *self.lock() = Trouble::default();
     }
 
+    /// Notes that a broker of an address cannot be reached.
+    fn note_lost(&self, address: &str, reason: &str) {
+        let mut trouble = self.lock();
+        trouble.reason = Some(reason.to_owned());
+        trouble.away.insert(address.to_owned());
+    }
+
+    /// Notes that no broker can be reached.
+    fn note_all_lost(&self) {
+        self.lock().all_down = true;
+    }
+
     fn note(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut trouble = self.lock();
         match code {
@@ -398,7 +434,9 @@ impl Outage {
         let down = match settings.check_health(health) {
             Err(error) if error.remedy() == Remedy::Retry => error,
             healthy => {
-                self.since = None;
+                if self.since.take().is_some() {
+                    self.tell_end(settings);
+                }
                 return healthy;
             }
         };
@@ -422,9 +460,7 @@ impl Outage {
         // librdkafka says that all brokers are down, and never that one is back.
         match Admin::new(settings)?.topics() {
             Ok(_) => {
-                settings
-                    .report
-                    .status(format!("Kafka at `{}` answers again", settings.brokers));
+                self.tell_end(settings);
                 health.forget();
                 self.since = None;
                 Ok(())
@@ -433,6 +469,19 @@ impl Outage {
             Err(error) if !self.endless && now >= since + Self::MAX_OUTAGE => Err(error),
             Err(_) => Ok(()),
         }
+    }
+
+    fn tell_end(&self, settings: &Settings) {
+        let answers = format!("Kafka at `{}` answers again", settings.brokers);
+        settings.report.status(answers);
+    }
+}
+
+/// Returns the refusal that a code in an answer means.
+fn refusal_of(code: i16) -> Failure {
+    match RDKafkaRespErr::try_from(i32::from(code)).map(RDKafkaErrorCode::from) {
+        Ok(code) => Failure::Refused(code, words_of(code)),
+        Err(_) => Failure::Refused(RDKafkaErrorCode::Unknown, format!("error {code}")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Records in librdkafka's memory: the queue of a partition, and batches that borrow from it,
 //! behind a safe interface.
 //!
-//! In: a client and one of its partitions. Out: [`Fetched`] batches. The unsafe code that reads
-//! records is in this file.
+//! In: a client and one of its partitions. Out: [`Messages`]. The unsafe code
+//! that reads records is in this file.
 
 #![allow(unsafe_code)]
 
@@ -16,6 +16,7 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::fetched::Headers;
 use crate::error::{Error, Result};
 use crate::source::{Header, Message};
 
@@ -99,7 +100,7 @@ impl Queue {
     }
 
     /// Returns the next records, at most `most`, waiting no longer than `timeout` for the first.
-    pub fn read(&self, timeout: Duration, most: usize) -> Fetched {
+    pub fn read(&self, timeout: Duration, most: usize) -> Messages {
         let mut fetched = self.take(most);
         if fetched.is_empty() && !timeout.is_zero() {
             // The call for many would wait until there are as many.
@@ -116,13 +117,13 @@ impl Queue {
     }
 
     /// Returns the next records that are there, at most `most`.
-    fn take(&self, most: usize) -> Fetched {
+    fn take(&self, most: usize) -> Messages {
         let mut messages = vec![ptr::null_mut(); most];
         // SAFETY: the queue lives, and librdkafka writes at most `most` pointers.
         let count =
             unsafe { rd::rd_kafka_consume_batch_queue(self.own, 0, messages.as_mut_ptr(), most) };
         messages.truncate(usize::try_from(count).unwrap_or(0));
-        Fetched { messages }
+        Messages { messages }
     }
 }
 
@@ -141,14 +142,14 @@ impl Drop for Queue {
 
 /// Records of one partition in their order, in librdkafka's memory until they are dropped.
 #[derive(Debug, Default)]
-pub struct Fetched {
+pub(super) struct Messages {
     messages: Vec<*mut rd::rd_kafka_message_t>,
 }
 
 // SAFETY: the messages belong to this value alone.
-unsafe impl Send for Fetched {}
+unsafe impl Send for Messages {}
 
-impl Fetched {
+impl Messages {
     /// Returns how many records there are.
     pub fn len(&self) -> usize {
         self.messages.len()
@@ -181,7 +182,7 @@ impl Fetched {
     }
 }
 
-impl Drop for Fetched {
+impl Drop for Messages {
     fn drop(&mut self) {
         for &message in &self.messages {
             // SAFETY: each message is given back once.
@@ -190,75 +191,42 @@ impl Drop for Fetched {
     }
 }
 
-/// What a record has that was read elsewhere than in a topic.
-#[derive(Debug, Clone, Copy)]
-pub struct Read<'a> {
-    /// The topic that it came from.
-    pub topic: &'a str,
-    /// Its headers, in their order.
-    pub headers: &'a [Header<'a>],
-}
-
-/// The headers of a record and its topic, found only when they are asked for.
+/// A record in librdkafka's memory, to ask for what goes along with it.
 ///
-/// Belongs to one thread: librdkafka decodes them at the first look and keeps them.
+/// Belongs to one thread: librdkafka decodes headers at the first look and keeps them.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a> {
-    /// None for a record that was not fetched.
-    message: Option<NonNull<rd::rd_kafka_message_t>>,
-    /// Of a record that was read elsewhere.
-    read: Option<&'a Read<'a>>,
-    fetched: PhantomData<&'a Fetched>,
+pub(super) struct Record<'a> {
+    message: NonNull<rd::rd_kafka_message_t>,
+    fetched: PhantomData<&'a Messages>,
 }
 
-impl<'a> Headers<'a> {
-    /// The headers of a record that has none.
-    pub const NONE: Headers<'a> = Headers {
-        message: None,
-        read: None,
-        fetched: PhantomData,
-    };
-
-    /// Returns the headers of a record that was read elsewhere, with its topic.
-    pub fn of_read(read: &'a Read<'a>) -> Self {
-        Headers {
-            read: Some(read),
-            ..Headers::NONE
-        }
-    }
-
-    /// Returns the topic of the record, if it is known.
+impl<'a> Record<'a> {
+    /// Returns the topic of the record.
     pub fn topic(self) -> Option<&'a str> {
-        let Some(message) = self.message else {
-            return self.read.map(|read| read.topic);
-        };
         // SAFETY: the message lives as long as `'a`, and so does its topic with its name.
-        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name((*message.as_ptr()).rkt)) };
+        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name((*self.message.as_ptr()).rkt)) };
         name.to_str().ok()
     }
 
     /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
     /// what the producer wrote.
     pub fn appended_at(self) -> Option<i64> {
-        let message = self.message?;
         let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message lives as long as `'a`.
-        let at = unsafe { rd::rd_kafka_message_timestamp(message.as_ptr(), &mut kind) };
+        let at = unsafe { rd::rd_kafka_message_timestamp(self.message.as_ptr(), &mut kind) };
         let appended = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
         (kind == appended).then_some(at)
     }
 
-    /// Returns the headers in their order.
-    pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
+    /// Returns a header by its place; none past the last.
+    pub fn header(self, nth: usize) -> Option<Header<'a>> {
         let mut headers = ptr::null_mut();
-        if let Some(message) = self.message {
-            // SAFETY: the message lives as long as `'a`; without headers, null stays null.
-            unsafe { rd::rd_kafka_message_headers(message.as_ptr(), &mut headers) };
+        // SAFETY: the message lives as long as `'a`, and its headers with it; without any, null stays
+        // null.
+        unsafe {
+            rd::rd_kafka_message_headers(self.message.as_ptr(), &mut headers);
+            header(headers, nth)
         }
-        // SAFETY: headers live as long as their message.
-        let fetched = (0..).map_while(move |nth| unsafe { header(headers, nth) });
-        let read = self.read.map_or(&[][..], |read| read.headers);
-        fetched.chain(read.iter().copied())
     }
 }
 
@@ -301,10 +269,12 @@ unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
             timestamp: (timestamp >= 0).then_some(timestamp),
             key: bytes((*message).key, (*message).key_len),
             value: bytes((*message).payload, (*message).len),
-            headers: Headers {
-                message: NonNull::new(message.cast_mut()),
-                ..Headers::NONE
-            },
+            headers: NonNull::new(message.cast_mut())
+                .map(|message| Record {
+                    message,
+                    fetched: PhantomData,
+                })
+                .map_or(Headers::NONE, Headers::from),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf, Topic};
 use crate::kafka::fetch::Fetcher;
-use crate::kafka::queue::Fetched;
+use crate::kafka::fetched::Fetched;
 use crate::term::units::now_ms;
 
 /// The most records that are handed over at once.

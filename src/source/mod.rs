@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-pub use crate::kafka::queue::{Headers, Read};
+pub use crate::kafka::fetched::{Headers, Read};
 pub use series::Section;
 pub use survey::Survey;
 

@@ -28,8 +28,22 @@ pub fn broker() -> Option<&'static str> {
 
 /// Starts a broker that ends with this process, however that ends.
 fn start() -> Result<String, String> {
-    let process = std::process::id().to_string();
-    answer(&script(&["up", "--port", "0", "--with", &process]))
+    start_many(1)
+}
+
+/// Starts so many brokers of one cluster, as [`start`] does.
+fn start_many(brokers: usize) -> Result<String, String> {
+    let (process, brokers) = (std::process::id().to_string(), brokers.to_string());
+    let line = [
+        "up",
+        "--port",
+        "0",
+        "--brokers",
+        &brokers,
+        "--with",
+        &process,
+    ];
+    answer(&script(&line))
 }
 
 /// Set where no broker is wanted: what needs one, or a container, is skipped.
@@ -94,6 +108,19 @@ impl OwnBroker {
         Some(OwnBroker { address })
     }
 
+    /// Starts a cluster of so many, or says that the test is skipped.
+    pub fn start_many(brokers: usize) -> Option<Self> {
+        let started = start_many(brokers).map_err(|reason| skipped(Need::Broker, &reason));
+        let first = started.ok()?;
+        Some(OwnBroker { address: first })
+    }
+
+    /// Ends one of several as a loss of power would.
+    pub fn crash_node(&self, node: usize) {
+        let output = script(&["crash", "--port", self.port(), "--node", &node.to_string()]);
+        answer(&output).expect("it was started here");
+    }
+
     /// Ends it as a loss of power would.
     pub fn crash(&self) {
         self.script("crash");
@@ -122,7 +149,9 @@ impl OwnBroker {
     }
 
     fn port(&self) -> &str {
-        self.address.split_once(':').expect("a port").1
+        // Of several, the first one's is the cluster's.
+        let first = self.address.split(',').next().unwrap_or_default();
+        first.split_once(':').expect("a port").1
     }
 
     fn script(&self, command: &str) -> String {

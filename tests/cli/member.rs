@@ -7,9 +7,9 @@ use k::error::{Remedy, Result};
 use k::interrupt::Interrupt;
 use k::kafka::Settings;
 use k::kafka::admin::Admin;
+use k::kafka::fetched::Fetched;
 use k::kafka::member::{Member, Place, Rebalance};
 use k::kafka::producer::{Block, Options, Producer, Record};
-use k::kafka::queue::Fetched;
 use k::term::report::{ColorChoice, Report, Verbosity};
 
 use crate::broker::{broker, unique};

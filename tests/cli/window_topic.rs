@@ -250,7 +250,10 @@ fn a_batch_that_is_too_large_when_it_is_unpacked_is_told_as_that() {
     let blanks = " ".repeat(9_000);
     let rows: String = (0..300).map(|n| format!("{n},x{blanks}\n")).collect();
     workdir.write("large.csv", format!("t,blanks\n{rows}"));
-    let produce = format!("produce large.csv -t {topic} --key none --compression zstd -b {broker}");
+    // Lines wait for each other, or there would be no large batch on a busy machine.
+    let produce = format!(
+        "produce large.csv -t {topic} --key none --compression zstd -X linger.ms=1000 -b {broker}"
+    );
     workdir.k(&produce).assert_status(0);
     let read = |limit: &str| {
         let from = format!("--from {topic} --time t --exit -b {broker} {limit}");

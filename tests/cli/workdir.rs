@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+/// Names the client that every `k` of a run of the tests reads topics by, `direct` or `librdkafka`.
+const CLIENT: &str = "K_TEST_CLIENT";
+
 /// A temporary folder, taken away with its files at the end of the test.
 pub struct Workdir {
     folder: tempfile::TempDir,
@@ -100,7 +103,16 @@ impl Workdir {
 
     fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_k"));
-        command.args(args);
+        let args: Vec<&str> = args.into_iter().collect();
+        command.args(&args);
+        if let Ok(client) = std::env::var(CLIENT)
+            && args.contains(&"-b")
+            && !args
+                .iter()
+                .any(|arg| arg.starts_with("client=") || arg.starts_with("debug="))
+        {
+            command.args(["-X", &format!("client={client}")]);
+        }
         self.inside(&mut command);
         command
     }

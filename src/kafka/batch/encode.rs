@@ -86,9 +86,10 @@ impl Builder {
         batch.extend_from_slice(&MAGIC.to_be_bytes());
         batch.extend_from_slice(&[0; 4]); // the checksum, below
         let is_transactional = sender.is_some_and(|sender| sender.is_transactional);
-        let transactional = match is_transactional {
-            true => Attributes::TRANSACTIONAL,
-            false => 0,
+        let transactional = if is_transactional {
+            Attributes::TRANSACTIONAL
+        } else {
+            0
         };
         batch.extend_from_slice(&(codec as i16 | transactional).to_be_bytes());
         batch.extend_from_slice(&(self.count - 1).max(0).to_be_bytes());

@@ -1,7 +1,7 @@
 //! The record batch, the form in which records lie in a log and on the wire: pure functions over
 //! bytes, without a socket or a clock.
 //!
-//! Comes in: what a broker answers to a fetch, or records. Goes out: [`Batch`]es that borrow from the
+//! In: what a broker answers to a fetch, or records. Out: [`Batch`]es that borrow from the
 //! bytes, and [`Entry`]s that say where each record's key and value lie in them; or bytes for a
 //! broker. Version 2 of the format, which every broker since 0.11 writes; its source is Kafka's
 //! `DefaultRecordBatch` and `DefaultRecord`.
@@ -173,12 +173,13 @@ impl<'a> Batch<'a> {
         let header = read_header(whole).ok_or(Damage::Head)?;
         let is_sound =
             header.last_offset_delta >= 0 && header.count >= 0 && header.base_offset >= 0;
-        match is_sound {
-            true => Ok(Some(Batch {
+        if is_sound {
+            Ok(Some(Batch {
                 header,
                 bytes: whole,
-            })),
-            false => Err(Damage::Head),
+            }))
+        } else {
+            Err(Damage::Head)
         }
     }
 
@@ -193,9 +194,10 @@ impl<'a> Batch<'a> {
     /// [`Damage::Checksum`].
     pub fn check(&self) -> Result<(), Damage> {
         let said = field(self.bytes, 17).map(u32::from_be_bytes);
-        match said == Some(crc32c::crc32c(&self.bytes[CHECKED_FROM..])) {
-            true => Ok(()),
-            false => Err(Damage::Checksum),
+        if said == Some(crc32c::crc32c(&self.bytes[CHECKED_FROM..])) {
+            Ok(())
+        } else {
+            Err(Damage::Checksum)
         }
     }
 

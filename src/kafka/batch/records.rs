@@ -152,9 +152,10 @@ impl Reader {
         let is_append_time = self.header.attributes.is_append_time();
         Some(Entry {
             offset: self.header.base_offset.checked_add(offset)?,
-            timestamp: match is_append_time {
-                true => self.header.max_timestamp,
-                false => self.header.first_timestamp.wrapping_add(timestamp),
+            timestamp: if is_append_time {
+                self.header.max_timestamp
+            } else {
+                self.header.first_timestamp.wrapping_add(timestamp)
             },
             key,
             value,

@@ -1,0 +1,289 @@
+//! One socket to a broker: whole frames go out and come in, and nothing waits.
+//!
+//! Frames are read into buffers that are used again once all that borrows from them is gone: a fresh
+//! page of memory costs as much as the records that fit on it.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Which addresses of a host are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// All.
+    Any,
+    /// Those of IPv4.
+    V4,
+    /// Those of IPv6.
+    V6,
+}
+
+impl Family {
+    fn has(self, address: &SocketAddr) -> bool {
+        match self {
+            Family::Any => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// Why there is no connection, or none any more.
+#[derive(Debug)]
+pub enum Cut {
+    /// The host's name means nothing.
+    NoHost,
+    /// Nothing answered in time.
+    TimedOut,
+    /// The broker has closed it.
+    Closed,
+    /// A web server answers.
+    Web,
+    /// A frame of so many bytes is announced, more than are allowed.
+    TooLarge(usize),
+    /// The system says why.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Cut::NoHost => f.write_str("no such host"),
+            Cut::TimedOut => f.write_str("the connection timed out"),
+            Cut::Closed => f.write_str("it closed the connection"),
+            Cut::Web => f.write_str("a web server answers there, in HTTP"),
+            Cut::TooLarge(size) => write!(f, "it announced an answer of {size} bytes"),
+            Cut::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                f.write_str("connection refused")
+            }
+            Cut::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                f.write_str("connection reset by peer")
+            }
+            Cut::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// The port of a broker that is named without one.
+const PORT: u16 = 9092;
+
+/// Connects to `HOST:PORT`. Waits, so it belongs on a thread of its own.
+///
+/// # Errors
+/// The reason of the last address of the host.
+pub fn connect(address: &str, family: Family, timeout: Duration) -> Result<TcpStream, Cut> {
+    let address = address.rsplit("://").next().unwrap_or(address);
+    let has_port = match address.rsplit_once(':') {
+        Some((host, _)) => !host.contains(':') || host.ends_with(']'),
+        None => false,
+    };
+    let found = if has_port {
+        address.to_socket_addrs()
+    } else {
+        (address, PORT).to_socket_addrs()
+    };
+    let found = found.map_err(|_| Cut::NoHost)?;
+    let deadline = Instant::now() + timeout;
+    let mut cut = Cut::NoHost;
+    for address in found.filter(|address| family.has(address)) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Cut::TimedOut);
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => {
+                let set = stream.set_nonblocking(true);
+                let set = set.and_then(|()| stream.set_nodelay(true));
+                return set.map(|()| stream).map_err(Cut::Io);
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => cut = Cut::TimedOut,
+            Err(error) => cut = Cut::Io(error),
+        }
+    }
+    Err(cut)
+}
+
+/// Buffers of frames that are gone, for the next ones.
+#[derive(Debug, Default)]
+pub struct Pool {
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Pool {
+    /// So many are kept, and none that is larger than so many bytes.
+    const MOST: usize = 4;
+    const LARGEST: usize = 32 << 20;
+
+    fn frame(self: &Arc<Self>, length: usize) -> Frame {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = buffers.pop().unwrap_or_default();
+        drop(buffers);
+        if bytes.len() < length {
+            bytes = vec![0; length]; // from the system, so its zeros cost nothing until they are used
+        }
+        Frame {
+            bytes,
+            length,
+            pool: self.clone(),
+        }
+    }
+
+    fn give_back(&self, bytes: Vec<u8>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffers.len() < Self::MOST && bytes.len() <= Self::LARGEST {
+            buffers.push(bytes);
+            // The smallest lies at the end: most answers are small, or as large as the last.
+            buffers.sort_by_key(|buffer| std::cmp::Reverse(buffer.len()));
+        }
+    }
+}
+
+/// What a broker has sent, without its length.
+#[derive(Debug)]
+pub struct Frame {
+    /// At least `length`.
+    bytes: Vec<u8>,
+    length: usize,
+    pool: Arc<Pool>,
+}
+
+impl Frame {
+    /// Returns one of some bytes, as if they had been sent.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Frame {
+            length: bytes.len(),
+            bytes,
+            pool: Arc::default(),
+        }
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// A socket that frames go through.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// The largest frame that is taken.
+    limit: usize,
+    pool: Arc<Pool>,
+    /// What is to be sent yet.
+    unsent: Vec<u8>,
+    /// The length of the next frame, and how much of that has come.
+    head: ([u8; 4], usize),
+    /// The next frame once its length is known, and how much of it has come.
+    frame: Option<(Frame, usize)>,
+}
+
+impl Connection {
+    /// Takes a socket that does not wait; frames larger than `limit` bytes are refused.
+    pub fn new(stream: TcpStream, limit: usize, pool: &Arc<Pool>) -> Self {
+        Connection {
+            stream,
+            limit,
+            pool: pool.clone(),
+            unsent: Vec::new(),
+            head: ([0; 4], 0),
+            frame: None,
+        }
+    }
+
+    /// Returns the socket, to wait for.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Returns whether something is still to be sent.
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Adds bytes to those that are to be sent, and sends what can be.
+    ///
+    /// # Errors
+    /// The connection's end.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Cut> {
+        self.unsent.extend_from_slice(bytes);
+        self.flush()
+    }
+
+    /// Sends what can be sent of the rest.
+    ///
+    /// # Errors
+    /// The connection's end.
+    pub fn flush(&mut self) -> Result<(), Cut> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Cut::Io(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the next frame, once all of it has come.
+    ///
+    /// # Errors
+    /// The connection's end.
+    pub fn receive(&mut self) -> Result<Option<Frame>, Cut> {
+        loop {
+            let room = match &mut self.frame {
+                None => &mut self.head.0[self.head.1..],
+                Some((frame, filled)) => &mut frame.bytes[*filled..frame.length],
+            };
+            let read = match self.stream.read(room) {
+                Ok(0) => return Err(Cut::Closed),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Cut::Io(error)),
+            };
+            match &mut self.frame {
+                None => {
+                    self.head.1 += read;
+                    if self.head.1 == self.head.0.len() {
+                        self.head.1 = 0;
+                        self.frame = Some((self.pool.frame(self.length()?), 0));
+                    }
+                }
+                Some((frame, filled)) => {
+                    *filled += read;
+                    if *filled == frame.length {
+                        return Ok(self.frame.take().map(|(frame, _)| frame));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the length of the frame that follows.
+    fn length(&self) -> Result<usize, Cut> {
+        /// An answer has the number of its request at least.
+        const SMALLEST: usize = 4;
+        if &self.head.0 == b"HTTP" {
+            return Err(Cut::Web);
+        }
+        let length = u32::from_be_bytes(self.head.0) as usize;
+        if (SMALLEST..=self.limit).contains(&length) {
+            Ok(length)
+        } else {
+            Err(Cut::TooLarge(length))
+        }
+    }
+}
