@@ -39,7 +39,7 @@ struct Connection {
 
     /// Set a librdkafka property; pass secrets as NAME=@FILE or NAME=env:VAR.
     ///
-    /// `client=direct` reads topics directly and holds at most 64 MiB of their records
+    /// Topics are read directly, and at most 64 MiB of their records wait in memory
     /// (`queued.max.messages.kbytes=65536`); `client=librdkafka` has librdkafka read them.
     #[arg(short = 'X', value_name = "NAME=VALUE")]
     properties: Vec<String>,

@@ -28,7 +28,7 @@ impl fmt::Display for Client {
 /// The name of the property that chooses, which is not librdkafka's.
 const PROPERTY: &str = "client";
 /// Who reads where nothing else is asked for.
-const DEFAULT: Client = Client::Librdkafka;
+const DEFAULT: Client = Client::Direct;
 
 /// Properties that the direct client does not heed; other values than these ask for librdkafka.
 const UNHEEDED: [(&str, &[&str]); 12] = [

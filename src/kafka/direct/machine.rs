@@ -99,7 +99,7 @@ pub enum Failure {
 /// A broker.
 #[derive(Debug)]
 struct Node {
-    /// Its number; none for an address that a person has named, until it is known whose that is.
+    /// Its number; none for an address that the user has named, until it is known whose that is.
     id: Option<i32>,
     address: String,
     link: Link,

@@ -25,7 +25,7 @@ use super::wire::connection::Family;
 use super::{Health, Settings, refusal_of};
 use crate::error::{Error, Result};
 
-/// What a person can do where records have to be read as librdkafka reads them.
+/// What the user can do where records have to be read as librdkafka reads them.
 const OTHERWISE: &str = "`-X client=librdkafka` reads by librdkafka";
 
 /// A reader of some partitions of a topic. Its thread ends when it is dropped.
