@@ -9,8 +9,9 @@
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
 //! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
-//! them; [`journal`] is the file that says what the engine did, event by event, and [`plot`] draws it as
-//! a [`picture`]; [`ksql`] is ksqlDB's language; [`top`] shows a broker live, and [`web`] serves pages.
+//! them; [`journal`] is the file that says what the engine did, event by event: [`plot`] draws it as
+//! a [`picture`], and [`explain`] says what became of one record or window; [`ksql`] is ksqlDB's
+//! language; [`top`] shows a broker live, and [`web`] serves pages.
 //!
 //! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
 //! one's own.
@@ -22,6 +23,7 @@ pub mod context;
 pub mod derived;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod expression;
 pub mod format;
 pub mod interrupt;

@@ -16,7 +16,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
     ("Compute", &["window", "join", "ksql", "node"]),
-    ("Look", &["look", "plot", "top", "compare"]),
+    ("Look", &["look", "explain", "plot", "top", "compare"]),
     ("Learn", &["check", "help", "completions", "man"]),
     (
         "Stack",
@@ -27,7 +27,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// Examples for commands that have none beside their flags.
-const EXAMPLES: [(&str, &[&str]); 15] = [
+const EXAMPLES: [(&str, &[&str]); 16] = [
     ("demo", &["k demo", "k demo --out calls"]),
     (
         "produce",
@@ -43,6 +43,14 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "k topic list",
             "k topic create calls --partitions 3 --config retention.ms=-1",
             "k topic describe mono_signal",
+        ],
+    ),
+    (
+        "explain",
+        &[
+            "k explain record calls.csv:17 --tumbling 10s --grace 5s",
+            "k explain window 12:00:10 --tumbling 10s --from calls.csv",
+            "k explain silence --tumbling 10s --from calls",
         ],
     ),
     ("group", &["k group list", "k group describe calls"]),
@@ -78,9 +86,15 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
     ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
-/// The flags in `k window -h` and `k plot -h`; `--help` shows all of them in full.
-const SHORT: [(&str, &str); 28] = [
-    ("key", "Draw the windows of this key"),
+/// The flags in the short help of `k window`, `k plot` and `k explain`; `--help` shows all of them in full.
+const SHORT: [(&str, &str); 31] = [
+    (
+        "record",
+        "`calls.csv:17`, `TOPIC:PARTITION:OFFSET`, a condition",
+    ),
+    ("at", "The windows at this time: `12:00:10`"),
+    ("most", "Name so many at most"),
+    ("key", "The windows of this key"),
     ("between", "Draw event times from A to B"),
     ("out", "Draw to a file: .svg, .png or .html"),
     ("by", "Group by these columns or expressions"),
@@ -135,6 +149,7 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
         };
         match command.get_name() {
             "window" | "plot" => shorten(command),
+            "explain" => command.mut_subcommands(shorten),
             _ => command,
         }
     });

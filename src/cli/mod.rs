@@ -13,6 +13,7 @@ mod demo;
 mod dialect;
 mod doctor;
 mod endpoint;
+mod explain;
 mod r#gen;
 mod group;
 mod help;
@@ -96,6 +97,7 @@ enum Command {
     Topic(topic::Options),
     Group(group::Options),
     Window(Box<window::Options>),
+    Explain(explain::Options),
     Join(Box<join::Options>),
     Plot(Box<plot::Options>),
     Ksql(Box<ksql::Options>),
@@ -127,6 +129,7 @@ impl Command {
             Command::Topic(options) => topic::run(options, context),
             Command::Group(options) => group::run(&options, context),
             Command::Window(options) => window::run(*options, context),
+            Command::Explain(options) => explain::run(options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Plot(options) => plot::run(*options, context),
             Command::Ksql(options) => ksql::run(&options, context),
@@ -208,7 +211,7 @@ fn command() -> clap::Command {
     let command = command.mut_subcommand("plot", |plot| {
         plot.mut_group("window", |window| window.required(false))
     });
-    help::arrange(command)
+    help::arrange(command.mut_subcommand("explain", explain::relax))
 }
 
 /// Prints help and version to stdout, with status 0. Prints to stderr, with status 2, the whole help if a

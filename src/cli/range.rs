@@ -107,6 +107,11 @@ impl RangeOptions {
         })
     }
 
+    /// Returns where reading is said to begin.
+    pub fn begins(&self) -> Option<&str> {
+        self.places.since.as_deref()
+    }
+
     /// Returns whether any flag was given, and which.
     pub fn given(&self) -> Option<&'static str> {
         let group = self.group.as_ref().map(|_| "--group");

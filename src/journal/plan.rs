@@ -166,6 +166,15 @@ impl Plan {
 }
 
 impl Windows {
+    /// Returns whether a window holds a time; one with an end after its last ms does not hold its end.
+    pub fn hold(&self, window: Bounds, at: i64) -> bool {
+        let is_before_end = |end: i64| match self.kind {
+            Kind::Session | Kind::Sliding => at <= end,
+            Kind::Tumbling | Kind::Hopping | Kind::Global => at < end,
+        };
+        window.start.is_none_or(|start| start <= at) && window.end.is_none_or(is_before_end)
+    }
+
     fn of(windows: &window::Windows) -> Self {
         let kind_of = |is_tumbling: bool| {
             if is_tumbling {

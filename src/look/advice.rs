@@ -23,7 +23,7 @@ pub fn parsed(name: &str, pattern: &str) -> String {
 }
 
 /// Returns a word of a command as a shell takes it.
-fn for_shell(word: &str) -> String {
+pub fn for_shell(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

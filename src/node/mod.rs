@@ -14,6 +14,7 @@ pub mod journal;
 pub mod parallel;
 pub mod produce;
 mod progress;
+pub mod replay;
 pub mod side_output;
 pub mod summary;
 pub mod why_silent;

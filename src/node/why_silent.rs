@@ -29,6 +29,8 @@ pub struct Watch {
     /// When the last row came, or the run began.
     row: Instant,
     told: Instant,
+    /// The command that tells more.
+    more: Option<String>,
 }
 
 impl Watch {
@@ -40,7 +42,15 @@ impl Watch {
             report: report.clone(),
             row: now,
             told: now,
+            more: None,
         })
+    }
+
+    /// Says at the end which command tells more.
+    #[must_use]
+    pub fn with_more(mut self, command: String) -> Self {
+        self.more = Some(command);
+        self
     }
 
     /// Notes that a row came.
@@ -59,7 +69,10 @@ impl Watch {
         let at_end = |partition| source.at_end(partition);
         let reason = reason(operator, &source.name(), at_end);
         let silent = self.silent();
-        self.report.status(format!("no row for {silent}: {reason}"));
+        let more = self.more.as_ref();
+        let more = more.map_or(String::new(), |command| format!("; `{command}` tells more"));
+        self.report
+            .status(format!("no row for {silent}: {reason}{more}"));
     }
 
     /// Returns for how long no row has come, in whole seconds.
@@ -97,7 +110,7 @@ pub fn while_waiting<T>(report: &Report, source: &str, wait: impl FnOnce() -> T)
 
 /// Returns why no row comes. `at_end` says of a partition whether everything known to be in it
 /// was read.
-fn reason(operator: &Operator, source: &str, at_end: impl Fn(usize) -> bool) -> String {
+pub fn reason(operator: &Operator, source: &str, at_end: impl Fn(usize) -> bool) -> String {
     let account = operator.account();
     match operator.awaited() {
         Some(awaited) => {
@@ -151,8 +164,15 @@ fn waiting(awaited: &Awaited) -> String {
 }
 
 /// Says where the watermark is, which partition holds it there, and what would move it.
-fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> bool) -> String {
-    let Some(partition) = watermarks.furthest_behind().filter(|_| wanted < END) else {
+pub fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> bool) -> String {
+    if wanted == END {
+        return String::new();
+    }
+    // Where all are silent, the one that is furthest ahead counts.
+    let furthest_ahead =
+        || (0..watermarks.partitions()).max_by_key(|&partition| watermarks.of(partition));
+    let behind = watermarks.furthest_behind();
+    let Some(partition) = behind.or_else(furthest_ahead) else {
         return String::new();
     };
     let stands = match watermarks.combined() {
@@ -166,6 +186,11 @@ fn held_back(watermarks: &Watermarks, wanted: i64, at_end: impl Fn(usize) -> boo
         high => wanted.saturating_add(high.saturating_sub(reached).max(0)),
     };
     let needs = format!("a record of {} or later", format_time(needed));
+    if behind.is_none() && watermarks.partitions() > 1 {
+        return format!(
+            "{stands}, all partitions are silent, and {needs} in any would advance it that far"
+        );
+    }
     if watermarks.partitions() == 1 {
         return format!("{stands}, and {needs} would advance it that far");
     }

@@ -14,6 +14,8 @@ mod dialect;
 mod direct;
 mod doctor;
 mod endpoint;
+mod explain;
+mod explain_topic;
 mod r#gen;
 mod group;
 mod help;

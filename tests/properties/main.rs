@@ -7,6 +7,7 @@ mod feed;
 
 mod batch;
 mod calendar;
+mod explain;
 mod group;
 mod inputs;
 mod naive;

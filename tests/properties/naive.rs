@@ -41,23 +41,41 @@ fn values<'r>(rows: impl Iterator<Item = &'r Row>) -> [i128; 2] {
 }
 
 /// A record, and the watermark when it came.
-type Judged<'r> = (&'r Row, i64);
+pub type Judged<'r> = (&'r Row, i64);
 
-/// Returns count and sum of every window and key over the records that came before it expired.
-pub fn judged_table(plan: &Plan, rows: &[Judged]) -> Table {
+/// Returns of each record whether some window took it.
+pub fn kept(plan: &Plan, rows: &[Judged]) -> Vec<bool> {
+    let mut held: Vec<*const Row> = Vec::new();
+    for rows in by_key(rows).into_values() {
+        let windows = judged_windows(plan, &rows);
+        held.extend(windows.into_values().flatten().map(std::ptr::from_ref));
+    }
+    let is_held = |row: &Row| held.contains(&std::ptr::from_ref(row));
+    rows.iter().map(|(row, _)| is_held(row)).collect()
+}
+
+fn by_key<'r>(rows: &[Judged<'r>]) -> BTreeMap<Option<String>, Vec<Judged<'r>>> {
     let mut by_key: BTreeMap<Option<String>, Vec<Judged>> = BTreeMap::new();
     for &(row, watermark) in rows {
         let key = row.key.clone().flatten();
         by_key.entry(key).or_default().push((row, watermark));
     }
+    by_key
+}
+
+fn judged_windows<'r>(plan: &Plan, rows: &[Judged<'r>]) -> BTreeMap<Window, Vec<&'r Row>> {
+    match plan.shape {
+        Shape::Session { gap, .. } => judged_sessions(rows, gap, plan.grace_ms),
+        Shape::Sliding { apart } => judged_sliding(rows, apart, plan.grace_ms),
+        shape => judged_grid(rows, shape, plan.grace_ms),
+    }
+}
+
+/// Returns count and sum of every window and key over the records that came before it expired.
+pub fn judged_table(plan: &Plan, rows: &[Judged]) -> Table {
     let mut table = Table::new();
-    for (key, rows) in by_key {
-        let windows = match plan.shape {
-            Shape::Session { gap, .. } => judged_sessions(&rows, gap, plan.grace_ms),
-            Shape::Sliding { apart } => judged_sliding(&rows, apart, plan.grace_ms),
-            shape => judged_grid(&rows, shape, plan.grace_ms),
-        };
-        for (window, held) in windows {
+    for (key, rows) in by_key(rows) {
+        for (window, held) in judged_windows(plan, &rows) {
             table.insert((window, key.clone()), values(held.into_iter()));
         }
     }

@@ -56,6 +56,7 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         .map(|of_value| of_value.then(|| Cow::Owned(Column::Bigint(values.clone()))))
         .collect();
     let distinct = Column::Bigint(values);
+    let noted = Cow::Borrowed(&distinct);
     let times: Vec<i64> = rows.iter().map(|row| row.at).collect();
     let arrivals: Option<Vec<i64>> = rows.iter().map(|row| row.arrival).collect();
     let selected: Vec<bool> = rows.iter().map(|row| !row.filtered).collect();
@@ -64,7 +65,10 @@ pub fn feed(operator: &mut Operator, rows: &[&Row], first: u64, of_value: &[bool
         partition: rows.first().map_or(0, |row| row.partition),
         origin: rows.first().map_or(0, |row| row.partition) as u32,
         first,
-        noted: Noted::default(),
+        noted: Noted {
+            columns: std::slice::from_ref(&noted),
+            ..Noted::default()
+        },
         malformed: &[],
         times: &times,
         arrivals: arrivals.as_deref(),

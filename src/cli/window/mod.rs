@@ -315,7 +315,7 @@ impl Options {
                     options,
                     &context.interrupt,
                 )?;
-                node.set_watch(Watch::new(&context.report));
+                node.set_watch(self.watch(context));
                 let ended = node.run(input.source.as_mut());
                 (*node.account(), node.watermark(), node.open(), ended)
             }
@@ -334,6 +334,17 @@ impl Options {
                 ended
             }
         }
+    }
+
+    /// Returns who says why no row comes, and what tells more: of a topic, which can be read again.
+    fn watch(&self, context: &Context) -> Option<Watch> {
+        let watch = Watch::new(&context.report)?;
+        Some(match self.asked.source() {
+            Ok(OneInput::Topic(_)) => {
+                watch.with_more(super::explain::silence_as_typed(std::env::args()))
+            }
+            _ => watch,
+        })
     }
 
     /// Returns what happens to open windows when a run is stopped.

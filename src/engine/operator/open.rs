@@ -70,6 +70,11 @@ impl Operator {
         })
     }
 
+    /// Returns the watermark at which an open window has something to do next.
+    pub fn due_at(&self, window: Window) -> i64 {
+        self.books.due_at(window)
+    }
+
     /// Adds the rows of all open windows as they are now to `panes`, in order, without closing them.
     pub fn open_panes(&mut self, panes: &mut Panes) {
         let slots = self.open_slots();

@@ -26,6 +26,7 @@
 //! - [`start`]: what a process and its group agree on before it joins
 //! - [`plan`]: rejects the state of another plan
 //! - [`commit_metadata`]: what is kept beside a commit's offset
+//! - [`look`]: a group as it is seen from outside
 //! - [`keys`]: whether records need repartitioning
 //! - [`metrics`]: the figures for Prometheus
 
@@ -37,6 +38,7 @@ mod ended;
 mod idle;
 pub mod keys;
 mod log;
+pub mod look;
 pub mod metrics;
 pub mod plan;
 mod readable;

@@ -257,7 +257,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
 
 impl LogReader {
     /// Reads a partition to its end, from where its snapshot ends if there is one that is right.
-    fn read(
+    pub fn read(
         &self,
         partition: i32,
         home: Option<&Home>,
@@ -397,7 +397,10 @@ fn hanging(open: &Open) -> Error {
 
 /// Makes an operator hold what the log holds; returns whether its open windows were shown, how far the
 /// tasks upstream had read, and what it belongs to.
-fn take_up(operator: &mut Operator, mut log: Log) -> Result<(bool, Vec<i64>, Kept), Corrupt> {
+pub(super) fn take_up(
+    operator: &mut Operator,
+    mut log: Log,
+) -> Result<(bool, Vec<i64>, Kept), Corrupt> {
     // Without a transaction a first commit may have broken off before its header.
     let (is_shown, positions, kept) = match log.take_header() {
         Some(header) => {

@@ -25,8 +25,8 @@ use crate::sink::topic::Shared;
 use crate::source::kafka::{Range, Since, Starts, Until};
 
 /// What the plan says where records are brought together by what they are grouped by.
-const REPARTITION: &str = "--repartition";
-const YES: &str = "yes";
+pub(super) const REPARTITION: &str = "--repartition";
+pub(super) const YES: &str = "yes";
 
 /// How many results and changes may be in flight: more would only take memory, since the broker sets
 /// the pace.
@@ -258,7 +258,7 @@ impl Request<'_> {
 }
 
 /// Returns the columns that a group's state was built with, and how its records are written.
-fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
+pub(super) fn built_columns(built_with: &Described) -> Result<Option<(Schema, Notation)>> {
     let (Some(columns), Some(format)) = (built_with.get(COLUMNS), built_with.get("format")) else {
         return Ok(None);
     };
