@@ -13,11 +13,12 @@ use super::restore::{Belongs, Job, Local, LogReader, Restored, Restoring};
 use super::snapshot::file::Flaw;
 use super::snapshot::{Home, Snapshot};
 use super::task::{Bounds, Task};
+
 use super::{Node, Slot, topics};
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Place, Rebalance};
-use crate::source::kafka::Since;
+use crate::source::kafka::{Since, Starts};
 use crate::term::units::{format_bytes, format_plural};
 
 impl Node<'_> {
@@ -152,6 +153,20 @@ impl Node<'_> {
             self.slots.insert(place, Slot::Working(Box::new(task)));
         }
         Ok(())
+    }
+
+    /// Says in one line what this process does, once it is settled, unless it was said last.
+    pub(super) fn tell_work(&mut self) {
+        let is_restoring = |slot: &Slot| matches!(slot, Slot::Restoring(_));
+        if !self.is_settled() || self.slots.values().any(is_restoring) {
+            return;
+        }
+        let places: Vec<Place> = self.slots.keys().cloned().collect();
+        if self.told.as_ref() != Some(&places) {
+            let work = work(&self.options.group, &places, &self.starts);
+            self.report.status(work);
+            self.told = Some(places);
+        }
     }
 
     /// Takes the snapshot of a partition for this process, if snapshots are kept.
@@ -294,15 +309,40 @@ fn has_state(role: Role) -> bool {
 
 /// Returns the name of some partitions for messages; `input` is the topic that the group reads.
 fn names(places: &[Place], input: &str) -> String {
-    let numbers = |is_input: bool| {
-        let places = places.iter();
-        let places = places.filter(|place| (*place.topic == *input) == is_input);
-        let mut numbers: Vec<i32> = places.map(|place| place.partition).collect();
-        numbers.sort_unstable();
-        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-        (!numbers.is_empty()).then(|| numbers.join(", "))
-    };
-    let passed_on = numbers(false).map(|numbers| format!("{numbers} of the repartition topic"));
-    let named: Vec<String> = numbers(true).into_iter().chain(passed_on).collect();
+    let passed_on = numbers(places.iter(), input, false);
+    let passed_on = passed_on.map(|numbers| format!("{numbers} of the repartition topic"));
+    let of_input = numbers(places.iter(), input, true);
+    let named: Vec<String> = of_input.into_iter().chain(passed_on).collect();
     format!("partitions {}", named.join("; "))
+}
+
+/// Returns the numbers of the partitions of the input, or of the others: `0, 2`.
+fn numbers<'p>(
+    places: impl Iterator<Item = &'p Place>,
+    input: &str,
+    of_input: bool,
+) -> Option<String> {
+    let places = places.filter(|place| (*place.topic == *input) == of_input);
+    let mut numbers: Vec<i32> = places.map(|place| place.partition).collect();
+    numbers.sort_unstable();
+    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+    (!numbers.is_empty()).then(|| numbers.join(", "))
+}
+
+/// Returns what a process of a group does: `group calls: partitions 0, 2 of 3; reading`.
+fn work(group: &str, places: &[Place], starts: &Starts) -> String {
+    let (input, all) = (starts.topic(), starts.len());
+    let of_input = numbers(places.iter(), input, true);
+    let of_input = of_input.map(|numbers| match numbers.contains(',') {
+        true => format!("partitions {numbers} of {all}"),
+        false => format!("partition {numbers} of {all}"),
+    });
+    let passed_on = numbers(places.iter(), input, false);
+    let passed_on = passed_on.map(|numbers| format!("{numbers} of the repartition topic"));
+    let mut work: Vec<String> = of_input.into_iter().chain(passed_on).collect();
+    if work.is_empty() {
+        return format!("group {group}: none of {all} partitions; standing by");
+    }
+    work.push("reading".to_owned());
+    format!("group {group}: {}", work.join("; "))
 }

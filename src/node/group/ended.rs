@@ -14,16 +14,19 @@ const ASSIGNMENT_TIMEOUT: Duration = Duration::from_secs(3);
 const ASK_INTERVAL: Duration = Duration::from_millis(300);
 
 impl Node<'_> {
+    /// Returns whether this process has the partitions that the group gives to it: a new member gets
+    /// them when the others have released them.
+    pub(super) fn is_settled(&self) -> bool {
+        self.shared
+            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > ASSIGNMENT_TIMEOUT)
+    }
+
     /// Returns whether the group has read what the topic held at the start.
     pub(super) fn is_all_read(&mut self) -> Result<bool> {
-        // A new member gets its partitions when the others have released them.
-        let is_settled = self
-            .shared
-            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > ASSIGNMENT_TIMEOUT);
         let mut tasks = self.slots.values();
         let done =
             |slot: &Slot| matches!(slot, Slot::Working(task) if task.is_done && !task.is_changed());
-        if !is_settled || !tasks.all(done) || self.asked.elapsed() < ASK_INTERVAL {
+        if !self.is_settled() || !tasks.all(done) || self.asked.elapsed() < ASK_INTERVAL {
             return Ok(false);
         }
         self.asked = Instant::now();

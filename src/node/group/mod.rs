@@ -165,6 +165,8 @@ pub struct Node<'n> {
     arena: Bump,
     /// When the group last rebalanced; `None` before this process is a member.
     shared: Option<Instant>,
+    /// The partitions that a person was told of last.
+    told: Option<Vec<Place>>,
     /// When the group was last asked whether it has read everything.
     asked: Instant,
 }
@@ -281,6 +283,7 @@ impl<'n> Node<'n> {
             panes: Panes::default(),
             arena: Bump::new(),
             shared: None,
+            told: None,
             asked: Instant::now(),
             options,
         })
@@ -411,6 +414,7 @@ impl<'n> Node<'n> {
             self.rebalance(rebalance)?;
         }
         self.take_restored()?;
+        self.tell_work();
         let mut read = false;
         let places: Vec<Place> = self.slots.keys().cloned().collect();
         for place in &places {
