@@ -63,7 +63,7 @@ fn parse_number(text: &str) -> Result<u32, String> {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let Some(wanted) = options.number else {
-        return list(options.format);
+        return list(options.format, context);
     };
     let exercise = exercises::find(wanted).ok_or_else(|| {
         Error::usage(format!("there is no exercise {wanted}"))
@@ -147,7 +147,7 @@ fn read_recipe(path: &Path, exercise: &Exercise) -> Result<RecipeText> {
     }
 }
 
-fn list(format: Option<Format>) -> Result<()> {
+fn list(format: Option<Format>, context: &Context) -> Result<()> {
     let mut listing = Listing::new(&[
         ("exercise", Kind::Number),
         ("title", Kind::Text),
@@ -160,5 +160,5 @@ fn list(format: Option<Format>) -> Result<()> {
             text(exercise.asked),
         ]);
     }
-    listing.print(format)
+    listing.prose().print(format, &context.report)
 }

@@ -79,7 +79,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     let (a, b) = (read(&options.a)?, read(&options.b)?);
     let comparison = compare(&a, &b)?;
     if !comparison.differences.is_empty() {
-        print(&comparison, options.format)?;
+        print(&comparison, options.format, context)?;
     }
     tell(&comparison, [&a, &b], context);
     if comparison.is_same() {
@@ -94,7 +94,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     )))
 }
 
-fn print(comparison: &Comparison, format: Option<Format>) -> Result<()> {
+fn print(comparison: &Comparison, format: Option<Format>, context: &Context) -> Result<()> {
     let mut listing = Listing::new(&[
         ("window_start", Kind::Time),
         ("window_end", Kind::Time),
@@ -120,7 +120,7 @@ fn print(comparison: &Comparison, format: Option<Format>) -> Result<()> {
             text(difference.cause.name()),
         ]);
     }
-    listing.print(format)
+    listing.print(format, &context.report)
 }
 
 /// Reports how many rows are the same, and how often each cause was found.

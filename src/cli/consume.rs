@@ -2,11 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use console::Term;
-
 use crate::cli::broker::BrokerOptions;
 use crate::cli::dialect::DialectOptions;
 use crate::cli::names::prefixed;
+use crate::cli::output::TimesOption;
 use crate::cli::range::RangeOptions;
 use crate::context::Context;
 use crate::error::{Error, Remedy, Result};
@@ -14,7 +13,8 @@ use crate::format::schema::parse_declaration;
 use crate::node::consume::{self, Consumption, Pick};
 use crate::node::input::{Given, Notation};
 use crate::outlet::Outlet;
-use crate::sink::records::{Format, RecordSink};
+use crate::sink::records::{Format, Look, RecordSink};
+use crate::term::grid::room;
 
 /// Read topics from the beginning, then wait for new records.
 ///
@@ -47,6 +47,9 @@ pub(super) struct Options {
     /// The format of the output [default: a table on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
+
+    #[command(flatten)]
+    times: TimesOption,
 
     /// Also show records of open and aborted transactions.
     #[arg(long)]
@@ -139,8 +142,12 @@ impl Options {
             Format::Json
         });
         let outlet = Outlet::stdout(context.interrupt.clone())?;
-        let terminal = terminal.then(Term::stdout);
-        Ok(RecordSink::new(topics, format, outlet, terminal))
+        let look = Look {
+            room: room(),
+            times: self.times.given(),
+            report: context.report.clone(),
+        };
+        Ok(RecordSink::new(topics, format, outlet, look))
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         None | Some(Format::Table) => std::io::stdout()
             .write_all(printable_lines(&lines(&findings)).as_bytes())
             .map_err(|source| Error::io("write to stdout", source))?,
-        format => listing(&findings).print(format)?,
+        format => listing(&findings).print(format, &context.report)?,
     }
     let problems = findings
         .iter()

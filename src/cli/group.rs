@@ -129,7 +129,7 @@ fn list(options: &List, context: &Context) -> Result<()> {
             text(group.protocol),
         ]);
     }
-    listing.print(options.format)?;
+    listing.print(options.format, &context.report)?;
     if groups.is_empty() {
         context.report.status("there are no groups yet");
     }
@@ -245,7 +245,7 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         ]);
     }
     if options.dry_run {
-        listing.print(options.format)?;
+        listing.print(options.format, &context.report)?;
         context.report.status("nothing was set");
         return Ok(());
     }
@@ -271,7 +271,7 @@ fn reset(options: &Reset, context: &Context) -> Result<()> {
         admin.delete_topic(topic)?;
         context.report.status(format!("deleted topic `{topic}`"));
     }
-    listing.print(options.format)?;
+    listing.print(options.format, &context.report)?;
     context.report.status(format!(
         "set the offsets of group `{}` in {partitions}",
         options.group

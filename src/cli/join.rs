@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::broker::BrokerOptions;
 use crate::cli::dialect::{SpellingOptions, parse_delimiter};
 use crate::cli::endpoint::{Endpoint, OneInput, one_input, refuse_collisions};
-use crate::cli::output::{Format, StatsOptions, is_json};
+use crate::cli::output::{Format, StatsOptions, TimesOption, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::context::Context;
 use crate::engine::join::{Kind, Method, Side};
@@ -18,8 +18,10 @@ use crate::outlet::Outlet;
 use crate::plan::join::{Given, SideQuery, name_of};
 use crate::plan::time::time_zone;
 use crate::plan::{JoinPlan, JoinQuery};
-use crate::sink::joined::JoinedSink;
+use crate::sink::joined::{Frame, JoinedSink};
+use crate::sink::table::Look;
 use crate::sink::text::Notation;
+use crate::term::grid::room;
 use crate::term::units::parse_duration;
 
 /// Join two inputs by key and event time, or a stream with a table.
@@ -142,6 +144,9 @@ pub(super) struct Options {
     /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
+
+    #[command(flatten)]
+    times: TimesOption,
 
     /// Skip and count malformed records instead of ending at the first.
     #[arg(long)]
@@ -310,9 +315,19 @@ impl Options {
             Format::Json | Format::Table => Notation::Json,
         };
         let (frame, columns) = (frame(plan, notation), &plan.columns);
+        let times = self.times.within(format == Format::Table);
         let sink = match format {
-            Format::Table => JoinedSink::table(outlet, frame, columns),
-            Format::Csv | Format::Json => JoinedSink::text(outlet, frame, columns),
+            Format::Table => {
+                let look = Look {
+                    room: (self.to == Endpoint::Pipe).then(room).flatten(),
+                    times,
+                    report: context.report.clone(),
+                };
+                JoinedSink::table(outlet, frame, columns, look)
+            }
+            Format::Csv | Format::Json => {
+                JoinedSink::text(outlet, Frame { times, ..frame }, columns)
+            }
         };
         Ok((sink, notation))
     }
@@ -349,7 +364,7 @@ impl Options {
     fn tell(&self, plan: &JoinPlan, node: &Node<'_>, context: &Context) -> Result<()> {
         let (account, watermark) = (node.account(), node.watermark());
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
-            context.report.status(line);
+            context.report.account(line, "late");
         }
         for side in Side::BOTH {
             let counts = account.side(side);

@@ -4,14 +4,13 @@
 
 use std::io::{BufWriter, IsTerminal, Write};
 
-use console::{Term, measure_text_width};
-
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::sink::text::push_json;
+use crate::term::grid::{self, Cell, Column, Grid, Spare, Times};
+use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::table::{Align, Table};
-use crate::term::units;
 
 /// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,12 +37,24 @@ pub(super) enum Kind {
 pub(super) struct Listing {
     columns: &'static [(&'static str, Kind)],
     rows: Vec<Vec<Value>>,
+    is_prose: bool,
 }
 
 impl Listing {
     pub fn new(columns: &'static [(&'static str, Kind)]) -> Self {
-        let rows = Vec::new();
-        Listing { columns, rows }
+        Listing {
+            columns,
+            rows: Vec::new(),
+            is_prose: false,
+        }
+    }
+
+    /// Wraps long texts within their column: they are sentences to read, and no row is looked up.
+    pub fn prose(self) -> Self {
+        Listing {
+            is_prose: true,
+            ..self
+        }
     }
 
     /// Adds a row with a value for each column.
@@ -51,17 +62,16 @@ impl Listing {
         self.rows.push(values.into_iter().collect());
     }
 
-    /// Prints to stdout; without a format, a table on a terminal and CSV elsewhere.
+    /// Prints to stdout; without a format, a table on a terminal and CSV elsewhere. A hint names the
+    /// columns that a table has no room for.
     ///
     /// # Errors
     /// `refused` if stdout cannot be written to; a closed pipe is not an error.
-    pub fn print(&self, format: Option<Format>) -> Result<()> {
-        let all: Vec<usize> = (0..self.columns.len()).collect();
-        self.write(format, &all)
+    pub fn print(&self, format: Option<Format>, report: &Report) -> Result<()> {
+        self.print_fitting(format, &[], report)
     }
 
-    /// Prints a table, leaving out columns of `spare` in that order until it fits the terminal. A
-    /// hint names the columns left out.
+    /// Prints a table, leaving out columns of `spare` in that order until it fits the terminal.
     ///
     /// # Errors
     /// See [`Listing::print`].
@@ -71,56 +81,6 @@ impl Listing {
         spare: &[&str],
         report: &Report,
     ) -> Result<()> {
-        let terminal = Term::stdout();
-        let is_table = matches!(format, None | Some(Format::Table)) && terminal.is_term();
-        let room = if is_table {
-            terminal.size().1.into()
-        } else {
-            usize::MAX
-        };
-        let (shown, left_out) = self.fitting(room, spare);
-        self.write(format, &shown)?;
-        if !left_out.is_empty() {
-            report.hint(format!(
-                "no room for {}; `--format csv` shows all columns",
-                left_out.join(", ")
-            ));
-        }
-        Ok(())
-    }
-
-    /// Returns which columns to show in `room` characters, and the names of the others.
-    fn fitting<'s>(&self, room: usize, spare: &[&'s str]) -> (Vec<usize>, Vec<&'s str>) {
-        let width = |at: usize| {
-            let cells = self.rows.iter().map(|row| self.cell(row, at));
-            let widest = cells.map(|cell| measure_text_width(&cell)).max();
-            widest.unwrap_or(0).max(self.columns[at].0.len()) + Table::GAP
-        };
-        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
-        let mut left_out = Vec::new();
-        for &name in spare {
-            // Nothing follows the last column.
-            let needed = shown.iter().map(|&at| width(at)).sum::<usize>() - Table::GAP;
-            if needed <= room {
-                break;
-            }
-            shown.retain(|&at| self.columns[at].0 != name);
-            left_out.push(name);
-        }
-        (shown, left_out)
-    }
-
-    /// Returns a value as a table shows it.
-    fn cell(&self, row: &[Value], at: usize) -> String {
-        match &row[at] {
-            Value::Integer(ms) if self.columns[at].1 == Kind::Time => {
-                units::format_time(i64::try_from(*ms).unwrap_or(i64::MAX))
-            }
-            value => plain(value),
-        }
-    }
-
-    fn write(&self, format: Option<Format>, shown: &[usize]) -> Result<()> {
         let stdout = std::io::stdout().lock();
         let format = format.unwrap_or(if stdout.is_terminal() {
             Format::Table
@@ -128,27 +88,65 @@ impl Listing {
             Format::Csv
         });
         let mut out = BufWriter::new(stdout);
+        let mut left_out = None;
         let written = match format {
-            Format::Table => self.write_table(&mut out, shown),
+            Format::Table if self.is_prose => writeln!(out, "{}", self.wrapped()),
+            Format::Table => {
+                let (table, names) = self.table(grid::room(), spare);
+                left_out = grid::left_out(&names);
+                out.write_all(table.as_bytes())
+            }
             Format::Csv => self.write_csv(&mut out),
             Format::Json => self.write_json(&mut out),
         };
         written
             .and_then(|()| out.flush())
-            .map_err(|source| Error::io("write to stdout", source))
+            .map_err(|source| Error::io("write to stdout", source))?;
+        left_out.into_iter().for_each(|hint| report.hint(hint));
+        Ok(())
     }
 
-    fn write_table(&self, out: &mut impl Write, shown: &[usize]) -> std::io::Result<()> {
-        let heading = |&at: &usize| match self.columns[at] {
-            (name, Kind::Number) => (name, Align::Right),
-            (name, Kind::Text | Kind::Time) => (name, Align::Left),
+    fn wrapped(&self) -> Table {
+        let heading = |&(name, kind): &(&'static str, Kind)| match kind {
+            Kind::Number => (name, Align::Right),
+            Kind::Text | Kind::Time => (name, Align::Left),
         };
-        let columns: Vec<(&str, Align)> = shown.iter().map(heading).collect();
+        let columns: Vec<(&str, Align)> = self.columns.iter().map(heading).collect();
         let mut table = Table::new(&columns);
-        for row in &self.rows {
-            table.row(shown.iter().map(|&at| self.cell(row, at)));
+        self.rows
+            .iter()
+            .for_each(|row| table.row(row.iter().map(plain)));
+        table
+    }
+
+    /// Returns a table whose rows have some room, and which columns have none.
+    fn table(&self, room: Option<usize>, spare: &[&str]) -> (String, Vec<String>) {
+        let column = |&(name, kind): &(&str, Kind)| {
+            let align = match kind {
+                Kind::Number => Align::Right,
+                Kind::Text | Kind::Time => Align::Left,
+            };
+            let order = spare.iter().position(|spare| *spare == name);
+            Column::new(name, align).spare(order.map(Spare::Then))
+        };
+        let columns = self.columns.iter().map(column).collect();
+        let mut grid = Grid::new(columns, room, Times::Iso);
+        let cells = |row: &Vec<Value>| -> Vec<Cell> {
+            let values = row.iter().zip(self.columns);
+            values
+                .map(|(value, (_, kind))| cell(value, *kind))
+                .collect()
+        };
+        let rows: Vec<Vec<Cell>> = self.rows.iter().map(cells).collect();
+        rows.iter().for_each(|row| grid.measure(row));
+        let left_out = grid.fit();
+        let mut table = grid.heading();
+        table.push('\n');
+        for row in &rows {
+            table.push_str(&grid.line(row));
+            table.push('\n');
         }
-        writeln!(out, "{table}")
+        (table, left_out)
     }
 
     fn write_csv(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -176,7 +174,16 @@ impl Listing {
     }
 }
 
-/// Returns a value as a cell; null is empty.
+/// Returns a value as a table shows it.
+fn cell(value: &Value, kind: Kind) -> Cell {
+    match (value, kind) {
+        (Value::Integer(ms), Kind::Time) => Cell::Time(i64::try_from(*ms).unwrap_or(i64::MAX)),
+        (Value::Integer(_) | Value::Double(_) | Value::Decimal(_), _) => Cell::Number(plain(value)),
+        (value, _) => Cell::Text(printable(plain(value).as_bytes())),
+    }
+}
+
+/// Returns a value as a field of CSV; null is empty.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -221,17 +228,22 @@ mod tests {
             ("host", Kind::Text),
         ]);
         listing.row([text("calls"), number(6_000), number(0), text("127.0.0.1")]);
-        let spare = ["host", "first_time"];
-        // calls·, records·, 1970-01-01T00:00:00Z·, 127.0.0.1, with two blanks between them
-        let whole = 5 + 2 + 7 + 2 + 20 + 2 + 9;
-        assert_eq!(listing.fitting(whole, &spare), (vec![0, 1, 2, 3], vec![]));
-        assert_eq!(
-            listing.fitting(whole - 1, &spare),
-            (vec![0, 1, 2], vec!["host"])
-        );
-        assert_eq!(
-            listing.fitting(1, &spare),
-            (vec![0, 1], vec!["host", "first_time"])
-        );
+        let table = |room| {
+            let (table, left_out) = listing.table(Some(room), &["host", "first_time"]);
+            (
+                table.lines().nth(1).unwrap_or_default().to_owned(),
+                left_out.join(", "),
+            )
+        };
+        let expect = |row: &str, left_out: &str| (row.to_owned(), left_out.to_owned());
+        for (room, row, left_out) in [
+            (47, "calls     6000  1970-01-01T00:00:00Z  127.0.0.1", ""),
+            (46, "calls     6000  01-01 00:00:00  127.0.0.1", ""),
+            (40, "calls     6000  01-01 00:00:00", "host"),
+            (29, "calls     6000", "first_time, host"),
+            (9, "calls", "records, first_time, host"),
+        ] {
+            assert_eq!(table(room), expect(row, left_out), "{room}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::outlet::replace;
+use crate::term::grid::Times;
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +16,37 @@ pub(super) enum Format {
     Table,
     Csv,
     Json,
+}
+
+/// How times are written.
+#[derive(Debug, clap::Args)]
+pub(super) struct TimesOption {
+    /// Write times in ISO 8601, or as ms since 1970, UTC [default: iso in a table, else ms]
+    #[arg(long, value_enum, value_name = "HOW")]
+    times: Option<Times>,
+}
+
+impl TimesOption {
+    /// Returns how times are written in a table, or in other lines.
+    pub fn within(&self, is_table: bool) -> Times {
+        let usual = if is_table { Times::Iso } else { Times::Ms };
+        self.times.unwrap_or(usual)
+    }
+
+    /// Returns how times are written, if that was said.
+    pub fn given(&self) -> Option<Times> {
+        self.times
+    }
+
+    /// Refuses the flag where rows go to a topic.
+    pub fn refuse_for(&self, to: &Endpoint) -> Result<()> {
+        match (self.times, to) {
+            (Some(_), Endpoint::Topic(_)) => Err(Error::usage(format!(
+                "`--times` is for files and stdout; times in {to} are ms since 1970"
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -187,7 +187,7 @@ fn list(options: &List, context: &Context) -> Result<()> {
             number(records.get(topic.name.as_str()).copied().unwrap_or(0)),
         ]);
     }
-    listing.print(options.format)?;
+    listing.print(options.format, &context.report)?;
     if topics.is_empty() {
         context.report.status("there are no topics yet");
         context
@@ -267,7 +267,7 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     let admin = Admin::new(&options.broker.settings(context)?)?;
     let topic = admin.topic(&options.topic)?;
     if options.settings {
-        return describe_settings(&admin, &topic.name, options.format);
+        return describe_settings(&admin, &topic.name, options.format, context);
     }
     let partitions = partitions_of([&topic]);
     let extents = admin.extents(&partitions)?;
@@ -320,7 +320,12 @@ fn describe(options: &Describe, context: &Context) -> Result<()> {
     listing.print_fitting(options.format, &spare, &context.report)
 }
 
-fn describe_settings(admin: &Admin, topic: &str, format: Option<Format>) -> Result<()> {
+fn describe_settings(
+    admin: &Admin,
+    topic: &str,
+    format: Option<Format>,
+    context: &Context,
+) -> Result<()> {
     let mut listing = Listing::new(&[
         ("setting", Kind::Text),
         ("value", Kind::Text),
@@ -333,7 +338,7 @@ fn describe_settings(admin: &Admin, topic: &str, format: Option<Format>) -> Resu
             Value::Boolean(!setting.is_default),
         ]);
     }
-    listing.print(format)
+    listing.print(format, &context.report)
 }
 
 /// Returns broker numbers as `1 2 3`.

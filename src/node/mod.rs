@@ -7,6 +7,7 @@
 mod ahead;
 pub mod consume;
 mod evaluate;
+mod footer;
 pub mod group;
 pub mod input;
 pub mod join;
@@ -34,6 +35,7 @@ use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::source::{Batch, Polled, Records, Source};
 use evaluate::{Evaluator, Unfit, now_ms};
+use footer::Footer;
 use journal::JournalFile;
 use progress::Progress;
 use side_output::SideOutput;
@@ -43,8 +45,6 @@ use why_silent::Watch;
 const POLL: Duration = Duration::from_millis(50);
 /// How often a group's progress is committed.
 const COMMIT: Duration = Duration::from_secs(1);
-/// How often open windows are drawn.
-const REDRAW: Duration = Duration::from_millis(250);
 
 /// How a node runs.
 #[derive(Debug, Clone, Copy)]
@@ -248,7 +248,7 @@ impl<'n> Node<'n> {
     /// may not be written yet.
     fn read(&mut self, source: &mut dyn Source) -> Result<Until> {
         let mut heard = vec![Instant::now(); source.partitions()];
-        let (mut drawn, mut committed) = (Instant::now(), Instant::now());
+        let (mut footer, mut committed) = (Footer::new(), Instant::now());
         let name = source.name();
         loop {
             if self.interrupt.is_set() {
@@ -273,9 +273,9 @@ impl<'n> Node<'n> {
                 self.operator.on_clock(now_ms());
             }
             self.write()?;
-            if self.sink.wants_open() && drawn.elapsed() >= REDRAW {
-                self.draw_open()?;
-                drawn = Instant::now();
+            if self.sink.wants_open() && footer.is_due() {
+                let line = footer.line(self.operator.account(), self.watermark(), source.lag());
+                self.draw_open(&line)?;
             }
             self.tell_why_not(source)?;
             if committed.elapsed() >= COMMIT {
@@ -393,16 +393,16 @@ impl<'n> Node<'n> {
             return Ok(());
         }
         // Open windows are drawn below what is said, not above it.
-        self.sink.show_open(&Panes::default())?;
+        self.sink.show_open(&Panes::default(), "")?;
         if let Some(watch) = &mut self.watch {
             watch.tell(&self.operator, source);
         }
         Ok(())
     }
 
-    fn draw_open(&mut self) -> Result<()> {
+    fn draw_open(&mut self, footer: &str) -> Result<()> {
         let mut open = Panes::default();
         self.operator.open_panes(&mut open);
-        self.sink.show_open(&open)
+        self.sink.show_open(&open, footer)
     }
 }

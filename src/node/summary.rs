@@ -9,37 +9,35 @@ use crate::term::units::{
     DAY, HOUR, MINUTE, SECOND, format_count, format_duration, format_plural, format_time,
 };
 
-/// Returns the summary's lines: where every record went, by record and by record × window, and
-/// what grace would have kept the expired ones. `to` says where the rows went, as ` to out.csv`,
-/// and what is not among them.
+/// Returns the summary's lines: where every record went, by record, and by record × window where that
+/// says more, and what grace would have kept the expired ones. `to` says where the rows went, as
+/// ` to out.csv`, and what is not among them.
 pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let Account { windows, .. } = account;
     let duplicates = match account.duplicates {
-        0 => String::new(),
-        count => format!(" + {} duplicates", format_count(count)),
+        1 => "duplicate",
+        _ => "duplicates",
     };
-    let ahead = match account.ahead {
-        0 => String::new(),
-        count => format!(" + {} ahead", format_count(count)),
-    };
+    let records = [
+        (account.on_time, "on time"),
+        (account.late, "late"),
+        (account.expired, "expired"),
+        (account.malformed, "malformed"),
+        (account.filtered, "filtered"),
+        (account.duplicates, duplicates),
+        (account.ahead, "ahead"),
+    ];
     let mut lines = vec![format!(
-        "{} in = {} on time + {} late + {} expired + {} malformed + {} filtered{duplicates}{ahead} → {}{to}; \
-         watermark {}",
-        format_plural(account.records(), "record"),
-        format_count(account.on_time),
-        format_count(account.late),
-        format_count(account.expired),
-        format_count(account.malformed),
-        format_count(account.filtered),
+        "{} → {}{to}; watermark {}",
+        came_to(account.records(), &records),
         format_plural(account.rows, "row"),
         shown_watermark(watermark),
     )];
-    lines.push(format!(
-        "record × window: {} on time, {} late, {} expired",
-        format_count(windows.on_time),
-        format_count(windows.late),
-        format_count(windows.expired),
-    ));
+    let by_window = [windows.on_time, windows.late, windows.expired];
+    if by_window != [account.on_time, account.late, account.expired] {
+        let counts = by_window.into_iter().zip(["on time", "late", "expired"]);
+        lines.push(format!("record × window: {}", outcomes(counts)));
+    }
     if account.expired > 0 {
         lines.push(format!(
             "`--grace {}` would have kept every expired record",
@@ -47,6 +45,25 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Returns what became of some records: `6,000 records in, all on time`, or
+/// `6,000 records in: 2,944 on time, 3,056 expired`.
+pub(super) fn came_to(records: u64, counts: &[(u64, &str)]) -> String {
+    let in_all = format!("{} in", format_plural(records, "record"));
+    match counts.iter().find(|(count, _)| *count == records) {
+        _ if records == 0 => in_all,
+        Some((_, outcome)) if records > 1 => format!("{in_all}, all {outcome}"),
+        Some((_, outcome)) => format!("{in_all}, {outcome}"),
+        None => format!("{in_all}: {}", outcomes(counts.iter().copied())),
+    }
+}
+
+/// Returns what is not zero: `2,944 on time, 3,056 expired`.
+fn outcomes<'o>(counts: impl Iterator<Item = (u64, &'o str)>) -> String {
+    let counts = counts.filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, outcome)| format!("{} {outcome}", format_count(count)));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// What happens to windows that a run leaves open.
@@ -136,6 +153,7 @@ pub(super) fn rounded_up(ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::account::WindowAccount;
 
     #[test]
     fn the_grace_that_is_named_suffices_and_is_short() {
@@ -146,20 +164,54 @@ mod tests {
     }
 
     #[test]
-    fn every_record_is_in_the_sum() {
+    fn what_is_not_zero_is_in_the_sum() {
         let account = Account {
             on_time: 5,
             late: 1,
             expired: 2,
             grace_needed_ms: 2_500,
+            windows: WindowAccount {
+                on_time: 10,
+                late: 2,
+                expired: 4,
+            },
             ..Account::default()
         };
-        let lines = lines(&account, END, " to x.csv");
-        assert!(lines[0].starts_with("8 records in = 5 on time + 1 late + 2 expired"));
-        assert!(lines[0].contains("→ 0 rows to x.csv;"));
         assert_eq!(
-            lines[2],
-            "`--grace 3s` would have kept every expired record"
+            lines(&account, END, " to x.csv"),
+            [
+                "8 records in: 5 on time, 1 late, 2 expired → 0 rows to x.csv; watermark at the end",
+                "record × window: 10 on time, 2 late, 4 expired",
+                "`--grace 3s` would have kept every expired record",
+            ]
         );
+    }
+
+    #[test]
+    fn what_became_of_all_records_is_said_once() {
+        let account = |on_time, duplicates| Account {
+            on_time,
+            duplicates,
+            rows: 1,
+            windows: WindowAccount {
+                on_time,
+                ..WindowAccount::default()
+            },
+            ..Account::default()
+        };
+        for (account, line) in [
+            (account(6_000, 0), "6,000 records in, all on time → 1 row"),
+            (account(1, 0), "1 record in, on time → 1 row"),
+            (
+                account(1, 1),
+                "2 records in: 1 on time, 1 duplicate → 1 row",
+            ),
+            (account(0, 0), "0 records in → 1 row"),
+        ] {
+            assert_eq!(
+                lines(&account, BEGINNING, ""),
+                [format!("{line}; watermark not set")]
+            );
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::text::{Notation, push_csv};
+use super::table::Look;
+use super::text::{Notation, push_csv, push_json};
 use crate::column::{DataType, Field, ValueRef};
 use crate::engine::join::{Emit, Joined};
 use crate::error::{Error, Result};
@@ -17,9 +18,11 @@ use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::{Partitioner, Partitioning};
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
 use crate::outlet::Outlet;
+use crate::term::grid::{self, Cell, Column, Grid, Times};
 use crate::term::printable::printable;
+use crate::term::report::Report;
+use crate::term::table::Align;
 use crate::term::units::format_time;
-use console::{Alignment, measure_text_width, pad_str};
 
 /// Rows are handed on before they fill more than this.
 const FLUSH_BYTES: usize = 256 << 10;
@@ -33,6 +36,8 @@ pub struct Frame {
     pub notation: Notation,
     /// The columns of either side, all null.
     pub nulls: [Vec<u8>; 2],
+    /// How the event time is written.
+    pub times: Times,
 }
 
 /// Something that rows of a join are written to.
@@ -74,8 +79,8 @@ impl JoinedSink {
     }
 
     /// Returns a sink of aligned columns; the rows of its frame are JSON.
-    pub fn table(outlet: Outlet, frame: Frame, columns: &[Field]) -> Self {
-        let table = Table::new(outlet, columns);
+    pub fn table(outlet: Outlet, frame: Frame, columns: &[Field], look: Look) -> Self {
+        let table = Table::new(outlet, columns, look);
         Self::new(frame, Vec::new(), Output::Table(table))
     }
 
@@ -147,7 +152,17 @@ impl Emit for JoinedSink {
             Notation::Json => (b",\"event_time\":", b"}\n"),
         };
         lines.extend_from_slice(before);
-        lines.extend_from_slice(itoa::Buffer::new().format(row.time).as_bytes());
+        match (frame.times, frame.notation) {
+            (Times::Ms, _) => {
+                lines.extend_from_slice(itoa::Buffer::new().format(row.time).as_bytes());
+            }
+            (Times::Iso, Notation::Csv) => {
+                lines.extend_from_slice(format_time(row.time).as_bytes())
+            }
+            (Times::Iso, Notation::Json) => {
+                push_json(lines, ValueRef::Text(&format_time(row.time)))
+            }
+        }
         lines.extend_from_slice(after);
         if let Output::Topic(_) = self.output {
             self.rows.push(RowEnds {
@@ -164,43 +179,37 @@ impl Emit for JoinedSink {
     }
 }
 
-/// Aligned columns for people; widths come from the header and what has come, and only grow.
+/// Aligned columns for people.
 struct Table {
     outlet: Outlet,
-    columns: Vec<TableColumn>,
+    grid: Grid,
+    report: Report,
+    /// What each column is.
+    types: Vec<DataType>,
     header_written: bool,
 }
 
-struct TableColumn {
-    name: String,
-    width: usize,
-    alignment: Alignment,
-}
-
 impl Table {
-    fn new(outlet: Outlet, columns: &[Field]) -> Self {
-        let columns = columns.iter().map(|field| {
-            let name = printable(field.name.as_bytes());
-            TableColumn {
-                width: measure_text_width(&name),
-                name,
-                alignment: match field.data_type {
-                    DataType::Bigint
-                    | DataType::Double
-                    | DataType::Decimal
-                    | DataType::Timestamp
-                    | DataType::Number => Alignment::Right,
-                    DataType::Boolean | DataType::Text | DataType::Any => Alignment::Left,
-                },
-            }
-        });
-        let mut columns: Vec<TableColumn> = columns.collect();
-        if let Some(time) = columns.last_mut() {
-            time.alignment = Alignment::Left;
-        }
+    fn new(outlet: Outlet, columns: &[Field], look: Look) -> Self {
+        let last = columns.len().saturating_sub(1);
+        let column = |(nth, field): (usize, &Field)| {
+            let align = match field.data_type {
+                _ if nth == last => Align::Left, // the time
+                DataType::Bigint
+                | DataType::Double
+                | DataType::Decimal
+                | DataType::Timestamp
+                | DataType::Number => Align::Right,
+                DataType::Boolean | DataType::Text | DataType::Any => Align::Left,
+            };
+            Column::new(&field.name, align)
+        };
+        let columns_of_grid = columns.iter().enumerate().map(column).collect();
         Table {
             outlet,
-            columns,
+            grid: Grid::new(columns_of_grid, look.room, look.times),
+            report: look.report,
+            types: columns.iter().map(|field| field.data_type).collect(),
             header_written: false,
         }
     }
@@ -213,42 +222,42 @@ impl Table {
         let objects = serde_json::Deserializer::from_slice(lines).into_iter::<Cells>();
         let mut rows = Vec::new();
         for object in objects {
-            let Cells(mut cells) = object
+            let Cells(texts) = object
                 .map_err(|error| Error::bug(format!("a row is not a JSON object: {error}")))?;
-            if let Some(time) = cells.last_mut() {
-                *time = time.parse().map_or_else(|_| time.clone(), format_time);
-            }
-            for (column, cell) in self.columns.iter_mut().zip(&cells) {
-                column.width = column.width.max(measure_text_width(cell));
-            }
+            let cells = self.cells(texts);
+            self.grid.measure(&cells);
             rows.push(cells);
         }
         self.write_header()?;
         let mut text = String::new();
-        rows.iter()
-            .for_each(|cells| self.push_line(cells, &mut text));
+        for cells in &rows {
+            text.push_str(&self.grid.line(cells));
+            text.push('\n');
+        }
         self.outlet.write(text.as_bytes())
+    }
+
+    /// Returns the values of a row, of which the last is its time.
+    fn cells(&self, texts: Vec<String>) -> Vec<Cell> {
+        let last = self.types.len().saturating_sub(1);
+        let values = texts.into_iter().zip(&self.types).enumerate();
+        let cell = |(nth, (text, data_type)): (usize, (String, &DataType))| match data_type {
+            _ if nth == last => text.parse().map_or(Cell::Text(text), Cell::Time),
+            DataType::Double | DataType::Decimal | DataType::Number => Cell::Number(text),
+            _ => Cell::Text(text),
+        };
+        values.map(cell).collect()
     }
 
     fn write_header(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.header_written, true) {
             return Ok(());
         }
-        let names: Vec<String> = self.columns.iter().map(|c| c.name.clone()).collect();
-        let mut text = String::new();
-        self.push_line(&names, &mut text);
-        self.outlet.write(text.as_bytes())
-    }
-
-    fn push_line(&self, cells: &[String], text: &mut String) {
-        for (nth, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
-            if nth > 0 {
-                text.push_str("  ");
-            }
-            text.push_str(&pad_str(cell, column.width, column.alignment, None));
+        if let Some(hint) = grid::left_out(&self.grid.fit()) {
+            self.report.hint(hint);
         }
-        text.truncate(text.trim_end_matches(' ').len());
-        text.push('\n');
+        let heading = format!("{}\n", self.grid.heading());
+        self.outlet.write(heading.as_bytes())
     }
 }
 

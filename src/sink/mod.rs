@@ -7,6 +7,7 @@ pub mod joined;
 pub mod rank;
 pub mod records;
 pub mod select;
+mod spread;
 pub mod table;
 pub mod text;
 pub mod topic;
@@ -177,11 +178,12 @@ pub trait Sink: Send {
         false
     }
 
-    /// Shows the rows of open windows as they are now, in place of those shown before.
+    /// Shows the rows of open windows as they are now, and below them how the run goes, in place of
+    /// what was shown before.
     ///
     /// # Errors
     /// As [`Sink::write`].
-    fn show_open(&mut self, _open: &Panes) -> Result<()> {
+    fn show_open(&mut self, _open: &Panes, _footer: &str) -> Result<()> {
         Ok(())
     }
 }

@@ -191,10 +191,10 @@ impl Sink for RankSink {
         self.next.wants_open()
     }
 
-    fn show_open(&mut self, open: &Panes) -> Result<()> {
+    fn show_open(&mut self, open: &Panes, footer: &str) -> Result<()> {
         self.arena.reset();
         self.kept.clear();
         self.ranking.choose(open, &self.arena, &mut self.kept)?;
-        self.next.show_open(&self.kept)
+        self.next.show_open(&self.kept, footer)
     }
 }

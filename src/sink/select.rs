@@ -78,9 +78,9 @@ impl Sink for SelectSink {
         self.next.wants_open()
     }
 
-    fn show_open(&mut self, open: &Panes) -> Result<()> {
+    fn show_open(&mut self, open: &Panes, footer: &str) -> Result<()> {
         self.choose(open)?;
-        self.next.show_open(&self.chosen)
+        self.next.show_open(&self.chosen, footer)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
-use super::{Header, Sink};
+use super::{Header, Role, Sink};
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::engine::window::Window;
 use crate::error::Result;
 use crate::number::is_bare;
 use crate::outlet::Outlet;
+use crate::term::grid::Times;
+use crate::term::units::format_time;
 
 /// How a row becomes text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct TextSink {
     members: Vec<Vec<u8>>,
     front: Front,
     lines: Vec<u8>,
+    /// Which columns hold times, where these are not written as ms.
+    iso: Option<Vec<bool>>,
 }
 
 /// How the rows of the last window begin.
@@ -48,16 +52,32 @@ impl TextSink {
             header,
             front: Front::default(),
             lines: Vec::new(),
+            iso: None,
         }
+    }
+
+    /// Writes times so; ms until it is told.
+    pub fn with_times(self, times: Times) -> Self {
+        let is_time = |role| matches!(role, Role::Start | Role::End | Role::Time);
+        let columns = self.header.columns();
+        let iso = (times == Times::Iso).then(|| columns.map(|(_, role)| is_time(role)).collect());
+        TextSink { iso, ..self }
     }
 
     fn push_row(&mut self, pane: Pane<'_>) {
         let mut fields = self.push_front(pane.window());
         // Inner iteration: chained iterators are slow from outside.
-        self.header.rest(pane).for_each(|value| {
-            push_field(&mut self.lines, self.notation, value, fields, &self.members);
-            fields += 1;
-        });
+        match &self.iso {
+            None => self.header.rest(pane).for_each(|value| {
+                push_field(&mut self.lines, self.notation, value, fields, &self.members);
+                fields += 1;
+            }),
+            Some(iso) => self.header.rest(pane).for_each(|value| {
+                let lines = &mut self.lines;
+                push_iso(lines, self.notation, value, fields, &self.members, iso);
+                fields += 1;
+            }),
+        }
         self.lines.extend_from_slice(match self.notation {
             Notation::Csv => b"\n",
             Notation::Json => b"}\n",
@@ -71,8 +91,11 @@ impl TextSink {
             self.front.text.clear();
             self.front.fields = 0;
             for value in self.header.front(window) {
-                let text = &mut self.front.text;
-                push_field(text, self.notation, value, self.front.fields, &self.members);
+                let (text, nth) = (&mut self.front.text, self.front.fields);
+                match &self.iso {
+                    None => push_field(text, self.notation, value, nth, &self.members),
+                    Some(iso) => push_iso(text, self.notation, value, nth, &self.members, iso),
+                }
                 self.front.fields += 1;
             }
         }
@@ -150,6 +173,24 @@ fn push_field(
             line.extend_from_slice(&members[nth]);
             push_json(line, value);
         }
+    }
+}
+
+/// As [`push_field`], with times as ISO 8601.
+fn push_iso(
+    line: &mut Vec<u8>,
+    notation: Notation,
+    value: ValueRef<'_>,
+    nth: usize,
+    members: &[Vec<u8>],
+    is_time: &[bool],
+) {
+    match value {
+        ValueRef::Integer(at) if is_time[nth] => {
+            let at = format_time(i64::try_from(at).unwrap_or(i64::MAX));
+            push_field(line, notation, ValueRef::Text(&at), nth, members);
+        }
+        value => push_field(line, notation, value, nth, members),
     }
 }
 

@@ -532,6 +532,14 @@ impl Source for KafkaSource {
         self.partitions[partition].at_end
     }
 
+    fn lag(&self) -> Option<u64> {
+        let left = self.partitions.iter().enumerate().map(|(nth, partition)| {
+            let high = self.fetcher.high_watermark(nth)?;
+            u64::try_from((high - partition.position).max(0)).ok()
+        });
+        left.sum()
+    }
+
     fn prefer(&mut self, partition: usize) {
         self.preferred = partition;
     }

@@ -45,6 +45,11 @@ pub trait Source: Send {
         false
     }
 
+    /// Returns how many records are known to be there and have not been handed over, if that is known.
+    fn lag(&self) -> Option<u64> {
+        None
+    }
+
     /// Asks for `partition` to be read before the others, because event time there is furthest behind.
     fn prefer(&mut self, _partition: usize) {}
 

@@ -1,5 +1,6 @@
 //! What is shown: results on stdout, all else on stderr.
 
+pub mod grid;
 pub mod period;
 pub mod printable;
 pub mod progress;

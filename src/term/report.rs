@@ -4,6 +4,8 @@
 //! progress bar is drawn: the bars belong to the same [`Report`]. Names and values in them are
 //! from outside: what would move the cursor is escaped here.
 
+use std::ops::Range;
+
 use console::{Style, Term};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
@@ -113,6 +115,21 @@ impl Report {
         self.line(&format!("{label} {}", printable_lines(line.as_ref())));
     }
 
+    /// Says where records went; the number of those that were `lost`, a word such as `expired`, is yellow.
+    pub fn account(&self, line: impl AsRef<str>, lost: &str) {
+        if self.verbosity < Verbosity::Normal {
+            return;
+        }
+        let line = printable_lines(line.as_ref());
+        self.line(&match number_of(&line, lost) {
+            Some(part) => {
+                let painted = self.paint(&line[part.clone()], Style::new().yellow());
+                format!("{}{painted}{}", &line[..part.start], &line[part.end..])
+            }
+            None => line,
+        });
+    }
+
     /// Says what the user can do next; silent with `-q`.
     pub fn hint(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Normal {
@@ -162,5 +179,42 @@ impl Report {
         use std::io::Write;
         self.bars
             .suspend(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
+    }
+}
+
+/// Returns where `3,056 expired` stands in a line, or `all expired`.
+fn number_of(line: &str, outcome: &str) -> Option<Range<usize>> {
+    let outcomes = line.match_indices(outcome).map(|(at, _)| at);
+    outcomes.into_iter().find_map(|at| {
+        let before = line[..at].strip_suffix(' ')?;
+        let number = before.trim_end_matches(|digit: char| digit.is_ascii_digit() || digit == ',');
+        let is_number = number.len() < before.len();
+        let start = if is_number {
+            number.len()
+        } else {
+            before.strip_suffix("all")?.len()
+        };
+        Some(start..at + outcome.len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_the_lost_is_found() {
+        for (line, part) in [
+            (
+                "6 records in: 2 on time, 3,056 expired → 3 rows",
+                Some("3,056 expired"),
+            ),
+            ("6 records in, all expired → 0 rows", Some("all expired")),
+            ("`--grace 3s` would have kept every expired record", None),
+            ("6 records in, all on time → 3 rows", None),
+        ] {
+            let found = number_of(line, "expired").map(|range| &line[range]);
+            assert_eq!(found, part, "{line}");
+        }
     }
 }

@@ -228,6 +228,16 @@ pub fn format_time(ms: i64) -> String {
     }
 }
 
+/// Prints ms since 1970 without year and zone, for where there is no room: `01-01 00:00:10.25`, in UTC.
+pub fn format_short_time(ms: i64) -> String {
+    let full = format_time(ms);
+    let bare = full.strip_suffix('Z').and_then(|full| full.split_once('T'));
+    match bare.and_then(|(date, time)| Some((date.get(date.len().checked_sub(5)?..)?, time))) {
+        Some((day, time)) => format!("{day} {time}"),
+        None => full,
+    }
+}
+
 /// Returns the local time, such as `20:07`.
 pub fn format_clock(at: SystemTime) -> String {
     match jiff::Zoned::try_from(at) {

@@ -55,10 +55,10 @@ fn topics_and_mixed_kinds_give_the_rows_of_their_files() {
     let segments = produce(&workdir, broker, segments, "--partitions 2");
     let run = join(&calls, &segments);
     assert_eq!(sorted(run.stdout()), sorted(files.stdout()));
+    let told = run.stderr();
     assert!(
-        run.stderr().contains("+ 0 late + 0 malformed"),
-        "{}",
-        run.stderr()
+        !told.contains("late") && !told.contains("malformed"),
+        "{told}"
     );
 }
 
@@ -126,7 +126,7 @@ fn a_live_join_waits_for_the_side_behind_and_then_for_nobody() {
         "{}",
         run.stdout()
     );
-    assert!(run.stderr().contains("+ 1 open"), "{}", run.stderr());
+    assert!(run.stderr().contains(", 1 open"), "{}", run.stderr());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_null_value_deletes_from_a_table() {
         "join orders.csv {table} --on caller --within 1h --exit -b {broker} --skip-bad"
     ));
     assert!(
-        run.assert_status(0).stderr().contains("+ 1 malformed"),
+        run.assert_status(0).stderr().contains(", 1 malformed"),
         "{}",
         run.stderr()
     );

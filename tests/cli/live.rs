@@ -31,7 +31,7 @@ fn a_run_that_is_stopped_says_what_is_open() {
         running.await_lines(4);
         let run = running.ended_by(signal);
         run.assert_status(status);
-        let told = "35 records in = 35 on time";
+        let told = "35 records in, all on time";
         let open = "→ 3 rows, 1 window open with 5 records (`--exit` shows it); watermark";
         assert!(run.stderr().contains(told), "{}", run.stderr());
         assert!(run.stderr().contains(open), "{}", run.stderr());

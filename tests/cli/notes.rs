@@ -121,7 +121,7 @@ fn assert_panes_mix(rows: &str) {
 fn assert_shared(told: &str) {
     let counts = told
         .lines()
-        .filter_map(|line| line.split_once(" records in = "));
+        .filter_map(|line| line.split_once(" records in"));
     let counts = counts.map(|(count, _)| count.replace(',', "").parse::<u32>());
     let counts: Vec<u32> = counts.collect::<Result<_, _>>().expect("numbers");
     let is_shared = counts.len() == 2 && counts.iter().all(|count| (1_000..6_000).contains(count));

@@ -66,7 +66,7 @@ fn the_worked_example_without_grace_drops_the_nine_and_says_what_would_have_kept
     ];
     let run = scores(&workdir, &flags);
     assert_eq!(rows(&run), ["0,2,5", "2,4,18", "4,6,4", "6,8,12"]);
-    assert!(run.stderr().contains("8 on time + 0 late + 1 expired"));
+    assert!(run.stderr().contains("8 on time, 1 expired"));
     assert!(run.stderr().contains("`--grace 4m` would have kept"));
     assert_eq!(
         workdir.read("late.csv"),

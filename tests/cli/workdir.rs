@@ -162,6 +162,21 @@ impl Run {
         self
     }
 
+    /// Fails unless the summary counts so many malformed records, or names none where there are none.
+    #[track_caller]
+    pub fn assert_malformed(&self, count: usize) {
+        let said = self.stderr().replace(',', "");
+        let is_told = match count {
+            0 => !said.contains("malformed"),
+            1 if said.contains("1 record in malformed") => true,
+            _ => {
+                said.contains(&format!(" {count} malformed"))
+                    || said.contains(&format!("{count} records in all malformed"))
+            }
+        };
+        assert!(is_told, "{count}: {said}");
+    }
+
     /// Fails unless the run was refused with `status`, in at most eight lines that hold each
     /// of `parts`, and nothing on stdout.
     #[track_caller]

@@ -146,6 +146,7 @@ impl Options {
         }
         self.refuse_unranked()?;
         self.refuse_collisions()?;
+        self.times.refuse_for(&self.to)?;
         let metrics = self.group.metrics.map(Metrics::serve).transpose()?;
         if let Some(metrics) = &metrics {
             let address = metrics.address();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use console::Term;
 
 use crate::cli::endpoint::{self, Endpoint, OneInput};
-use crate::cli::output::{Format, StatsOptions, is_json};
+use crate::cli::output::{Format, StatsOptions, TimesOption, is_json};
 use crate::context::Context;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
@@ -32,9 +32,10 @@ use crate::plan::{Noted, Plan, Query};
 use crate::sink::Sink;
 use crate::sink::rank::RankSink;
 use crate::sink::select::SelectSink;
-use crate::sink::table::TableSink;
+use crate::sink::table::{Look, TableSink};
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
+use crate::term::grid::room;
 use crate::term::units::format_count;
 use asked::Asked;
 use group::GroupOptions;
@@ -76,6 +77,9 @@ pub(super) struct Options {
     /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
     format: Option<Format>,
+
+    #[command(flatten, next_help_heading = STREAMS)]
+    times: TimesOption,
 
     /// Write malformed records, with the reason, to a file or topic instead of ending at the first;
     /// with `--group` as for `--late-to`.
@@ -125,6 +129,7 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     let schema = std::mem::take(&mut input.schema);
     let plan = input.form.plan(&query, schema, input.record_times)?;
     options.refuse_collisions()?;
+    options.times.refuse_for(&options.to)?;
     let (asked, layout) = (options.asked.time.is_some(), &plan.layout);
     input::tell_time(asked, &layout.time, &layout.schema, "the records", context);
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
@@ -176,10 +181,22 @@ impl Options {
             Endpoint::File(path) if is_json(path) => Format::Json,
             _ => Format::Csv,
         });
+        let times = self.times.within(format == Format::Table);
+        let text = |outlet, notation, header| {
+            Box::new(TextSink::new(outlet, notation, header).with_times(times))
+        };
         Ok(match format {
-            Format::Table => Box::new(TableSink::new(outlet, header, terminal.then(Term::stdout))),
-            Format::Csv => Box::new(TextSink::new(outlet, Notation::Csv, header)),
-            Format::Json => Box::new(TextSink::new(outlet, Notation::Json, header)),
+            Format::Table => {
+                let look = Look {
+                    room: (self.to == Endpoint::Pipe).then(room).flatten(),
+                    times,
+                    report: context.report.clone(),
+                };
+                let terminal = terminal.then(Term::stdout);
+                Box::new(TableSink::new(outlet, header, look, terminal))
+            }
+            Format::Csv => text(outlet, Notation::Csv, header),
+            Format::Json => text(outlet, Notation::Json, header),
         })
     }
 
@@ -381,7 +398,7 @@ impl Options {
         };
         let behind_rows = format!("{}{left_out}{open}", self.to.behind_rows());
         for line in summary::lines(account, watermark, &behind_rows) {
-            context.report.status(line);
+            context.report.account(line, "expired");
         }
         if account.before_1980 > 0
             && account.before_1980 == account.records() - account.malformed - account.ahead

@@ -120,6 +120,7 @@ impl<'r> Consumption<'r> {
             self.context.interrupt.check()?;
             let open = self.readers.iter().filter(|reader| !reader.ended).count();
             if open == 0 || self.left == 0 {
+                self.sink.end()?;
                 return self.flush();
             }
             let mut heard = false;
@@ -186,8 +187,9 @@ impl<'r> Consumption<'r> {
         };
         let Picked { fates, bytes } = picked.unwrap_or_default();
         let mut fates = fates.into_iter();
+        let mut taken = Vec::new();
         for message in &messages {
-            if self.left == 0 {
+            if taken.len() as u64 == self.left {
                 break;
             }
             let offset = message.offset;
@@ -210,12 +212,16 @@ impl<'r> Consumption<'r> {
             };
             self.read += 1;
             last = Some(offset);
-            if let Some(message) = message {
-                self.sink.push(nth, &message);
-                self.left -= 1;
-                if self.sink.is_full() {
-                    self.sink.flush()?;
-                }
+            taken.extend(message);
+        }
+        self.left -= taken.len() as u64;
+        if !taken.is_empty() {
+            self.sink.begin(nth, &taken);
+        }
+        for message in &taken {
+            self.sink.push(nth, message);
+            if self.sink.is_full() {
+                self.sink.flush()?;
             }
         }
         if let Some(last) = last {

@@ -23,6 +23,7 @@ use crate::plan::JoinPlan;
 use crate::sink::joined::{Frame, JoinedSink};
 use crate::sink::text::Notation;
 use crate::source::Source;
+use crate::term::grid::Times;
 use feed::{Feed, Filled};
 use part::Part;
 use stage::Stage;
@@ -58,7 +59,11 @@ pub fn frame(plan: &JoinPlan, notation: Notation) -> Frame {
         Part::new(side, notation, Dialect::default()).push_nulls(&mut nulls);
         nulls
     });
-    Frame { notation, nulls }
+    Frame {
+        notation,
+        nulls,
+        times: Times::Ms,
+    }
 }
 
 impl<'n> Node<'n> {

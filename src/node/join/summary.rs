@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::summary::{json_watermark, rounded_up, shown_watermark};
+use super::super::summary::{came_to, json_watermark, rounded_up, shown_watermark};
 use crate::engine::join::Side;
 use crate::engine::join::account::{Account, SideAccount};
 use crate::plan::join::name_of;
@@ -14,25 +14,23 @@ use crate::term::units::{format_count, format_duration, format_plural};
 pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let side = |side: Side| {
         let counts = account.side(side);
-        let open = match counts.open() {
-            0 => String::new(),
-            open => format!(" + {} open", format_count(open)),
-        };
-        format!(
-            "{}: {} in = {} joined + {} unmatched + {} late + {} malformed{open}",
-            name_of(side),
-            format_plural(counts.records, "record"),
-            format_count(counts.joined),
-            format_count(counts.unmatched),
-            format_count(counts.late),
-            format_count(counts.malformed),
-        )
+        let outcomes = [
+            (counts.joined, "joined"),
+            (counts.unmatched, "unmatched"),
+            (counts.late, "late"),
+            (counts.malformed, "malformed"),
+            (counts.open(), "open"),
+        ];
+        format!("{}: {}", name_of(side), came_to(counts.records, &outcomes))
     };
     let mut lines: Vec<String> = Side::BOTH.map(side).into();
+    let alone = match account.alone {
+        0 => String::new(),
+        alone => format!(" + {} alone", format_count(alone)),
+    };
     lines.push(format!(
-        "{} + {} alone → {}{to}; watermark {}",
+        "{}{alone} → {}{to}; watermark {}",
         format_plural(account.pairs, "pair"),
-        format_count(account.alone),
         format_plural(account.rows(), "row"),
         shown_watermark(watermark),
     ));
