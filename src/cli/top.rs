@@ -22,13 +22,18 @@ use crate::top::{Commit, Group, History, Partition, Snapshot, Topic};
 ///
 /// `written` and `read` are records per second over the last five samples. `behind` is how long the
 /// oldest unread record of a group has been there; `>` means longer than `k top` has been running.
-/// `clear in` is when a group will have read everything at its current rate. A node is a `k window
+/// The busiest come first; what is quiet is dim. `clear in` is when a group will have read everything at its current rate. A node is a `k window
 /// --group`; its watermark and state are those of its last commit. `q` or Ctrl-C quits.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k top
+  k top live
   k top --once | grep calls")]
 pub(super) struct Options {
+    /// Show only topics and groups with this in their names.
+    #[arg(value_name = "PART", default_value = "", hide_default_value = true)]
+    filter: String,
+
     /// Print plain tables once, after two samples.
     #[arg(long)]
     once: bool,
@@ -44,6 +49,9 @@ pub(super) struct Options {
     #[command(flatten)]
     broker: BrokerOptions,
 }
+
+/// How many rows a page has.
+const PAGE: isize = 10;
 
 /// How long a wait lasts before keys and signals are checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
@@ -67,11 +75,21 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         context.interrupt.sleep_until(began + interval);
         context.interrupt.check()?;
         history.push(asker.snapshot()?);
-        return print(&View::new(&history).plain());
+        return print(&View::new(&history, &options.filter).plain());
     }
     let snapshots = asker.ask_every(interval)?;
     let mut screen = Screen::open()?;
-    watch(&mut screen, history, &snapshots, &settings.brokers, context)
+    let title = match options.filter.as_str() {
+        "" => settings.brokers.clone(),
+        filter => format!("{}  {filter}", settings.brokers),
+    };
+    watch(
+        &mut screen,
+        history,
+        &snapshots,
+        (&title, &options.filter),
+        context,
+    )
 }
 
 /// Draws until the user quits.
@@ -79,12 +97,12 @@ fn watch(
     screen: &mut Screen,
     mut history: History,
     snapshots: &Receiver<Result<Snapshot>>,
-    broker: &str,
+    (title, filter): (&str, &str),
     context: &Context,
 ) -> Result<()> {
-    const LEAVE: &str = "q leaves";
+    const LEAVE: &str = "q leaves, arrows scroll";
     let mut status = LEAVE.to_owned();
-    let mut is_new = true;
+    let (mut is_new, mut scroll) = (true, 0_usize);
     loop {
         context.interrupt.check()?;
         loop {
@@ -106,17 +124,23 @@ fn watch(
             let now = history.now().map_or(0, |now| now.at);
             let at = format_time(now - now.rem_euclid(units::SECOND));
             let around = Around {
-                title: &format!("k top  {broker}  {at}"),
+                title: &format!("k top  {title}  {at}"),
                 status: &status,
                 color: console::colors_enabled(),
+                scroll,
             };
-            let view = View::new(&history);
+            let view = View::new(&history, filter);
+            scroll = scroll.min(view.longest());
             screen.draw(&view, around)?;
             is_new = false;
         }
         match screen.wait()? {
             Wish::Nothing => {}
             Wish::Redraw => is_new = true,
+            Wish::Scroll(rows) => {
+                scroll = scroll.saturating_add_signed(rows);
+                is_new = true;
+            }
             Wish::Leave => return Ok(()),
             Wish::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
         }
@@ -138,6 +162,8 @@ struct Screen(DefaultTerminal);
 enum Wish {
     Nothing,
     Redraw,
+    /// See rows further down, or up.
+    Scroll(isize),
     Leave,
     /// Ctrl-C: in raw mode it is a key, not a signal.
     Interrupt,
@@ -171,6 +197,12 @@ impl Screen {
                     Wish::Interrupt
                 }
                 KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
+                KeyCode::Down | KeyCode::Char('j') => Wish::Scroll(1),
+                KeyCode::Up | KeyCode::Char('k') => Wish::Scroll(-1),
+                KeyCode::PageDown | KeyCode::Char(' ') => Wish::Scroll(PAGE),
+                KeyCode::PageUp => Wish::Scroll(-PAGE),
+                KeyCode::Home => Wish::Scroll(isize::MIN),
+                KeyCode::End => Wish::Scroll(isize::MAX),
                 _ => Wish::Nothing,
             },
             Event::Resize(..) => Wish::Redraw,

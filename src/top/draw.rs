@@ -26,6 +26,8 @@ pub struct Around<'a> {
     pub status: &'a str,
     /// Whether to colour.
     pub color: bool,
+    /// How many rows are scrolled past in a section that has no room for all.
+    pub scroll: usize,
 }
 
 /// Draws a view over the whole screen.
@@ -53,7 +55,7 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, around: Around<'_>) {
         let height = (height + 1).min(body.bottom().saturating_sub(top + 1));
         let area = Rect::new(body.x, top + 1, body.width, height);
         let volumes = (at == 0).then_some(&view.volumes[..]);
-        draw_section(frame, sections[at], volumes, area, around.color);
+        draw_section(frame, sections[at], volumes, area, around);
         top = area.bottom();
     }
 }
@@ -75,7 +77,7 @@ fn draw_section(
     section: &Section,
     volumes: Option<&[Vec<u64>]>,
     area: Rect,
-    color: bool,
+    around: Around<'_>,
 ) {
     if area.height == 0 {
         return;
@@ -102,16 +104,18 @@ fn draw_section(
         volume.map(|width| cut(if width < 11 { "volume" } else { "last minute" }, width));
     let heading = cells(&headings, of_volume)
         .style(Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
+    let above = around.scroll.min(section.rows.len() - whole);
     let rows = section
         .rows
         .iter()
-        .take(whole)
         .enumerate()
+        .skip(above)
+        .take(whole)
         .map(|(at, row)| {
             let history = volumes.and_then(|volumes| volumes.get(at)).zip(volume);
             let extra = history.map(|(history, width)| bars(history, usize::from(width)));
             let row_ = cells(row, extra);
-            if color && row.iter().any(|cell| cell == "never") {
+            if around.color && row.iter().any(|cell| cell == "never") {
                 row_.style(Style::new().fg(Color::Yellow))
             } else {
                 row_
@@ -124,7 +128,12 @@ fn draw_section(
     frame.render_widget(table, area);
     if left_over > 0 && lines > 0 {
         let last = Rect::new(area.x, area.bottom() - 1, area.width, 1);
-        let more = format!("… {} more", section.rows.len() - whole);
+        let below = section.rows.len() - whole - above;
+        let more = match (above, below) {
+            (0, below) => format!("… {below} more"),
+            (above, 0) => format!("… {above} above"),
+            (above, below) => format!("… {above} above, {below} below"),
+        };
         frame.render_widget(Paragraph::new(more), last);
     }
 }
@@ -254,11 +263,16 @@ mod tests {
 
     /// Returns what stands on a screen of a size, line by line.
     fn screen(width: u16, height: u16) -> String {
-        let view = View::new(&history());
+        screen_of("", 0, width, height)
+    }
+
+    fn screen_of(filter: &str, scroll: usize, width: u16, height: u16) -> String {
+        let view = View::new(&history(), filter);
         let around = Around {
             title: "k top  127.0.0.1:9092  2026-01-01T00:00:29Z",
             status: "q leaves",
             color: false,
+            scroll,
         };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a screen");
         terminal
@@ -290,6 +304,50 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_is_scrolled_to_as_far_as_there_are_rows() {
+        let top = screen(80, 20);
+        assert!(top.contains("\ntower "), "{top}");
+        assert!(top.contains("… 3 more"), "{top}");
+        let middle = screen_of("", 1, 80, 20);
+        assert!(
+            !middle.contains("\ntower ") && middle.contains("\nmono_signal "),
+            "{middle}"
+        );
+        assert!(middle.contains("… 1 above, 2 below"), "{middle}");
+        let end = screen_of("", 1_000, 80, 20);
+        assert!(
+            end.contains("long_name_6") && end.contains("… 3 above"),
+            "{end}"
+        );
+    }
+
+    #[test]
+    fn a_filter_leaves_topics_and_groups_of_other_names_out() {
+        let screen = screen_of("slow", 0, 80, 24);
+        assert!(screen.contains("\nslow "), "{screen}");
+        assert!(
+            !screen.contains("tower") && !screen.contains("calls"),
+            "{screen}"
+        );
+        let screen = screen_of("tower", 0, 80, 24);
+        assert!(
+            screen.contains("\ntower ") && !screen.contains("slow"),
+            "{screen}"
+        );
+    }
+
+    #[test]
+    fn what_is_quiet_is_dim_and_comes_last() {
+        let view = View::new(&history(), "");
+        let names: Vec<&str> = view.topics.rows.iter().map(|row| row[0].as_str()).collect();
+        assert_eq!(names[..2], ["tower", "mono_signal"]);
+        assert!(view.topics.is_quiet[2..].iter().all(|&is_quiet| is_quiet));
+        let groups: Vec<&str> = view.groups.rows.iter().map(|row| row[0].as_str()).collect();
+        assert_eq!(groups, ["calls", "slow", "nobody"]);
+        assert_eq!(view.groups.is_quiet, [false, false, true]);
+    }
+
+    #[test]
     fn no_size_is_too_small() {
         for (width, height) in [(1, 1), (10, 3), (80, 2), (20, 5), (3, 40)] {
             screen(width, height);
@@ -305,7 +363,7 @@ mod tests {
 
     #[test]
     fn scripts_get_plain_tables() {
-        let plain = View::new(&history()).plain();
+        let plain = View::new(&history(), "").plain();
         assert!(plain.starts_with("topic "), "{plain}");
         assert!(plain.contains("\n\ngroup "), "{plain}");
         assert!(plain.contains("\n\nnode "), "{plain}");

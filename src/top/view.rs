@@ -1,7 +1,11 @@
 //! A history as text: three sections of rows, for a screen and for scripts.
 
+use std::cmp::Ordering;
+
 use super::history::{Behind, Clears, Commit, Group, History, Snapshot};
-use crate::term::table::{Align, Table};
+use crate::term::grid::{self, Cell, Column, Grid, Times};
+use crate::term::printable::printable;
+use crate::term::table::Align;
 use crate::term::units::{self, format_count, format_duration, format_rate, format_time};
 
 /// The bars of a volume, from nothing to the most.
@@ -12,8 +16,53 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 pub struct Section {
     /// The headings; the first says what a row is.
     pub columns: &'static [(&'static str, Align)],
-    /// One cell a column.
+    /// One cell a column; what is busiest comes first.
     pub rows: Vec<Vec<String>>,
+    /// Whether nothing happens in a row: nothing was written for a minute, or a group has no member.
+    pub is_quiet: Vec<bool>,
+}
+
+/// A row, and how busy it is.
+struct Busy {
+    row: Vec<String>,
+    /// Records a second; none where nothing happens.
+    rate: Option<f64>,
+}
+
+impl Busy {
+    /// Orders the busiest first; what is as busy, by name.
+    fn first(a: &Busy, b: &Busy) -> Ordering {
+        let rate = |busy: &Busy| busy.rate.unwrap_or(-1.0);
+        rate(b).total_cmp(&rate(a)).then_with(|| a.row.cmp(&b.row))
+    }
+}
+
+impl Section {
+    fn new(columns: &'static [(&'static str, Align)], rows: Vec<Busy>) -> Self {
+        Section {
+            columns,
+            is_quiet: rows.iter().map(|busy| busy.rate.is_none()).collect(),
+            rows: rows.into_iter().map(|busy| busy.row).collect(),
+        }
+    }
+
+    /// Returns the rows as a table whose lines have some room; ends with a newline.
+    fn plain(&self, room: Option<usize>) -> String {
+        let columns = self.columns.iter();
+        let columns = columns.map(|(name, align)| Column::new(name, *align));
+        let mut grid = Grid::new(columns.collect(), room, Times::Iso);
+        let text = |cell: &String| Cell::Text(printable(cell.as_bytes()));
+        let rows: Vec<Vec<Cell>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(text).collect())
+            .collect();
+        rows.iter().for_each(|row| grid.measure(row));
+        grid.fit();
+        let lines = rows.iter().map(|row| grid.line(row));
+        let lines = std::iter::once(grid.heading()).chain(lines);
+        lines.map(|line| line + "\n").collect()
+    }
 }
 
 const TOPICS: &[(&str, Align)] = &[
@@ -55,54 +104,78 @@ pub struct View {
 }
 
 impl View {
-    /// Returns what a history shows.
-    pub fn new(history: &History) -> Self {
+    /// Returns what a history shows of topics and groups whose names have `filter` in them; a group is
+    /// shown with each topic of such a name, too.
+    pub fn new(history: &History, filter: &str) -> Self {
         let nothing = Snapshot::default();
         let now = history.now().unwrap_or(&nothing);
         let topic = |topic: &super::Topic| {
             let written = history.written_per_second(&topic.name);
-            vec![
+            let volume = history.volume(&topic.name);
+            let is_quiet = volume.iter().all(|&records| records == 0);
+            let row = vec![
                 topic.name.clone(),
                 topic.partitions.len().to_string(),
                 format_count(topic.records().unsigned_abs()),
                 written.map_or_else(String::new, format_rate),
-            ]
+            ];
+            let rate = written.filter(|_| !is_quiet);
+            (Busy { row, rate }, volume)
         };
-        let volume = |topic: &super::Topic| history.volume(&topic.name);
-        let groups = now.groups.iter().flat_map(|group| {
+        let topics = now.topics.iter();
+        let topics = topics.filter(|topic| topic.name.contains(filter));
+        let mut topics: Vec<(Busy, Vec<u64>)> = topics.map(topic).collect();
+        topics.sort_by(|(a, _), (b, _)| Busy::first(a, b));
+        let (topics, volumes): (Vec<Busy>, Vec<Vec<u64>>) = topics.into_iter().unzip();
+        let is_meant =
+            |group: &Group, topic: &str| group.name.contains(filter) || topic.contains(filter);
+        let mut groups: Vec<Busy> = Vec::new();
+        for group in &now.groups {
             let topics = topics_of(group).into_iter();
-            topics.map(|topic| group_row(history, now, group, topic))
-        });
+            groups.extend(topics.filter(|topic| is_meant(group, topic)).map(|topic| {
+                Busy {
+                    row: group_row(history, now, group, topic),
+                    rate: (group.members > 0)
+                        .then(|| history.read_per_second(&group.name, topic))
+                        .map(Option::unwrap_or_default),
+                }
+            }));
+        }
+        groups.sort_by(Busy::first);
         let nodes = now.groups.iter().flat_map(|group| {
             let commits = group.commits.iter();
-            commits.filter_map(|commit| node_row(now, group, commit))
+            let commits = commits.filter(|commit| is_meant(group, &commit.topic));
+            commits.filter_map(|commit| {
+                Some(Busy {
+                    row: node_row(now, group, commit)?,
+                    rate: (group.members > 0).then_some(0.0),
+                })
+            })
         });
         View {
-            topics: Section {
-                columns: TOPICS,
-                rows: now.topics.iter().map(topic).collect(),
-            },
-            volumes: now.topics.iter().map(volume).collect(),
-            groups: Section {
-                columns: GROUPS,
-                rows: groups.collect(),
-            },
-            nodes: Section {
-                columns: NODES,
-                rows: nodes.collect(),
-            },
+            topics: Section::new(TOPICS, topics),
+            volumes,
+            groups: Section::new(GROUPS, groups),
+            nodes: Section::new(NODES, nodes.collect()),
         }
+    }
+
+    /// Returns how many rows the longest section has.
+    pub fn longest(&self) -> usize {
+        let sections = [&self.topics, &self.groups, &self.nodes];
+        sections
+            .map(|section| section.rows.len())
+            .into_iter()
+            .max()
+            .unwrap_or(0)
     }
 
     /// Returns the sections that have rows as tables, a blank line between two; ends with a newline.
     pub fn plain(&self) -> String {
         let sections = [&self.topics, &self.groups, &self.nodes].into_iter();
         let tables = sections.filter(|section| !section.rows.is_empty());
-        let tables = tables.map(|section| {
-            let mut table = Table::new(section.columns);
-            section.rows.iter().for_each(|row| table.row(row));
-            format!("{table}\n")
-        });
+        let room = grid::room();
+        let tables = tables.map(|section| section.plain(room));
         tables.collect::<Vec<_>>().join("\n")
     }
 }
