@@ -13,14 +13,17 @@
 //! a [`picture`], and [`explain`] says what became of one record or window; [`ksql`] is ksqlDB's
 //! language; [`top`] shows a broker live, and [`web`] serves pages.
 //!
+//! Outside only what `examples/` and tests stand on can be seen; of all else the compiler names what is not
+//! used.
+//!
 //! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
 //! one's own.
 
-pub mod cdr;
+mod cdr;
 pub mod cli;
 pub mod column;
-pub mod context;
-pub mod derived;
+mod context;
+mod derived;
 pub mod engine;
 pub mod error;
 pub mod explain;
@@ -30,18 +33,18 @@ pub mod interrupt;
 pub mod journal;
 pub mod kafka;
 pub mod ksql;
-pub mod look;
+mod look;
 pub mod node;
-pub mod number;
+mod number;
 pub mod outlet;
-pub mod pace;
+mod pace;
 pub mod picture;
 pub mod plan;
-pub mod plot;
+mod plot;
 pub mod sink;
 pub mod source;
-pub mod stack;
+mod stack;
 pub mod term;
-pub mod top;
-pub mod verify;
-pub mod web;
+mod top;
+mod verify;
+mod web;

@@ -25,7 +25,9 @@ mod rows;
 mod towers;
 
 pub use chunks::in_order;
-pub use delay::{Delay, Law};
+pub use delay::Delay;
+#[cfg(test)]
+pub use delay::Law;
 pub use generate::{Arrivals, CHUNK, Chunk, Departure, Generator};
 pub use recipe::{Arrival, Order, Recipe, parse_ms};
 pub use reorder::{Leaves, Reorder};

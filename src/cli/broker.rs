@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::kafka::{self, Settings, own};
+use crate::kafka::{Settings, own};
+use crate::stack::state::running_broker;
 
 /// Where Kafka is and how to speak to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -137,8 +138,13 @@ impl Connection {
             .clone()
             .or_else(|| set().map(|(_, value)| value.clone()))
             .or_else(environment)
-            .unwrap_or_else(kafka::default_broker)
+            .unwrap_or_else(default_broker)
     }
+}
+
+/// Returns the broker that is asked where none is named: the running stack's, else the usual address.
+pub(super) fn default_broker() -> String {
+    running_broker().unwrap_or_else(|| "127.0.0.1:9092".to_owned())
 }
 
 fn is_broker_list(name: &str) -> bool {

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::broker::BrokerOptions;
+use super::broker::{BrokerOptions, default_broker};
 use super::listing::{Format, Kind, Listing, text};
 use crate::column::Value;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::kafka::default_broker;
 use crate::stack::command::Runner;
 use crate::stack::doctor::{self, Broker, Finding, Verdict};
 use crate::stack::state::running_broker;

@@ -48,7 +48,6 @@ use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::admin::Admin;
 use crate::kafka::client::{Choice, Client};
-use crate::stack::state;
 use crate::term::report::Report;
 
 /// Names of librdkafka's that mean one property, of those that are set here.
@@ -64,11 +63,6 @@ const SAME: [[&str; 2]; 7] = [
 
 /// How long a broker may take to answer before it is called out of reach.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// Returns the default broker: the running stack's, else the usual address.
-pub fn default_broker() -> String {
-    state::running_broker().unwrap_or_else(|| "127.0.0.1:9092".to_owned())
-}
 
 /// Where Kafka is and how to speak to it.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Ports of this machine: which are free, who holds the others.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// How far above its usual port a service is moved.
@@ -73,16 +73,6 @@ fn listening_sockets(table: &str, port: u16) -> Vec<String> {
                 .map(|inode| (*inode).to_owned())
         })
         .collect()
-}
-
-/// Returns on which of the two loopback addresses something accepts connections at `port`.
-pub fn accepts(port: u16) -> (bool, bool) {
-    let patience = Duration::from_millis(500);
-    let answers = |address: SocketAddr| TcpStream::connect_timeout(&address, patience).is_ok();
-    (
-        answers((Ipv4Addr::LOCALHOST, port).into()),
-        answers((Ipv6Addr::LOCALHOST, port).into()),
-    )
 }
 
 #[cfg(test)]
