@@ -10,7 +10,7 @@
 //! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
 //! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
 //! them; [`journal`] is the file that says what the engine did, event by event: [`plot`] draws it as
-//! a [`picture`], and [`explain`] says what became of one record or window; [`ksql`] is ksqlDB's
+//! a [`picture`], as [`chart`] does results, and [`explain`] says what became of one record or window; [`ksql`] is ksqlDB's
 //! language; [`top`] shows a broker live, and [`web`] serves pages.
 //!
 //! Outside only what `examples/` and tests stand on can be seen; of all else the compiler names what is not
@@ -20,6 +20,7 @@
 //! one's own.
 
 mod cdr;
+mod chart;
 pub mod cli;
 pub mod column;
 mod context;

@@ -70,7 +70,10 @@ impl Values {
         for (key, value) in windows.iter().flat_map(|(_, values)| values) {
             *sums.entry(key).or_default() += value;
         }
-        let mut keys: Vec<_> = sums.into_iter().map(|(key, sum)| (key.clone(), sum)).collect();
+        let mut keys: Vec<_> = sums
+            .into_iter()
+            .map(|(key, sum)| (key.clone(), sum))
+            .collect();
         // Equal ones stay in the order of their names.
         keys.sort_by(|one, other| other.1.total_cmp(&one.1));
         Values {
@@ -83,7 +86,9 @@ impl Values {
     /// Returns the least and the highest value, and 0.
     fn range(&self) -> (f64, f64) {
         let values = self.windows.iter().flat_map(|(_, values)| values.values());
-        values.fold((0.0, 0.0), |(least, most), &value| (value.min(least), value.max(most)))
+        values.fold((0.0, 0.0), |(least, most), &value| {
+            (value.min(least), value.max(most))
+        })
     }
 }
 
@@ -131,7 +136,8 @@ impl Chart<'_> {
         let left = self.medium.either(16.0, 0.0);
         let words = self.medium.fit(words, size, self.medium.width - 2.0 * left);
         let base = self.top - self.medium.either(5.0, 0.0);
-        self.heading.push(Mark::text(ink, size, point(left, base), words));
+        self.heading
+            .push(Mark::text(ink, size, point(left, base), words));
     }
 
     /// Returns how many bars of a line each there is room for.
@@ -171,11 +177,9 @@ impl Chart<'_> {
             Span::ALL_TIME => "all time".to_owned(),
             Span { start, .. } => axis::time_of_day(start),
         };
-        let starts = self.values.windows.iter().map(|(span, _)| span.start as f64);
-        let days = axis::days((
-            starts.clone().next().unwrap_or(0.0),
-            starts.last().unwrap_or(0.0),
-        ));
+        let start = |of: Option<&(Span, _)>| of.map_or(0.0, |(span, _)| span.start as f64);
+        let windows = &self.values.windows;
+        let days = axis::days((start(windows.first()), start(windows.last())));
         if let Some(Mark {
             shape: Shape::Text { text, .. },
             ..
@@ -204,10 +208,19 @@ impl Chart<'_> {
         };
         let left = medium.either(16.0, 0.0);
         let gap = medium.either(8.0, CELL.0);
-        let step = bars.iter().map(|(_, value)| resolution(*value)).fold(1.0, f64::min);
-        let names = widest(&mut bars.iter().map(|(name, _)| name.clone()), medium.width / 3.0);
+        let step = bars
+            .iter()
+            .map(|(_, value)| resolution(*value))
+            .fold(1.0, f64::min);
+        let names = widest(
+            &mut bars.iter().map(|(name, _)| name.clone()),
+            medium.width / 3.0,
+        );
         let shown = |value: f64| axis::number(value, step);
-        let values = widest(&mut bars.iter().map(|(_, value)| shown(*value)), medium.width / 4.0);
+        let values = widest(
+            &mut bars.iter().map(|(_, value)| shown(*value)),
+            medium.width / 4.0,
+        );
         let from = left + names + gap;
         let to = medium.width - left - values - gap;
         let (least, most) = self.values.range();
@@ -228,8 +241,16 @@ impl Chart<'_> {
                 bottom: top + height - medium.either(2.0, 0.0),
             };
             let mark = Mark::new(Ink::Series(0), Shape::Box(area));
-            marks.push(mark.data("name", name).data("value", value).tip(format!("{name}: {value}")));
-            let at = point(area.right + gap, base);
+            marks.push(
+                mark.data("name", name)
+                    .data("value", value)
+                    .tip(format!("{name}: {value}")),
+            );
+            let end = match medium.is_cells {
+                true => (area.right / CELL.0).ceil() * CELL.0,
+                false => area.right,
+            };
+            let at = point(end + gap, base);
             words.push(Mark::text(Ink::Text, Size::Label, at, shown(*value)));
             top += height;
         }
@@ -247,15 +268,19 @@ impl Chart<'_> {
         let shown = self.values.keys.len().min(SERIES.into());
         self.legend(names, shown);
         let line = medium.line(Size::Label);
-        let top = self.top + medium.either(16.0, line);
+        let top = self.top + medium.either(28.0, line);
         let bottom = medium.height - medium.either(46.0, 2.0 * line + 1.0);
         let (least, most) = self.values.range();
         let most = most + (most - least) * 0.04;
         let up_most = ((bottom - top) / medium.either(48.0, 3.0 * line)) as usize;
         let up_ticks = axis::numbers((least, most), up_most, false);
-        let widest = up_ticks.iter().map(|tick| medium.text_width(&tick.label, Size::Label));
+        let widest = up_ticks
+            .iter()
+            .map(|tick| medium.text_width(&tick.label, Size::Label));
         let area = Area {
-            left: medium.either(16.0, 0.0) + widest.fold(0.0, f64::max) + medium.either(10.0, CELL.0),
+            left: medium.either(16.0, 0.0)
+                + widest.fold(0.0, f64::max)
+                + medium.either(10.0, CELL.0),
             right: medium.width - medium.either(24.0, 1.0),
             top,
             bottom,
@@ -263,14 +288,25 @@ impl Chart<'_> {
         let across = Scale::new((from, to), (area.left, area.right));
         let up = Scale::new((least, most), (area.bottom, area.top));
         let across_most = (area.width() / medium.either(92.0, 12.0 * CELL.0)) as usize;
-        self.axes(area, (across, axis::times((from, to), across_most)), (up, up_ticks));
+        self.axes(
+            area,
+            (across, axis::times((from, to), across_most)),
+            (up, up_ticks),
+        );
         let zero = up.place(0.0);
         let mut marks = Vec::new();
         if self.values.keys.len() == 1 {
             for (span, values) in &self.values.windows {
-                for (_, value) in values {
-                    let (left, right) = (across.place(span.start as f64), across.place(span.end as f64));
-                    let gap = if right - left > 4.0 && !medium.is_cells { 1.0 } else { 0.0 };
+                for value in values.values() {
+                    let (left, right) = (
+                        across.place(span.start as f64),
+                        across.place(span.end as f64),
+                    );
+                    let gap = if right - left > 4.0 && !medium.is_cells {
+                        1.0
+                    } else {
+                        0.0
+                    };
                     let height = up.place(*value);
                     let area = Area {
                         left: left + gap,
@@ -279,7 +315,9 @@ impl Chart<'_> {
                         bottom: height.max(zero),
                     };
                     let shape = match medium.is_cells {
-                        true => Shape::Line(vec![point(area.left, height), point(area.right, height)]),
+                        true => {
+                            Shape::Line(vec![point(area.left, height), point(area.right, height)])
+                        }
                         false => Shape::Box(area),
                     };
                     let mark = Mark::new(Ink::Series(0), shape);
@@ -305,7 +343,10 @@ impl Chart<'_> {
                     for (span, at, value) in points {
                         let mark = Mark::new(ink, Shape::Symbol(SYMBOLS[nth], at));
                         let mark = mark.data("key", key).data("start", span.start);
-                        marks.push(mark.data("value", value).tip(format!("{key}, {span}: {value}")));
+                        marks.push(
+                            mark.data("value", value)
+                                .tip(format!("{key}, {span}: {value}")),
+                        );
                     }
                 }
             }
@@ -320,11 +361,15 @@ impl Chart<'_> {
         if keys.len() > shown {
             let all = format_count(keys.len() as u64);
             let of = names.join(", ");
-            words.push(format!("the {shown} of {all} by {of} with the highest sums"));
+            words.push(format!(
+                "the {shown} of {all} by {of} with the highest sums"
+            ));
         }
         if self.values.left_out > 0 {
             let left_out = format_count(self.values.left_out as u64);
-            words.push(format!("the last {MOST_WINDOWS} windows; {left_out} came before"));
+            words.push(format!(
+                "the last {MOST_WINDOWS} windows; {left_out} came before"
+            ));
         }
         if !words.is_empty() {
             self.say(Size::Label, Ink::Faint, &words.join("; "));
@@ -336,7 +381,7 @@ impl Chart<'_> {
         let left = medium.either(16.0, 0.0);
         let (mut x, line) = (left, medium.line(Size::Label));
         self.top += medium.either(6.0, 0.0) + line;
-        for nth in 0..shown {
+        for (nth, symbol) in SYMBOLS.into_iter().enumerate().take(shown) {
             let most = medium.width / 4.0;
             let name = medium.fit(&self.values.keys[nth].0, Size::Label, most);
             let width = medium.text_width(&name, Size::Label) + medium.either(40.0, 4.0 * CELL.0);
@@ -346,12 +391,13 @@ impl Chart<'_> {
             let ink = Ink::Series(nth as u8);
             let middle = self.top - medium.either(7.0, CELL.1 / 2.0);
             let at = point(x + medium.either(8.0, 0.0), middle);
-            self.heading.push(Mark::new(ink, Shape::Symbol(SYMBOLS[nth], at)));
+            self.heading.push(Mark::new(ink, Shape::Symbol(symbol, at)));
             let at = point(
                 x + medium.either(20.0, 2.0 * CELL.0),
                 self.top - medium.either(3.0, 0.0),
             );
-            self.heading.push(Mark::text(Ink::Text, Size::Label, at, name));
+            self.heading
+                .push(Mark::text(Ink::Text, Size::Label, at, name));
             x += width;
         }
     }
@@ -376,6 +422,8 @@ fn resolution(value: f64) -> f64 {
     if value.fract() == 0.0 {
         1.0
     } else {
-        10_f64.powf(value.abs().max(1e-6).log10().floor() - 2.0).min(0.1)
+        10_f64
+            .powf(value.abs().max(1e-6).log10().floor() - 2.0)
+            .min(0.1)
     }
 }

@@ -7,7 +7,7 @@ use crate::column::{Value, ValueRef};
 use crate::engine::pane::{Pane, Panes, Refinement};
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
-use crate::picture::{Medium, cells};
+use crate::picture::{CELL, Medium, cells};
 use crate::sink::{Header, Role, Sink};
 use crate::verify::table::{Cell, ResultTable, Span, key_part};
 
@@ -81,14 +81,19 @@ impl ChartSink {
         }
     }
 
-    fn draw(&mut self, table: &ResultTable) -> Result<()> {
+    fn draw(&mut self, table: &ResultTable, footer: &str) -> Result<()> {
         let what = What {
             title: &self.title,
             measure: 0,
             adds_up: self.adds_up,
         };
         let scene = draw(table, what, self.medium);
-        let text = cells::text(&scene, console::colors_enabled());
+        let mut text = cells::text(&scene, console::colors_enabled());
+        if !footer.is_empty() {
+            let columns = (self.medium.width / CELL.0) as usize;
+            text += &console::truncate_str(footer, columns, "…");
+            text.push('\n');
+        }
         if let (Some(terminal), 1..) = (&self.terminal, self.drawn) {
             let cleared = terminal.clear_last_lines(self.drawn);
             cleared.map_err(|source| Error::io("write to the terminal", source))?;
@@ -101,9 +106,9 @@ impl ChartSink {
 /// Returns a value as a number where it is one: what nobody declared is text.
 fn as_number(value: ValueRef<'_>) -> Value {
     match value {
-        ValueRef::Any(text) | ValueRef::Text(text) => {
-            text.parse().map_or_else(|_| value.to_value(), Value::Double)
-        }
+        ValueRef::Any(text) | ValueRef::Text(text) => text
+            .parse()
+            .map_or_else(|_| value.to_value(), Value::Double),
         value => value.to_value(),
     }
 }
@@ -124,7 +129,7 @@ impl Sink for ChartSink {
         if self.is_new || self.drawn > 0 {
             self.is_new = false;
             let table = std::mem::take(&mut self.table);
-            let drawn = self.draw(&table);
+            let drawn = self.draw(&table, "");
             self.table = table;
             return drawn;
         }
@@ -135,12 +140,13 @@ impl Sink for ChartSink {
         self.terminal.is_some()
     }
 
-    fn show_open(&mut self, open: &Panes) -> Result<()> {
+    fn show_open(&mut self, open: &Panes, footer: &str) -> Result<()> {
         if self.terminal.is_none() {
             return Ok(());
         }
         let mut table = self.table.clone();
-        open.iter().for_each(|pane| Self::put(&mut table, &self.header, pane));
-        self.draw(&table)
+        open.iter()
+            .for_each(|pane| Self::put(&mut table, &self.header, pane));
+        self.draw(&table, footer)
     }
 }

@@ -1,14 +1,14 @@
 //! `k chart`: a result as bars or lines.
 
-use crate::context::Context;
 use super::broker::BrokerOptions;
 use super::dialect::DialectOptions;
 use super::endpoint::{Endpoint, expand, stdin_is_input};
-use crate::node::input::{Given, Notation};
 use super::picture::{PICTURE, PictureOptions};
 use super::result;
 use crate::chart::{self, What};
+use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::node::input::{Given, Notation};
 use crate::verify::table::number;
 
 /// Draw a result: bars of windows or keys, a line a key.

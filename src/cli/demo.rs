@@ -17,9 +17,6 @@ pub(super) struct Options {
     out: Option<std::path::PathBuf>,
 }
 
-/// The widest bar of the picture, in characters.
-const WIDEST: u64 = 44;
-
 pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let temporary = tempfile::Builder::new()
         .prefix("k-demo-")
@@ -52,14 +49,20 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         &what,
     )?;
     show(
-        "3. The same to a file, and as a picture:",
+        "3. The same to a file, and as a chart:",
         &window,
         &["--to", &counts],
     )?;
-    draw(Path::new(&counts))?;
+    step(&["chart", &counts, "--size", "60x8"], context)?;
     let title = "4. Real records leave when a call ends, so starts are out of order:";
     show(title, &generate, &["--order", "end"])?;
     show("   Where did the records go? See the summary:", &table, &[])?;
+    let plot = ["plot", "--tumbling", "10s", "--from", &calls];
+    show(
+        "   And see the picture: records left of the stepped line, the watermark, came late:",
+        &plot,
+        &["--size", "80x20"],
+    )?;
     show(
         "5. It also says what would have kept them:",
         &table,
@@ -102,26 +105,6 @@ fn step(words: &[&str], context: &Context) -> Result<()> {
     let cli = super::parse(arguments)
         .map_err(|error| Error::bug("a command of the demo is invalid").caused_by(error))?;
     cli.command.run(context)
-}
-
-/// Draws the counts of a result as bars.
-fn draw(counts: &Path) -> Result<()> {
-    let unreadable = |source: csv::Error| {
-        Error::refused(format!("cannot read `{}`", counts.display())).caused_by(source)
-    };
-    let mut reader = csv::Reader::from_path(counts).map_err(unreadable)?;
-    let rows: Vec<(i64, i64, u64)> = reader
-        .deserialize()
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
-    let most = rows.iter().map(|row| row.2).max().unwrap_or(1);
-    let first = rows.first().map_or(0, |row| row.0);
-    for (start, _, count) in rows {
-        let bar = "█".repeat((count * WIDEST / most) as usize);
-        let since = crate::term::units::format_duration(start - first);
-        print(&format!("{since:>6} {bar} {count}\n"))?;
-    }
-    Ok(())
 }
 
 fn print(text: &str) -> Result<()> {

@@ -16,7 +16,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Make", &["gen", "demo"]),
     ("Move", &["produce", "consume", "topic", "group"]),
     ("Compute", &["window", "join", "ksql", "node"]),
-    ("Look", &["look", "explain", "plot", "top", "compare"]),
+    (
+        "Look",
+        &["look", "explain", "plot", "chart", "top", "compare"],
+    ),
     ("Learn", &["check", "help", "completions", "man"]),
     (
         "Stack",

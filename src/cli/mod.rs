@@ -4,6 +4,7 @@
 //! Nothing below this folder knows a flag.
 
 mod broker;
+mod chart;
 mod check;
 mod compare;
 mod completions;
@@ -101,6 +102,7 @@ enum Command {
     Join(Box<join::Options>),
     Plot(Box<plot::Options>),
     Ksql(Box<ksql::Options>),
+    Chart(chart::Options),
     Node(node::Options),
     Demo(demo::Options),
     Look(look::Options),
@@ -133,6 +135,7 @@ impl Command {
             Command::Join(options) => join::run(&options, context),
             Command::Plot(options) => plot::run(*options, context),
             Command::Ksql(options) => ksql::run(&options, context),
+            Command::Chart(options) => chart::run(&options, context),
             Command::Node(options) => node::run(&options, context),
             Command::Demo(options) => demo::run(options, context),
             Command::Top(options) => top::run(&options, context),

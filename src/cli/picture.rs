@@ -39,6 +39,21 @@ pub(super) struct PictureOptions {
     theme: Theme,
 }
 
+/// Returns the terminal as it is, but for `below` lines; 80 characters by 24 where stdout is none.
+pub(super) fn terminal_medium(below: u16) -> Medium {
+    let terminal = Term::stdout();
+    if !terminal.is_term() {
+        return in_characters(TERMINAL.0, TERMINAL.1);
+    }
+    let (lines, columns) = terminal.size();
+    in_characters(columns.into(), lines.saturating_sub(below).max(8).into())
+}
+
+fn in_characters(columns: u32, lines: u32) -> Medium {
+    let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
+    Medium::terminal(side(columns), side(lines))
+}
+
 /// What a file's ending says.
 enum Form {
     Svg,
@@ -80,17 +95,10 @@ impl PictureOptions {
             let (width, height) = self.size.unwrap_or(PAGE);
             return Medium::page(width, height);
         }
-        let terminal = Term::stdout();
-        let (columns, lines) = match (self.size, terminal.is_term()) {
-            (Some(size), _) => size,
-            (None, true) => {
-                let (lines, columns) = terminal.size();
-                (columns.into(), lines.saturating_sub(below).max(8).into())
-            }
-            (None, false) => TERMINAL,
-        };
-        let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
-        Medium::terminal(side(columns), side(lines))
+        match self.size {
+            Some((columns, lines)) => in_characters(columns, lines),
+            None => terminal_medium(below),
+        }
     }
 
     /// Refuses a file that is read.

@@ -1,5 +1,6 @@
 //! `k plot`: the arguments of `k window`, and a picture in place of rows.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,14 +9,18 @@ use super::picture::{PICTURE, PictureOptions};
 use super::window::asked::Asked;
 use crate::context::Context;
 use crate::engine::pane::Panes;
+use crate::engine::pane::journal::Journal;
+use crate::engine::watermark::Bound;
+use crate::engine::window::Windows;
 use crate::error::{Error, Remedy, Result};
 use crate::journal::Reader;
 use crate::node::input::{self, Input};
 use crate::node::{Node, Options as NodeOptions, Outputs};
-use crate::plan::Plan;
+use crate::plan::{Plan, Query};
+use crate::plot::vary::{self, Outlook, Varied, Vary, Watcher};
 use crate::plot::{self, Clock, Gathered, Listener, Subject, View, replay};
 use crate::sink::Sink;
-use crate::term::units::{now_ms, parse_time};
+use crate::term::units::{now_ms, parse_duration, parse_time};
 
 /// Draw a stream: event and processing time, watermark, windows.
 ///
@@ -40,6 +45,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "A,B", value_parser = parse_between, help_heading = PICTURE)]
     between: Option<(i64, i64)>,
 
+    /// Draw what other values would lose, and how long rows would wait: `out-of-order=0s,2s,10s,1m`,
+    /// or `grace=…`
+    #[arg(long, value_name = "FLAG=VALUE,…", value_parser = parse_vary, conflicts_with = "journal", help_heading = PICTURE)]
+    vary: Option<Vary>,
+
     /// Draw what this journal of `k window --journal` says, in place of a source
     #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "named", "from"], help_heading = PICTURE)]
     journal: Option<PathBuf>,
@@ -49,6 +59,22 @@ pub(super) struct Options {
 
     #[command(flatten)]
     asked: Asked,
+}
+
+fn parse_vary(text: &str) -> Result<Vary, String> {
+    let example = "write `out-of-order=0s,2s,10s` or `grace=0s,5s`";
+    let (flag, values) = text.split_once('=').ok_or(example)?;
+    let what = match flag.trim_start_matches('-') {
+        "out-of-order" => Varied::OutOfOrder,
+        "grace" => Varied::Grace,
+        _ => return Err(example.to_owned()),
+    };
+    let values = values.split(',').map(|value| parse_duration(value.trim()));
+    let values = values.collect::<Result<BTreeSet<i64>, String>>()?;
+    Ok(Vary {
+        what,
+        values: values.into_iter().collect(),
+    })
 }
 
 fn parse_between(text: &str) -> Result<(i64, i64), String> {
@@ -82,7 +108,10 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         asked.range.end_at_present();
     }
     options.picture.refuse_collisions(&source.endpoints())?;
-    let query = options.asked.query()?;
+    let mut query = options.asked.query()?;
+    if let Some(vary) = &options.vary {
+        vary_from_zero(&mut query, vary)?;
+    }
     let Some(mut input) = options.asked.open(&query, context)? else {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
@@ -100,8 +129,21 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
     let subject = Options::subject(&plan, &input, &source);
     options.hint_at_arrival(&plan, context);
+    if let Some(vary) = &options.vary {
+        let outlook = Outlook::new(vary.clone(), query.grace_ms);
+        let watcher = Watcher::new(outlook);
+        options.gather(&plan, input, Box::new(watcher.clone()), context)?;
+        let medium = options.picture.medium(3);
+        let (scene, told) = watcher.with(|outlook| {
+            let scene = vary::draw(outlook, &subject.source, &subject.asked, medium);
+            (scene, outlook.recommendation())
+        });
+        options.picture.show(&scene, context)?;
+        context.report.status(told);
+        return Ok(());
+    }
     let listener = Listener::new(Gathered::new(subject, options.view()));
-    let ended = options.gather(&plan, input, &listener, context);
+    let ended = options.gather(&plan, input, Box::new(listener.clone()), context);
     // What came before a signal is drawn.
     if let Err(error) = &ended
         && !matches!(error.remedy(), Remedy::Stopped(_))
@@ -112,6 +154,24 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     let scene = listener.with(|gathered| plot::draw(gathered, medium));
     options.picture.show(&scene, context)?;
     ended
+}
+
+/// Sets what is varied to zero: what other values do is known from that.
+fn vary_from_zero(query: &mut Query, vary: &Vary) -> Result<()> {
+    if matches!(
+        query.windows,
+        Windows::Session { .. } | Windows::Sliding { .. }
+    ) {
+        return Err(Error::usage(
+            "`--vary` needs windows that do not depend on their records: which sessions there are depends on which records are kept",
+        )
+        .hint("try `--tumbling` with about the length of a session, or draw one value after the other"));
+    }
+    match vary.what {
+        Varied::OutOfOrder => query.bound = Bound::Fixed(0),
+        Varied::Grace => query.grace_ms = 0,
+    }
+    Ok(())
 }
 
 impl Options {
@@ -140,7 +200,7 @@ impl Options {
         &self,
         plan: &Plan,
         mut input: Input,
-        listener: &Listener,
+        listener: Box<dyn Journal>,
         context: &Context,
     ) -> Result<()> {
         let decoder = input.decoder(plan.layout.clone());
@@ -150,7 +210,7 @@ impl Options {
             idle: Duration::ZERO,
         };
         let outputs = Outputs {
-            listener: Some(Box::new(listener.clone())),
+            listener: Some(listener),
             ..Outputs::default()
         };
         let partitions = input.source.partitions();

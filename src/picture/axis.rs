@@ -6,6 +6,8 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
+use super::ink::Ink;
+use super::{Anchor, Area, CELL, Mark, Medium, Shape, Size, point};
 use crate::term::units::{DAY, HOUR, MINUTE, SECOND, format_count};
 
 /// A stretch of values and the dots that it is drawn on.
@@ -285,6 +287,51 @@ pub fn time_of_day(at: i64) -> String {
         1
     };
     clock(at, step, false)
+}
+
+/// Draws the axes of an area at its left and lower edges, with what is written beside them; on a page
+/// with lines across it.
+pub fn draw(
+    medium: Medium,
+    area: Area,
+    (across, across_ticks): (&Scale, &[Tick]),
+    (up, up_ticks): (&Scale, &[Tick]),
+) -> Vec<Mark> {
+    let (mut lines, mut words) = (Vec::new(), Vec::new());
+    let line = |from, to| Shape::Line(vec![from, to]);
+    for tick in across_ticks {
+        let x = across.place(tick.at);
+        if !medium.is_cells {
+            let shape = line(point(x, area.top), point(x, area.bottom));
+            lines.push(Mark::new(Ink::Grid, shape));
+        }
+        let base = area.bottom + medium.either(17.0, 1.0 + CELL.1);
+        let half = medium.text_width(&tick.label, Size::Label) / 2.0;
+        // At the edges it stays on the page.
+        let at = point(x.clamp(half, medium.width - half), base);
+        let label = Mark::text(Ink::Faint, Size::Label, at, &tick.label);
+        words.push(label.anchored(Anchor::Middle));
+    }
+    for tick in up_ticks {
+        let y = up.place(tick.at);
+        if !medium.is_cells {
+            let shape = line(point(area.left, y), point(area.right, y));
+            lines.push(Mark::new(Ink::Grid, shape));
+        }
+        let base = match medium.is_cells {
+            true => (y / CELL.1).floor() * CELL.1 + CELL.1,
+            false => y + 4.0,
+        };
+        let at = point(area.left - medium.either(8.0, CELL.0), base);
+        let label = Mark::text(Ink::Faint, Size::Label, at, &tick.label);
+        words.push(label.anchored(Anchor::End));
+    }
+    let corner = point(area.left, area.bottom);
+    for end in [point(area.left, area.top), point(area.right, area.bottom)] {
+        lines.push(Mark::new(Ink::Axis, line(corner, end)));
+    }
+    lines.extend(words);
+    lines
 }
 
 #[cfg(test)]

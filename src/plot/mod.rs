@@ -11,6 +11,7 @@
 //! | [`lives`] | windows from their first record to their last pane |
 //! | [`replay`] | a journal's events as the engine's |
 //! | [`thinned`] | lines that are thinned as they grow |
+//! | [`vary`] | what other bounds would lose |
 //! | `draw` | what was gathered → marks |
 
 pub mod density;
@@ -19,6 +20,7 @@ mod gather;
 pub mod lives;
 pub mod replay;
 pub mod thinned;
+pub mod vary;
 
 pub use draw::draw;
 pub use gather::{Clock, Gathered, Listener, Subject, View};

@@ -126,7 +126,11 @@ impl Outlook {
         let Some(needed @ 1..) = self.at_hand.take() else {
             return;
         };
-        let needed = if self.is_rounded { rounded_up(needed) } else { needed };
+        let needed = if self.is_rounded {
+            rounded_up(needed)
+        } else {
+            needed
+        };
         *self.needs.entry(needed).or_default() += 1;
         if self.needs.len() > MOST_NEEDS {
             self.is_rounded = true;
@@ -172,12 +176,20 @@ impl Outlook {
             lost: self.lost(value_ms),
             delay_ms: (count > 0).then(|| sum / count as i64),
         };
-        self.vary.values.iter().zip(&self.waited).map(choice).collect()
+        self.vary
+            .values
+            .iter()
+            .zip(&self.waited)
+            .map(choice)
+            .collect()
     }
 
     /// Returns how many records a value would lose.
     pub fn lost(&self, value_ms: i64) -> u64 {
-        self.needs.range(value_ms.saturating_add(1)..).map(|(_, count)| count).sum()
+        self.needs
+            .range(value_ms.saturating_add(1)..)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Returns the least value with which at most so many records are lost.
@@ -190,11 +202,6 @@ impl Outlook {
             }
         }
         0
-    }
-
-    /// Returns how many records there were.
-    pub fn records(&self) -> u64 {
-        self.records
     }
 
     /// Recommends a value, and says what more would cost.
@@ -226,8 +233,12 @@ impl Outlook {
                 costs.push(format!("{kept} costs {cost}"));
             }
         }
+        let all = self.least_losing(0);
+        if choice.lost == 0 && all < choice.value_ms {
+            costs.push(format!("{} would, too", format_duration(all)));
+        }
         if choice.lost > 0 {
-            costs.push(format!("all cost {}", format_duration(self.least_losing(0))));
+            costs.push(format!("all cost {}", format_duration(all)));
         }
         if !costs.is_empty() {
             let _ = write!(told, "; {}", costs.join(", "));
@@ -242,7 +253,7 @@ fn rounded_up(ms: i64) -> i64 {
     while ms / unit >= 1_000 {
         unit *= 10;
     }
-    ms.div_ceil(unit) * unit
+    (ms + unit - 1) / unit * unit
 }
 
 /// Writes a share with as many nines as it has: `99.98 %`.
@@ -258,9 +269,20 @@ fn percent(part: u64, whole: u64) -> String {
     let digits = digits.unwrap_or(6);
     let unit = 10_f64.powi(digits);
     // Never more than there is.
-    let text = format!("{:.*}", digits as usize, (share * unit + 1e-9).floor() / unit);
+    let text = format!(
+        "{:.*}",
+        digits as usize,
+        (share * unit + 1e-9).floor() / unit
+    );
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{text} %")
+}
+
+/// Writes a share of two digits: `0.78 %`.
+fn share(part: u64, whole: u64) -> String {
+    let share = part as f64 / whole.max(1) as f64 * 100.0;
+    let digits = (1.0 - share.max(1e-9).log10().floor()).max(0.0) as usize;
+    format!("{share:.digits$} %")
 }
 
 /// Hands the events of an engine to an [`Outlook`].
@@ -293,7 +315,10 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
     let mut words = Vec::new();
     let mut top = medium.either(14.0, 0.0);
     let left = medium.either(16.0, 0.0);
-    for (size, ink, text) in [(Size::Title, Ink::Text, title), (Size::Label, Ink::Text, told)] {
+    for (size, ink, text) in [
+        (Size::Title, Ink::Text, title),
+        (Size::Label, Ink::Text, told),
+    ] {
         top += medium.line(size);
         let base = top - medium.either(5.0, 0.0);
         let text = medium.fit(&text, size, medium.width - 2.0 * left);
@@ -320,9 +345,12 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
     let mut shares: Vec<Tick> = (0..8)
         .map(|power| Tick {
             at: -f64::from(power),
-            label: format!("{} %", axis::number(100.0 / 10_f64.powi(power), 100.0 / 10_f64.powi(power))),
+            label: format!(
+                "{} %",
+                axis::number(100.0 / 10_f64.powi(power), 100.0 / 10_f64.powi(power))
+            ),
         })
-        .filter(|tick| tick.at > lowest)
+        .filter(|tick| tick.at > lowest * 0.92)
         .collect();
     shares.push(Tick {
         at: lowest,
@@ -352,23 +380,46 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
         }
     }
     curve.push(point(area.right, up.place(height(lost))));
-    scene.add("lost", vec![Mark::new(Ink::Expired, Shape::Line(curve)).tip("records lost")]);
+    scene.add(
+        "lost",
+        vec![Mark::new(Ink::Series(1), Shape::Line(curve)).tip("records lost")],
+    );
     let mut marks = Vec::new();
+    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
     for choice in &choices {
-        let at = point(across.place(choice.value_ms as f64), up.place(height(choice.lost)));
-        let mark = Mark::new(Ink::Watermark, Shape::Symbol(Symbol::Diamond, at));
-        let told = told(choice, outlook.records);
-        marks.push(
-            mark.data("value", choice.value_ms).data("lost", choice.lost).tip(&told),
+        let at = point(
+            across.place(choice.value_ms as f64),
+            up.place(height(choice.lost)),
         );
-        let width = medium.text_width(&told, Size::Small);
+        let mark = Mark::new(Ink::Watermark, Shape::Symbol(Symbol::Diamond, at));
+        let words_of = told_of(choice, outlook.records);
+        marks.push(
+            mark.data("value", choice.value_ms)
+                .data("lost", choice.lost)
+                .tip(&words_of),
+        );
+        let width = medium.text_width(&words_of, Size::Small);
         let gap = medium.either(8.0, 2.0 * CELL.0);
         let (x, anchor) = match at.x + gap + width < medium.width {
             true => (at.x + gap, Anchor::Start),
             false => (at.x - gap, Anchor::End),
         };
-        let base = at.y - medium.either(7.0, CELL.1);
-        words.push(Mark::text(Ink::Text, Size::Small, point(x, base), told).anchored(anchor));
+        let mut base = at.y - medium.either(7.0, CELL.1);
+        let from = match anchor {
+            Anchor::End => x - width,
+            _ => x,
+        };
+        let meets = |base: f64| {
+            let near = |&(left, right, other): &(f64, f64, f64)| {
+                from < right && left < from + width && (base - other).abs() < line
+            };
+            taken.iter().any(near)
+        };
+        while meets(base) {
+            base += line;
+        }
+        taken.push((from, from + width, base));
+        words.push(Mark::text(Ink::Text, Size::Small, point(x, base), words_of).anchored(anchor));
     }
     scene.add("choices", marks);
     scene.add("words", words);
@@ -376,17 +427,21 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
 }
 
 /// Says what comes of a value.
-fn told(choice: &Choice, records: u64) -> String {
+fn told_of(choice: &Choice, records: u64) -> String {
     let mut told = format!(
         "{}: {} lost",
         format_duration(choice.value_ms),
         match choice.lost {
             0 => "none".to_owned(),
-            lost => format!("{} ({})", format_count(lost), percent(lost, records)),
+            lost => format!("{} ({})", format_count(lost), share(lost, records)),
         }
     );
     if let Some(delay) = choice.delay_ms {
-        let _ = write!(told, ", rows {} after their window", format_duration(delay / 100 * 100));
+        let _ = write!(
+            told,
+            ", rows {} after their window",
+            format_duration(delay / 100 * 100)
+        );
     }
     told
 }
@@ -407,11 +462,24 @@ mod tests {
 
     #[test]
     fn shares_are_never_more_than_there_is() {
-        let cases = [(999, 1_000, "99.9 %"), (9_999, 10_000, "99.99 %"), (1, 3, "33.3 %"), (5, 5, "100 %"), (9_996, 10_000, "99.96 %")];
+        let cases = [
+            (999, 1_000, "99.9 %"),
+            (9_999, 10_000, "99.99 %"),
+            (1, 3, "33.3 %"),
+            (5, 5, "100 %"),
+            (9_996, 10_000, "99.96 %"),
+        ];
         for (part, whole, expected) in cases {
             assert_eq!(percent(part, whole), expected);
         }
-        assert_eq!([999, 1_000, 1_001, 12_345].map(rounded_up), [999, 1_000, 1_010, 12_400]);
+        assert_eq!(
+            [share(45, 100), share(7_787, 1_000_000)],
+            ["45 %", "0.78 %"]
+        );
+        assert_eq!(
+            [999, 1_000, 1_001, 12_345].map(rounded_up),
+            [999, 1_000, 1_010, 12_400]
+        );
     }
 
     #[test]
@@ -425,7 +493,10 @@ mod tests {
         outlook.needs = BTreeMap::from([(5, 100), (11, 10), (41, 1)]);
         let lost: Vec<u64> = outlook.choices().iter().map(|choice| choice.lost).collect();
         assert_eq!(lost, [111, 11, 1]);
-        assert_eq!([0, 1, 11, 111].map(|most| outlook.least_losing(most)), [41, 11, 5, 0]);
+        assert_eq!(
+            [0, 1, 11, 111].map(|most| outlook.least_losing(most)),
+            [41, 11, 5, 0]
+        );
         assert_eq!(
             outlook.recommendation(),
             "`--out-of-order 20ms` keeps 99.99 % of 10,000 records and delays rows by 20ms; all cost 41ms"

@@ -357,7 +357,8 @@ fn time(value: &Value) -> Result<i64, String> {
     time.ok_or_else(|| "the bounds of its window are not timestamps".to_owned())
 }
 
-fn key_part(value: &Value) -> Option<Box<str>> {
+/// Returns a value as a part of a key.
+pub fn key_part(value: &Value) -> Option<Box<str>> {
     match value {
         Value::Null => None,
         value => Some(plain(value).into()),

@@ -4,6 +4,7 @@
 
 mod belongs;
 mod broker;
+mod chart;
 mod check;
 mod compare;
 mod completions;

@@ -67,9 +67,8 @@ fn elements(svg: &str) -> Vec<Element> {
 /// Compares a picture with the expected one of tests/pictures.
 #[track_caller]
 fn assert_looks_as(name: &str, svg: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/pictures")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+    let path = path.join(name);
     if std::env::var_os("K_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         std::fs::write(&path, svg).expect("written");
@@ -326,6 +325,25 @@ fn many_records_become_shades_and_every_one_is_counted() {
 }
 
 #[test]
+fn the_picture_of_the_readme_is_what_its_command_draws() {
+    let workdir = Workdir::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("a page");
+    let command = readme.split("```sh\n").nth(1).expect("a block");
+    let command = command.split("```").next().expect("it ends");
+    workdir
+        .shell(&format!("set -e; {command}"))
+        .assert_status(0);
+    let drawn = elements(&workdir.read("stream.svg"));
+    let shown = std::fs::read_to_string(root.join("docs/pictures/stream-light.svg"));
+    assert_eq!(
+        drawn,
+        elements(&shown.expect("a picture")),
+        "scripts/pictures draws it again"
+    );
+}
+
+#[test]
 fn what_cannot_be_drawn_is_refused_with_the_way_out() {
     let workdir = Workdir::new();
     workdir.write("calls.csv", LINES);
@@ -353,7 +371,7 @@ fn what_cannot_be_drawn_is_refused_with_the_way_out() {
     workdir.write("picture.svg", LINES);
     workdir
         .k("plot --tumbling 1s --time at --skip-bad file:picture.svg --out picture.svg")
-        .assert_refused(1, &["destroy it"]);
+        .assert_refused(1, &["overwrite it"]);
     let empty = workdir.k_with_input("plot --tumbling 1s --time at -", "at\n");
     empty.assert_status(0);
     assert!(empty.stdout().contains("no record"));

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use console::Term;
 
+use crate::chart::ChartSink;
 use crate::cli::endpoint::{self, Endpoint, OneInput};
-use crate::cli::output::{Format, StatsOptions, TimesOption, is_json};
+use crate::cli::output::{StatsOptions, TimesOption, is_json};
+use crate::cli::picture::terminal_medium;
 use crate::context::Context;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
@@ -29,12 +31,12 @@ use crate::node::why_silent::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::outlet::Outlet;
 use crate::plan::{Noted, Plan, Query};
-use crate::sink::Sink;
 use crate::sink::rank::RankSink;
 use crate::sink::select::SelectSink;
 use crate::sink::table::{Look, TableSink};
 use crate::sink::text::{Notation, TextSink};
 use crate::sink::topic::{Shared, TopicSink};
+use crate::sink::{Header, Sink};
 use crate::term::grid::room;
 use crate::term::units::format_count;
 use asked::Asked;
@@ -42,6 +44,15 @@ use group::GroupOptions;
 
 /// The heading of where records come from and where rows go.
 const STREAMS: &str = "Input and output";
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RowFormat {
+    Table,
+    Csv,
+    Json,
+    Chart,
+}
 
 /// Aggregate over event-time windows of a file, a pipe or a topic.
 ///
@@ -74,9 +85,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", default_value = "-", help_heading = STREAMS)]
     to: Endpoint,
 
-    /// The format of the rows [default: a table on a terminal, else csv; json for a .json file]
+    /// The format of the rows; `chart` draws them, on a terminal while they come [default: a table
+    /// on a terminal, else csv; json for a .json file]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = STREAMS)]
-    format: Option<Format>,
+    format: Option<RowFormat>,
 
     #[command(flatten, next_help_heading = STREAMS)]
     times: TimesOption,
@@ -177,16 +189,17 @@ impl Options {
         };
         let terminal = self.to == Endpoint::Pipe && io::stdout().is_terminal();
         let format = self.format.unwrap_or(match &self.to {
-            _ if terminal => Format::Table,
-            Endpoint::File(path) if is_json(path) => Format::Json,
-            _ => Format::Csv,
+            _ if terminal => RowFormat::Table,
+            Endpoint::File(path) if is_json(path) => RowFormat::Json,
+            _ => RowFormat::Csv,
         });
-        let times = self.times.within(format == Format::Table);
+        let times = self.times.within(format == RowFormat::Table);
         let text = |outlet, notation, header| {
             Box::new(TextSink::new(outlet, notation, header).with_times(times))
         };
         Ok(match format {
-            Format::Table => {
+            RowFormat::Chart => Box::new(self.chart(outlet, header, plan, terminal)?),
+            RowFormat::Table => {
                 let look = Look {
                     room: (self.to == Endpoint::Pipe).then(room).flatten(),
                     times,
@@ -195,9 +208,33 @@ impl Options {
                 let terminal = terminal.then(Term::stdout);
                 Box::new(TableSink::new(outlet, header, look, terminal))
             }
-            Format::Csv => text(outlet, Notation::Csv, header),
-            Format::Json => text(outlet, Notation::Json, header),
+            RowFormat::Csv => text(outlet, Notation::Csv, header),
+            RowFormat::Json => text(outlet, Notation::Json, header),
         })
+    }
+
+    /// Returns a chart of the rows; on a terminal it is redrawn as they come.
+    fn chart(
+        &self,
+        outlet: Outlet,
+        header: Header,
+        plan: &Plan,
+        terminal: bool,
+    ) -> Result<ChartSink> {
+        if self.asked.range.group().is_some() {
+            return Err(Error::usage(
+                "`--format chart` needs all keys, and each process of a group has only some",
+            )
+            .hint("draw what the group has written: `k chart TOPIC`"));
+        }
+        let sources = self.asked.source()?.endpoints();
+        let source = match sources.first() {
+            Some(Endpoint::Pipe) | None => "stdin".to_owned(),
+            Some(source) => source.to_string(),
+        };
+        let title = format!("{source}: {}", plan.clauses().headline());
+        let on = (terminal_medium(2), terminal.then(Term::stdout));
+        Ok(ChartSink::new(outlet, title, header, plan.refinement, on))
     }
 
     /// Returns whether a retraction becomes a tombstone in a topic.

@@ -1,0 +1,124 @@
+//! What was gathered → marks.
+//!
+//! From below: the grid, stretches in which nothing came, windows, partitions' watermarks, records, the
+//! watermark, panes, words. A page is laid out in pixels, a terminal in characters, by the same code.
+
+mod frame;
+mod partitions;
+mod records;
+mod windows;
+
+use super::lives::Life;
+use super::{Fate, Gathered};
+use crate::engine::pane::Timing;
+use crate::engine::watermark::{BEGINNING, END};
+use crate::picture::ink::{Ink, Symbol};
+use crate::picture::{Mark, Medium, Scene, Size, point};
+use crate::term::units::{HOUR, MINUTE, SECOND, format_count, format_duration, format_time};
+use frame::Frame;
+
+/// Draws what was gathered so far.
+pub fn draw(gathered: &mut Gathered, medium: Medium) -> Scene {
+    gathered.finish();
+    let key = gathered
+        .view
+        .key
+        .is_none()
+        .then(|| gathered.lives.busiest());
+    let key = key
+        .flatten()
+        .or_else(|| (gathered.lives.keys().0 > 0).then_some(0));
+    let lives: Vec<Life> = match key {
+        Some(key) => gathered.lives.of(key).into_iter().cloned().collect(),
+        None => Vec::new(),
+    };
+    let title = format!("{}: {}", gathered.subject.source, gathered.subject.asked);
+    let mut scene = Scene::new(medium, title.clone(), account(gathered));
+    let Some(frame) = Frame::new(gathered, &lives, key, medium) else {
+        let at = point(0.0, medium.line(Size::Title));
+        let words = Mark::text(
+            Ink::Text,
+            Size::Title,
+            at,
+            format!("{title}: no record to draw"),
+        );
+        scene.add("words", vec![words]);
+        return scene;
+    };
+    let lives = frame.visible(lives);
+    frame.axes(&mut scene);
+    frame.quiet(gathered, &mut scene);
+    frame.windows(&lives, gathered, &mut scene);
+    frame.partitions(gathered, &mut scene);
+    frame.ideal(gathered, &mut scene);
+    frame.records(gathered, key, &mut scene);
+    frame.watermark(gathered, &mut scene);
+    frame.panes(&lives, gathered, &mut scene);
+    frame.named(gathered, &mut scene);
+    scene
+}
+
+/// Says in a sentence where every record went.
+fn account(gathered: &Gathered) -> String {
+    let all = [
+        Fate::OnTime,
+        Fate::Late,
+        Fate::Expired,
+        Fate::Malformed,
+        Fate::Filtered,
+        Fate::Duplicate,
+        Fate::Other,
+    ];
+    let parts = all.into_iter().filter_map(|fate| {
+        let count = gathered.count(fate);
+        let always = matches!(fate, Fate::OnTime | Fate::Late | Fate::Expired);
+        (count > 0 || always).then(|| format!("{} {}", format_count(count), fate.name()))
+    });
+    let parts: Vec<String> = parts.collect();
+    format!(
+        "{} records = {} → {} rows",
+        format_count(gathered.records()),
+        parts.join(" + "),
+        format_count(gathered.rows)
+    )
+}
+
+/// How a fate is drawn.
+fn look(fate: Fate) -> (Ink, Symbol) {
+    match fate {
+        Fate::OnTime => (Ink::OnTime, Symbol::Disc),
+        Fate::Late => (Ink::Late, Symbol::Triangle),
+        Fate::Expired => (Ink::Expired, Symbol::Cross),
+        Fate::Filtered => (Ink::Filtered, Symbol::Circle),
+        Fate::Duplicate => (Ink::Duplicate, Symbol::Square),
+        Fate::Malformed => (Ink::Malformed, Symbol::Plus),
+        Fate::Other => (Ink::Other, Symbol::Point),
+    }
+}
+
+fn pane_ink(timing: Timing) -> Ink {
+    match timing {
+        Timing::Early => Ink::Early,
+        Timing::OnTime => Ink::Pane,
+        Timing::Late => Ink::LatePane,
+    }
+}
+
+/// Writes a duration as finely as a person needs.
+fn about(ms: i64) -> String {
+    match ms {
+        ..SECOND => format!("{ms} ms"),
+        SECOND..MINUTE => format!("{:.1} s", ms as f64 / SECOND as f64).replace(".0 s", " s"),
+        MINUTE..HOUR => format_duration(ms / SECOND * SECOND),
+        _ => format_duration(ms / MINUTE * MINUTE),
+    }
+}
+
+/// Writes the end of a window; those of all time have none.
+fn edge(at: i64) -> String {
+    match at {
+        BEGINNING => "the beginning".to_owned(),
+        END => "the end".to_owned(),
+        at => format_time(at),
+    }
+}
