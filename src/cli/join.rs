@@ -103,8 +103,8 @@ pub(super) struct Options {
     to: Endpoint,
 
     /// The event time: a column, or an expression such as `ts * 1000` or `parse_timestamp(at,
-    /// 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record [default:
-    /// `event_time` or `start_timestamp` if there, else `@record`]
+    /// 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record (default:
+    /// event_time or start_timestamp if there, else @record)
     #[arg(long, value_name = "EXPRESSION")]
     time: Vec<String>,
 

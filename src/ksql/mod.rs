@@ -7,7 +7,7 @@
 //!                              declare, session: what statements do to the catalog
 //! ```
 //! [`types`] and [`value`] are ksqlDB's value model, which is wider than the engine's columns
-//! (docs/design/ksql.md says why it is one of its own); [`format`] reads and writes values in
+//! (docs/design/ksql.md says why it is one of its own); [`mod@format`] reads and writes values in
 //! [`document`]s, which is what a topic's bytes are. [`session`] carries out statements; [`replay`]
 //! runs their queries over records in a file, deterministically; [`shell`] answers them over a
 //! [`folder`] whose files are topics. Windows and lateness are the

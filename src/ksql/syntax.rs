@@ -130,7 +130,7 @@ pub enum Statement {
         /// Whether EXTENDED or ALL was said.
         extended: bool,
     },
-    /// DESCRIBE name [EXTENDED].
+    /// `DESCRIBE name [EXTENDED]`.
     Describe {
         /// A stream or table.
         name: Name,
@@ -481,7 +481,7 @@ pub enum ExprKind {
     Like(Expr, Expr, Option<char>),
     /// `x IS NULL`.
     IsNull(Expr),
-    /// CASE [operand] WHEN … THEN … ELSE … END.
+    /// `CASE [operand] WHEN … THEN … ELSE … END`.
     Case {
         /// The simple form's operand.
         operand: Option<Expr>,

@@ -71,8 +71,8 @@ pub(in crate::cli) struct Asked {
 
     /// The event time: a column, or an expression such as `ts * 1000` or
     /// `parse_timestamp(at, 'dd.MM.yyyy HH:mm:ss')`; `@record` is the timestamp of a topic's record,
-    /// `@arrival` is processing time [default: `event_time` or `start_timestamp` if there, else
-    /// `@record`]
+    /// `@arrival` is processing time (default: event_time or start_timestamp if there, else
+    /// @record)
     #[arg(long, value_name = "EXPRESSION", help_heading = WHERE)]
     pub time: Option<String>,
 

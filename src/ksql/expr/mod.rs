@@ -1,6 +1,6 @@
 //! Expressions of which every part has a type, and their values over rows.
 //!
-//! [`compile`] finds columns, functions and types once for a query; [`Node::eval`] is then called
+//! [`compile()`] finds columns, functions and types once for a query; [`Node::eval`] is then called
 //! for each row. An expression that fails for a row, by a division by zero or a text that is not a
 //! number, is null there, as in ksqlDB.
 
