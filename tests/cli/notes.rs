@@ -122,8 +122,9 @@ fn assert_shared(told: &str) {
     let counts = told
         .lines()
         .filter_map(|line| line.split_once(" records in"));
+    // `k explain` has sentences with these words, too; a summary begins with the number.
     let counts = counts.map(|(count, _)| count.replace(',', "").parse::<u32>());
-    let counts: Vec<u32> = counts.collect::<Result<_, _>>().expect("numbers");
+    let counts: Vec<u32> = counts.filter_map(Result::ok).collect();
     let is_shared = counts.len() == 2 && counts.iter().all(|count| (1_000..6_000).contains(count));
     assert!(
         is_shared && counts.iter().sum::<u32>() <= 6_000,
