@@ -212,7 +212,7 @@ fn the_life_of_a_stack() {
             .output()
             .expect("the binary runs"),
     );
-    with_ui.assert_refused(1, &["k-test/missing", "Kafka runs"]);
+    with_ui.assert_refused(1, &["k-test/missing", "Kafka is running"]);
     stack.k("status").assert_status(0);
 
     // Stopped, it keeps its data.
@@ -294,7 +294,7 @@ fn the_whole_stack_comes_up_and_is_repaired_piece_by_piece() {
     let ui_port = stack.machine.state()["ui_port"].as_u64().expect("a port");
     assert!(ui_port > 8080, "{ui_port}");
     assert!(
-        started.stderr().contains("port 8080 is held by"),
+        started.stderr().contains("port 8080 is in use by"),
         "{}",
         started.stderr()
     );
