@@ -191,7 +191,7 @@ impl Compiler<'_> {
                 let (mut nodes, mut types) = (Vec::new(), Vec::new());
                 for (name, value) in fields {
                     let node = self.node(value, lambdas)?;
-                    let of = node.of.clone().unwrap_or(Type::String);
+                    let of = node.type_or_string();
                     types.push(Field {
                         name: name.text.clone(),
                         of,
@@ -658,10 +658,7 @@ impl Compiler<'_> {
             };
             compiled.push(node);
         }
-        let types: Vec<Type> = compiled
-            .iter()
-            .map(|node| node.of.clone().unwrap_or(Type::String))
-            .collect();
+        let types: Vec<Type> = compiled.iter().map(Node::type_or_string).collect();
         let returns = chosen
             .returns(&types)
             .map_err(|reason| self.error(expr, &reason))?;

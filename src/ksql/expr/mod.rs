@@ -58,6 +58,11 @@ enum Kind {
 }
 
 impl Node {
+    /// Returns the type of a column made of it: STRING for a bare NULL, which has none of its own.
+    pub fn type_or_string(&self) -> Type {
+        self.of.clone().unwrap_or(Type::String)
+    }
+
     /// Returns the constant it is.
     pub fn as_constant(&self) -> Option<&Value> {
         match &self.kind {

@@ -37,62 +37,24 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
             })
         },
     ),
-    lenient("GREATEST(value INT...) INT", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value BIGINT...) BIGINT", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value DOUBLE...) DOUBLE", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value STRING...) STRING", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value BYTES...) BYTES", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value DECIMAL...) DECIMAL", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    })
-    .returning(widest),
-    lenient("GREATEST(value DATE...) DATE", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value TIME...) TIME", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("GREATEST(value TIMESTAMP...) TIMESTAMP", GREATEST, |call| {
-        extreme(call, Ordering::Greater)
-    }),
-    lenient("LEAST(value INT...) INT", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value BIGINT...) BIGINT", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value DOUBLE...) DOUBLE", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value STRING...) STRING", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value BYTES...) BYTES", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value DECIMAL...) DECIMAL", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    })
-    .returning(widest),
-    lenient("LEAST(value DATE...) DATE", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value TIME...) TIME", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    lenient("LEAST(value TIMESTAMP...) TIMESTAMP", LEAST, |call| {
-        extreme(call, Ordering::Less)
-    }),
+    lenient("GREATEST(value INT...) INT", GREATEST, greatest),
+    lenient("GREATEST(value BIGINT...) BIGINT", GREATEST, greatest),
+    lenient("GREATEST(value DOUBLE...) DOUBLE", GREATEST, greatest),
+    lenient("GREATEST(value STRING...) STRING", GREATEST, greatest),
+    lenient("GREATEST(value BYTES...) BYTES", GREATEST, greatest),
+    lenient("GREATEST(value DECIMAL...) DECIMAL", GREATEST, greatest).returning(widest),
+    lenient("GREATEST(value DATE...) DATE", GREATEST, greatest),
+    lenient("GREATEST(value TIME...) TIME", GREATEST, greatest),
+    lenient("GREATEST(value TIMESTAMP...) TIMESTAMP", GREATEST, greatest),
+    lenient("LEAST(value INT...) INT", LEAST, least),
+    lenient("LEAST(value BIGINT...) BIGINT", LEAST, least),
+    lenient("LEAST(value DOUBLE...) DOUBLE", LEAST, least),
+    lenient("LEAST(value STRING...) STRING", LEAST, least),
+    lenient("LEAST(value BYTES...) BYTES", LEAST, least),
+    lenient("LEAST(value DECIMAL...) DECIMAL", LEAST, least).returning(widest),
+    lenient("LEAST(value DATE...) DATE", LEAST, least),
+    lenient("LEAST(value TIME...) TIME", LEAST, least),
+    lenient("LEAST(value TIMESTAMP...) TIMESTAMP", LEAST, least),
 ];
 
 fn first(call: &Call) -> Outcome {
@@ -106,6 +68,14 @@ fn first_of(call: &Call) -> Outcome {
         .find(|value| !value.is_null())
         .cloned()
         .unwrap_or_default())
+}
+
+fn greatest(call: &Call) -> Outcome {
+    extreme(call, Ordering::Greater)
+}
+
+fn least(call: &Call) -> Outcome {
+    extreme(call, Ordering::Less)
 }
 
 fn extreme(call: &Call, wanted: Ordering) -> Outcome {

@@ -58,10 +58,7 @@ impl Planner<'_> {
             .collect::<Result<_>>()?;
         let mut columns = Vec::new();
         for (nth, node) in nodes.iter().enumerate() {
-            columns.push(made(
-                &format!("#K{nth}"),
-                node.of.clone().unwrap_or(Type::String),
-            ));
+            columns.push(made(&format!("#K{nth}"), node.type_or_string()));
         }
         for (nth, aggregate) in aggregates.iter().enumerate() {
             columns.push(made(&format!("#A{nth}"), aggregate.spec.returns.clone()));
@@ -97,7 +94,7 @@ impl Planner<'_> {
             .enumerate()
             .map(|(nth, (key, node))| KeyPart {
                 viable: vec![made_column("K", nth, key.at), key.clone()],
-                of: node.of.clone().unwrap_or(Type::String),
+                of: node.type_or_string(),
                 is_synthetic: false,
             })
             .collect();
@@ -251,10 +248,7 @@ impl Planner<'_> {
                     },
                 )
                 .collect();
-            let types: Vec<Type> = nodes
-                .iter()
-                .map(|node| node.of.clone().unwrap_or(Type::String))
-                .collect();
+            let types: Vec<Type> = nodes.iter().map(Node::type_or_string).collect();
             let returns = chosen
                 .returns(&types)
                 .map_err(|reason| self.error(call, &reason))?;

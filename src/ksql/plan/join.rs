@@ -297,7 +297,7 @@ impl Planner<'_> {
         let place = self.topology.add(operator);
         self.topology.lead_to_port(left_place, place, 0);
         self.topology.lead_to_port(right_place, place, 1);
-        let of = left_node.of.clone().unwrap_or(Type::String);
+        let of = left_node.type_or_string();
         let mut scope = left.scope.clone();
         scope.columns.extend(right.scope.columns.iter().cloned());
         let key = if is_synthetic(join.kind, &left_expr, &right_expr) {

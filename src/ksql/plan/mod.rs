@@ -510,10 +510,7 @@ impl Planner<'_> {
                 .collect();
             let chosen = functions::choose_table_function(&name.text, &given)
                 .map_err(|reason| self.error(call, &reason))?;
-            let types: Vec<Type> = nodes
-                .iter()
-                .map(|node| node.of.clone().unwrap_or(Type::String))
-                .collect();
+            let types: Vec<Type> = nodes.iter().map(Node::type_or_string).collect();
             let returns = chosen
                 .returns(&types)
                 .map_err(|reason| self.error(call, &reason))?;
@@ -586,7 +583,7 @@ impl Planner<'_> {
             self.refuse_aggregates(by, "PARTITION BY")?;
             let expr = self.qualified(&stage.scope, "PARTITION BY", by)?;
             let node = self.node(&stage.scope, "PARTITION BY", &expr)?;
-            let of = node.of.clone().unwrap_or(Type::String);
+            let of = node.type_or_string();
             if parts.iter().any(|part| part.viable.contains(&expr)) {
                 return Err(self.error(by, &format!("Duplicate PARTITION BY expression: {by}")));
             }

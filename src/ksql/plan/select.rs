@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::ksql::run::Select;
 use crate::ksql::schema::{Column, ROWKEY, Schema, is_reserved};
 use crate::ksql::syntax::{Expr, ExprKind, typed};
-use crate::ksql::types::Type;
 
 impl Planner<'_> {
     /// Plans SELECT; returns the columns that come out.
@@ -26,8 +25,7 @@ impl Planner<'_> {
                 continue;
             }
             let node = self.node(&stage.scope, "SELECT", &item.expr)?;
-            // A bare NULL has no type of its own.
-            let of = node.of.clone().unwrap_or(Type::String);
+            let of = node.type_or_string();
             schema.value.push(Column {
                 name: names[at].clone(),
                 of,

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::as_it_is;
-use crate::ksql::functions::{Aggregate, Spec};
+use crate::ksql::functions::{Aggregate, Outcome, Spec};
 use crate::ksql::types::{Field, Type};
 use crate::ksql::value::Value;
 
@@ -57,14 +57,7 @@ pub(super) const AGGREGATES: &[Aggregate] = &[
         start: |_| Value::map([]),
         add: |_, state, values| Ok(counted(state, &values[0], 1)),
         undo: Some(|_, state, values| Ok(counted(state, &values[0], -1))),
-        merge: |_, first, second| {
-            let Value::Map(entries) = &second else {
-                return Ok(first);
-            };
-            Ok(entries.iter().fold(first, |state, (value, count)| {
-                counted(state, value, count.as_i64().unwrap_or_default())
-            }))
-        },
+        merge: merge_counts,
         result: as_it_is,
         returns: None,
         has_nested_state: true,
@@ -132,14 +125,7 @@ pub(super) const AGGREGATES: &[Aggregate] = &[
         start: |_| Value::map([]),
         add: |_, state, values| Ok(counted(state, &values[0], 1)),
         undo: Some(|_, state, values| Ok(counted(state, &values[0], -1))),
-        merge: |_, first, second| {
-            let Value::Map(entries) = &second else {
-                return Ok(first);
-            };
-            Ok(entries.iter().fold(first, |state, (value, count)| {
-                counted(state, value, count.as_i64().unwrap_or_default())
-            }))
-        },
+        merge: merge_counts,
         result: |_, state| {
             Ok(match state {
                 Value::Map(entries) if entries.len() == 1 => entries[0].0.clone(),
@@ -179,6 +165,16 @@ fn add_new(list: &mut Vec<Value>, value: &Value) {
     if list.len() < MAX_COLLECTED && !list.contains(value) {
         list.push(value.clone());
     }
+}
+
+/// Adds up how often each value came in two states.
+fn merge_counts(_: &Spec, first: Value, second: Value) -> Outcome {
+    let Value::Map(entries) = &second else {
+        return Ok(first);
+    };
+    Ok(entries.iter().fold(first, |state, (value, count)| {
+        counted(state, value, count.as_i64().unwrap_or_default())
+    }))
 }
 
 /// Counts a value in a map; one that came 0 times leaves it.
