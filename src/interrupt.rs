@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::clock;
 use crate::error::{Error, Result};
 
 /// Whether the user has asked the run to stop; clones share one answer.
@@ -37,8 +38,14 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Notes a signal that has not come from the system.
+    #[cfg(test)]
+    pub(crate) fn set(&self, signal: i32) {
+        self.signal.store(signal as usize, Ordering::Relaxed);
+    }
+
     /// Returns whether to stop.
-    pub(crate) fn is_set(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0
     }
 
@@ -54,14 +61,14 @@ impl Interrupt {
     }
 
     /// Waits until `due`, or less where a signal comes first.
-    pub(crate) fn sleep_until(&self, due: Instant) {
+    pub fn sleep_until(&self, due: Instant) {
         const POLL_INTERVAL: Duration = Duration::from_millis(50);
         while !self.is_set() {
-            let left = due.saturating_duration_since(Instant::now());
+            let left = due.saturating_duration_since(clock::now());
             if left.is_zero() {
                 return;
             }
-            std::thread::sleep(left.min(POLL_INTERVAL));
+            clock::sleep(left.min(POLL_INTERVAL));
         }
     }
 }

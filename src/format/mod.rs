@@ -6,14 +6,14 @@
 
 pub mod delimited;
 pub mod dialect;
-pub(crate) mod envelope;
+pub mod envelope;
 mod field;
-pub(crate) mod json;
+pub mod json;
 mod judged;
 mod parts;
 mod plain;
 mod quoted;
-pub(crate) mod registry;
+pub mod registry;
 mod scan;
 pub mod schema;
 mod time;
@@ -30,14 +30,13 @@ use crate::number::with_decimal_point;
 use crate::source::{Lines, Records};
 use bumpalo::Bump;
 pub(crate) use time::time_of;
-pub(crate) use time::{Computed, Reading, open_up_time};
-pub use time::{TimeFrom, TimeUnit};
+pub use time::{Computed, Reading, TimeFrom, TimeUnit, open_up_time};
 use time::{text_to_ms, times_of};
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
-pub(crate) const EARLIEST: i64 = -62_135_596_800_000;
+pub const EARLIEST: i64 = -62_135_596_800_000;
 /// The latest event time, the last ms of year 9999, UTC.
-pub(crate) const LATEST: i64 = 253_402_300_799_999;
+pub const LATEST: i64 = 253_402_300_799_999;
 
 /// What of each record is wanted.
 #[derive(Debug, Clone)]
@@ -121,7 +120,7 @@ impl Decoder {
     }
 
     /// Returns whether records, or the values of envelopes, are JSON.
-    pub(crate) fn is_json(&self) -> bool {
+    pub fn is_json(&self) -> bool {
         match self {
             Decoder::Json(_) => true,
             Decoder::Delimited(_) | Decoder::Raw(_) => false,
@@ -148,7 +147,7 @@ pub struct Decoded<'a> {
     /// Their event times in ms since 1970, UTC, one per row.
     pub times: Vec<i64>,
     /// Where each row is and its bytes, one per row; empty unless it was to be kept.
-    pub(crate) origins: Vec<Origin<'a>>,
+    pub origins: Vec<Origin<'a>>,
     /// The records that do not fit, in their order.
     pub malformed: Vec<Malformed<'a>>,
 }
@@ -157,7 +156,7 @@ pub struct Decoded<'a> {
 const NO_TIME: i64 = i64::MIN;
 
 /// Where a record is, and its bytes as they came.
-pub(crate) type Origin<'a> = (Place, &'a [u8]);
+pub type Origin<'a> = (Place, &'a [u8]);
 
 /// A record that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +168,7 @@ pub struct Malformed<'a> {
     /// Its event time, where that could be read.
     pub at: Option<i64>,
     /// Why it does not fit.
-    pub(crate) misfit: Misfit,
+    pub misfit: Misfit,
     /// The record as it came.
     pub bytes: &'a [u8],
 }
@@ -248,7 +247,7 @@ impl<'a> Decoded<'a> {
     /// Returns a column with points in its numbers, if it is undeclared and numbers have decimal
     /// commas: so they are ordered by size, and leave as what they are. What is not a number stays
     /// as it is.
-    pub(crate) fn with_decimal_points<'c>(
+    pub fn with_decimal_points<'c>(
         &self,
         column: Cow<'c, Column<'a>>,
         arena: &'a Bump,
@@ -263,7 +262,7 @@ impl<'a> Decoded<'a> {
 
     /// Moves rows that turned out not to fit from the columns to the malformed records, in the
     /// order of the source. `misfits` may name a row more than once: its first reason counts.
-    pub(crate) fn refuse(
+    pub fn refuse(
         &mut self,
         mut misfits: Vec<(usize, Misfit)>,
         origin: impl Fn(usize) -> Origin<'a>,

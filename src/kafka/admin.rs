@@ -52,11 +52,11 @@ pub struct Partition {
     /// Its number in the topic.
     pub number: i32,
     /// The broker that reads and writes go to; `None` while there is none.
-    pub(crate) leader: Option<i32>,
+    pub leader: Option<i32>,
     /// The brokers that hold it.
-    pub(crate) replicas: Vec<i32>,
+    pub replicas: Vec<i32>,
     /// Those of them that are up to date.
-    pub(crate) in_sync: Vec<i32>,
+    pub in_sync: Vec<i32>,
 }
 
 impl Topic {
@@ -69,7 +69,7 @@ impl Topic {
 
 /// What a partition holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// The offset of the first record that is still there.
     pub first: i64,
     /// The high watermark: one past the last record, transaction markers included.
@@ -86,7 +86,8 @@ impl Extent {
 /// A connection for administration.
 pub struct Admin {
     settings: Settings,
-    client: Arc<BaseProducer<Context>>,
+    /// `None` where another cluster than one behind librdkafka is asked.
+    client: Option<Arc<BaseProducer<Context>>>,
     /// A client of some group, made for the first question about a group's offsets: librdkafka
     /// 2.12 follows a null pointer where a client without a group hears that the coordinator of
     /// the one it asks about is elsewhere or not ready yet.
@@ -103,10 +104,16 @@ impl Admin {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (context, health) = settings.context();
-        let client = settings.config(&[]).create_with_context(context);
+        let client = match &settings.cluster {
+            Some(_) => None,
+            None => {
+                let client = settings.config(&[]).create_with_context(context);
+                Some(Arc::new(client.map_err(not_created)?))
+            }
+        };
         Ok(Admin {
             settings: settings.clone(),
-            client: Arc::new(client.map_err(not_created)?),
+            client,
             grouped: OnceLock::new(),
             has_answered: AtomicBool::new(false),
             health,
@@ -116,8 +123,16 @@ impl Admin {
     /// Looks after the client while waiting: its errors, a signal.
     fn tick(&self) -> Result<()> {
         self.settings.interrupt.check()?;
-        self.client.poll(Duration::ZERO);
+        if let Some(client) = &self.client {
+            client.poll(Duration::ZERO);
+        }
         self.settings.check_health(&self.health)
+    }
+
+    /// Returns librdkafka's client.
+    fn client(&self) -> Result<&Arc<BaseProducer<Context>>> {
+        let missing = || Error::bug("another cluster is asked by librdkafka");
+        self.client.as_ref().ok_or_else(missing)
     }
 
     /// Sends a request.
@@ -125,7 +140,7 @@ impl Admin {
         &self,
         request: impl FnOnce(&Requests<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.ask_by(self.client.client().native_client(), request)
+        self.ask_by(self.client()?.client().native_client(), request)
     }
 
     /// Sends a request by a client. A time-out is reported as what it is: a broker out of reach.
@@ -149,7 +164,10 @@ impl Admin {
 
     /// Asks for one topic or all.
     fn metadata(&self, topic: Option<&str>) -> Result<Vec<(Topic, Option<RDKafkaErrorCode>)>> {
-        let client = self.client.clone();
+        if let Some(cluster) = &self.settings.cluster {
+            return Ok(cluster.topics(topic));
+        }
+        let client = self.client()?.clone();
         let topic = topic.map(str::to_owned);
         let ask = move || {
             let metadata = client
@@ -179,8 +197,11 @@ impl Admin {
     ///
     /// # Errors
     /// `stopped` on a signal.
-    pub(crate) fn cluster_id(&self) -> Result<String> {
-        let client = self.client.clone();
+    pub fn cluster_id(&self) -> Result<String> {
+        if self.settings.cluster.is_some() {
+            return Ok(self.settings.brokers.clone());
+        }
+        let client = self.client()?.clone();
         let ask = move || client.client().fetch_cluster_id(REQUEST_TIMEOUT);
         Ok(aside(ask, || self.tick())?.unwrap_or_default())
     }
@@ -201,7 +222,7 @@ impl Admin {
     /// # Errors
     /// `usage` for a name that no topic can have, `retry` when no broker answers, `refused` when
     /// it must not be seen.
-    pub(crate) fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
+    pub fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
         check_topic_name(name)?;
         let Some((topic, error)) = self.metadata(Some(name))?.pop() else {
             return Ok(None);
@@ -278,7 +299,7 @@ impl Admin {
     /// # Errors
     /// `usage` for a name that no topic can have, `refused` with the broker's reason, `retry` when
     /// no broker answers.
-    pub(crate) fn create_topic(
+    pub fn create_topic(
         &self,
         name: &str,
         partitions: i32,
@@ -297,7 +318,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
-    pub(crate) fn check_topic_creation(&self) -> Result<()> {
+    pub fn check_topic_creation(&self) -> Result<()> {
         self.ask(|requests| requests.create_topic("k-check", 1, -1, &[], true))
             .map_err(|failure| failure.told("create a topic"))
     }
@@ -320,7 +341,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
-    pub(crate) fn create_if_missing(
+    pub fn create_if_missing(
         &self,
         name: &str,
         partitions: i32,
@@ -331,6 +352,10 @@ impl Admin {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let create = |settings: &[(String, String)]| {
+            if let Some(cluster) = &self.settings.cluster {
+                let created = cluster.create_topic(name, partitions, settings);
+                return created.map_err(|code| Failure::Refused(code, words_of(code)));
+            }
             self.ask(|requests| requests.create_topic(name, partitions, -1, settings, false))
         };
         let mut created = create(&settings);
@@ -359,7 +384,10 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn topic_ids(&self, names: &[&str]) -> Result<BTreeMap<String, TopicIdentity>> {
+    pub fn topic_ids(&self, names: &[&str]) -> Result<BTreeMap<String, TopicIdentity>> {
+        if let Some(cluster) = &self.settings.cluster {
+            return Ok(cluster.topic_ids(names).into_iter().collect());
+        }
         let ids = self.ask(|requests| requests.topic_ids(names));
         let ids = ids.map_err(|failure| failure.told("look topics up"))?;
         Ok(ids.into_iter().collect())
@@ -369,7 +397,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, `retry` when no broker answers.
-    pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
         self.ask(|requests| requests.delete_topic(name))
             .map_err(|failure| failure.told(format!("delete topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_none()).map(drop)
@@ -380,6 +408,10 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason, `retry` when no broker answers.
     pub fn delete_records(&self, topic: &str, before: &[(i32, i64)]) -> Result<()> {
+        if let Some(cluster) = &self.settings.cluster {
+            cluster.delete_records(topic, before);
+            return Ok(());
+        }
         let before = before
             .iter()
             .map(|&(partition, offset)| ((topic.to_owned(), partition), offset));
@@ -393,7 +425,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, such as fewer than there are.
-    pub(crate) fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
+    pub fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
         self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
             .map_err(|failure| failure.told(format!("give topic `{topic}` {total} partitions")))?;
         let grown = |topic: &Topic| topic.partitions.len() >= total as usize && topic.is_ready();
@@ -405,7 +437,10 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub(crate) fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>> {
+    pub fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>> {
+        if self.settings.cluster.is_some() {
+            return Ok(Vec::new());
+        }
         let mut settings = self
             .ask(|requests| requests.topic_settings(topic))
             .map_err(|failure| failure.told(format!("read the settings of topic `{topic}`")))?;
@@ -417,11 +452,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, such as an unknown setting.
-    pub(crate) fn alter_topic(
-        &self,
-        topic: &str,
-        changes: &[(String, Option<String>)],
-    ) -> Result<()> {
+    pub fn alter_topic(&self, topic: &str, changes: &[(String, Option<String>)]) -> Result<()> {
         self.ask(|requests| requests.alter_settings(topic, changes))
             .map_err(|failure| failure.told(format!("change topic `{topic}`")))
     }
@@ -431,11 +462,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn offsets(
-        &self,
-        partitions: &[(&str, i32)],
-        wanted: OffsetOf,
-    ) -> Result<Vec<OffsetInfo>> {
+    pub fn offsets(&self, partitions: &[(&str, i32)], wanted: OffsetOf) -> Result<Vec<OffsetInfo>> {
         self.offsets_within(ELECTION_TIMEOUT, partitions, wanted)
     }
 
@@ -448,6 +475,9 @@ impl Admin {
         let Some(&(topic, _)) = partitions.first() else {
             return Ok(Vec::new());
         };
+        if let Some(cluster) = &self.settings.cluster {
+            return Ok(cluster.offsets(partitions, wanted));
+        }
         self.connect(topic)?;
         let began = Instant::now();
         let is_awaited = |code: &RDKafkaErrorCode| match code {
@@ -496,10 +526,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn extents(
-        &self,
-        partitions: &[(&str, i32)],
-    ) -> Result<BTreeMap<(String, i32), Extent>> {
+    pub fn extents(&self, partitions: &[(&str, i32)]) -> Result<BTreeMap<(String, i32), Extent>> {
         let firsts = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Earliest)?;
         let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
         let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
@@ -524,10 +551,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn open_transactions(
-        &self,
-        partitions: &[(&str, i32)],
-    ) -> Result<Vec<(String, i32, i64)>> {
+    pub fn open_transactions(&self, partitions: &[(&str, i32)]) -> Result<Vec<(String, i32, i64)>> {
         // In this order: without an open transaction the last stable offset is the end or more.
         let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
         let stable = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::LastStable)?;
@@ -545,7 +569,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn groups(&self) -> Result<Vec<Group>> {
+    pub fn groups(&self) -> Result<Vec<Group>> {
         let groups = self.ask(|requests| requests.groups());
         let mut groups = groups.map_err(|failure| failure.told("list the groups"))?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -583,7 +607,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub(crate) fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
+    pub fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
         let committed = self.group_commits(name)?.into_iter();
         Ok(committed
             .map(|(place, committed)| (place, committed.offset))
@@ -595,7 +619,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub(crate) fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
+    pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
         let consumer = self.grouped(name)?;
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         let commits = loop {
@@ -634,7 +658,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` when the group has members.
-    pub(crate) fn delete_group(&self, name: &str) -> Result<()> {
+    pub fn delete_group(&self, name: &str) -> Result<()> {
         let deleted = self.ask(|requests| requests.delete_group(name));
         deleted.or_else(|failure| match failure.code() {
             Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
@@ -650,7 +674,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` when the group has members.
-    pub(crate) fn set_group_offsets(
+    pub fn set_group_offsets(
         &self,
         name: &str,
         offsets: &BTreeMap<(String, i32), i64>,

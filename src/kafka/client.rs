@@ -64,6 +64,15 @@ impl fmt::Display for Choice {
     }
 }
 
+impl Default for Choice {
+    fn default() -> Self {
+        Choice {
+            client: DEFAULT,
+            unheeded: None,
+        }
+    }
+}
+
 impl Choice {
     /// Takes the property that chooses out of some, and chooses.
     ///

@@ -17,11 +17,13 @@ use super::direct::Direct;
 use super::fetched::Fetched;
 use super::native::high_watermark;
 use super::open;
+use super::port::Reads;
 use super::queue::Queue;
 use super::{
     Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
     words_of,
 };
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::source::Committed;
 
@@ -35,6 +37,8 @@ const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Fetcher {
     settings: Settings,
     topic: String,
+    /// The group whose offsets are asked for.
+    group: Option<String>,
     partitions: Vec<i32>,
     /// Where each was begun.
     starts: Vec<i64>,
@@ -56,6 +60,7 @@ enum Way {
     /// From librdkafka's queues, one for each partition, which are given back before the client is.
     Queues(Vec<Queue>),
     Direct(Direct),
+    Cluster(Box<dyn Reads>),
 }
 
 impl Fetcher {
@@ -65,7 +70,8 @@ impl Fetcher {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings, topic: &str, group: Option<&str>) -> Result<Self> {
         let (context, health) = settings.context();
-        let needs_consumer = group.is_some() || settings.client() == Client::Librdkafka;
+        let needs_consumer = settings.cluster.is_none()
+            && (group.is_some() || settings.client() == Client::Librdkafka);
         let consumer = if needs_consumer {
             Some(Arc::new(consumer(settings, group, context)?))
         } else {
@@ -75,12 +81,13 @@ impl Fetcher {
             consumer,
             settings: settings.clone(),
             topic: topic.to_owned(),
+            group: group.map(str::to_owned),
             partitions: Vec::new(),
             starts: Vec::new(),
             way: Way::Queues(Vec::new()),
             health,
             outage: Outage::default(),
-            looked_up: Instant::now(),
+            looked_up: clock::now(),
             lookup: None,
             open: open::Watch::new(settings),
             told_uncommitted: false,
@@ -102,17 +109,15 @@ impl Fetcher {
         for &partition in partitions {
             wanted.add_partition(&self.topic, partition);
         }
-        let began = Instant::now();
+        let began = clock::now();
         let committed = loop {
-            let (consumer, wanted) = (self.consumer()?.clone(), wanted.clone());
-            let ask = move || consumer.committed_offsets(wanted, REQUEST_TIMEOUT);
-            match aside(ask, || self.settings.interrupt.check())? {
+            match self.ask_committed(&wanted)? {
                 Ok(committed) => break committed,
                 Err(error)
                     if error.rdkafka_error_code().is_some_and(is_settling)
-                        && began.elapsed() < REQUEST_TIMEOUT =>
+                        && clock::since(began) < REQUEST_TIMEOUT =>
                 {
-                    let soon = Instant::now() + Duration::from_millis(100);
+                    let soon = clock::now() + Duration::from_millis(100);
                     self.settings.interrupt.sleep_until(soon);
                 }
                 Err(error) => return Err(self.told(&error, "read the group's offsets")),
@@ -129,6 +134,20 @@ impl Fetcher {
             }
         };
         Ok(partitions.iter().map(found).collect())
+    }
+
+    /// Asks the group's coordinator once.
+    fn ask_committed(
+        &self,
+        wanted: &TopicPartitionList,
+    ) -> Result<Result<TopicPartitionList, KafkaError>> {
+        if let Some(cluster) = &self.settings.cluster {
+            let group = self.group.as_deref().unwrap_or_default();
+            return Ok(cluster.committed(group, wanted));
+        }
+        let (consumer, wanted) = (self.consumer()?.clone(), wanted.clone());
+        let ask = move || consumer.committed_offsets(wanted, REQUEST_TIMEOUT);
+        aside(ask, || self.settings.interrupt.check())
     }
 
     /// Commits the next offset to read, and a note, for some partitions. After a signal, too,
@@ -160,15 +179,15 @@ impl Fetcher {
             set.map_err(|error| self.told(&error, "commit"))?;
         }
         let consumer = self.consumer()?.clone();
-        let (began, mut hurried) = (Instant::now(), None);
+        let (began, mut hurried) = (clock::now(), None);
         let committed = aside(
             move || consumer.commit(&list, CommitMode::Sync),
             || {
                 self.serve()?;
                 let is_patient = if self.settings.interrupt.is_set() || self.health.all_down() {
-                    hurried.get_or_insert_with(Instant::now).elapsed() < HURRIED_TIMEOUT
+                    clock::since(*hurried.get_or_insert_with(clock::now)) < HURRIED_TIMEOUT
                 } else {
-                    began.elapsed() < REQUEST_TIMEOUT
+                    clock::since(began) < REQUEST_TIMEOUT
                 };
                 let unreachable = || self.settings.unreachable(&self.health);
                 is_patient.then_some(()).ok_or_else(unreachable)
@@ -183,12 +202,13 @@ impl Fetcher {
     /// `refused` when the client does not take them.
     pub fn assign(&mut self, starts: &[(i32, i64)]) -> Result<()> {
         (self.partitions, self.starts) = starts.iter().copied().unzip();
-        self.way = match self.settings.client() {
-            Client::Direct => {
+        self.way = match (&self.settings.cluster, self.settings.client()) {
+            (Some(cluster), _) => Way::Cluster(cluster.reader(&self.topic, starts)),
+            (None, Client::Direct) => {
                 let (settings, health) = (&self.settings, self.health.clone());
                 Way::Direct(Direct::start(settings, &self.topic, starts, health)?)
             }
-            Client::Librdkafka => Way::Queues(self.assign_queues(starts)?),
+            (None, Client::Librdkafka) => Way::Queues(self.assign_queues(starts)?),
         };
         let offsets: Vec<String> = self.starts.iter().map(i64::to_string).collect();
         self.settings.report.detail(format!(
@@ -245,14 +265,14 @@ impl Fetcher {
             Some(Ok(true)) => return Err(gone(&self.topic)),
             _ => self.lookup = None,
         }
-        if self.looked_up.elapsed() >= LOOK_UP {
-            self.looked_up = Instant::now();
+        if clock::since(self.looked_up) >= LOOK_UP {
+            self.looked_up = clock::now();
             match (&self.way, &self.consumer) {
                 (Way::Direct(direct), _) => direct.look_up(),
                 (Way::Queues(_), Some(consumer)) => {
                     self.lookup = Some(look_up(consumer.clone(), self.topic.clone()));
                 }
-                (Way::Queues(_), None) => {}
+                (Way::Queues(_), None) | (Way::Cluster(_), _) => {}
             }
         }
         Ok(())
@@ -289,6 +309,10 @@ impl Fetcher {
                 let read = direct.read(nth, timeout, most)?;
                 return Ok(read.map_or_else(Fetched::default, Fetched::from));
             }
+            Way::Cluster(reader) => {
+                let read = reader.read(nth, timeout, most);
+                return read.map_err(|code| not_read(&self.topic, self.partitions[nth], code));
+            }
         };
         let fetched = queues[nth].read(timeout, most);
         match fetched.error() {
@@ -300,8 +324,10 @@ impl Fetcher {
     /// Returns the next offset that would be handed over, for each partition; `None` before the
     /// first record. Transaction markers count as read.
     pub fn positions(&self) -> Vec<Option<i64>> {
-        if let Way::Direct(direct) = &self.way {
-            return direct.positions().map(Some).collect();
+        match &self.way {
+            Way::Queues(_) => {}
+            Way::Direct(direct) => return direct.positions().map(Some).collect(),
+            Way::Cluster(reader) => return reader.positions(),
         }
         let positions = self.consumer.as_ref().and_then(|it| it.position().ok());
         let positions = positions.unwrap_or_default();
@@ -323,6 +349,7 @@ impl Fetcher {
                 high_watermark(consumer, &self.topic, self.partitions[nth])
             }
             (Way::Queues(_), None) => None,
+            (Way::Cluster(reader), _) => reader.high_watermark(nth),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::batch::{self, Entry};
 use super::direct::Entries;
+use super::port::OwnRecord;
 use super::queue::{Messages, Record};
 use crate::source::{Header, Message};
 
@@ -14,6 +15,7 @@ pub struct Fetched(Kept);
 enum Kept {
     Messages(Messages),
     Entries(Entries),
+    Own(Vec<OwnRecord>),
 }
 
 impl Default for Fetched {
@@ -34,12 +36,19 @@ impl From<Entries> for Fetched {
     }
 }
 
+impl From<Vec<OwnRecord>> for Fetched {
+    fn from(records: Vec<OwnRecord>) -> Self {
+        Fetched(Kept::Own(records))
+    }
+}
+
 impl Fetched {
     /// Returns how many records there are.
     pub fn len(&self) -> usize {
         match &self.0 {
             Kept::Messages(messages) => messages.len(),
             Kept::Entries(entries) => entries.entries().len(),
+            Kept::Own(records) => records.len(),
         }
     }
 
@@ -65,6 +74,17 @@ impl Fetched {
                     key: entry.key.of(bytes),
                     value: entry.value.of(bytes),
                     headers: Headers(Of::Entry(entries, entry)),
+                }
+            }
+            Kept::Own(records) => {
+                let record = &records[nth];
+                Message {
+                    partition: record.partition,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    key: record.key(),
+                    value: record.value(),
+                    headers: Headers::NONE,
                 }
             }
         }
@@ -101,10 +121,10 @@ impl<'a> From<Record<'a>> for Headers<'a> {
 
 impl<'a> Headers<'a> {
     /// The headers of a record that has none.
-    pub(crate) const NONE: Headers<'a> = Headers(Of::None);
+    pub const NONE: Headers<'a> = Headers(Of::None);
 
     /// Returns the headers of a record that was read elsewhere, with its topic.
-    pub(crate) fn of_read(read: &'a Read<'a>) -> Self {
+    pub fn of_read(read: &'a Read<'a>) -> Self {
         Headers(Of::Read(read))
     }
 
@@ -120,7 +140,7 @@ impl<'a> Headers<'a> {
 
     /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
     /// what the producer wrote.
-    pub(crate) fn appended_at(self) -> Option<i64> {
+    pub fn appended_at(self) -> Option<i64> {
         match self.0 {
             Of::None | Of::Read(_) => None,
             Of::Record(record) => record.appended_at(),

@@ -12,26 +12,28 @@
 //! - [`batch`], [`wire`]: records and requests as bytes
 //! - [`open`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set
+//! - [`port`]: the seam to librdkafka, or to what takes its place
 //! - [`partitioner`]: which partition a key belongs to
 //! - [`tls`]: whether TLS is built in
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks, and most of the unsafe code
 
 pub mod admin;
 pub mod batch;
-pub(crate) mod client;
-pub(crate) mod direct;
-pub(crate) mod fetch;
+pub mod client;
+pub mod direct;
+pub mod fetch;
 pub mod fetched;
 pub mod member;
 mod native;
-pub(crate) mod open;
-pub(crate) mod own;
+pub mod open;
+pub mod own;
 pub mod partitioner;
+pub mod port;
 pub mod producer;
-pub(crate) mod queue;
-pub(crate) mod tls;
-pub(crate) mod transaction;
-pub(crate) mod wire;
+pub mod queue;
+pub mod tls;
+pub mod transaction;
+pub mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -44,10 +46,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::clock;
 use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::admin::Admin;
 use crate::kafka::client::{Choice, Client};
+use crate::kafka::port::Cluster;
 use crate::term::report::Report;
 
 /// Names of librdkafka's that mean one property, of those that are set here.
@@ -62,19 +66,21 @@ const SAME: [[&str; 2]; 7] = [
 ];
 
 /// How long a broker may take to answer before it is called out of reach.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Where Kafka is and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `HOST:PORT`, comma-separated.
-    pub(crate) brokers: String,
+    pub brokers: String,
     /// librdkafka properties that the user set; they win over `k`'s own.
     properties: Vec<(String, String)>,
     /// Who reads topics.
     client: Choice,
     /// Whether records of transactions that are open or were aborted are read, too.
     uncommitted: bool,
+    /// What stands in for librdkafka, and the brokers behind it.
+    cluster: Option<Arc<dyn Cluster>>,
     report: Report,
     interrupt: Interrupt,
 }
@@ -105,14 +111,28 @@ impl Settings {
             brokers,
             properties,
             uncommitted: false,
+            cluster: None,
             report,
             interrupt,
         })
     }
 
+    /// Returns settings by which clients reach a cluster that is not behind librdkafka.
+    pub fn of_cluster(cluster: Arc<dyn Cluster>, report: Report, interrupt: Interrupt) -> Self {
+        Settings {
+            client: Choice::default(),
+            brokers: "cluster".to_owned(),
+            properties: Vec::new(),
+            uncommitted: false,
+            cluster: Some(cluster),
+            report,
+            interrupt,
+        }
+    }
+
     /// Returns the same settings for a reader of all records, whatever became of their
     /// transactions.
-    pub(crate) fn reading_uncommitted(self, uncommitted: bool) -> Self {
+    pub fn reading_uncommitted(self, uncommitted: bool) -> Self {
         Settings {
             uncommitted,
             ..self
@@ -183,7 +203,7 @@ impl Settings {
     }
 
     /// Returns the property that the user set, if they did.
-    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+    pub fn property(&self, name: &str) -> Option<&str> {
         let mut set = self.properties.iter().rev();
         set.find(|(set, _)| set == name)
             .map(|(_, value)| value.as_str())
@@ -245,7 +265,7 @@ fn check_brokers(list: &str) -> Result<()> {
 ///
 /// # Errors
 /// `usage` for a name that no topic can have.
-pub(crate) fn check_topic_name(name: &str) -> Result<()> {
+pub fn check_topic_name(name: &str) -> Result<()> {
     let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() {
         return Err(Error::usage("the name of a topic is empty"));
@@ -434,7 +454,7 @@ impl Outage {
                 return healthy;
             }
         };
-        let now = Instant::now();
+        let now = clock::now();
         if self.since.is_none() {
             let patience = if self.endless {
                 "waiting for it".to_owned()

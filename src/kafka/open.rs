@@ -3,11 +3,11 @@
 //! In: partitions that give no records though they hold more. Out: which transaction the reader
 //! waits for, and since when. A thread of its own asks the broker.
 
-use std::sync::mpsc::{self, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::Settings;
 use super::admin::Admin;
+use crate::clock::{self, Errand};
 
 /// How often the broker is asked, and how long a transaction is open before it is reported.
 const ASK_INTERVAL: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ impl Open {
 
     /// Returns whether it has been open for so long that nothing will end it.
     pub fn is_hopeless(&self) -> bool {
-        self.is_hopeless_at(Instant::now())
+        self.is_hopeless_at(clock::now())
     }
 
     fn is_hopeless_at(&self, now: Instant) -> bool {
@@ -105,7 +105,7 @@ pub struct Watch {
     settings: Settings,
     asked: Instant,
     /// What the broker says, once it does.
-    answer: Option<mpsc::Receiver<Option<Found>>>,
+    answer: Option<Errand<Option<Found>>>,
     seen: Seen,
 }
 
@@ -117,7 +117,7 @@ impl Watch {
     pub fn new(settings: &Settings) -> Self {
         Watch {
             settings: settings.clone(),
-            asked: Instant::now(),
+            asked: clock::now(),
             answer: None,
             seen: Seen::default(),
         }
@@ -125,29 +125,29 @@ impl Watch {
 
     /// Returns whether it is time to ask about partitions.
     pub fn is_due(&self) -> bool {
-        self.answer.is_none() && self.asked.elapsed() >= ASK_INTERVAL
+        self.answer.is_none() && clock::since(self.asked) >= ASK_INTERVAL
     }
 
     /// Asks about partitions that bring nothing though they hold more, if there are any to ask about.
     /// Returns the transactions that have been open for a while, each once, and again when it is
     /// hopeless.
     pub fn look(&mut self, partitions: Option<Vec<(String, i32)>>) -> Vec<Open> {
-        match self.answer.as_ref().map(mpsc::Receiver::try_recv) {
-            Some(Err(TryRecvError::Empty)) => return Vec::new(),
-            Some(Ok(Some(found))) => self.seen.take_in(found, self.asked),
+        match self.answer.as_mut().map(Errand::answer) {
+            Some(None) => return Vec::new(),
+            Some(Some(Ok(Some(found)))) => self.seen.take_in(found, self.asked),
             // Without an answer what was open still is.
-            Some(_) | None => {}
+            Some(Some(_)) | None => {}
         }
         self.answer = None;
         if let Some(partitions) = partitions {
-            self.asked = Instant::now();
+            self.asked = clock::now();
             if partitions.is_empty() {
                 self.seen.0.clear()
             } else {
                 self.answer = Some(ask(&self.settings, partitions))
             }
         }
-        self.seen.news(Instant::now())
+        self.seen.news(clock::now())
     }
 
     /// Returns one that has been open for so long that nothing will end it.
@@ -184,18 +184,16 @@ impl Seen {
     }
 }
 
-fn ask(settings: &Settings, partitions: Vec<(String, i32)>) -> mpsc::Receiver<Option<Found>> {
-    let (sender, answer) = mpsc::channel();
+fn ask(settings: &Settings, partitions: Vec<(String, i32)>) -> Errand<Option<Found>> {
     let settings = settings.clone();
-    std::thread::spawn(move || {
+    Errand::begin(move || {
         let named = partitions.iter();
         let named: Vec<_> = named
             .map(|(topic, number)| (topic.as_str(), *number))
             .collect();
         let found = Admin::new(&settings).and_then(|admin| admin.open_transactions(&named));
-        sender.send(found.ok()).unwrap_or(()); // nobody may wait any more
-    });
-    answer
+        found.ok()
+    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use rdkafka::error::RDKafkaErrorCode;
 
 pub use super::native::produce::{Block, Record};
 use super::native::produce::{Sender, TopicHandle};
+use super::port::{Deliveries, Sends, Step, StepError};
 use super::{Health, Outage, Settings, words_of};
+use crate::clock;
 use crate::error::{Error, Remedy, Result};
 
 /// How often delivery reports are looked at while records are being handed over.
@@ -60,36 +62,95 @@ pub struct Options {
     /// A codec of librdkafka's: `none`, `gzip`, `snappy`, `lz4`, `zstd`; its default without one.
     pub compression: Option<String>,
     /// Who sends in transactions; `None` for records that are visible one by one.
-    pub(crate) transactional: Option<String>,
+    pub transactional: Option<String>,
     /// For how long a transaction is sent to before it is committed, at most.
-    pub(crate) open_for: Duration,
+    pub open_for: Duration,
     /// Whether a broker that is away is waited for as long as it takes.
-    pub(crate) patient: bool,
+    pub patient: bool,
     /// How many records may be on their way at once; [`AT_ONCE`] if it is not said.
-    pub(crate) at_once: Option<usize>,
+    pub at_once: Option<usize>,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
     /// Whether a record may be written twice where an answer is lost. Sending then begins at once, and
     /// not only when a broker has given the producer a number, which librdkafka asks for every 500 ms.
-    pub(crate) may_double: bool,
+    pub may_double: bool,
     /// Whether a broker gets a request only once it has answered the one before.
     ///
     /// With [`Acks::All`] a batch that is sent again is known by its number and dropped. But when a
     /// leader changes, librdkafka begins to number again if a batch is refused because the one before
     /// it was, and what another partition had on its way then may be taken twice (its issue 4953).
     /// One request at a time is never refused for that; many small ones take longer.
-    pub(crate) one_at_a_time: bool,
+    pub one_at_a_time: bool,
 }
 
 /// One of the topics that a [`Producer`] sends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicId(usize);
 
+/// What carries records to their topics.
+pub(super) enum Carrier {
+    Librdkafka(Sender),
+    Cluster(Box<dyn Sends>),
+}
+
+/// A topic as its carrier knows it; must be dropped before that.
+enum Handle {
+    Librdkafka(TopicHandle),
+    /// By its name.
+    Cluster,
+}
+
+impl Carrier {
+    fn topic(&self, name: &str) -> Result<Handle> {
+        match self {
+            Carrier::Librdkafka(sender) => Ok(Handle::Librdkafka(sender.topic(name)?)),
+            Carrier::Cluster(_) => Ok(Handle::Cluster),
+        }
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        (name, handle): &(String, Handle),
+        block: &Arc<Block>,
+        record: &Record<'_>,
+    ) -> Result<(), RDKafkaErrorCode> {
+        match (self, handle) {
+            (Carrier::Librdkafka(sender), Handle::Librdkafka(topic)) => {
+                sender.send(topic, block, record)
+            }
+            (Carrier::Cluster(sender), _) => sender.send(name, block, record),
+            (Carrier::Librdkafka(_), Handle::Cluster) => Err(RDKafkaErrorCode::UnknownTopic),
+        }
+    }
+
+    fn serve(&mut self, timeout: Duration) -> Deliveries {
+        match self {
+            Carrier::Librdkafka(sender) => sender.serve(timeout),
+            Carrier::Cluster(sender) => sender.serve(timeout),
+        }
+    }
+
+    pub(super) fn hurry(&mut self) {
+        match self {
+            Carrier::Librdkafka(sender) => sender.hurry(),
+            Carrier::Cluster(sender) => sender.hurry(),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step<'_>) -> Result<(), StepError> {
+        match self {
+            Carrier::Librdkafka(sender) => sender.step(step),
+            Carrier::Cluster(sender) => sender.step(step),
+        }
+    }
+}
+
 /// Sends records.
 pub struct Producer {
     /// Before the client: topics must be given back first.
-    topics: Vec<(String, TopicHandle)>,
-    pub(super) sender: Sender,
+    topics: Vec<(String, Handle)>,
+    pub(super) sender: Carrier,
     pub(super) settings: Settings,
     options: Options,
     health: Arc<Health>,
@@ -139,19 +200,19 @@ impl Producer {
     }
 
     /// Keeps the offsets of a topic's records from now on, for [`Producer::last_offset`].
-    pub(crate) fn watch(&mut self, topic: TopicId) {
+    pub fn watch(&mut self, topic: TopicId) {
         self.watched = Some((self.topics[topic.0].0.clone(), BTreeMap::new()));
     }
 
     /// Returns the offset of the last acknowledged record in a partition of the topic that is
     /// watched, or of an earlier one; `None` where it is not known.
-    pub(crate) fn last_offset(&self, partition: i32) -> Option<i64> {
+    pub fn last_offset(&self, partition: i32) -> Option<i64> {
         let (_, offsets) = self.watched.as_ref()?;
         offsets.get(&partition).copied()
     }
 
     /// Lets records be sent until `end`, and none after it.
-    pub(crate) fn lend_until(&mut self, end: Instant) {
+    pub fn lend_until(&mut self, end: Instant) {
         self.lease = Some(end);
     }
 
@@ -160,7 +221,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub(crate) fn renew(&mut self) -> Result<()> {
+    pub fn renew(&mut self) -> Result<()> {
         let names: Vec<String> = self.topics.drain(..).map(|(name, _)| name).collect();
         (self.sender, self.health) = connect(&self.settings, &self.options)?;
         self.forget();
@@ -174,6 +235,11 @@ impl Producer {
     pub(super) fn forget(&mut self) {
         self.failed = self.sent - self.acknowledged;
         self.failure = None;
+    }
+
+    /// Returns whether records are sent in transactions.
+    pub fn is_transactional(&self) -> bool {
+        self.options.transactional.is_some()
     }
 
     /// Makes a topic known that records will be sent to; it must exist.
@@ -209,13 +275,14 @@ impl Producer {
     pub fn send(&mut self, topic: TopicId, block: &Arc<Block>, record: &Record<'_>) -> Result<()> {
         loop {
             // Also after a wait for room.
-            if self.lease.is_some_and(|end| Instant::now() > end) {
+            if self.lease.is_some_and(|end| clock::now() > end) {
                 return Err(Error::fenced(
                     "the group may have continued without this member",
                 ));
             }
-            let (name, handle) = &self.topics[topic.0];
-            match self.sender.send(handle, block, record) {
+            let known = &self.topics[topic.0];
+            let name = &known.0;
+            match self.sender.send(known, block, record) {
                 Ok(()) => break,
                 Err(RDKafkaErrorCode::QueueFull) => {}
                 Err(RDKafkaErrorCode::MessageSizeTooLarge) => {
@@ -289,9 +356,9 @@ impl Producer {
 
     /// Gives the records in flight some time to be acknowledged after a run has ended early,
     /// whatever has ended it. Returns how many of all were.
-    pub(crate) fn settle(&mut self, within: Duration) -> u64 {
-        let deadline = Instant::now() + within;
-        while self.in_flight() > 0 && Instant::now() < deadline {
+    pub fn settle(&mut self, within: Duration) -> u64 {
+        let deadline = clock::now() + within;
+        while self.in_flight() > 0 && clock::now() < deadline {
             self.take_in(POLL_TIMEOUT);
         }
         self.acknowledged()
@@ -310,8 +377,8 @@ impl Producer {
             return error;
         }
         // The report of it may be some moments behind.
-        let deadline = Instant::now() + POLL_TIMEOUT;
-        while self.failure.is_none() && Instant::now() < deadline {
+        let deadline = clock::now() + POLL_TIMEOUT;
+        while self.failure.is_none() && clock::now() < deadline {
             self.take_in(Duration::from_millis(1));
         }
         match &self.failure {
@@ -333,7 +400,7 @@ impl Producer {
     }
 
     /// Returns how many records are not acknowledged yet.
-    pub(crate) fn in_flight(&self) -> u64 {
+    pub fn in_flight(&self) -> u64 {
         self.sent - self.acknowledged - self.failed
     }
 
@@ -388,8 +455,11 @@ impl Producer {
 }
 
 /// Makes a client for records.
-fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health>)> {
+fn connect(settings: &Settings, options: &Options) -> Result<(Carrier, Arc<Health>)> {
     let (context, health) = settings.context();
+    if let Some(cluster) = &settings.cluster {
+        return Ok((Carrier::Cluster(cluster.sender(options)), health));
+    }
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All && !options.may_double).to_string();
     let within = options
@@ -425,7 +495,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Sender, Arc<Health
         None => own.push(("message.timeout.ms", within.as_str())),
     }
     let sender = Sender::new(&settings.config(&own), context)?;
-    Ok((sender, health))
+    Ok((Carrier::Librdkafka(sender), health))
 }
 
 fn too_large(topic: &str, size: Option<usize>) -> Error {

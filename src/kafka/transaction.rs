@@ -11,9 +11,10 @@ use rdkafka::TopicPartitionList;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::member::Member;
-use super::native::transaction::{Step, StepError};
+use super::port::{Step, StepError};
 use super::producer::Producer;
 use super::{Failure, words_of};
+use crate::clock;
 use crate::error::{Error, Result};
 
 /// How long each step of a last commit may take once the user has stopped the run, and how long
@@ -104,7 +105,7 @@ impl Producer {
                     self.watch_outage()?;
                     // Some steps fail at once where a broker is away.
                     if error.code != RDKafkaErrorCode::OperationTimedOut {
-                        std::thread::sleep(Duration::from_millis(50));
+                        clock::sleep(Duration::from_millis(50));
                     }
                 }
                 Err(error) => return Err(told(error, what)),
@@ -115,7 +116,7 @@ impl Producer {
     /// Returns `stopped` some seconds after a signal was seen.
     pub(super) fn check_deadline(&self, deadline: &mut Option<Instant>) -> Result<()> {
         if let Err(stopped) = self.settings.interrupt.check()
-            && Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + STOP_TIMEOUT)
+            && clock::now() > *deadline.get_or_insert_with(|| clock::now() + STOP_TIMEOUT)
         {
             return Err(stopped);
         }

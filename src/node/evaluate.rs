@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bumpalo::Bump;
 
 use super::ahead::{self, Ahead};
+use crate::clock;
 use crate::column::{Column, Columns, Misfit, ValueRef};
 use crate::engine::operator::{Input, Noted};
 use crate::engine::pane::journal;
@@ -329,7 +330,7 @@ fn changes(
 
 /// Returns processing time by the clock, in ms since 1970, UTC.
 pub(super) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    clock::now_ms()
 }
 
 /// Returns the number of the partition that some records lie in.

@@ -13,7 +13,7 @@ use crate::format::delimited::parse_header;
 
 /// One of several files, told with each of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Section {
+pub struct Section {
     /// Its name.
     pub file: &'static str,
     /// How many lines the files before it have.
@@ -22,7 +22,7 @@ pub(crate) struct Section {
 
 /// A file, or stdin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// Stdin.
     Stdin,
     /// A file.
@@ -116,7 +116,7 @@ impl Series {
     ///
     /// # Errors
     /// As [`Piece::open`].
-    pub(crate) fn open_next(&mut self) -> Result<Option<FileSource>> {
+    pub fn open_next(&mut self) -> Result<Option<FileSource>> {
         self.rest.pop_front().map(|piece| piece.open()).transpose()
     }
 
@@ -126,12 +126,12 @@ impl Series {
     }
 
     /// Returns whether each file begins with a header.
-    pub(crate) fn has_header(&self) -> bool {
+    pub fn has_header(&self) -> bool {
         self.header.is_some()
     }
 
     /// Refuses a header that is not that of the first file.
-    pub(crate) fn check_header(&self, file: &str, line: u64, header: &[u8]) -> Result<()> {
+    pub fn check_header(&self, file: &str, line: u64, header: &[u8]) -> Result<()> {
         let Some(first) = &self.header else {
             return Ok(());
         };

@@ -4,9 +4,9 @@ use multiversion::multiversion;
 
 /// What some bytes contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub struct Survey {
     /// How many newlines.
-    pub(crate) newlines: usize,
+    pub newlines: usize,
     /// Whether there is a quote.
     pub quoted: bool,
 }

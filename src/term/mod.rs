@@ -1,10 +1,10 @@
 //! What is shown: results on stdout, all else on stderr.
 
-pub(crate) mod grid;
+pub mod grid;
 pub mod period;
-pub(crate) mod printable;
-pub(crate) mod progress;
+pub mod printable;
+pub mod progress;
 pub mod report;
-pub(crate) mod step;
-pub(crate) mod table;
+pub mod step;
+pub mod table;
 pub mod units;

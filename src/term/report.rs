@@ -73,7 +73,7 @@ impl Report {
     }
 
     /// Returns the same report without what `-v` adds: for what is done again and again.
-    pub(crate) fn without_details(&self) -> Self {
+    pub fn without_details(&self) -> Self {
         Report {
             verbosity: self.verbosity.min(Verbosity::Normal),
             ..self.clone()
@@ -81,17 +81,17 @@ impl Report {
     }
 
     /// Returns whether `-v` was given.
-    pub(crate) fn is_verbose(&self) -> bool {
+    pub fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
     }
 
     /// Returns whether `-q` was given.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
     /// Returns the bars' common home, which [`crate::term::progress`] draws in.
-    pub(crate) fn bars(&self) -> &MultiProgress {
+    pub fn bars(&self) -> &MultiProgress {
         &self.bars
     }
 
@@ -103,14 +103,14 @@ impl Report {
     }
 
     /// Says what is run or inferred; only with `-v`.
-    pub(crate) fn detail(&self, line: impl AsRef<str>) {
+    pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Verbose {
             self.plain(line.as_ref());
         }
     }
 
     /// Says what the user should look at, though the run goes on; said with `-q`, too.
-    pub(crate) fn warning(&self, line: impl AsRef<str>) {
+    pub fn warning(&self, line: impl AsRef<str>) {
         let label = self.paint("warning:", Style::new().yellow().bold());
         self.line(&format!("{label} {}", printable_lines(line.as_ref())));
     }
@@ -139,7 +139,7 @@ impl Report {
     }
 
     /// Prints what was asked for on stderr, such as statistics; with `-q`, too.
-    pub(crate) fn result(&self, line: impl AsRef<str>) {
+    pub fn result(&self, line: impl AsRef<str>) {
         self.plain(line.as_ref());
     }
 
@@ -177,6 +177,10 @@ impl Report {
     /// A closed stderr must not end the run: no one is left to report to.
     fn line(&self, line: &str) {
         use std::io::Write;
+        #[cfg(test)]
+        if let Some(stand_in) = crate::clock::stand_in::current() {
+            return stand_in.note(line);
+        }
         self.bars
             .suspend(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
     }

@@ -1,4 +1,4 @@
 //! What was computed in parts, put together.
 
 pub mod handoff;
-pub(crate) mod merge;
+pub mod merge;

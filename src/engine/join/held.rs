@@ -90,7 +90,6 @@ impl Held {
     }
 
     /// Returns how many records are held.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -48,7 +48,6 @@ impl Streams {
         }
     }
 
-    #[cfg(test)]
     pub fn held(&self, side: Side) -> usize {
         self.sides[side.index()].len()
     }

@@ -49,7 +49,6 @@ impl Table {
         }
     }
 
-    #[cfg(test)]
     pub fn held(&self, side: Side) -> usize {
         match side {
             Side::Left => self.waiting.len(),

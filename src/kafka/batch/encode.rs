@@ -10,11 +10,11 @@ pub struct Sender {
     /// The producer's id.
     pub id: i64,
     /// Its epoch.
-    pub(crate) epoch: i16,
+    pub epoch: i16,
     /// The sequence number of the batch's first record.
-    pub(crate) sequence: i32,
+    pub sequence: i32,
     /// Whether the records belong to its transaction.
-    pub(crate) is_transactional: bool,
+    pub is_transactional: bool,
 }
 
 /// Gathers the records of one batch.

@@ -22,11 +22,9 @@ mod records;
 
 use std::fmt;
 
-pub use encode::Builder;
-#[cfg(test)]
-pub(crate) use encode::Sender;
+pub use encode::{Builder, Sender};
 pub use packing::{Codec, Unpacker};
-pub use records::{Entry, Headers, Reader};
+pub use records::{Entry, Headers, Reader, Span};
 
 /// The size of a batch without a record.
 pub const HEADER: usize = 61;
@@ -91,17 +89,17 @@ impl Attributes {
     }
 
     /// Returns whether the timestamp is the time when the broker appended the batch.
-    pub(crate) fn is_append_time(self) -> bool {
+    pub fn is_append_time(self) -> bool {
         self.0 & Self::APPENDED != 0
     }
 
     /// Returns whether the records belong to a transaction.
-    pub(crate) fn is_transactional(self) -> bool {
+    pub fn is_transactional(self) -> bool {
         self.0 & Self::TRANSACTIONAL != 0
     }
 
     /// Returns whether it holds a marker of the broker's and no records.
-    pub(crate) fn is_control(self) -> bool {
+    pub fn is_control(self) -> bool {
         self.0 & Self::CONTROL != 0
     }
 }
@@ -110,30 +108,30 @@ impl Attributes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Header {
     /// The offset of the first record that was in it; compaction may have removed that.
-    pub(crate) base_offset: i64,
+    pub base_offset: i64,
     /// The epoch of the leader that appended it; -1 for none.
-    pub(crate) leader_epoch: i32,
+    pub leader_epoch: i32,
     /// Flags.
     pub attributes: Attributes,
     /// The offset of the last record that was in it, counted from the first.
-    pub(crate) last_offset_delta: i32,
+    pub last_offset_delta: i32,
     /// What records' timestamps count from, in ms since 1970, UTC.
-    pub(crate) first_timestamp: i64,
+    pub first_timestamp: i64,
     /// The highest timestamp, or when the batch was appended.
-    pub(crate) max_timestamp: i64,
+    pub max_timestamp: i64,
     /// The producer's id; -1 for none.
-    pub(crate) producer_id: i64,
+    pub producer_id: i64,
     /// The producer's epoch; -1 for none.
-    pub(crate) producer_epoch: i16,
+    pub producer_epoch: i16,
     /// The sequence number of the first record; -1 for none.
-    pub(crate) base_sequence: i32,
+    pub base_sequence: i32,
     /// How many records there are.
     pub count: i32,
 }
 
 impl Header {
     /// Returns the first offset behind the batch.
-    pub(crate) fn next_offset(&self) -> i64 {
+    pub fn next_offset(&self) -> i64 {
         self.base_offset
             .saturating_add(i64::from(self.last_offset_delta))
             .saturating_add(1)

@@ -11,6 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::super::port::Deliveries;
 use super::super::{Context, not_created};
 use super::{Owned, c_text, rust_text};
 use crate::error::Result;
@@ -54,20 +55,6 @@ pub(in crate::kafka) struct TopicHandle(Owned<rd::rd_kafka_topic_t>);
 
 // SAFETY: librdkafka's topics may be used from any thread.
 unsafe impl Send for TopicHandle {}
-
-/// What became of records, as reported since the last look.
-#[derive(Debug, Default)]
-pub(in crate::kafka) struct Deliveries {
-    /// How many were acknowledged.
-    pub acknowledged: u64,
-    /// How many were not delivered.
-    pub failed: u64,
-    /// The first of these: why, its topic and its partition.
-    pub first_failure: Option<(RDKafkaErrorCode, String, i32)>,
-    /// The topic, the partition and the offset of the last record of each batch that was
-    /// acknowledged, where the broker has reported it: not of one that it had already.
-    pub reached: Vec<(String, i32, i64)>,
-}
 
 /// A client that sends records whose values stay in their blocks.
 ///

@@ -9,7 +9,8 @@ use rdkafka::client::NativeClient;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::aside;
-use super::super::member;
+use super::super::member::Member;
+use super::super::port::{Proof, Step, StepError};
 use super::produce::Sender;
 use super::{Owned, rust_text};
 use crate::error::{Error, Result};
@@ -20,95 +21,50 @@ const MOMENT_MS: c_int = 100;
 /// How long it is before a call that should take a moment is given up, as long as a transaction lasts.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A step of a transaction.
-#[derive(Clone, Copy)]
-pub(in crate::kafka) enum Step<'a> {
-    /// Gets an epoch, which fences the holder of an earlier one; ends what that one left open.
-    Init,
-    /// Begins a transaction; asks no broker.
-    Begin,
-    /// Adds a group's offsets, as long as the member is at work.
-    Offsets(&'a TopicPartitionList, &'a member::Member),
-    /// Makes everything visible.
-    Commit,
-    /// Makes nothing visible.
-    Abort,
+/// A call does not come back.
+fn stuck() -> StepError {
+    StepError::of(RDKafkaErrorCode::OperationTimedOut, true)
 }
 
-/// Why a step of a transaction came to nothing.
-#[derive(Debug)]
-pub(in crate::kafka) struct StepError {
-    pub code: RDKafkaErrorCode,
-    pub reason: String,
-    /// The client is unusable.
-    pub is_fatal: bool,
-    /// The transaction has to be aborted.
-    pub is_abortable: bool,
-    /// The same step may be tried again.
-    pub is_retriable: bool,
-}
-
-impl StepError {
-    /// The group has continued without this member.
-    fn gone() -> Self {
-        Self::of(RDKafkaErrorCode::UnknownMemberId, false)
+/// Takes over what a call has returned.
+///
+/// # Safety
+/// The error is librdkafka's own.
+unsafe fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), StepError> {
+    if error.is_null() {
+        return Ok(());
     }
-
-    /// A call does not come back.
-    fn stuck() -> Self {
-        Self::of(RDKafkaErrorCode::OperationTimedOut, true)
-    }
-
-    fn of(code: RDKafkaErrorCode, is_fatal: bool) -> Self {
-        StepError {
-            code,
-            reason: code.to_string(),
-            is_fatal,
-            is_abortable: true,
-            is_retriable: false,
-        }
-    }
-
-    /// Takes over what a call has returned.
-    ///
-    /// # Safety
-    /// The error is librdkafka's own.
-    unsafe fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), Self> {
-        if error.is_null() {
-            return Ok(());
-        }
-        // SAFETY: the error lives until it is destroyed here.
-        unsafe {
-            let failed = StepError {
-                code: rd::rd_kafka_error_code(error).into(),
-                reason: rust_text(rd::rd_kafka_error_string(error)),
-                is_fatal: rd::rd_kafka_error_is_fatal(error) != 0,
-                is_abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
-                is_retriable: rd::rd_kafka_error_is_retriable(error) != 0,
-            };
-            rd::rd_kafka_error_destroy(error);
-            Err(failed)
-        }
+    // SAFETY: the error lives until it is destroyed here.
+    unsafe {
+        let failed = StepError {
+            code: rd::rd_kafka_error_code(error).into(),
+            reason: rust_text(rd::rd_kafka_error_string(error)),
+            is_fatal: rd::rd_kafka_error_is_fatal(error) != 0,
+            is_abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+            is_retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+        };
+        rd::rd_kafka_error_destroy(error);
+        Err(failed)
     }
 }
 
 /// What proves to a transaction that a member is at work.
-pub(in crate::kafka) struct Proof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
+pub struct LibrdkafkaProof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
 
 // SAFETY: plain data that librdkafka only reads.
-unsafe impl Send for Proof {}
+unsafe impl Send for LibrdkafkaProof {}
 
-impl Proof {
+impl LibrdkafkaProof {
     /// Returns the proof of a consumer; `None` for one that is not a member, or has no place in the
     /// group's generation: brokers may take that for a client that needs no group.
     ///
     /// # Errors
     /// `bug` for a client without a group.
-    pub fn of(consumer: &NativeClient) -> Result<Option<Self>> {
+    pub(in crate::kafka) fn of(consumer: &NativeClient) -> Result<Option<Self>> {
         // SAFETY: the client lives; the metadata is a copy.
         let metadata = unsafe { rd::rd_kafka_consumer_group_metadata(consumer.ptr()) };
         let destroy = rd::rd_kafka_consumer_group_metadata_destroy;
-        let proof = Proof(Owned::new(metadata, destroy)?);
+        let proof = LibrdkafkaProof(Owned::new(metadata, destroy)?);
         // SAFETY: the metadata lives, and the name with it.
         let (name, generation) = unsafe {
             (
@@ -128,11 +84,11 @@ impl Sender {
     pub fn step(&self, step: Step<'_>) -> Result<(), StepError> {
         let client = self.client.native_ptr();
         if self.is_stuck.get() {
-            return Err(StepError::stuck());
+            return Err(stuck());
         }
         // SAFETY: the client lives; each error is looked at once.
         unsafe {
-            StepError::check(match step {
+            check(match step {
                 Step::Init => rd::rd_kafka_init_transactions(client, MOMENT_MS),
                 Step::Begin => rd::rd_kafka_begin_transaction(client),
                 Step::Offsets(offsets, member) => return self.send_offsets(offsets, member),
@@ -144,23 +100,16 @@ impl Sender {
 
     /// Adds a group's offsets, on a thread of its own: the call never comes back if the group's
     /// coordinator has just left the cluster (librdkafka 2.12, its issue 5511).
-    fn send_offsets(
-        &self,
-        offsets: &TopicPartitionList,
-        member: &member::Member,
-    ) -> Result<(), StepError> {
-        let Ok(Some(proof)) = member.proof() else {
+    fn send_offsets(&self, offsets: &TopicPartitionList, member: &Member) -> Result<(), StepError> {
+        let Some(Proof::Librdkafka(proof)) = member.proof() else {
             return Err(StepError::gone());
         };
-        if member.is_lost() {
-            return Err(StepError::gone());
-        }
         let (client, offsets) = (self.client.clone(), offsets.clone());
         let call = move || {
             let (client, proof) = (client.native_ptr(), &proof);
             // SAFETY: client, offsets and proof live until the call is back.
             unsafe {
-                StepError::check(rd::rd_kafka_send_offsets_to_transaction(
+                check(rd::rd_kafka_send_offsets_to_transaction(
                     client,
                     offsets.ptr(),
                     proof.0.ptr(),
@@ -178,7 +127,7 @@ impl Sender {
         });
         answer.unwrap_or_else(|_| {
             self.is_stuck.set(true);
-            Err(StepError::stuck())
+            Err(stuck())
         })
     }
 }

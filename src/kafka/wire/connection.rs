@@ -149,7 +149,6 @@ pub struct Frame {
     pool: Arc<Pool>,
 }
 
-#[cfg(test)]
 impl Frame {
     /// Returns one of some bytes, as if they had been sent.
     pub fn of(bytes: Vec<u8>) -> Self {

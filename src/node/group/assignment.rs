@@ -5,7 +5,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
 use super::commit_metadata::Role;
 use super::idle::Idle;
@@ -15,6 +14,7 @@ use super::snapshot::{Home, Snapshot};
 use super::task::{Bounds, Task};
 
 use super::{Node, Slot, topics};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Place, Rebalance};
@@ -24,7 +24,7 @@ use crate::term::units::{format_bytes, format_plural};
 impl Node<'_> {
     /// Carries out what the group has decided.
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<()> {
-        self.shared = Some(Instant::now());
+        self.shared = Some(clock::now());
         match rebalance {
             Rebalance::Given(places) => {
                 self.member.accept()?;

@@ -18,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Options;
 use super::task::Task;
 use super::topics::Topics;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::kafka::member::{Answer, Member};
 use crate::sink::topic::Shared;
@@ -134,7 +135,7 @@ impl Commit {
             guarantee: options.guarantee,
             every: options.commit_every,
             crash: options.crash,
-            last: Instant::now(),
+            last: clock::now(),
             count: 0,
             is_open: false,
             lease: options.lease,
@@ -159,7 +160,7 @@ impl Commit {
 
     /// Returns how long it is until the next commit.
     pub fn due_in(&self) -> Duration {
-        self.every.saturating_sub(self.last.elapsed())
+        self.every.saturating_sub(clock::since(self.last))
     }
 
     /// Begins a transaction, if the guarantee asks for one and none has begun, or renews the lease:
@@ -192,12 +193,12 @@ impl Commit {
     fn holds(&self) -> bool {
         // Half of it, because what is sent next takes time.
         let half = self.lease.holds / 2;
-        self.answered.is_some_and(|at| at.elapsed() < half)
+        self.answered.is_some_and(|at| clock::since(at) < half)
     }
 
     /// Commits offsets without a transaction; the answer renews the lease.
     fn ask(&mut self, member: &mut Member, offsets: &TopicPartitionList) -> Result<Answer> {
-        let now = Instant::now();
+        let now = clock::now();
         let answer = member.commit(offsets)?;
         if answer == Answer::Gone {
             self.answered = None;
@@ -220,7 +221,7 @@ impl Commit {
         topics: &Topics,
         mut flush: impl FnMut(bool) -> Result<()>,
     ) -> Result<()> {
-        self.last = Instant::now();
+        self.last = clock::now();
         let mut tasks: Vec<&mut Task> = tasks.filter(|task| task.is_changed()).collect();
         if tasks.is_empty() {
             return Ok(());

@@ -1,11 +1,12 @@
 //! Whether a group has read everything, for a run with `--exit`, including what other processes
 //! read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::commit_metadata::CommitMetadata;
 use super::topics::committed;
 use super::{Node, Slot};
+use crate::clock;
 use crate::error::Result;
 
 /// How long a member without partitions may have to wait for some.
@@ -17,8 +18,9 @@ impl Node<'_> {
     /// Returns whether this process has the partitions that the group gives to it: a new member gets
     /// them when the others have released them.
     pub(super) fn is_settled(&self) -> bool {
-        self.shared
-            .is_some_and(|shared| !self.slots.is_empty() || shared.elapsed() > ASSIGNMENT_TIMEOUT)
+        self.shared.is_some_and(|shared| {
+            !self.slots.is_empty() || clock::since(shared) > ASSIGNMENT_TIMEOUT
+        })
     }
 
     /// Returns whether the group has read what the topic held at the start.
@@ -26,10 +28,10 @@ impl Node<'_> {
         let mut tasks = self.slots.values();
         let done =
             |slot: &Slot| matches!(slot, Slot::Working(task) if task.is_done && !task.is_changed());
-        if !self.is_settled() || !tasks.all(done) || self.asked.elapsed() < ASK_INTERVAL {
+        if !self.is_settled() || !tasks.all(done) || clock::since(self.asked) < ASK_INTERVAL {
             return Ok(false);
         }
-        self.asked = Instant::now();
+        self.asked = clock::now();
         // Without an answer, it asks again.
         let (settings, group) = (self.settings, &self.options.group);
         let Ok(read) = committed(settings, group, &self.starts) else {

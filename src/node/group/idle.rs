@@ -7,11 +7,11 @@
 //! stops holding the watermark back, and only up to where the others were before the broker was
 //! asked.
 
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::task::{Downstream, Task, Work};
 use super::{Node, Slot};
+use crate::clock::{self, Errand};
 use crate::engine::pane::Panes;
 use crate::engine::watermark::Watermarks;
 use crate::error::Result;
@@ -26,10 +26,10 @@ const ASK_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Idle {
     /// How long nothing may come of a partition before it counts as silent.
     idle: Duration,
-    ask: mpsc::Sender<Question>,
-    answers: mpsc::Receiver<(u64, Vec<(i32, Extent)>)>,
-    /// The number of the last question.
-    number: u64,
+    topic: String,
+    settings: Settings,
+    /// What was asked, and is not answered.
+    question: Option<Errand<Vec<(i32, Extent)>>>,
     asked: Instant,
     /// How the tasks were when it was asked.
     waiting: Vec<Snapshot>,
@@ -48,12 +48,6 @@ impl Node<'_> {
     }
 }
 
-/// Asks what some partitions hold.
-struct Question {
-    number: u64,
-    partitions: Vec<i32>,
-}
-
 /// A task downstream before the broker was asked.
 struct Snapshot {
     place: Place,
@@ -65,46 +59,30 @@ struct Snapshot {
 impl Idle {
     /// Begins to look after the partitions of a topic.
     pub fn begin(topic: &str, settings: &Settings, idle: Duration) -> Self {
-        let (ask, questions) = mpsc::channel::<Question>();
-        let (answer, answers) = mpsc::channel();
-        let (topic, settings) = (topic.to_owned(), settings.clone());
-        std::thread::spawn(move || {
-            for Question { number, partitions } in questions {
-                // Without an answer nothing is silent, and it is asked again.
-                let found = Admin::new(&settings).and_then(|admin| {
-                    let places = partitions.iter().map(|&number| (topic.as_str(), number));
-                    admin.extents(&places.collect::<Vec<_>>())
-                });
-                let found = found.unwrap_or_default().into_iter();
-                let found = found.map(|((_, number), extent)| (number, extent));
-                if answer.send((number, found.collect())).is_err() {
-                    return;
-                }
-            }
-        });
         Idle {
             idle,
-            ask,
-            answers,
-            number: 0,
-            asked: Instant::now(),
+            topic: topic.to_owned(),
+            settings: settings.clone(),
+            question: None,
+            asked: clock::now(),
             waiting: Vec::new(),
         }
     }
 
     /// Forgets what was asked: a task that was restored has not read all that an earlier one had.
     pub fn forget(&mut self) {
-        self.number += 1;
+        self.question = None;
         self.waiting.clear();
     }
 
     /// Lets the watermarks of tasks continue past partitions that are silent; panes that became due
     /// leave into `panes`.
     pub fn look<'t>(&mut self, tasks: impl Iterator<Item = &'t mut Task>, panes: &mut Panes) {
-        let answer = self.answers.try_iter().last();
-        let answer = answer.filter(|(number, _)| *number == self.number);
-        let answered = answer.is_some();
-        if let Some((_, found)) = answer {
+        let answer = self.question.as_mut().and_then(Errand::answer);
+        if let Some(found) = answer {
+            self.question = None;
+            self.asked = clock::now();
+            let found = found.unwrap_or_default();
             let waiting = std::mem::take(&mut self.waiting);
             for task in tasks {
                 let known = waiting.iter().find(|known| known.place == task.place);
@@ -112,27 +90,33 @@ impl Idle {
                     task.operator.release(known.released(&found), panes);
                 }
             }
-        } else if self.waiting.is_empty() && self.asked.elapsed() >= ASK_INTERVAL {
+        } else if self.question.is_none() && clock::since(self.asked) >= ASK_INTERVAL {
             self.ask(tasks);
-        }
-        if answered {
-            self.asked = Instant::now();
         }
     }
 
     fn ask<'t>(&mut self, tasks: impl Iterator<Item = &'t mut Task>) {
-        self.asked = Instant::now();
+        self.asked = clock::now();
         self.waiting = tasks.filter_map(|task| self.snapshot(task)).collect();
         let silent = self.waiting.iter().flat_map(|known| &known.silent);
         let mut partitions: Vec<i32> = silent.map(|&(upstream, _)| upstream as i32).collect();
         partitions.sort_unstable();
         partitions.dedup();
-        if !partitions.is_empty() {
-            self.number += 1;
-            let number = self.number;
-            let sent = self.ask.send(Question { number, partitions });
-            sent.unwrap_or(()); // without the thread nothing is silent
+        if partitions.is_empty() {
+            return;
         }
+        let (topic, settings) = (self.topic.clone(), self.settings.clone());
+        // Without an answer nothing is silent, and it is asked again.
+        self.question = Some(Errand::begin(move || {
+            let found = Admin::new(&settings).and_then(|admin| {
+                let places = partitions.iter().map(|&number| (topic.as_str(), number));
+                admin.extents(&places.collect::<Vec<_>>())
+            });
+            let found = found.unwrap_or_default().into_iter();
+            found
+                .map(|((_, number), extent)| (number, extent))
+                .collect()
+        }));
     }
 
     /// Returns how a task is, if partitions that may be silent hold it back.
@@ -145,7 +129,7 @@ impl Idle {
         };
         let watermarks = task.operator.watermarks();
         let silent = positions.iter().zip(heard).enumerate();
-        let silent = silent.filter(|(_, (_, heard))| heard.elapsed() >= self.idle);
+        let silent = silent.filter(|(_, (_, heard))| clock::since(**heard) >= self.idle);
         let silent: Vec<(usize, i64)> = silent.map(|(nth, (&at, _))| (nth, at)).collect();
         let known = Snapshot {
             place: task.place.clone(),

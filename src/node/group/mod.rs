@@ -56,6 +56,7 @@ use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 
+use crate::clock;
 use crate::engine::account::Account;
 use crate::engine::operator::Open;
 use crate::engine::pane::Panes;
@@ -85,7 +86,10 @@ use snapshot::Snapshots;
 use task::{Counts, Task, Work};
 use topic_watch::TopicWatch;
 use topics::Topics;
-pub use topics::{refuse_lost_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
+pub use topics::{
+    has_repartition, refuse_lost_repartition, refuse_lost_state, refuse_remains, reset,
+    state_topics,
+};
 
 /// The most records that are taken from a partition at once.
 const MAX_BATCH: usize = 4_096;
@@ -281,7 +285,7 @@ impl<'n> Node<'n> {
             arena: Bump::new(),
             shared: None,
             told: None,
-            asked: Instant::now(),
+            asked: clock::now(),
             options,
         })
     }
@@ -539,7 +543,7 @@ impl<'n> Node<'n> {
         let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
         let sink = self.sink.as_mut();
         let (panes, outputs) = (&mut self.panes, &mut self.outputs);
-        let (began, count) = (Instant::now(), self.commit.count());
+        let (began, count) = (clock::now(), self.commit.count());
         self.commit
             .commit(tasks, &mut self.member, &self.topics, |is_kept| {
                 // Rows that were held back for the commit.
@@ -554,7 +558,7 @@ impl<'n> Node<'n> {
         if let Some(metrics) = &self.metrics
             && self.commit.count() > count
         {
-            metrics.committed(began.elapsed());
+            metrics.committed(clock::since(began));
         }
         if let Some(repartition) = &mut self.topics.repartition {
             let tasks = self.slots.values().filter_map(Slot::task);

@@ -1,9 +1,10 @@
 //! Whether readers can read: which open transactions hide the group's input from it, and its
 //! results from others.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Node, Slot};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::kafka::admin::OffsetOf;
 use crate::kafka::open::Open;
@@ -74,7 +75,7 @@ impl Node<'_> {
                 let error = Error::refused(story(open));
                 return Err(ways_out(open).into_iter().fold(error, Error::hint));
             }
-            self.interrupt.sleep_until(Instant::now() + POLL_INTERVAL);
+            self.interrupt.sleep_until(clock::now() + POLL_INTERVAL);
             self.interrupt.check()?;
         }
     }

@@ -12,13 +12,13 @@
 //! of all marks closes windows.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::changelog::Rows;
 use super::task::{Task, Work};
+use crate::clock::{self, Errand};
 use crate::engine::codec;
 use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
@@ -150,7 +150,7 @@ pub(super) fn take_in(task: &mut Task, messages: &[Message<'_>], panes: &mut Pan
                 let known = known.ok_or_else(strange)?;
                 if mark.position > *known {
                     task.is_shown = false;
-                    downstream.heard[upstream] = Instant::now();
+                    downstream.heard[upstream] = clock::now();
                     *known = mark.position;
                     operator.on_watermark(upstream, mark.watermark, panes);
                 }
@@ -173,51 +173,49 @@ fn strange(topic: &str, message: &Message<'_>) -> Error {
         .hint("start over with `--reset`, or use another group")
 }
 
-/// Deletes what was read, on a thread of its own; given up when it is dropped.
+/// Deletes what was read, on a thread of its own.
 struct Purge {
-    /// Takes the first offset of each partition that is still needed.
-    sender: mpsc::Sender<Vec<(i32, i64)>>,
+    topic: String,
+    settings: Settings,
     last: Instant,
     /// Up to where each partition was purged.
     purged: BTreeMap<i32, i64>,
+    /// The deletion that is not back yet.
+    errand: Option<Errand<Result<()>>>,
 }
 
 impl Purge {
     fn begin(topic: &str, settings: &Settings) -> Self {
-        let (sender, asked) = mpsc::channel::<Vec<(i32, i64)>>();
-        let (topic, settings) = (topic.to_owned(), settings.clone());
-        std::thread::spawn(move || {
-            let mut admin = None;
-            for needed in asked {
-                // What cannot be deleted now is tried again with what was read by then.
-                let client = match admin.take() {
-                    Some(client) => Ok(client),
-                    None => Admin::new(&settings),
-                };
-                admin = client
-                    .and_then(|client| client.delete_records(&topic, &needed).map(|()| client))
-                    .ok();
-            }
-        });
         Purge {
-            sender,
-            last: Instant::now(),
+            topic: topic.to_owned(),
+            settings: settings.clone(),
+            last: clock::now(),
             purged: BTreeMap::new(),
+            errand: None,
         }
     }
 
     fn purge<'t>(&mut self, tasks: impl Iterator<Item = &'t Task>) {
-        if self.last.elapsed() < PURGE {
+        match self.errand.as_mut().map(Errand::answer) {
+            Some(None) => return,
+            // What could not be deleted is deleted with what was read by then.
+            Some(Some(_)) => self.errand = None,
+            None => {}
+        }
+        if clock::since(self.last) < PURGE {
             return;
         }
-        self.last = Instant::now();
+        self.last = clock::now();
         let downstream = tasks.filter(|task| matches!(task.work, Work::Downstream(_)));
         let needed: Vec<(i32, i64)> = downstream
             .map(|task| (task.place.partition, task.base()))
             .filter(|(partition, base)| self.purged.insert(*partition, *base) != Some(*base))
             .collect();
         if !needed.is_empty() {
-            self.sender.send(needed).unwrap_or(()); // without the thread the topic only grows
+            let (topic, settings) = (self.topic.clone(), self.settings.clone());
+            self.errand = Some(Errand::begin(move || {
+                Admin::new(&settings)?.delete_records(&topic, &needed)
+            }));
         }
     }
 }

@@ -10,9 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, TryRecvError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::commit::Guarantee;
 use super::commit_metadata::{CommitMetadata, Role};
@@ -20,6 +18,7 @@ use super::log::Log;
 use super::snapshot::file::Flaw;
 use super::snapshot::{Draft, Home};
 use super::state_position::{self, Kept, Misfit};
+use crate::clock::{self, Errand};
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::operator::Operator;
 use crate::error::{Error, Remedy, Result};
@@ -113,42 +112,24 @@ pub(super) struct Local {
 
 /// A restoration under way; given up when it is dropped.
 pub(super) struct Restoring {
-    answer: mpsc::Receiver<Result<Restored>>,
+    errand: Errand<Result<Restored>>,
     is_enough: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Restoring {
     /// Begins to restore.
     pub fn begin(job: Job) -> Self {
-        let (sender, answer) = mpsc::channel();
         let is_enough = Arc::<AtomicBool>::default();
         let with = is_enough.clone();
-        let thread = std::thread::spawn(move || {
-            sender.send(restore(job, &with)).unwrap_or(()); // nobody may wait any more
-        });
         Restoring {
-            answer,
+            errand: Errand::begin(move || restore(job, &with)),
             is_enough,
-            thread: Some(thread),
         }
     }
 
     /// Returns the state, once it is there.
     pub fn answer(&mut self) -> Option<Result<Restored>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                let ended = self.thread.take().map(JoinHandle::join);
-                if let Some(Err(panic)) = ended {
-                    std::panic::resume_unwind(panic);
-                }
-                Some(Err(Error::bug(
-                    "the thread of a restoration ended without a result",
-                )))
-            }
-        }
+        self.errand.answer().map(Result::flatten)
     }
 }
 
@@ -159,7 +140,7 @@ impl Drop for Restoring {
 }
 
 fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
-    let began = Instant::now();
+    let began = clock::now();
     let Job {
         mut operator,
         role,
@@ -201,7 +182,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             positions: Vec::new(),
             found: Found::default(),
             local: None,
-            took: began.elapsed(),
+            took: clock::since(began),
         });
     }
     let (rows, found, local) = loop {
@@ -209,7 +190,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             // The node waits for the broker, and says so; an answer that is no longer awaited is
             // dropped.
             Err(error) if error.remedy() == Remedy::Retry && !is_enough.load(Ordering::Relaxed) => {
-                std::thread::sleep(RETRY_INTERVAL);
+                clock::sleep(RETRY_INTERVAL);
             }
             read => break read?,
         }
@@ -251,7 +232,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         positions,
         found,
         local,
-        took: began.elapsed(),
+        took: clock::since(began),
     })
 }
 

@@ -11,6 +11,7 @@ use super::repartition::Mark;
 use super::restore::Restored;
 use super::snapshot::Snapshot;
 use super::state_position::StatePosition;
+use crate::clock;
 use crate::engine::account::Account;
 use crate::engine::combine::handoff::Parts;
 use crate::engine::operator::Operator;
@@ -143,7 +144,7 @@ impl Task {
             Role::Window => Work::Window,
             Role::Upstream => Work::Upstream(Upstream { told: None }),
             Role::Downstream => Work::Downstream(Downstream {
-                heard: vec![Instant::now(); positions.len()],
+                heard: vec![clock::now(); positions.len()],
                 positions,
                 ends,
                 parts: operator.no_parts(),

@@ -1,17 +1,18 @@
 //! Watches the topics that a group depends on while it works.
 //!
 //! librdkafka does not report a topic that was deleted and created again at once, nor a topic from
-//! which nothing is read and to which nothing is sent. So a thread of its own asks for their ids
-//! now and then.
+//! which nothing is read and to which nothing is sent. So their ids are asked for now and then, on a
+//! thread of its own.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::state_position::made_again;
-use crate::error::{Error, Result};
+use crate::clock::{self, Errand};
+use crate::error::Result;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, TopicIdentity};
 use crate::kafka::fetch::gone;
@@ -22,11 +23,17 @@ const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 /// Ids by topic.
 type Ids = BTreeMap<String, TopicIdentity>;
 
-/// Watches topics until it is dropped.
+/// Watches topics.
 pub(super) struct TopicWatch {
-    news: mpsc::Receiver<Error>,
-    /// Nothing is sent; closing it ends the thread.
-    _end: mpsc::Sender<()>,
+    settings: Settings,
+    topics: Arc<[String]>,
+    known: Ids,
+    /// The look that is not back yet, with the client that is to be used again.
+    look: Option<Errand<Result<(Ids, Admin)>>>,
+    client: Option<Admin>,
+    looked: Instant,
+    /// A topic that the last look has missed.
+    missed: Option<String>,
 }
 
 impl TopicWatch {
@@ -35,46 +42,61 @@ impl TopicWatch {
     /// # Errors
     /// `retry` when no broker answers.
     pub fn begin(admin: &Admin, settings: &Settings, topics: Vec<String>) -> Result<Self> {
-        let known = admin.topic_ids(&names(&topics))?;
-        let (tell, news) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let settings = settings.clone();
-        std::thread::spawn(move || {
-            let (mut client, mut missed) = (None, None);
-            while ended.recv_timeout(LOOKUP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let admin = client.take().map_or_else(|| Admin::new(&settings), Ok);
-                let found = admin.and_then(|admin| Ok((admin.topic_ids(&names(&topics))?, admin)));
-                // A broker that is away reports nothing about its topics.
-                let Ok((found, admin)) = found else { continue };
-                client = Some(admin);
-                let change = topics.iter().find_map(|name| change(name, &known, &found));
-                match change {
-                    Some(Change::MadeAgain(name)) => {
-                        return tell.send(made_again(&name)).unwrap_or(());
-                    }
-                    // One broker may know less than the others.
-                    Some(Change::Gone(name)) if missed.as_ref() == Some(&name) => {
-                        let gone = gone(&name)
-                            .hint("to compute everything again: `--reset`, or another group");
-                        return tell.send(gone).unwrap_or(());
-                    }
-                    Some(Change::Gone(name)) => missed = Some(name),
-                    None => missed = None,
-                }
-            }
-        });
-        Ok(TopicWatch { news, _end: end })
+        Ok(TopicWatch {
+            settings: settings.clone(),
+            known: admin.topic_ids(&names(&topics))?,
+            topics: topics.into(),
+            look: None,
+            client: None,
+            looked: clock::now(),
+            missed: None,
+        })
     }
 
-    /// Returns the error of a topic that is gone or another one, once one is.
+    /// Looks the topics up, now and then. A broker that is away reports nothing about its topics.
     ///
     /// # Errors
-    /// `refused` then.
-    pub fn check(&self) -> Result<()> {
-        match self.news.try_recv() {
-            Ok(error) => Err(error),
-            Err(_) => Ok(()),
+    /// `refused` once one is gone or another one.
+    pub fn check(&mut self) -> Result<()> {
+        match self.look.as_mut().map(Errand::answer) {
+            None if clock::since(self.looked) < LOOKUP_INTERVAL => return Ok(()),
+            None => {
+                let (client, settings) = (self.client.take(), self.settings.clone());
+                let topics = self.topics.clone();
+                self.look = Some(Errand::begin(move || {
+                    let admin = client.map_or_else(|| Admin::new(&settings), Ok)?;
+                    Ok((admin.topic_ids(&names(&topics))?, admin))
+                }));
+                return Ok(());
+            }
+            Some(None) => return Ok(()),
+            Some(Some(answer)) => {
+                self.look = None;
+                self.looked = clock::now();
+                let Ok((found, admin)) = answer.flatten() else {
+                    return Ok(());
+                };
+                self.client = Some(admin);
+                self.judge(&found)
+            }
         }
+    }
+
+    fn judge(&mut self, found: &Ids) -> Result<()> {
+        let mut topics = self.topics.iter();
+        let change = topics.find_map(|name| change(name, &self.known, found));
+        match change {
+            Some(Change::MadeAgain(name)) => return Err(made_again(&name)),
+            // One broker may know less than the others.
+            Some(Change::Gone(name)) if self.missed.as_ref() == Some(&name) => {
+                return Err(
+                    gone(&name).hint("to compute everything again: `--reset`, or another group")
+                );
+            }
+            Some(Change::Gone(name)) => self.missed = Some(name),
+            None => self.missed = None,
+        }
+        Ok(())
     }
 }
 

@@ -6,34 +6,25 @@
 //! read. A partition that is taken away is released by [`Member::release`], once its last work is
 //! committed. Until then the group waits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod librdkafka;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use self::librdkafka::Librdkafka;
 use super::admin::Admin;
-use super::fetch::{LOOK_UP, close, gone, is_passing, not_read, purged};
+use super::fetch::{LOOK_UP, gone, is_passing, not_read, purged};
 use super::fetched::Fetched;
-use super::native::high_watermark;
-use super::native::transaction::Proof;
-use super::queue::{Bell, Queue};
-use super::{
-    Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
-    words_of,
-};
+use super::port::{Joins, KnowsOffsets, Proof};
+use super::{Failure, Health, Outage, Settings, is_settling, words_of};
+use crate::clock;
 use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::source::Committed;
-
-/// How long the coordinator may take to answer before it is asked again.
-const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a member may be silent before the group continues without it.
 const SESSION: &str = "session.timeout.ms";
@@ -64,7 +55,7 @@ pub enum Rebalance {
 
 /// What the group has answered to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// It has taken the offsets.
     Taken,
     /// It is rebalancing and not done yet: try again later.
@@ -85,77 +76,20 @@ pub struct Member {
     is_astray: bool,
     /// When one of them last seemed to be gone: by what a broker said, or by a commit that failed.
     doubted: Option<Instant>,
-    /// The partitions that were begun; their queues are given back before the client is.
-    queues: BTreeMap<Place, Queue>,
-    /// Rings when something comes into one of them.
-    bell: Arc<Bell>,
+    /// The partitions that were begun.
+    begun: BTreeSet<Place>,
     /// Those of them that are to continue from another offset, and have not begun to.
     sought: BTreeMap<Place, i64>,
-    consumer: Arc<BaseConsumer<Joined>>,
+    client: Box<dyn Joins>,
     health: Arc<Health>,
     outage: Outage,
 }
 
 /// Reads a group's offsets, from any thread.
 #[derive(Clone)]
-pub(crate) struct Offsets {
-    consumer: Arc<BaseConsumer<Joined>>,
+pub struct Offsets {
+    client: Arc<dyn KnowsOffsets>,
     interrupt: Interrupt,
-}
-
-/// Takes what a member's client says.
-pub(super) struct Joined {
-    context: Context,
-    rebalances: Mutex<VecDeque<Rebalance>>,
-    /// Whether the member is leaving, and answers for itself.
-    leaving: AtomicBool,
-}
-
-impl Joined {
-    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
-        let rebalances = self.rebalances.lock();
-        rebalances.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Joined {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Joined {
-    /// Only notes what was decided: the node answers when it has ended its transaction.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        if self.leaving.load(Ordering::Relaxed) {
-            // Everything was released before.
-            let none = TopicPartitionList::new();
-            consumer.incremental_unassign(&none).unwrap_or(());
-            return;
-        }
-        let places = partitions.elements();
-        let places = places.iter().map(|element| Place {
-            topic: element.topic().into(),
-            partition: element.partition(),
-        });
-        let places = places.collect();
-        self.rebalances().push_back(match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Given(places),
-            _ => Rebalance::Taken {
-                places,
-                lost: consumer.assignment_lost(),
-            },
-        });
-    }
 }
 
 impl Member {
@@ -164,53 +98,23 @@ impl Member {
     /// # Errors
     /// `usage` for properties that do not go together.
     pub fn join(settings: &Settings, group: &str, topics: &[&str]) -> Result<Self> {
-        let (context, health) = settings.context();
-        let config = settings.config(&[
-            ("group.id", group),
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            // A member that is gone is noticed soon, and a new one need not wait long.
-            (SESSION, SESSION_MS),
-            ("heartbeat.interval.ms", "500"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "false"),
-            // Offsets, too, are then read only once no transaction holds other ones.
-            ("isolation.level", "read_committed"),
-            ("auto.offset.reset", "error"),
-            // A topic that is deleted or gets more partitions is noticed soon, too.
-            ("topic.metadata.refresh.interval.ms", "10000"),
-            ("fetch.queue.backoff.ms", "2"),
-            ("queued.min.messages", "1000000"),
-            // For each partition, and three times as much memory: more would only wait for the work.
-            ("queued.max.messages.kbytes", "512"),
-            ("fetch.message.max.bytes", "524288"),
-            // A partition whose records were not worked off yet is left out of a request, and waits
-            // for its answer: for this long, if those in it are at their end.
-            ("fetch.wait.max.ms", "10"),
-        ]);
-        let joined = Joined {
-            context,
-            rebalances: Mutex::default(),
-            leaving: AtomicBool::new(false),
+        let (client, health) = match &settings.cluster {
+            Some(cluster) => (cluster.member(group, topics), Arc::default()),
+            None => Librdkafka::join(settings, group, topics)?,
         };
-        let consumer = config.create_with_context(joined).map_err(not_created)?;
-        let member = Member {
+        Ok(Member {
             settings: settings.clone(),
             group: group.to_owned(),
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
             gone: BTreeSet::new(),
             is_astray: false,
             doubted: None,
-            queues: BTreeMap::new(),
-            bell: Arc::default(),
+            begun: BTreeSet::new(),
             sought: BTreeMap::new(),
-            consumer: Arc::new(consumer),
+            client,
             health,
             outage: Outage::endless(),
-        };
-        let subscribed = member.consumer.subscribe(topics);
-        subscribed.map_err(|error| member.told(&error, "join the group"))?;
-        Ok(member)
+        })
     }
 
     /// Leaves the group, if it still counts this member, and joins it again. Until the group gives
@@ -227,7 +131,7 @@ impl Member {
     }
 
     /// Returns whether it can only go on by [`Member::rejoin`].
-    pub(crate) fn is_astray(&self) -> bool {
+    pub fn is_astray(&self) -> bool {
         self.is_astray
     }
 
@@ -250,17 +154,15 @@ impl Member {
         /// a node does its work once.
         const MAX_EVENTS: usize = 32;
         for _ in 0..MAX_EVENTS {
-            match self.consumer.poll(Duration::ZERO) {
-                Some(Err(KafkaError::MessageConsumption(
-                    RDKafkaErrorCode::UnknownTopicOrPartition,
-                ))) => {
-                    self.doubted = Some(Instant::now());
+            match self.client.poll() {
+                Some(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+                    self.doubted = Some(clock::now());
                     self.check_topics()?;
                 }
-                Some(Err(error)) if !is_passing(&error) => return Err(self.told(&error, "read")),
+                Some(error) if !is_passing(&error) => return Err(self.told(&error, "read")),
                 _ => {}
             }
-            let decided = self.consumer.context().rebalances().pop_front();
+            let decided = self.client.decided();
             if decided.is_some() {
                 return Ok(decided);
             }
@@ -286,10 +188,10 @@ impl Member {
     ///
     /// # Errors
     /// `refused` once the client is unusable or a topic is gone.
-    pub(crate) fn watch_silence(&mut self) -> Result<()> {
+    pub fn watch_silence(&mut self) -> Result<()> {
         self.outage.ride_out(&self.settings, &self.health)?;
         // All brokers know by then what one has reported first.
-        if self.doubted.is_some_and(|at| at.elapsed() > LOOK_UP) {
+        if self.doubted.is_some_and(|at| clock::since(at) > LOOK_UP) {
             self.doubted = None;
             self.check_topics()?;
         }
@@ -298,8 +200,8 @@ impl Member {
 
     /// Has the topics looked up again when there is nothing to read: a commit that fails because a
     /// topic was deleted may be the only sign of the deletion.
-    pub(crate) fn doubt_topics(&mut self) {
-        self.doubted = Some(Instant::now());
+    pub fn doubt_topics(&mut self) {
+        self.doubted = Some(clock::now());
     }
 
     /// Takes partitions that were given, and reads none of them yet.
@@ -307,8 +209,7 @@ impl Member {
     /// # Errors
     /// `bug` when nothing was given.
     pub fn accept(&mut self) -> Result<()> {
-        let none = TopicPartitionList::new();
-        let accepted = self.consumer.incremental_assign(&none);
+        let accepted = self.client.assign(&[]);
         accepted.map_err(|error| self.told(&error, "take partitions"))
     }
 
@@ -317,15 +218,15 @@ impl Member {
     /// # Errors
     /// `bug` when nothing is taken.
     pub fn release(&mut self, places: &[Place]) -> Result<()> {
-        let mut begun = TopicPartitionList::new();
+        let mut begun = Vec::new();
         for place in places {
             self.sought.remove(place);
             self.gone.remove(place);
-            if self.queues.remove(place).is_some() {
-                begun.add_partition(&place.topic, place.partition);
+            if self.begun.remove(place) {
+                begun.push(place.clone());
             }
         }
-        let released = self.consumer.incremental_unassign(&begun);
+        let released = self.client.unassign(&begun);
         released.map_err(|error| self.told(&error, "release partitions"))
     }
 
@@ -338,49 +239,32 @@ impl Member {
     /// # Errors
     /// `refused` when the client does not take it.
     pub fn begin(&mut self, place: &Place, offset: i64) -> Result<()> {
-        if self.queues.contains_key(place) {
+        if !self.begun.insert(place.clone()) {
             self.sought.insert(place.clone(), offset);
             return Ok(());
         }
-        // Before the assignment: a queue that is forwarded later may have spilt records.
-        let queue = Queue::of_partition(&self.consumer, &place.topic, place.partition)?;
-        let queue = queue.with_bell(&self.bell);
-        self.queues.insert(place.clone(), queue);
-        let list = self.list_of(place, offset)?;
-        let assigned = self.consumer.incremental_assign(&list);
-        assigned.map_err(|error| self.told(&error, "begin"))
-    }
-
-    fn list_of(&self, place: &Place, offset: i64) -> Result<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&place.topic, place.partition, Offset::Offset(offset))
-            .map_err(|error| self.told(&error, "begin"))?;
-        Ok(list)
+        let begun = self.client.assign(&[(place.clone(), offset)]);
+        begun.map_err(|error| self.told(&error, "begin"))
     }
 
     /// Lets a partition continue from where it was begun again; returns whether it does. The client
     /// takes no other offset before it has begun with the first, or when the group has taken the
     /// partition.
-    fn seek(&mut self, place: &Place) -> Result<bool> {
+    fn seek(&mut self, place: &Place) -> bool {
         let Some(&offset) = self.sought.get(place) else {
-            return Ok(true);
+            return true;
         };
-        let list = self.list_of(place, offset)?;
-        let sought = self.consumer.seek_partitions(list, COORDINATOR_TIMEOUT);
-        let is_there = sought.is_ok_and(|list| {
-            let mut elements = list.elements().into_iter();
-            elements.all(|element| element.error().is_ok())
-        });
+        let is_there = self.client.seek(place, offset);
         if is_there {
             self.sought.remove(place);
         }
-        Ok(is_there)
+        is_there
     }
 
     /// Waits for records of the partitions that were begun, no longer than `timeout`; not at all where
     /// some have come since the last wait.
     pub fn wait(&self, timeout: Duration) {
-        self.bell.wait(timeout);
+        self.client.wait(timeout);
     }
 
     /// Reads what there is of a partition that was begun, at most `most` records.
@@ -390,14 +274,11 @@ impl Member {
     /// others may have the partition by now, and have purged what they have read. `refused` if that is
     /// so again, or the partition is gone.
     pub fn read(&mut self, place: &Place, most: usize) -> Result<Fetched> {
-        if !self.seek(place)? {
+        if !self.begun.contains(place) || !self.seek(place) {
             return Ok(Fetched::default());
         }
-        let Some(queue) = self.queues.get(place) else {
-            return Ok(Fetched::default());
-        };
-        let fetched = queue.read(Duration::ZERO, most);
-        if let Some(code) = fetched.error() {
+        let read = self.client.read(place, most);
+        if let Err(code) = read {
             let is_gone = matches!(
                 code,
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
@@ -412,10 +293,11 @@ impl Member {
             self.is_astray = true;
             return Err(Error::fenced(error.to_string()));
         }
+        let fetched = read.unwrap_or_default();
         if !fetched.is_empty() {
             self.gone.remove(place);
         }
-        Ok(fetched.into())
+        Ok(fetched)
     }
 
     /// Adds how to continue without the records that are gone.
@@ -435,47 +317,24 @@ impl Member {
 
     /// Returns the next offset that would be handed over, for each partition of which something was
     /// read since it was begun. Transaction markers count as read.
-    pub(crate) fn positions(&self) -> BTreeMap<Place, i64> {
-        let positions = self.consumer.position().unwrap_or_default();
-        let elements = positions.elements();
-        let positions = elements
-            .iter()
-            .filter_map(|element| match element.offset() {
-                Offset::Offset(offset) => {
-                    let topic = element.topic().into();
-                    let partition = element.partition();
-                    Some((Place { topic, partition }, offset))
-                }
-                _ => None,
-            });
+    pub fn positions(&self) -> BTreeMap<Place, i64> {
+        let positions = self.client.positions().into_iter();
         // A client forgets its position when it takes another offset, and not before.
         let begun = positions.filter(|(place, _)| !self.sought.contains_key(place));
         begun.collect()
     }
 
     /// Returns the high watermark that the last fetch of a partition has seen.
-    pub(crate) fn high_watermark(&self, place: &Place) -> Option<i64> {
-        high_watermark(&self.consumer, &place.topic, place.partition)
+    pub fn high_watermark(&self, place: &Place) -> Option<i64> {
+        self.client.high_watermark(place)
     }
 
     /// Commits the next offset to read, and a note, for some partitions.
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub(crate) fn commit(&mut self, offsets: &TopicPartitionList) -> Result<Answer> {
-        let (consumer, offsets) = (self.consumer.clone(), offsets.clone());
-        let began = Instant::now();
-        let committed = aside(
-            move || consumer.commit(&offsets, CommitMode::Sync),
-            || {
-                if self.settings.interrupt.is_set() && began.elapsed() > REQUEST_TIMEOUT {
-                    Err(self.settings.unreachable(&self.health))
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
-        match committed {
+    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<Answer> {
+        match self.client.commit(offsets)? {
             // A group without members takes offsets from anybody.
             Ok(()) if self.is_lost() => Ok(Answer::Gone),
             Ok(()) => Ok(Answer::Taken),
@@ -490,52 +349,36 @@ impl Member {
     }
 
     /// Returns whether the group has continued without this member, as far as its client knows.
-    pub(super) fn is_lost(&self) -> bool {
-        self.consumer.assignment_lost()
+    fn is_lost(&self) -> bool {
+        self.client.is_lost()
     }
 
     /// Returns what proves to a transaction that this member is at work. To be asked for again for
-    /// each transaction; `None` where it has no place in the group.
-    pub(super) fn proof(&self) -> Result<Option<Proof>> {
-        Proof::of(self.consumer.client().native_client())
+    /// each transaction; `None` where it has no place in the group, or has lost it.
+    pub fn proof(&self) -> Option<Proof> {
+        let proof = self.client.proof().ok().flatten();
+        proof.filter(|_| !self.is_lost())
     }
 
     /// Returns a reader of the group's offsets.
-    pub(crate) fn offsets(&self) -> Offsets {
+    pub fn offsets(&self) -> Offsets {
         Offsets {
-            consumer: self.consumer.clone(),
+            client: self.client.offsets(),
             interrupt: self.settings.interrupt.clone(),
         }
     }
 
     fn told(&self, error: &KafkaError, what: &str) -> Error {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
-            ) => self.settings.unreachable(&self.health),
-            Some(code) => Failure::Refused(code, words_of(code)).told(what),
-            None => Error::refused(format!("cannot {what}: {error}")),
-        }
+        told(&self.settings, &self.health, error, what)
     }
 }
 
 impl Drop for Member {
     /// Leaves the group at once, so that the others need not wait for it.
     fn drop(&mut self) {
-        let begun: Vec<Place> = self.queues.keys().cloned().collect();
+        let begun: Vec<Place> = self.begun.iter().cloned().collect();
         self.release(&begun).unwrap_or(()); // the group notices anyway
-        self.consumer
-            .context()
-            .leaving
-            .store(true, Ordering::Relaxed);
-        // A decision that was not answered is waited for by the client's end.
-        let pending = !self.consumer.context().rebalances().is_empty();
-        if pending {
-            let none = TopicPartitionList::new();
-            self.consumer.incremental_unassign(&none).unwrap_or(());
-        }
-        self.queues.clear();
-        close(&mut self.consumer);
+        self.client.leave();
     }
 }
 
@@ -545,22 +388,20 @@ impl Offsets {
     ///
     /// # Errors
     /// `stopped` on a signal, `refused` when the group may not be read.
-    pub(crate) fn committed(&self, places: &[Place]) -> Result<Vec<Option<Committed>>> {
+    pub fn committed(&self, places: &[Place]) -> Result<Vec<Option<Committed>>> {
         let mut wanted = TopicPartitionList::new();
         for place in places {
             wanted.add_partition(&place.topic, place.partition);
         }
         loop {
-            let (consumer, wanted) = (self.consumer.clone(), wanted.clone());
-            let ask = move || consumer.committed_offsets(wanted, COORDINATOR_TIMEOUT);
-            let found = aside(ask, || self.interrupt.check())?.and_then(|found| {
+            let found = self.client.committed(&wanted)?.and_then(|found| {
                 let places = places.iter();
                 places.map(|place| offset_of(&found, place)).collect()
             });
             match found {
                 Ok(committed) => return Ok(committed),
                 Err(error) if is_passing(&error) || will_settle(&error) => {
-                    let soon = Instant::now() + Duration::from_millis(100);
+                    let soon = clock::now() + Duration::from_millis(100);
                     self.interrupt.sleep_until(soon);
                 }
                 Err(error) => {
@@ -576,6 +417,16 @@ impl Offsets {
                 }
             }
         }
+    }
+}
+
+fn told(settings: &Settings, health: &Health, error: &KafkaError, what: &str) -> Error {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure) => {
+            settings.unreachable(health)
+        }
+        Some(code) => Failure::Refused(code, words_of(code)).told(what),
+        None => Error::refused(format!("cannot {what}: {error}")),
     }
 }
 
