@@ -55,7 +55,7 @@ pub struct Field {
     /// As in the header of the CSV or the member's name in JSON.
     pub name: String,
     /// What its values are.
-    pub data_type: DataType,
+    pub(crate) data_type: DataType,
 }
 
 /// The columns of an input, in the order of its header.
@@ -70,11 +70,11 @@ pub struct Schema {
     /// name is there, and null where a record has none.
     pub open: bool,
     /// The columns that are not fields or members themselves, by index.
-    pub derived: Vec<(usize, Derived)>,
+    pub(crate) derived: Vec<(usize, Derived)>,
     /// Paths into members that the first records have, for messages.
-    pub nested: Vec<Path>,
+    pub(crate) nested: Vec<Path>,
     /// Whether records have parts beside their value, such as a key, as those of a topic have.
-    pub has_parts: bool,
+    pub(crate) has_parts: bool,
     /// How many digits decimals may have that were declared with this many, by index.
     pub digits: Vec<(usize, Digits)>,
 }
@@ -90,7 +90,7 @@ pub struct Digits {
 
 impl Digits {
     /// Returns whether a number has no more digits, zeros before and behind them aside.
-    pub fn hold(self, number: Decimal) -> bool {
+    pub(crate) fn hold(self, number: Decimal) -> bool {
         let number = number.normalize();
         let whole = number.trunc().abs();
         let most = 10_u128.checked_pow(self.all.saturating_sub(self.fraction));
@@ -114,7 +114,7 @@ impl Schema {
     }
 
     /// Returns how many digits the decimals of a column may have; `None` for any number.
-    pub fn digits_of(&self, index: usize) -> Option<Digits> {
+    pub(crate) fn digits_of(&self, index: usize) -> Option<Digits> {
         let mut digits = self.digits.iter();
         digits
             .find(|(of, _)| *of == index)
@@ -122,13 +122,13 @@ impl Schema {
     }
 
     /// Returns whether a column is not itself a field or member.
-    pub fn is_derived(&self, index: usize) -> bool {
+    pub(crate) fn is_derived(&self, index: usize) -> bool {
         self.derived.iter().any(|(derived, _)| *derived == index)
     }
 
     /// Returns the index of a path or a part of the record; where records have none, of a field that is
     /// called so.
-    pub fn index_of_derived(&self, wanted: &Derived) -> Option<usize> {
+    pub(crate) fn index_of_derived(&self, wanted: &Derived) -> Option<usize> {
         let mut all = self.derived.iter();
         let derived = all.find(|(_, derived)| derived == wanted);
         match (derived, wanted) {
@@ -139,7 +139,7 @@ impl Schema {
     }
 
     /// Adds a path or a part of the record that an expression names, where records may have it.
-    pub fn add_derived(&mut self, derived: &Derived) {
+    pub(crate) fn add_derived(&mut self, derived: &Derived) {
         let may_have = match derived {
             Derived::Path(_) => self.open,
             Derived::Part(_) => self.has_parts,
@@ -165,7 +165,7 @@ impl Schema {
     }
 
     /// Returns whether a column that was added for a plan may well be in the first records.
-    pub fn is_seen(&self, index: usize) -> bool {
+    pub(crate) fn is_seen(&self, index: usize) -> bool {
         let mut derived = self.derived.iter();
         let derived = derived.find(|(derived, _)| *derived == index);
         match derived.map(|(_, derived)| derived) {
@@ -217,7 +217,7 @@ impl Schema {
     }
 
     /// As [`Schema::names`], of the columns before `end` alone.
-    pub fn names_before(&self, end: usize) -> String {
+    pub(crate) fn names_before(&self, end: usize) -> String {
         const MAX_NAMES: usize = 100;
         let named = self.named().filter(|(index, _)| *index < end);
         let names = named.map(|(_, field)| field.name.clone());
@@ -233,7 +233,7 @@ impl Schema {
 
 /// Returns a double in its canonical form: -0 is 0, and NaN is one value.
 #[inline]
-pub fn told_apart(value: f64) -> f64 {
+pub(crate) fn told_apart(value: f64) -> f64 {
     if value.is_nan() {
         f64::NAN
     } else {
@@ -243,13 +243,13 @@ pub fn told_apart(value: f64) -> f64 {
 
 /// Orders two doubles by size: -0 equals 0; NaN equals itself and is above the others.
 #[inline]
-pub fn compare_doubles(left: f64, right: f64) -> Ordering {
+pub(crate) fn compare_doubles(left: f64, right: f64) -> Ordering {
     let order = left.partial_cmp(&right);
     order.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
 }
 
 /// Returns a decimal whose zero has no sign: SQL knows no -0.
-pub fn unsigned_zero(value: Decimal) -> Decimal {
+pub(crate) fn unsigned_zero(value: Decimal) -> Decimal {
     if value.is_zero() { value.abs() } else { value }
 }
 
@@ -339,7 +339,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// Returns the value, owned.
-    pub fn to_value(self) -> Value {
+    pub(crate) fn to_value(self) -> Value {
         match self {
             ValueRef::Null => Value::Null,
             ValueRef::Integer(value) => Value::Integer(value),
@@ -373,7 +373,7 @@ impl<T> Default for Values<T> {
 
 impl<T: Copy + Default> Values<T> {
     /// Returns an empty column with room for `rows`.
-    pub fn with_capacity(rows: usize) -> Self {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
         Values {
             values: Vec::with_capacity(rows),
             nulls: Vec::new(),
@@ -381,7 +381,7 @@ impl<T: Copy + Default> Values<T> {
     }
 
     /// Returns a column of `values`, of which those of the rows `nulls` mean nothing.
-    pub fn with_nulls(values: Vec<T>, nulls: &[usize]) -> Self {
+    pub(crate) fn with_nulls(values: Vec<T>, nulls: &[usize]) -> Self {
         let mut column = Values {
             nulls: vec![false; if nulls.is_empty() { 0 } else { values.len() }],
             values,
@@ -464,7 +464,7 @@ pub enum Column<'a> {
 
 impl<'a> Column<'a> {
     /// Returns an empty column of a type, with room for `rows`.
-    pub fn with_capacity(data_type: DataType, rows: usize) -> Self {
+    pub(crate) fn with_capacity(data_type: DataType, rows: usize) -> Self {
         match data_type {
             DataType::Bigint | DataType::Timestamp => Column::Bigint(Values::with_capacity(rows)),
             DataType::Double => Column::Double(Values::with_capacity(rows)),
@@ -477,7 +477,7 @@ impl<'a> Column<'a> {
     }
 
     /// Returns the type of its values.
-    pub fn data_type(&self) -> DataType {
+    pub(crate) fn data_type(&self) -> DataType {
         match self {
             Column::Bigint(_) => DataType::Bigint,
             Column::Double(_) => DataType::Double,
@@ -531,7 +531,7 @@ impl<'a> Column<'a> {
     }
 
     /// Adds a row that is null.
-    pub fn push_null(&mut self) {
+    pub(crate) fn push_null(&mut self) {
         match self {
             Column::Bigint(values) => values.push(None),
             Column::Double(values) => values.push(None),
@@ -572,7 +572,7 @@ pub struct Columns<'a> {
     /// In the order of the schema.
     pub columns: Vec<Column<'a>>,
     /// Whether numbers have a decimal comma in the undeclared columns.
-    pub decimal_comma: bool,
+    pub(crate) decimal_comma: bool,
 }
 
 /// Why a record does not fit.
@@ -581,7 +581,7 @@ pub struct Misfit {
     /// For people: what is wrong, with the value as it was written.
     pub reason: String,
     /// How such a record can be kept, if it can.
-    pub cure: Option<String>,
+    pub(crate) cure: Option<String>,
 }
 
 impl From<String> for Misfit {

@@ -84,7 +84,7 @@ impl Error {
     }
 
     /// Returns an error about something that `k` has not yet; `what` names it.
-    pub fn not_yet(what: impl fmt::Display) -> Self {
+    pub(crate) fn not_yet(what: impl fmt::Display) -> Self {
         Self::new(Remedy::DoWithout, format!("not supported yet: {what}"))
     }
 
@@ -99,22 +99,22 @@ impl Error {
     }
 
     /// Returns an error about something out of reach for now, such as a broker.
-    pub fn retry(message: impl Into<String>) -> Self {
+    pub(crate) fn retry(message: impl Into<String>) -> Self {
         Self::new(Remedy::Retry, message)
     }
 
     /// Returns an error about a process that another one has fenced off.
-    pub fn fenced(message: impl Into<String>) -> Self {
+    pub(crate) fn fenced(message: impl Into<String>) -> Self {
         Self::new(Remedy::Rejoin, message)
     }
 
     /// Returns an error about a fault of `k` itself.
-    pub fn bug(message: impl Into<String>) -> Self {
+    pub(crate) fn bug(message: impl Into<String>) -> Self {
         Self::new(Remedy::Bug, message)
     }
 
     /// Returns the error of a run that a signal ended.
-    pub fn stopped(signal: i32) -> Self {
+    pub(crate) fn stopped(signal: i32) -> Self {
         Self::new(Remedy::Stopped(signal), "stopped")
     }
 
@@ -138,7 +138,7 @@ impl Error {
     }
 
     /// Adds what was being done, from the inside out: "reading topic `t`, partition 2".
-    pub fn during(mut self, doing: impl Into<String>) -> Self {
+    pub(crate) fn during(mut self, doing: impl Into<String>) -> Self {
         self.0.during.push(doing.into());
         self
     }
@@ -150,7 +150,7 @@ impl Error {
     }
 
     /// Keeps the error that led to this one.
-    pub fn caused_by(
+    pub(crate) fn caused_by(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -164,7 +164,7 @@ impl Error {
     }
 
     /// Returns the exit status of a process that ends with this error.
-    pub fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
         match self.0.remedy {
             Remedy::Retype => 2,
             Remedy::DoWithout => 3,

@@ -45,7 +45,7 @@ impl Interrupt {
     }
 
     /// Returns whether to stop.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0
     }
 
@@ -61,7 +61,7 @@ impl Interrupt {
     }
 
     /// Waits until `due`, or less where a signal comes first.
-    pub fn sleep_until(&self, due: Instant) {
+    pub(crate) fn sleep_until(&self, due: Instant) {
         const POLL_INTERVAL: Duration = Duration::from_millis(50);
         while !self.is_set() {
             let left = due.saturating_duration_since(clock::now());

@@ -7,17 +7,18 @@
 //!
 //! [`cdr`] makes the data, [`pace`] says when it is due. [`node`] alone knows source, engine and
 //! sink together and moves time; the engine reads no clock and knows no file. Flags build a
-//! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what both edges share of librdkafka;
-//! [`stack`] runs Kafka itself, in containers. [`look`] says what unknown records are; [`verify`] holds results side by side and grades
-//! them; [`journal`] is the file that says what the engine did, event by event: [`plot`] draws it as
-//! a [`picture`], as [`chart`] does results, and [`explain`] says what became of one record or window; [`ksql`] is ksqlDB's
-//! language; [`top`] shows a broker live, and [`web`] serves pages.
+//! [`plan`], which prints itself as flags; only [`cli`] parses a command line. [`kafka`] holds what
+//! both edges share of librdkafka; [`stack`] runs Kafka itself. [`look`] finds out what unknown
+//! records are; [`verify`] compares results and grades them; [`journal`] is the file in which the
+//! engine's events stand: [`plot`] draws it as a [`picture`], as [`chart`] draws results, and
+//! [`explain`] follows one record or window through it; [`ksql`] is ksqlDB's language; [`top`] shows
+//! a broker live, and [`web`] serves pages.
 //!
-//! Outside only what `examples/` and tests stand on can be seen; of all else the compiler names what is not
-//! used.
+//! Only what `examples/`, `benches/` and `tests/` use is `pub` as seen from outside; whatever else
+//! is unused, the compiler names.
 //!
-//! `examples/` has small programs that use it: windows over a file, what a journal says, a node of
-//! one's own.
+//! `examples/` has small programs that use the library: windows over a file, what a journal says, a
+//! node of one's own.
 
 mod cdr;
 mod chart;
@@ -29,7 +30,7 @@ mod derived;
 pub mod engine;
 pub mod error;
 pub mod explain;
-pub mod expression;
+mod expression;
 pub mod format;
 pub mod interrupt;
 pub mod journal;
@@ -40,7 +41,7 @@ pub mod node;
 mod number;
 pub mod outlet;
 mod pace;
-pub mod picture;
+mod picture;
 pub mod plan;
 mod plot;
 pub mod sink;

@@ -103,7 +103,7 @@ impl Outlet {
     ///
     /// # Errors
     /// As [`Outlet::create`].
-    pub fn append(path: &Path, interrupt: Interrupt) -> Result<Self> {
+    pub(crate) fn append(path: &Path, interrupt: Interrupt) -> Result<Self> {
         Self::open_to(path, true, interrupt)
     }
 
@@ -251,7 +251,7 @@ impl Outlet {
     ///
     /// # Errors
     /// `ClosedPipe` if the reader has gone.
-    pub fn check_reader(&self) -> Result<()> {
+    pub(crate) fn check_reader(&self) -> Result<()> {
         let mut wanted = [PollFd::new(&self.file, PollFlags::empty())];
         let at_once = Timespec::default();
         match rustix::event::poll(&mut wanted, Some(&at_once)) {

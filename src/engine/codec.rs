@@ -17,7 +17,7 @@ pub struct Corrupt;
 /// # Errors
 /// `bug` where the value holds what postcard cannot write; `bytes` are empty then, and nothing of
 /// them may be kept.
-pub fn put(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
+pub(crate) fn put(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
     let written = postcard::to_extend(value, std::mem::take(bytes));
     *bytes = written.map_err(|error| {
         Error::bug(format!("the state cannot be written: {error}")).caused_by(error)

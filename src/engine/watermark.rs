@@ -87,7 +87,7 @@ impl Watermarks {
     }
 
     /// Returns whether a partition is idle.
-    pub fn is_idle(&self, partition: usize) -> bool {
+    pub(crate) fn is_idle(&self, partition: usize) -> bool {
         self.partitions[partition].idle
     }
 
@@ -121,14 +121,14 @@ impl Watermarks {
     }
 
     /// Goes on from the highest event time of the input before, read elsewhere.
-    pub fn resume(&mut self, partition: usize, high: i64) {
+    pub(crate) fn resume(&mut self, partition: usize, high: i64) {
         if high > BEGINNING {
             self.observe(partition, high);
         }
     }
 
     /// Marks a partition as idle or not; returns whether the combined watermark has moved.
-    pub fn set_idle(&mut self, partition: usize, idle: bool) -> bool {
+    pub(crate) fn set_idle(&mut self, partition: usize, idle: bool) -> bool {
         self.partitions[partition].idle = idle;
         self.combine()
     }
@@ -146,7 +146,7 @@ impl Watermarks {
     }
 
     /// Returns the partition that holds the combined watermark back, if one does.
-    pub fn furthest_behind(&self) -> Option<usize> {
+    pub(crate) fn furthest_behind(&self) -> Option<usize> {
         (0..self.partitions.len())
             .filter(|&partition| !self.is_idle(partition))
             .min_by_key(|&partition| self.of(partition))
@@ -240,7 +240,7 @@ fn longest_of(step: usize) -> i64 {
 
 /// Returns the highest of some times.
 #[multiversion(targets("x86_64+avx2"))]
-pub fn highest(times: &[i64]) -> Option<i64> {
+pub(crate) fn highest(times: &[i64]) -> Option<i64> {
     times.iter().copied().max()
 }
 

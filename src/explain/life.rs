@@ -75,7 +75,7 @@ pub struct Life {
     /// The columns that are shown of it, by name.
     pub columns: BTreeMap<String, Json>,
     /// Whether it takes an earlier record back.
-    pub takes_back: bool,
+    pub(crate) takes_back: bool,
     /// The watermark that it was judged by; `None` before there was one.
     pub watermark: Option<i64>,
     /// The record that had moved the watermark there: maybe itself.
@@ -108,7 +108,7 @@ pub struct InWindow {
     /// What the record is to it.
     pub outcome: Outcome,
     /// The watermark at which it closes; `None` at the end of the input.
-    pub closes_at: Option<i64>,
+    pub(crate) closes_at: Option<i64>,
     /// The watermark at which its grace has passed.
     pub expires_at: Option<i64>,
     /// How far the watermark was past its close, in ms; `None` before that.
@@ -117,7 +117,7 @@ pub struct InWindow {
     pub joins: Vec<Bounds>,
     /// The record that had the same `--distinct` value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<Origin>,
+    pub(crate) same_as: Option<Origin>,
     /// The last row that it had shown before the record came.
     pub before: Option<Row>,
     /// The first row that holds the record.
@@ -129,7 +129,7 @@ pub struct InWindow {
     /// What the session had become when the last row came, if it grew.
     pub became: Option<Bounds>,
     /// Whether the window has left: no row can follow.
-    pub has_left: bool,
+    pub(crate) has_left: bool,
 }
 
 /// A row that left.
@@ -142,7 +142,7 @@ pub struct Row {
     /// Whether none could follow.
     pub is_last: bool,
     /// Whether it takes an earlier one back.
-    pub takes_back: bool,
+    pub(crate) takes_back: bool,
     /// The rule that fired it: `close`, `grace`, `count`, `every`, or `end` of the input.
     pub why: String,
     /// The values, by the names of the result's columns.
@@ -153,7 +153,7 @@ pub struct Row {
     pub moved_by: Option<Origin>,
     /// The record that made them enough, of a row that was fired by `count`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_record: Option<Origin>,
+    pub(crate) last_record: Option<Origin>,
     /// Processing time, where it is known.
     pub now: Option<i64>,
 }
@@ -172,7 +172,7 @@ impl Origin {
     }
 
     /// Returns that of a record that does not fit.
-    pub fn of_malformed(malformed: &Malformed) -> Self {
+    pub(crate) fn of_malformed(malformed: &Malformed) -> Self {
         Origin {
             record: malformed.record,
             partition: malformed.partition,

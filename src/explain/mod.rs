@@ -16,9 +16,12 @@ mod tell;
 pub mod trial;
 mod witness;
 
-pub use life::{InWindow, Life, Origin, Outcome, Row, WayOut};
-pub use moment::Moment;
-pub use standing::Standing;
-pub use story::{Ending, Entry, Stories, Story, Wanted};
-pub use tell::{Teller, tell_life, tell_story};
-pub use witness::{Clock, Witness};
+pub(crate) use life::WayOut;
+pub use life::{Life, Outcome, Row};
+pub(crate) use moment::Moment;
+pub(crate) use standing::Standing;
+pub use story::Entry;
+pub(crate) use story::{Ending, Stories, Story, Wanted};
+pub(crate) use tell::{Teller, tell_life, tell_story};
+pub(crate) use witness::Clock;
+pub use witness::Witness;

@@ -9,7 +9,7 @@ use crate::term::units::{HOUR, parse_time};
 
 /// A moment of event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub(crate) enum Moment {
     /// In ms since 1970, UTC.
     At(i64),
     /// The first such time of a day at the beginning of the stream or later.

@@ -9,13 +9,13 @@ use crate::term::units::{format_count, format_duration, format_plural, format_ti
 
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Where every record went, by outcome.
     pub records: Records,
     /// The combined watermark; `None` before there is one.
     pub watermark: Option<i64>,
     /// What the next row waits for; `None` where no window is open.
-    pub waits: Option<Waits>,
+    pub(crate) waits: Option<Waits>,
     /// Why no row comes, for a person.
     pub reason: String,
     /// Each partition.
@@ -47,7 +47,7 @@ pub struct Records {
 
 /// What the next row that the watermark brings waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Waits {
+pub(crate) struct Waits {
     /// The open window that is due first.
     pub window: Bounds,
     /// The watermark at which it is; `None` for the end of the input.
@@ -60,21 +60,21 @@ pub struct Waits {
 
 /// One partition of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Partition {
+pub(crate) struct Partition {
     /// Its number.
     pub partition: usize,
     /// How many records of it were read.
     pub records: u64,
     /// The highest event time in it.
-    pub highest: Option<i64>,
+    pub(crate) highest: Option<i64>,
     /// Its watermark.
     pub watermark: Option<i64>,
     /// Whether all that is in it now was read.
-    pub at_end: bool,
+    pub(crate) at_end: bool,
     /// Whether it has been silent for so long that it holds nothing back.
     pub idle: bool,
     /// Whether the combined watermark is where it is because of this partition.
-    pub holds_back: bool,
+    pub(crate) holds_back: bool,
 }
 
 impl Standing {

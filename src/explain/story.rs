@@ -10,13 +10,13 @@ use crate::journal::{Bounds, Event, Json, Kind, Plan, Read};
 
 /// What happened to a window of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Story {
+pub(crate) struct Story {
     /// The window.
     pub window: Bounds,
     /// Its key.
     pub key: Vec<Json>,
     /// The watermark at which it closes; `None` at the end of the input.
-    pub closes_at: Option<i64>,
+    pub(crate) closes_at: Option<i64>,
     /// The watermark at which its grace has passed.
     pub expires_at: Option<i64>,
     /// How many records it has taken in.
@@ -30,13 +30,13 @@ pub struct Story {
     /// The rows, in their order; of many the first and the last.
     pub rows: Vec<Row>,
     /// How many rows there were, without those that take others back.
-    pub fired: u64,
+    pub(crate) fired: u64,
     /// How many records came since the last of them.
     pub since: u64,
     /// Whether it has closed.
-    pub has_closed: bool,
+    pub(crate) has_closed: bool,
     /// How it ended.
-    pub ending: Ending,
+    pub(crate) ending: Ending,
 }
 
 /// A record of a window.
@@ -58,7 +58,7 @@ pub struct Entry {
 /// How a window ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub(crate) enum Ending {
     /// It is there.
     Open,
     /// It left with its last row.
@@ -69,7 +69,7 @@ pub enum Ending {
 
 /// What a person wants to know of windows.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The grouping values of their key, as they are printed; `None` for every key.
     pub key: Option<Vec<String>>,
     /// The most entries and rows that are kept of one.
@@ -78,7 +78,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// Returns whether a key is the one that was asked for, if one was.
-    pub fn is_of(&self, key: &[Json]) -> bool {
+    pub(crate) fn is_of(&self, key: &[Json]) -> bool {
         let same = |wanted: &Vec<String>| {
             let mut pairs = wanted.iter().zip(key);
             wanted.len() == key.len() && pairs.all(|(wanted, value)| value.plain() == *wanted)
@@ -89,7 +89,7 @@ impl Wanted {
 
 /// Hears of a run, and keeps the stories of some windows.
 #[derive(Debug)]
-pub struct Stories {
+pub(crate) struct Stories {
     plan: Plan,
     /// The windows begin at this moment, or hold it.
     at: i64,
@@ -137,7 +137,7 @@ impl Stories {
     }
 
     /// Returns whether any window that was asked for has come.
-    pub fn has_any(&self) -> bool {
+    pub(crate) fn has_any(&self) -> bool {
         !self.stories.is_empty() || !self.ended.is_empty()
     }
 

@@ -56,7 +56,7 @@ pub fn tell_life(life: &Life, teller: &Teller) -> Vec<String> {
 
 /// Returns what happened to a window, in lines; `waits` says why its next row has not left, where
 /// that is known.
-pub fn tell_story(story: &Story, waits: Option<&str>, teller: &Teller) -> Vec<String> {
+pub(crate) fn tell_story(story: &Story, waits: Option<&str>, teller: &Teller) -> Vec<String> {
     let refused = match story.refused {
         0 => String::new(),
         refused => format!("; {} refused", format_plural(refused, "record")),

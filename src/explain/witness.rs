@@ -42,7 +42,7 @@ pub struct Clock {
     /// The record that moved it there; `None` where a silence did.
     pub moved_by: Option<Origin>,
     /// Whether the input has ended.
-    pub has_ended: bool,
+    pub(crate) has_ended: bool,
 }
 
 impl Clock {
@@ -102,7 +102,7 @@ impl Witness {
     }
 
     /// Returns whether every record is needed, and not only the chosen ones.
-    pub fn needs_records(&self) -> bool {
+    pub(crate) fn needs_records(&self) -> bool {
         let changes = matches!(self.plan.windows.kind, Kind::Session | Kind::Sliding);
         self.plan.distinct.is_some() || changes && !self.pending.is_empty()
     }

@@ -256,7 +256,7 @@ impl Expression {
     ///
     /// Texts that the expression makes live in `arena`, which the caller resets between batches.
     /// The columns of [`Expression::columns`] have to be decoded.
-    pub fn evaluate<'b, 'a>(
+    pub(crate) fn evaluate<'b, 'a>(
         &'b self,
         columns: &'b Columns<'a>,
         arena: &'a Bump,

@@ -4,7 +4,7 @@
 //! are cut by a SIMD search for separators; at the first quote of a batch the `csv` crate takes
 //! over for that batch. Blank lines are not records.
 
-pub mod raw;
+pub(crate) mod raw;
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -21,7 +21,7 @@ pub struct Spelling {
     /// The texts that are null, beside an empty field of CSV and JSON's null.
     pub nulls: Arc<[String]>,
     /// Whether numbers of CSV have a decimal comma; those of JSON have points.
-    pub decimal_comma: bool,
+    pub(crate) decimal_comma: bool,
 }
 
 impl Default for Dialect {
@@ -35,7 +35,7 @@ impl Default for Dialect {
 
 impl Spelling {
     /// Returns whether values are spelled as RFC 4180 and JSON have it.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.nulls.is_empty() && !self.decimal_comma
     }
 
@@ -67,7 +67,7 @@ pub const DELIMITERS: [(u8, &str); 4] = [
 ];
 
 /// Returns the name of a delimiter.
-pub fn delimiter_name(delimiter: u8) -> String {
+pub(crate) fn delimiter_name(delimiter: u8) -> String {
     let known = DELIMITERS.iter().find(|(known, _)| *known == delimiter);
     known.map_or_else(
         || format!("`{}`", char::from(delimiter).escape_default()),
@@ -93,7 +93,7 @@ pub fn find_delimiter<'h>(header: impl Fn(u8) -> Option<&'h [u8]>) -> u8 {
 }
 
 /// Returns a reader of CSV of which no line is a header.
-pub fn csv_reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+pub(crate) fn csv_reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter)

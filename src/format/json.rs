@@ -75,7 +75,7 @@ impl Decoder {
     }
 
     /// Returns how values are spelled.
-    pub fn spelling(&self) -> &Spelling {
+    pub(crate) fn spelling(&self) -> &Spelling {
         &self.spelling
     }
 

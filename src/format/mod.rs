@@ -6,14 +6,14 @@
 
 pub mod delimited;
 pub mod dialect;
-pub mod envelope;
+pub(crate) mod envelope;
 mod field;
-pub mod json;
+pub(crate) mod json;
 mod judged;
 mod parts;
 mod plain;
 mod quoted;
-pub mod registry;
+pub(crate) mod registry;
 mod scan;
 pub mod schema;
 mod time;
@@ -30,13 +30,14 @@ use crate::number::with_decimal_point;
 use crate::source::{Lines, Records};
 use bumpalo::Bump;
 pub(crate) use time::time_of;
-pub use time::{Computed, Reading, TimeFrom, TimeUnit, open_up_time};
+pub(crate) use time::{Computed, Reading, open_up_time};
+pub use time::{TimeFrom, TimeUnit};
 use time::{text_to_ms, times_of};
 
 /// The earliest event time, year 1, in ms since 1970, UTC.
-pub const EARLIEST: i64 = -62_135_596_800_000;
+pub(crate) const EARLIEST: i64 = -62_135_596_800_000;
 /// The latest event time, the last ms of year 9999, UTC.
-pub const LATEST: i64 = 253_402_300_799_999;
+pub(crate) const LATEST: i64 = 253_402_300_799_999;
 
 /// What of each record is wanted.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ impl Decoder {
     }
 
     /// Returns whether records, or the values of envelopes, are JSON.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         match self {
             Decoder::Json(_) => true,
             Decoder::Delimited(_) | Decoder::Raw(_) => false,
@@ -147,7 +148,7 @@ pub struct Decoded<'a> {
     /// Their event times in ms since 1970, UTC, one per row.
     pub times: Vec<i64>,
     /// Where each row is and its bytes, one per row; empty unless it was to be kept.
-    pub origins: Vec<Origin<'a>>,
+    pub(crate) origins: Vec<Origin<'a>>,
     /// The records that do not fit, in their order.
     pub malformed: Vec<Malformed<'a>>,
 }
@@ -156,7 +157,7 @@ pub struct Decoded<'a> {
 const NO_TIME: i64 = i64::MIN;
 
 /// Where a record is, and its bytes as they came.
-pub type Origin<'a> = (Place, &'a [u8]);
+pub(crate) type Origin<'a> = (Place, &'a [u8]);
 
 /// A record that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +169,7 @@ pub struct Malformed<'a> {
     /// Its event time, where that could be read.
     pub at: Option<i64>,
     /// Why it does not fit.
-    pub misfit: Misfit,
+    pub(crate) misfit: Misfit,
     /// The record as it came.
     pub bytes: &'a [u8],
 }
@@ -247,7 +248,7 @@ impl<'a> Decoded<'a> {
     /// Returns a column with points in its numbers, if it is undeclared and numbers have decimal
     /// commas: so they are ordered by size, and leave as what they are. What is not a number stays
     /// as it is.
-    pub fn with_decimal_points<'c>(
+    pub(crate) fn with_decimal_points<'c>(
         &self,
         column: Cow<'c, Column<'a>>,
         arena: &'a Bump,
@@ -262,7 +263,7 @@ impl<'a> Decoded<'a> {
 
     /// Moves rows that turned out not to fit from the columns to the malformed records, in the
     /// order of the source. `misfits` may name a row more than once: its first reason counts.
-    pub fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         mut misfits: Vec<(usize, Misfit)>,
         origin: impl Fn(usize) -> Origin<'a>,

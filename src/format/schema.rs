@@ -14,16 +14,16 @@ use crate::expression::data_type_named;
 use crate::source::Records;
 
 /// How many records of JSON are looked at for the names of their members.
-pub const SAMPLE: usize = 1_000;
+pub(crate) const SAMPLE: usize = 1_000;
 /// How many paths into members are kept of them.
 const MAX_NESTED: usize = 1_000;
 
 /// The column in which `-` takes an earlier record back, as a result of `k window` has it, beside
 /// the bounds of its window.
-pub const CHANGE: &str = "change";
+pub(crate) const CHANGE: &str = "change";
 
 /// The columns of `mono_signal.csv`: one line a call.
-pub const MONO_SIGNAL: [&str; 8] = [
+pub(crate) const MONO_SIGNAL: [&str; 8] = [
     "call_id",
     "start_timestamp",
     "end_timestamp",
@@ -34,12 +34,12 @@ pub const MONO_SIGNAL: [&str; 8] = [
     "disposition",
 ];
 /// The columns of `tower.csv`: one line for a call's stay at one antenna.
-pub const TOWER: [&str; 4] = ["call_id", "tower", "start_timestamp", "end_timestamp"];
+pub(crate) const TOWER: [&str; 4] = ["call_id", "tower", "start_timestamp", "end_timestamp"];
 
 /// Returns the type of a column that the workshop's data has, whatever its values look like. Every
 /// character of a `call_id` matters, so its use decides. In the result of a join times may be `l_…`
 /// and `r_…`.
-pub fn known_type(name: &str) -> Option<DataType> {
+pub(crate) fn known_type(name: &str) -> Option<DataType> {
     let of_side = ["l_", "r_"].iter().find_map(|side| name.strip_prefix(side));
     match of_side
         .filter(|name| name.ends_with("_timestamp"))
@@ -56,7 +56,7 @@ pub fn known_type(name: &str) -> Option<DataType> {
 
 /// Returns the header of CSV values in a topic, which carry none: that of the workshop's file
 /// with as many fields, without or with an arrival time.
-pub fn known_header(fields: usize) -> Option<Vec<String>> {
+pub(crate) fn known_header(fields: usize) -> Option<Vec<String>> {
     let known: &[&str] = match fields {
         8 | 9 => &MONO_SIGNAL,
         4 | 5 => &TOWER,
@@ -71,7 +71,7 @@ pub fn known_header(fields: usize) -> Option<Vec<String>> {
 ///
 /// # Errors
 /// `usage` with carets under what is not `NAME TYPE`.
-pub fn parse_declaration(text: &str) -> Result<Schema> {
+pub(crate) fn parse_declaration(text: &str) -> Result<Schema> {
     let mut schema = Schema::default();
     let mut start = 0;
     for part in parts(text) {
@@ -103,7 +103,7 @@ pub fn parse_declaration(text: &str) -> Result<Schema> {
 }
 
 /// Writes columns as [`parse_declaration`] reads them.
-pub fn declaration(schema: &Schema) -> String {
+pub(crate) fn declaration(schema: &Schema) -> String {
     let is_plain = |name: &str| {
         let mut characters = name.chars();
         characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
@@ -207,7 +207,7 @@ pub fn of_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Schema {
 
 /// Returns the members that the first JSON objects of some records have, in the order of their first
 /// appearance; others may come, and are columns, too.
-pub fn of_objects(records: &Records<'_>) -> Schema {
+pub(crate) fn of_objects(records: &Records<'_>) -> Schema {
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
     let mut nested = HashSet::new();
     let mut first = None;
@@ -240,7 +240,7 @@ pub fn of_objects(records: &Records<'_>) -> Schema {
 
 /// Returns `found` with the types that the user declared, and behind it the declared columns that
 /// it has not.
-pub fn declare(found: Schema, declared: &Schema) -> Schema {
+pub(crate) fn declare(found: Schema, declared: &Schema) -> Schema {
     let mut schema = found;
     for (nth, field) in declared.fields.iter().enumerate() {
         let known = schema.index_of(&field.name);

@@ -171,7 +171,7 @@ impl TimeFrom {
 }
 
 /// Adds the columns that `--time` names and a schema has not, where it may have them.
-pub fn open_up_time(schema: &mut Schema, text: &str) {
+pub(crate) fn open_up_time(schema: &mut Schema, text: &str) {
     // What is not an expression may be a name with blanks.
     if column_as_it_stands(schema, text).is_none()
         && open_up(schema, text, Kind::One).is_err()

@@ -13,9 +13,9 @@ mod plan;
 mod reader;
 
 pub use event::{
-    Assigned, Bounds, Change, Closed, Duplicate, End, Event, Expired, Filtered, Idle, Made,
-    Malformed, Moved, Pane, Read, Tick,
+    Assigned, Duplicate, End, Event, Expired, Filtered, Idle, Malformed, Pane, Read, Tick,
 };
+pub(crate) use event::{Bounds, Change, Closed};
 pub use json::Json;
 pub use plan::{Aggregate, Kind, Length, Plan, Windows};
 pub use reader::Reader;

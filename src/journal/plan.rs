@@ -154,7 +154,7 @@ impl Plan {
 
 impl Plan {
     /// Returns the watermark at which a window closes; `None` at the end of the input.
-    pub fn closes_at(&self, window: Bounds) -> Option<i64> {
+    pub(crate) fn closes_at(&self, window: Bounds) -> Option<i64> {
         let end = window.end?;
         Some(end.saturating_add(self.windows.closes_after))
     }
@@ -167,7 +167,7 @@ impl Plan {
 
 impl Windows {
     /// Returns whether a window holds a time; one with an end after its last ms does not hold its end.
-    pub fn hold(&self, window: Bounds, at: i64) -> bool {
+    pub(crate) fn hold(&self, window: Bounds, at: i64) -> bool {
         let is_before_end = |end: i64| match self.kind {
             Kind::Session | Kind::Sliding => at <= end,
             Kind::Tumbling | Kind::Hopping | Kind::Global => at < end,

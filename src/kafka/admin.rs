@@ -52,11 +52,11 @@ pub struct Partition {
     /// Its number in the topic.
     pub number: i32,
     /// The broker that reads and writes go to; `None` while there is none.
-    pub leader: Option<i32>,
+    pub(crate) leader: Option<i32>,
     /// The brokers that hold it.
-    pub replicas: Vec<i32>,
+    pub(crate) replicas: Vec<i32>,
     /// Those of them that are up to date.
-    pub in_sync: Vec<i32>,
+    pub(crate) in_sync: Vec<i32>,
 }
 
 impl Topic {
@@ -69,7 +69,7 @@ impl Topic {
 
 /// What a partition holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// The offset of the first record that is still there.
     pub first: i64,
     /// The high watermark: one past the last record, transaction markers included.
@@ -197,7 +197,7 @@ impl Admin {
     ///
     /// # Errors
     /// `stopped` on a signal.
-    pub fn cluster_id(&self) -> Result<String> {
+    pub(crate) fn cluster_id(&self) -> Result<String> {
         if self.settings.cluster.is_some() {
             return Ok(self.settings.brokers.clone());
         }
@@ -222,7 +222,7 @@ impl Admin {
     /// # Errors
     /// `usage` for a name that no topic can have, `retry` when no broker answers, `refused` when
     /// it must not be seen.
-    pub fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
+    pub(crate) fn find_topic(&self, name: &str) -> Result<Option<Topic>> {
         check_topic_name(name)?;
         let Some((topic, error)) = self.metadata(Some(name))?.pop() else {
             return Ok(None);
@@ -299,7 +299,7 @@ impl Admin {
     /// # Errors
     /// `usage` for a name that no topic can have, `refused` with the broker's reason, `retry` when
     /// no broker answers.
-    pub fn create_topic(
+    pub(crate) fn create_topic(
         &self,
         name: &str,
         partitions: i32,
@@ -318,7 +318,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
-    pub fn check_topic_creation(&self) -> Result<()> {
+    pub(crate) fn check_topic_creation(&self) -> Result<()> {
         self.ask(|requests| requests.create_topic("k-check", 1, -1, &[], true))
             .map_err(|failure| failure.told("create a topic"))
     }
@@ -341,7 +341,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
-    pub fn create_if_missing(
+    pub(crate) fn create_if_missing(
         &self,
         name: &str,
         partitions: i32,
@@ -384,7 +384,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn topic_ids(&self, names: &[&str]) -> Result<BTreeMap<String, TopicIdentity>> {
+    pub(crate) fn topic_ids(&self, names: &[&str]) -> Result<BTreeMap<String, TopicIdentity>> {
         if let Some(cluster) = &self.settings.cluster {
             return Ok(cluster.topic_ids(names).into_iter().collect());
         }
@@ -397,7 +397,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, `retry` when no broker answers.
-    pub fn delete_topic(&self, name: &str) -> Result<()> {
+    pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
         self.ask(|requests| requests.delete_topic(name))
             .map_err(|failure| failure.told(format!("delete topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_none()).map(drop)
@@ -425,7 +425,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, such as fewer than there are.
-    pub fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
+    pub(crate) fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
         self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
             .map_err(|failure| failure.told(format!("give topic `{topic}` {total} partitions")))?;
         let grown = |topic: &Topic| topic.partitions.len() >= total as usize && topic.is_ready();
@@ -437,7 +437,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>> {
+    pub(crate) fn topic_settings(&self, topic: &str) -> Result<Vec<Setting>> {
         if self.settings.cluster.is_some() {
             return Ok(Vec::new());
         }
@@ -452,7 +452,11 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason, such as an unknown setting.
-    pub fn alter_topic(&self, topic: &str, changes: &[(String, Option<String>)]) -> Result<()> {
+    pub(crate) fn alter_topic(
+        &self,
+        topic: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<()> {
         self.ask(|requests| requests.alter_settings(topic, changes))
             .map_err(|failure| failure.told(format!("change topic `{topic}`")))
     }
@@ -462,7 +466,11 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn offsets(&self, partitions: &[(&str, i32)], wanted: OffsetOf) -> Result<Vec<OffsetInfo>> {
+    pub(crate) fn offsets(
+        &self,
+        partitions: &[(&str, i32)],
+        wanted: OffsetOf,
+    ) -> Result<Vec<OffsetInfo>> {
         self.offsets_within(ELECTION_TIMEOUT, partitions, wanted)
     }
 
@@ -526,7 +534,10 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn extents(&self, partitions: &[(&str, i32)]) -> Result<BTreeMap<(String, i32), Extent>> {
+    pub(crate) fn extents(
+        &self,
+        partitions: &[(&str, i32)],
+    ) -> Result<BTreeMap<(String, i32), Extent>> {
         let firsts = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Earliest)?;
         let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
         let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
@@ -551,7 +562,10 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn open_transactions(&self, partitions: &[(&str, i32)]) -> Result<Vec<(String, i32, i64)>> {
+    pub(crate) fn open_transactions(
+        &self,
+        partitions: &[(&str, i32)],
+    ) -> Result<Vec<(String, i32, i64)>> {
         // In this order: without an open transaction the last stable offset is the end or more.
         let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
         let stable = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::LastStable)?;
@@ -569,7 +583,7 @@ impl Admin {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn groups(&self) -> Result<Vec<Group>> {
+    pub(crate) fn groups(&self) -> Result<Vec<Group>> {
         let groups = self.ask(|requests| requests.groups());
         let mut groups = groups.map_err(|failure| failure.told("list the groups"))?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
@@ -607,7 +621,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
+    pub(crate) fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
         let committed = self.group_commits(name)?.into_iter();
         Ok(committed
             .map(|(place, committed)| (place, committed.offset))
@@ -619,7 +633,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` with the broker's reason.
-    pub fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
+    pub(crate) fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
         let consumer = self.grouped(name)?;
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         let commits = loop {
@@ -658,7 +672,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` when the group has members.
-    pub fn delete_group(&self, name: &str) -> Result<()> {
+    pub(crate) fn delete_group(&self, name: &str) -> Result<()> {
         let deleted = self.ask(|requests| requests.delete_group(name));
         deleted.or_else(|failure| match failure.code() {
             Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
@@ -674,7 +688,7 @@ impl Admin {
     ///
     /// # Errors
     /// `refused` when the group has members.
-    pub fn set_group_offsets(
+    pub(crate) fn set_group_offsets(
         &self,
         name: &str,
         offsets: &BTreeMap<(String, i32), i64>,

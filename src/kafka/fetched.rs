@@ -121,10 +121,10 @@ impl<'a> From<Record<'a>> for Headers<'a> {
 
 impl<'a> Headers<'a> {
     /// The headers of a record that has none.
-    pub const NONE: Headers<'a> = Headers(Of::None);
+    pub(crate) const NONE: Headers<'a> = Headers(Of::None);
 
     /// Returns the headers of a record that was read elsewhere, with its topic.
-    pub fn of_read(read: &'a Read<'a>) -> Self {
+    pub(crate) fn of_read(read: &'a Read<'a>) -> Self {
         Headers(Of::Read(read))
     }
 
@@ -140,7 +140,7 @@ impl<'a> Headers<'a> {
 
     /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
     /// what the producer wrote.
-    pub fn appended_at(self) -> Option<i64> {
+    pub(crate) fn appended_at(self) -> Option<i64> {
         match self.0 {
             Of::None | Of::Read(_) => None,
             Of::Record(record) => record.appended_at(),

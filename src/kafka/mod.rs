@@ -19,21 +19,21 @@
 
 pub mod admin;
 pub mod batch;
-pub mod client;
-pub mod direct;
-pub mod fetch;
+pub(crate) mod client;
+pub(crate) mod direct;
+pub(crate) mod fetch;
 pub mod fetched;
 pub mod member;
 mod native;
-pub mod open;
-pub mod own;
+pub(crate) mod open;
+pub(crate) mod own;
 pub mod partitioner;
 pub mod port;
 pub mod producer;
-pub mod queue;
-pub mod tls;
-pub mod transaction;
-pub mod wire;
+pub(crate) mod queue;
+pub(crate) mod tls;
+pub(crate) mod transaction;
+pub(crate) mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -66,13 +66,13 @@ const SAME: [[&str; 2]; 7] = [
 ];
 
 /// How long a broker may take to answer before it is called out of reach.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Where Kafka is and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `HOST:PORT`, comma-separated.
-    pub brokers: String,
+    pub(crate) brokers: String,
     /// librdkafka properties that the user set; they win over `k`'s own.
     properties: Vec<(String, String)>,
     /// Who reads topics.
@@ -132,7 +132,7 @@ impl Settings {
 
     /// Returns the same settings for a reader of all records, whatever became of their
     /// transactions.
-    pub fn reading_uncommitted(self, uncommitted: bool) -> Self {
+    pub(crate) fn reading_uncommitted(self, uncommitted: bool) -> Self {
         Settings {
             uncommitted,
             ..self
@@ -203,7 +203,7 @@ impl Settings {
     }
 
     /// Returns the property that the user set, if they did.
-    pub fn property(&self, name: &str) -> Option<&str> {
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
         let mut set = self.properties.iter().rev();
         set.find(|(set, _)| set == name)
             .map(|(_, value)| value.as_str())
@@ -265,7 +265,7 @@ fn check_brokers(list: &str) -> Result<()> {
 ///
 /// # Errors
 /// `usage` for a name that no topic can have.
-pub fn check_topic_name(name: &str) -> Result<()> {
+pub(crate) fn check_topic_name(name: &str) -> Result<()> {
     let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() {
         return Err(Error::usage("the name of a topic is empty"));

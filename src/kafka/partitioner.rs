@@ -11,7 +11,7 @@
 /// ```
 /// assert_eq!(k::kafka::partitioner::murmur2(b"foobar"), -790332482);
 /// ```
-pub fn murmur2(bytes: &[u8]) -> i32 {
+pub(crate) fn murmur2(bytes: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;
     let mut hash = SEED ^ bytes.len() as u32;
@@ -41,13 +41,13 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
 }
 
 /// Returns the partition of a key by its [`murmur2`].
-pub fn partition_of_hash(hash: i32, partitions: i32) -> i32 {
+pub(crate) fn partition_of_hash(hash: i32, partitions: i32) -> i32 {
     (hash & 0x7fff_ffff) % partitions
 }
 
 /// How records are spread over the partitions of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partitioning {
+pub(crate) enum Partitioning {
     /// All to this partition.
     Fixed(i32),
     /// By the key's hash; records without a key in turn.
@@ -58,7 +58,7 @@ pub enum Partitioning {
 
 /// Chooses a partition for each record of one topic.
 #[derive(Debug, Clone)]
-pub struct Partitioner {
+pub(crate) struct Partitioner {
     partitioning: Partitioning,
     partitions: i32,
     next: i32,

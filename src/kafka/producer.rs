@@ -62,25 +62,25 @@ pub struct Options {
     /// A codec of librdkafka's: `none`, `gzip`, `snappy`, `lz4`, `zstd`; its default without one.
     pub compression: Option<String>,
     /// Who sends in transactions; `None` for records that are visible one by one.
-    pub transactional: Option<String>,
+    pub(crate) transactional: Option<String>,
     /// For how long a transaction is sent to before it is committed, at most.
-    pub open_for: Duration,
+    pub(crate) open_for: Duration,
     /// Whether a broker that is away is waited for as long as it takes.
-    pub patient: bool,
+    pub(crate) patient: bool,
     /// How many records may be on their way at once; [`AT_ONCE`] if it is not said.
-    pub at_once: Option<usize>,
+    pub(crate) at_once: Option<usize>,
     /// How long a record may be on its way, without transactions; a minute if it is not said.
     pub within: Option<Duration>,
     /// Whether a record may be written twice where an answer is lost. Sending then begins at once, and
     /// not only when a broker has given the producer a number, which librdkafka asks for every 500 ms.
-    pub may_double: bool,
+    pub(crate) may_double: bool,
     /// Whether a broker gets a request only once it has answered the one before.
     ///
     /// With [`Acks::All`] a batch that is sent again is known by its number and dropped. But when a
     /// leader changes, librdkafka begins to number again if a batch is refused because the one before
     /// it was, and what another partition had on its way then may be taken twice (its issue 4953).
     /// One request at a time is never refused for that; many small ones take longer.
-    pub one_at_a_time: bool,
+    pub(crate) one_at_a_time: bool,
 }
 
 /// One of the topics that a [`Producer`] sends to.
@@ -200,19 +200,19 @@ impl Producer {
     }
 
     /// Keeps the offsets of a topic's records from now on, for [`Producer::last_offset`].
-    pub fn watch(&mut self, topic: TopicId) {
+    pub(crate) fn watch(&mut self, topic: TopicId) {
         self.watched = Some((self.topics[topic.0].0.clone(), BTreeMap::new()));
     }
 
     /// Returns the offset of the last acknowledged record in a partition of the topic that is
     /// watched, or of an earlier one; `None` where it is not known.
-    pub fn last_offset(&self, partition: i32) -> Option<i64> {
+    pub(crate) fn last_offset(&self, partition: i32) -> Option<i64> {
         let (_, offsets) = self.watched.as_ref()?;
         offsets.get(&partition).copied()
     }
 
     /// Lets records be sent until `end`, and none after it.
-    pub fn lend_until(&mut self, end: Instant) {
+    pub(crate) fn lend_until(&mut self, end: Instant) {
         self.lease = Some(end);
     }
 
@@ -221,7 +221,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn renew(&mut self) -> Result<()> {
+    pub(crate) fn renew(&mut self) -> Result<()> {
         let names: Vec<String> = self.topics.drain(..).map(|(name, _)| name).collect();
         (self.sender, self.health) = connect(&self.settings, &self.options)?;
         self.forget();
@@ -235,11 +235,6 @@ impl Producer {
     pub(super) fn forget(&mut self) {
         self.failed = self.sent - self.acknowledged;
         self.failure = None;
-    }
-
-    /// Returns whether records are sent in transactions.
-    pub fn is_transactional(&self) -> bool {
-        self.options.transactional.is_some()
     }
 
     /// Makes a topic known that records will be sent to; it must exist.
@@ -356,7 +351,7 @@ impl Producer {
 
     /// Gives the records in flight some time to be acknowledged after a run has ended early,
     /// whatever has ended it. Returns how many of all were.
-    pub fn settle(&mut self, within: Duration) -> u64 {
+    pub(crate) fn settle(&mut self, within: Duration) -> u64 {
         let deadline = clock::now() + within;
         while self.in_flight() > 0 && clock::now() < deadline {
             self.take_in(POLL_TIMEOUT);
@@ -400,7 +395,7 @@ impl Producer {
     }
 
     /// Returns how many records are not acknowledged yet.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.sent - self.acknowledged - self.failed
     }
 

@@ -28,7 +28,7 @@ pub struct Replay {
     /// All that was written, in order.
     pub output: Log,
     /// How many records could not be read, and the first of them.
-    pub unread: (usize, Option<String>),
+    pub(crate) unread: (usize, Option<String>),
 }
 
 impl Replay {
@@ -186,7 +186,7 @@ impl Replay {
     }
 
     /// Returns each source's name, kind, columns and formats as JSON.
-    pub fn described(&self) -> Document {
+    pub(crate) fn described(&self) -> Document {
         let text = |text: String| Document::Text(text);
         let source = |source: &super::catalog::Source| {
             let columns = |columns: &[super::schema::Column]| {

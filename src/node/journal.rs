@@ -54,7 +54,7 @@ impl JournalFile {
     }
 
     /// Says which of several files the records are of that come next.
-    pub fn set_file(&mut self, file: Option<&'static str>) {
+    pub(crate) fn set_file(&mut self, file: Option<&'static str>) {
         self.lines.lock().file = file;
     }
 

@@ -5,20 +5,20 @@
 //! records set aside and a journal.
 
 mod ahead;
-pub mod consume;
+pub(crate) mod consume;
 mod evaluate;
 mod footer;
-pub mod group;
-pub mod input;
-pub mod join;
+pub(crate) mod group;
+pub(crate) mod input;
+pub(crate) mod join;
 pub mod journal;
-pub mod parallel;
-pub mod produce;
+pub(crate) mod parallel;
+pub(crate) mod produce;
 mod progress;
-pub mod replay;
-pub mod side_output;
-pub mod summary;
-pub mod why_silent;
+pub(crate) mod replay;
+pub(crate) mod side_output;
+pub(crate) mod summary;
+pub(crate) mod why_silent;
 
 use std::time::{Duration, Instant};
 
@@ -50,11 +50,11 @@ const COMMIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Whether malformed records are counted instead of ending the run.
-    pub skip_bad: bool,
+    pub(crate) skip_bad: bool,
     /// How long a partition that is at its end holds the watermark back.
     pub idle: Duration,
     /// Whether the source reads for a group, whose progress is committed.
-    pub commit: bool,
+    pub(crate) commit: bool,
 }
 
 impl Default for Options {
@@ -197,7 +197,7 @@ impl<'n> Node<'n> {
     }
 
     /// Says from now on why no row comes, when none has come for a while.
-    pub fn set_watch(&mut self, watch: Option<Watch>) {
+    pub(crate) fn set_watch(&mut self, watch: Option<Watch>) {
         self.watch = watch;
     }
 

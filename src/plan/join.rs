@@ -15,33 +15,33 @@ use crate::expression::{Equality, Expression, is_path, parse_equalities};
 use crate::format::{Layout, Reading, TimeFrom};
 
 /// The result's column that has the later of the two event times.
-pub const EVENT_TIME: &str = "event_time";
+pub(crate) const EVENT_TIME: &str = "event_time";
 
 /// A join as typed.
 #[derive(Debug, Clone)]
-pub struct JoinQuery {
+pub(crate) struct JoinQuery {
     /// What must be equal: columns of both inputs, or `left = right`, separated by commas.
     pub on: String,
     /// What else must hold.
-    pub method: Method,
+    pub(crate) method: Method,
     /// Which records without a partner give a row.
     pub kind: Kind,
     /// What each input needs of its own.
-    pub sides: [SideQuery; 2],
+    pub(crate) sides: [SideQuery; 2],
 }
 
 /// What one input of a join needs.
 #[derive(Debug, Clone, Default)]
-pub struct SideQuery {
+pub(crate) struct SideQuery {
     /// The event time's column or an expression, `@record` for the record's own timestamp, or `None` for
     /// the default.
     pub time: Option<String>,
     /// Whether the other input has the same `time`, given once for both.
     pub shared: bool,
     /// How times are read.
-    pub reading: Reading,
+    pub(crate) reading: Reading,
     /// How far the watermark stays behind the highest event time.
-    pub out_of_order_ms: i64,
+    pub(crate) out_of_order_ms: i64,
 }
 
 /// One input as it is.
@@ -50,23 +50,23 @@ pub struct Given {
     /// Its columns.
     pub schema: Schema,
     /// Whether its records carry a timestamp of their own, as those of a topic do.
-    pub record_times: bool,
+    pub(crate) record_times: bool,
 }
 
 /// A join of inputs of known schemas.
 #[derive(Debug)]
-pub struct JoinPlan {
+pub(crate) struct JoinPlan {
     /// The result's columns: those that are joined on, the left's others, the right's others,
     /// `event_time`.
     pub columns: Vec<Field>,
     /// What happens to each input.
-    pub sides: [SidePlan; 2],
+    pub(crate) sides: [SidePlan; 2],
     query: JoinQuery,
 }
 
 /// What happens to one input's records.
 #[derive(Debug)]
-pub struct SidePlan {
+pub(crate) struct SidePlan {
     /// Its columns.
     pub schema: Schema,
     /// What is joined on.
@@ -79,11 +79,11 @@ pub struct SidePlan {
 
 /// One of what is joined on, for one side.
 #[derive(Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// The name of its column in the result.
     pub name: String,
     /// What must equal that of the other side.
-    pub expression: Arc<Expression>,
+    pub(crate) expression: Arc<Expression>,
 }
 
 impl JoinQuery {
@@ -228,7 +228,7 @@ impl JoinQuery {
 
 impl JoinPlan {
     /// Returns whether the right side is a table.
-    pub fn has_table(&self) -> bool {
+    pub(crate) fn has_table(&self) -> bool {
         self.query.method == Method::Table
     }
 
@@ -350,7 +350,7 @@ impl Key {
 }
 
 /// Returns the name of a side in messages.
-pub fn name_of(side: Side) -> &'static str {
+pub(crate) fn name_of(side: Side) -> &'static str {
     match side {
         Side::Left => "left",
         Side::Right => "right",

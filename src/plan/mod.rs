@@ -7,13 +7,14 @@
 //! are one text, and a query can be read from it. [`window`] plans windowed aggregations, [`join`] joins;
 //! [`time`] says where their event times come from.
 
-pub mod clauses;
-pub mod join;
-pub mod time;
-pub mod window;
+pub(crate) mod clauses;
+pub(crate) mod join;
+pub(crate) mod time;
+pub(crate) mod window;
 
-pub use join::{JoinPlan, JoinQuery};
-pub use window::{Aggregate, Change, Noted, Plan, Query, Ranked};
+pub(crate) use join::{JoinPlan, JoinQuery};
+pub(crate) use window::Change;
+pub use window::{Aggregate, Noted, Plan, Query, Ranked};
 
 use crate::error::{Error, Result};
 

@@ -88,7 +88,7 @@ pub(super) fn zone_name(zone: Option<&TimeZone>) -> Option<&str> {
 ///
 /// # Errors
 /// `usage` for an unknown zone.
-pub fn time_zone(name: &str) -> Result<TimeZone> {
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone> {
     if name == "local" {
         // Other processes of a group, on other machines, go by its name.
         let zone = TimeZone::try_system()

@@ -3,14 +3,14 @@
 //!
 //! In: [`Panes`] or messages. Out: bytes.
 
-pub mod joined;
-pub mod rank;
-pub mod records;
-pub mod select;
+pub(crate) mod joined;
+pub(crate) mod rank;
+pub(crate) mod records;
+pub(crate) mod select;
 mod spread;
-pub mod table;
+pub(crate) mod table;
 pub mod text;
-pub mod topic;
+pub(crate) mod topic;
 
 use crate::column::{Value, ValueRef};
 use crate::engine::pane::{Pane, Panes};
@@ -31,7 +31,7 @@ pub struct Header {
     pub values: Vec<String>,
     /// Whether numbers have a decimal comma in grouping undeclared columns: with a point such a
     /// value is another number, or none, and so a text.
-    pub decimal_comma: bool,
+    pub(crate) decimal_comma: bool,
     /// Those of the columns above that hold times in ms since 1970.
     pub times: Vec<String>,
     /// Whether rows say `+` for a result and `-` for one that is taken back.

@@ -57,7 +57,7 @@ impl TextSink {
     }
 
     /// Writes times so; ms until it is told.
-    pub fn with_times(self, times: Times) -> Self {
+    pub(crate) fn with_times(self, times: Times) -> Self {
         let is_time = |role| matches!(role, Role::Start | Role::End | Role::Time);
         let columns = self.header.columns();
         let iso = (times == Times::Iso).then(|| columns.map(|(_, role)| is_time(role)).collect());
@@ -203,7 +203,7 @@ pub fn member(name: &str) -> Vec<u8> {
 }
 
 /// Appends a value as a CSV field.
-pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(crate) fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => {}
         ValueRef::Text(text) | ValueRef::Any(text) => push_csv_text(line, text.as_bytes()),
@@ -220,7 +220,7 @@ pub fn push_csv(line: &mut Vec<u8>, value: ValueRef<'_>) {
 }
 
 /// Appends text as a CSV field; an empty one is quoted: without quotes it would be null.
-pub fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
     let special = |&byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     // Without an early end, since most text is short.
     let special = text.iter().fold(false, |any, byte| any | special(byte));
@@ -239,7 +239,7 @@ pub fn push_csv_text(line: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Appends a value as JSON.
-pub fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
+pub(crate) fn push_json(line: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => line.extend_from_slice(b"null"),
         ValueRef::Text(text) => {

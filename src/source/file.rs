@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::term::units::format_plural;
 
 /// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
-pub const CHUNK: usize = 256 << 10;
+pub(crate) const CHUNK: usize = 256 << 10;
 /// The longest record that is taken for one.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 /// How long a pipe may be silent before the types are inferred from what has come.
@@ -148,7 +148,7 @@ impl FileSource {
     }
 
     /// Reads other files behind this one, as one input.
-    pub fn read_on(&mut self, rest: Vec<Piece>) {
+    pub(crate) fn read_on(&mut self, rest: Vec<Piece>) {
         self.series = Some(Box::new(Series::new(&self.name, rest)));
         self.section = Some(self.section_after(0));
     }
@@ -157,7 +157,11 @@ impl FileSource {
     ///
     /// # Errors
     /// `refused` when one cannot be read, `data` when its header is another one.
-    pub fn check_rest(&mut self, header: Option<&[u8]>, interrupt: &Interrupt) -> Result<()> {
+    pub(crate) fn check_rest(
+        &mut self,
+        header: Option<&[u8]>,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
         let (framing, file) = (self.framing, self.name.clone());
         let Some(series) = &mut self.series else {
             return Ok(());
@@ -177,7 +181,7 @@ impl FileSource {
     ///
     /// # Errors
     /// `refused` when it cannot be read.
-    pub fn skip_empty(&mut self) -> Result<bool> {
+    pub(crate) fn skip_empty(&mut self) -> Result<bool> {
         let began = self.begin_next()?;
         self.fresh = false; // its header tells the columns
         Ok(began)
@@ -274,7 +278,7 @@ impl FileSource {
     /// # Errors
     /// `refused` when reading fails, `data` when the first value does not end or lines end in carriage
     /// returns, `stopped` on a signal.
-    pub fn one_value_a_line(&mut self, interrupt: &Interrupt) -> Result<Shape> {
+    pub(crate) fn one_value_a_line(&mut self, interrupt: &Interrupt) -> Result<Shape> {
         let shape = loop {
             if let Some(shape) = Shape::of(&self.buffer[..self.filled], self.ended) {
                 break shape;
@@ -299,7 +303,7 @@ impl FileSource {
     ///
     /// # Errors
     /// `refused` when reading fails, `data` when a line does not end, `stopped` on a signal.
-    pub fn peek_line(
+    pub(crate) fn peek_line(
         &mut self,
         is_meant: impl Fn(&[u8]) -> bool,
         interrupt: &Interrupt,
@@ -728,7 +732,7 @@ impl FileSource {
 }
 
 /// Returns the error of lines that end in carriage returns alone.
-pub fn without_newlines() -> Error {
+pub(crate) fn without_newlines() -> Error {
     Error::data("lines end with carriage returns instead of newlines")
         .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
 }

@@ -24,7 +24,7 @@ const STALLED: Duration = Duration::from_secs(1);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Since {
+pub(crate) enum Since {
     /// The first record that is there.
     #[default]
     Beginning,
@@ -38,7 +38,7 @@ pub enum Since {
 
 /// Where reading ends; exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Until {
+pub(crate) enum Until {
     /// Never: new records are followed.
     #[default]
     Never,
@@ -53,7 +53,7 @@ pub enum Until {
 
 /// What of a topic is read.
 #[derive(Debug, Clone, Default)]
-pub struct Range {
+pub(crate) struct Range {
     /// Where reading begins without a group, or where the group has not committed.
     pub since: Since,
     /// Where it ends.
@@ -63,7 +63,7 @@ pub struct Range {
 }
 
 /// A topic that is read.
-pub struct KafkaSource {
+pub(crate) struct KafkaSource {
     topic: String,
     /// Dropped before the fetcher: a client waits for its last record to be given back.
     partitions: Vec<Partition>,
@@ -184,7 +184,7 @@ impl KafkaSource {
 
     /// Merges the partitions from now on: of the next records of all of them, the one with the
     /// lowest timestamp comes first. Each partition keeps its order.
-    pub fn merge(&mut self) {
+    pub(crate) fn merge(&mut self) {
         self.merged = true;
     }
 
@@ -193,13 +193,13 @@ impl KafkaSource {
     ///
     /// # Errors
     /// As [`Source::poll`].
-    pub fn await_first(&mut self, timeout: Duration) -> Result<bool> {
+    pub(crate) fn await_first(&mut self, timeout: Duration) -> Result<bool> {
         self.again = self.again || self.fetch(timeout)?;
         Ok(self.again)
     }
 
     /// Returns the records that come next, and for a merge those behind them in their partition.
-    pub fn at_hand(&self) -> Records<'_> {
+    pub(crate) fn at_hand(&self) -> Records<'_> {
         let (nth, range) = &self.last;
         let partition = &self.partitions[*nth];
         let messages = (range.start..partition.fetched.len()).map(|nth| partition.fetched.get(nth));
@@ -333,7 +333,7 @@ impl KafkaSource {
     }
 
     /// Returns whether nothing more comes.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.partitions.iter().all(|partition| partition.done)
     }
 
@@ -365,7 +365,7 @@ impl KafkaSource {
 
 /// Where the partitions of a topic begin and end.
 #[derive(Debug, Clone)]
-pub struct Starts {
+pub(crate) struct Starts {
     topic: String,
     /// By partition, from 0.
     of: Vec<Start>,
@@ -373,7 +373,7 @@ pub struct Starts {
 
 /// Where one partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
+pub(crate) struct Start {
     /// The first offset that is read.
     pub first: i64,
     /// One past the last record that is there.
@@ -394,7 +394,7 @@ impl Starts {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn find_of(admin: &Admin, topic: &Topic, since: Since) -> Result<Self> {
+    pub(crate) fn find_of(admin: &Admin, topic: &Topic, since: Since) -> Result<Self> {
         let Topic {
             name: topic,
             partitions,
@@ -448,11 +448,6 @@ impl Starts {
     /// Returns the number of partitions.
     pub fn len(&self) -> usize {
         self.of.len()
-    }
-
-    /// Returns whether there is no partition.
-    pub fn is_empty(&self) -> bool {
-        self.of.is_empty()
     }
 
     /// Returns where each partition begins and ends.

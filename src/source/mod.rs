@@ -5,9 +5,9 @@
 
 mod ahead;
 pub mod file;
-pub mod kafka;
-pub mod reshape;
-pub mod series;
+pub(crate) mod kafka;
+pub(crate) mod reshape;
+pub(crate) mod series;
 mod survey;
 mod unpack;
 
@@ -16,8 +16,8 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 pub use crate::kafka::fetched::{Headers, Read};
-pub use series::Section;
-pub use survey::Survey;
+pub(crate) use series::Section;
+pub(crate) use survey::Survey;
 
 /// Something that records are read from.
 pub trait Source: Send {
@@ -87,7 +87,7 @@ pub struct Committed {
     /// The next offset to read.
     pub offset: i64,
     /// What was noted beside it.
-    pub metadata: String,
+    pub(crate) metadata: String,
 }
 
 /// What a [`Source`] had.
@@ -126,11 +126,11 @@ pub struct Lines<'a> {
     pub bytes: &'a [u8],
     /// The number of the first line; that of a file's first line is 1, and of several files that are
     /// read as one it goes on.
-    pub first_line: u64,
+    pub(crate) first_line: u64,
     /// What is in the lines.
-    pub survey: Survey,
+    pub(crate) survey: Survey,
     /// Which of several files they are of.
-    pub section: Option<Section>,
+    pub(crate) section: Option<Section>,
 }
 
 impl<'a> Lines<'a> {
@@ -163,7 +163,7 @@ pub struct Message<'a> {
 }
 
 /// The header of a tombstone that says which row it takes back, as `k window` writes it.
-pub const TAKEN_BACK: &[u8] = b"taken_back";
+pub(crate) const TAKEN_BACK: &[u8] = b"taken_back";
 
 impl<'a> Message<'a> {
     /// Returns the value of the last header of a name.

@@ -13,7 +13,7 @@ use crate::format::delimited::parse_header;
 
 /// One of several files, told with each of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its name.
     pub file: &'static str,
     /// How many lines the files before it have.
@@ -22,7 +22,7 @@ pub struct Section {
 
 /// A file, or stdin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Stdin.
     Stdin,
     /// A file.
@@ -116,7 +116,7 @@ impl Series {
     ///
     /// # Errors
     /// As [`Piece::open`].
-    pub fn open_next(&mut self) -> Result<Option<FileSource>> {
+    pub(crate) fn open_next(&mut self) -> Result<Option<FileSource>> {
         self.rest.pop_front().map(|piece| piece.open()).transpose()
     }
 
@@ -126,12 +126,12 @@ impl Series {
     }
 
     /// Returns whether each file begins with a header.
-    pub fn has_header(&self) -> bool {
+    pub(crate) fn has_header(&self) -> bool {
         self.header.is_some()
     }
 
     /// Refuses a header that is not that of the first file.
-    pub fn check_header(&self, file: &str, line: u64, header: &[u8]) -> Result<()> {
+    pub(crate) fn check_header(&self, file: &str, line: u64, header: &[u8]) -> Result<()> {
         let Some(first) = &self.header else {
             return Ok(());
         };

@@ -4,9 +4,9 @@ use multiversion::multiversion;
 
 /// What some bytes contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// How many newlines.
-    pub newlines: usize,
+    pub(crate) newlines: usize,
     /// Whether there is a quote.
     pub quoted: bool,
 }

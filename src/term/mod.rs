@@ -1,10 +1,10 @@
 //! What is shown: results on stdout, all else on stderr.
 
-pub mod grid;
+pub(crate) mod grid;
 pub mod period;
-pub mod printable;
-pub mod progress;
+pub(crate) mod printable;
+pub(crate) mod progress;
 pub mod report;
-pub mod step;
-pub mod table;
+pub(crate) mod step;
+pub(crate) mod table;
 pub mod units;

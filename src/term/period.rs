@@ -54,7 +54,7 @@ impl Period {
     ///
     /// # Errors
     /// As [`Period::parse`].
-    pub fn parse_size(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse_size(text: &str) -> Result<Self, String> {
         let period = Period::parse(text)?;
         match (period.months, period.fixed_ms()) {
             (0, 0) => Err("the duration must be above zero".to_owned()),
@@ -71,7 +71,7 @@ impl Period {
     }
 
     /// Returns whether it is of weeks alone.
-    pub fn is_weeks(&self) -> bool {
+    pub(crate) fn is_weeks(&self) -> bool {
         self.months == 0 && self.ms == 0
     }
 }

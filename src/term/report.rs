@@ -73,7 +73,7 @@ impl Report {
     }
 
     /// Returns the same report without what `-v` adds: for what is done again and again.
-    pub fn without_details(&self) -> Self {
+    pub(crate) fn without_details(&self) -> Self {
         Report {
             verbosity: self.verbosity.min(Verbosity::Normal),
             ..self.clone()
@@ -81,17 +81,17 @@ impl Report {
     }
 
     /// Returns whether `-v` was given.
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
     }
 
     /// Returns whether `-q` was given.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
     /// Returns the bars' common home, which [`crate::term::progress`] draws in.
-    pub fn bars(&self) -> &MultiProgress {
+    pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars
     }
 
@@ -103,14 +103,14 @@ impl Report {
     }
 
     /// Says what is run or inferred; only with `-v`.
-    pub fn detail(&self, line: impl AsRef<str>) {
+    pub(crate) fn detail(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Verbose {
             self.plain(line.as_ref());
         }
     }
 
     /// Says what the user should look at, though the run goes on; said with `-q`, too.
-    pub fn warning(&self, line: impl AsRef<str>) {
+    pub(crate) fn warning(&self, line: impl AsRef<str>) {
         let label = self.paint("warning:", Style::new().yellow().bold());
         self.line(&format!("{label} {}", printable_lines(line.as_ref())));
     }
@@ -139,7 +139,7 @@ impl Report {
     }
 
     /// Prints what was asked for on stderr, such as statistics; with `-q`, too.
-    pub fn result(&self, line: impl AsRef<str>) {
+    pub(crate) fn result(&self, line: impl AsRef<str>) {
         self.plain(line.as_ref());
     }
 

@@ -101,7 +101,7 @@ pub(super) fn ms_of(number: &str, unit: &str, example: &str) -> Result<i64, Stri
 ///
 /// # Errors
 /// As [`parse_duration`], and for zero.
-pub fn parse_positive_duration(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_positive_duration(text: &str) -> Result<i64, String> {
     match parse_duration(text)? {
         0 => Err("the duration must be above zero".to_owned()),
         duration => Ok(duration),
@@ -185,7 +185,7 @@ pub fn parse_iso(text: &str) -> Option<i64> {
 
 /// As [`parse_iso`], of a zone where the text names none. Of a time that its clocks show twice it is the
 /// earlier one; one that they skip is as far behind the gap as it is into it.
-pub fn parse_iso_in(text: &str, zone: Option<&TimeZone>) -> Option<i64> {
+pub(crate) fn parse_iso_in(text: &str, zone: Option<&TimeZone>) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return i64::try_from(at.as_nanosecond().div_euclid(NANOS_A_MS)).ok();
     }
@@ -229,7 +229,7 @@ pub fn format_time(ms: i64) -> String {
 }
 
 /// Prints ms since 1970 without year and zone, for where there is no room: `01-01 00:00:10.25`, in UTC.
-pub fn format_short_time(ms: i64) -> String {
+pub(crate) fn format_short_time(ms: i64) -> String {
     let full = format_time(ms);
     let bare = full.strip_suffix('Z').and_then(|full| full.split_once('T'));
     match bare.and_then(|(date, time)| Some((date.get(date.len().checked_sub(5)?..)?, time))) {
@@ -239,7 +239,7 @@ pub fn format_short_time(ms: i64) -> String {
 }
 
 /// Returns the local time, such as `20:07`.
-pub fn format_clock(at: SystemTime) -> String {
+pub(crate) fn format_clock(at: SystemTime) -> String {
     match jiff::Zoned::try_from(at) {
         Ok(at) => at
             .with_time_zone(jiff::tz::TimeZone::system())
@@ -253,7 +253,7 @@ pub fn format_clock(at: SystemTime) -> String {
 ///
 /// # Errors
 /// What is wrong, for clap.
-pub fn parse_share(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.trim().strip_suffix('%') {
         Some(number) => (number, 100.0),
         None => (text.trim(), 1.0),
@@ -266,7 +266,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 /// Prints a count with thousands apart: `1,234,567`.
-pub fn format_count(count: u64) -> String {
+pub(crate) fn format_count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -285,7 +285,7 @@ pub fn format_plural(count: u64, noun: &str) -> String {
 }
 
 /// Prints records a second with three digits: `950/s`, `12.3 k/s`, `1.70 M/s`.
-pub fn format_rate(per_second: f64) -> String {
+pub(crate) fn format_rate(per_second: f64) -> String {
     let (value, unit) = match per_second {
         v if v >= 1e6 => (v / 1e6, " M/s"),
         v if v >= 1e4 => (v / 1e3, " k/s"),
@@ -298,7 +298,7 @@ pub fn format_rate(per_second: f64) -> String {
 ///
 /// # Errors
 /// What is wrong, for clap.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 7] = [
         ("KiB", 1024.0),
         ("MiB", 1_048_576.0),
@@ -319,7 +319,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Prints bytes with three digits, by powers of 1,000: `512 B`, `1.09 GB`.
-pub fn format_bytes(bytes: u64) -> String {
+pub(crate) fn format_bytes(bytes: u64) -> String {
     let value = bytes as f64;
     let (value, unit) = match bytes {
         0..1_000 => return format!("{bytes} B"),

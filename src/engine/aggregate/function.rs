@@ -65,9 +65,9 @@ pub struct Description {
     /// What it gives, in one sentence.
     pub summary: &'static str,
     /// A call over rows in which `x` is 4, 1, 3, 3 and null.
-    pub example: &'static str,
+    pub(crate) example: &'static str,
     /// What the example comes to, as JSON.
-    pub result: &'static str,
+    pub(crate) result: &'static str,
 }
 
 /// The most values that `top` and `collect` keep.
@@ -189,7 +189,7 @@ pub fn all() -> &'static [Description] {
 
 impl Function {
     /// Returns whether it puts its arguments in order, or shows them as they are.
-    pub fn orders_or_shows(self) -> bool {
+    pub(crate) fn orders_or_shows(self) -> bool {
         matches!(
             self,
             Function::Min
@@ -248,7 +248,7 @@ impl Function {
 
     /// Returns whether a function of this name takes two columns: what it gives, and its argument,
     /// which chooses the row.
-    pub fn carries(name: &str) -> bool {
+    pub(crate) fn carries(name: &str) -> bool {
         matches!(name, "max_by" | "min_by")
     }
 
@@ -319,7 +319,7 @@ impl Function {
 
     /// Returns the type of its values over arguments of a type, which for `max_by` is that of what
     /// it gives; a list is text.
-    pub fn data_type(self, argument: Option<DataType>) -> DataType {
+    pub(crate) fn data_type(self, argument: Option<DataType>) -> DataType {
         match self {
             Function::Count | Function::CountDistinct | Function::ApproxDistinct => {
                 DataType::Bigint
@@ -339,12 +339,12 @@ impl Function {
     }
 
     /// Returns whether it takes numbers alone.
-    pub fn takes_numbers(self) -> bool {
+    pub(crate) fn takes_numbers(self) -> bool {
         self.calculates_with_doubles() || self == Function::Sum
     }
 
     /// Returns whether it takes decimals as doubles.
-    pub fn calculates_with_doubles(self) -> bool {
+    pub(crate) fn calculates_with_doubles(self) -> bool {
         matches!(
             self,
             Function::Avg | Function::Stddev | Function::Quantile(_)

@@ -37,7 +37,7 @@ use crate::engine::codec::{self, Corrupt};
 use crate::error::{Error, Result};
 use argument::{Argument, Row};
 pub use distinct::{Seen, seen};
-pub use function::{Description, Function, all};
+pub use function::{Function, all};
 pub use quantile::Share;
 
 /// A slot's number: the place of one window's and key's states.

@@ -41,8 +41,8 @@ pub struct Parts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     pub window: Window,
-    pub judged_at: Option<i64>,
-    pub born_late: bool,
+    pub(crate) judged_at: Option<i64>,
+    pub(crate) born_late: bool,
 }
 
 impl Parts {

@@ -1,4 +1,4 @@
 //! What was computed in parts, put together.
 
 pub mod handoff;
-pub mod merge;
+pub(crate) mod merge;

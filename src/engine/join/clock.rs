@@ -93,10 +93,6 @@ impl Clock {
         self.sides[side.index()].watermarks.furthest_behind()
     }
 
-    pub fn is_idle(&self, side: Side, partition: usize) -> bool {
-        self.sides[side.index()].watermarks.is_idle(partition)
-    }
-
     /// Notes an event time; returns whether the side's watermark has moved.
     #[inline]
     pub fn observe(&mut self, side: Side, partition: usize, time: i64) -> bool {

@@ -90,6 +90,7 @@ impl Held {
     }
 
     /// Returns how many records are held.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -403,11 +403,6 @@ impl Join {
         self.clock.partition_behind(side)
     }
 
-    /// Returns whether a partition is idle.
-    pub fn is_idle(&self, side: Side, partition: usize) -> bool {
-        self.clock.is_idle(side, partition)
-    }
-
     /// Returns the combined watermark in ms since 1970, UTC.
     pub fn watermark(&self) -> i64 {
         self.clock.combined()
@@ -419,6 +414,7 @@ impl Join {
     }
 
     /// Returns how many records of a side are held in memory.
+    #[cfg(test)]
     pub fn held(&self, side: Side) -> usize {
         match &self.operator {
             Operator::Streams(streams) => streams.held(side),

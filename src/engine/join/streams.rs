@@ -48,6 +48,7 @@ impl Streams {
         }
     }
 
+    #[cfg(test)]
     pub fn held(&self, side: Side) -> usize {
         self.sides[side.index()].len()
     }

@@ -49,6 +49,7 @@ impl Table {
         }
     }
 
+    #[cfg(test)]
     pub fn held(&self, side: Side) -> usize {
         match side {
             Side::Left => self.waiting.len(),

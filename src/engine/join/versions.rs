@@ -72,6 +72,7 @@ pub(super) enum Found {
 
 impl Versions {
     /// Returns how many values are kept, deleted ones included.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.versions.len() - self.free.len()
     }

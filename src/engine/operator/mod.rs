@@ -239,7 +239,7 @@ impl Operator {
     }
 
     /// Tells the listener, if there is one, how far processing time has come; it moves nothing.
-    pub fn on_clock(&mut self, now: i64) {
+    pub(crate) fn on_clock(&mut self, now: i64) {
         self.books.note_clock(now);
     }
 
@@ -284,7 +284,7 @@ impl Operator {
     }
 
     /// Takes up the combined watermark of an earlier run: windows that it had closed stay closed.
-    pub fn restore_watermark(&mut self, combined: i64) {
+    pub(crate) fn restore_watermark(&mut self, combined: i64) {
         self.books.watermarks.restore(combined);
     }
 
@@ -295,7 +295,7 @@ impl Operator {
     }
 
     /// Goes on from the highest event time of the input before, which others have read.
-    pub fn resume(&mut self, partition: usize, high: i64, panes: &mut Panes) {
+    pub(crate) fn resume(&mut self, partition: usize, high: i64, panes: &mut Panes) {
         self.books.watermarks.resume(partition, high);
         self.fire_due(panes);
     }
@@ -318,13 +318,13 @@ impl Operator {
     }
 
     /// Returns the combined watermark at each malformed record of the last batch.
-    pub fn malformed_at(&self) -> &[i64] {
+    pub(crate) fn malformed_at(&self) -> &[i64] {
         &self.malformed_at
     }
 
     /// Says whether records are counted from now on. Those that an earlier run has counted, and
     /// that are read again for the windows that were open, are not.
-    pub fn set_counting(&mut self, counting: bool) {
+    pub(crate) fn set_counting(&mut self, counting: bool) {
         let account = &mut self.books.account;
         if counting {
             *account = self.uncounted.take().unwrap_or(*account)
@@ -349,7 +349,7 @@ impl Operator {
     }
 
     /// Returns the watermark at which a record of time `at` is in no open window any more.
-    pub fn forgotten_at(&self, at: i64) -> i64 {
+    pub(crate) fn forgotten_at(&self, at: i64) -> i64 {
         self.books.lateness.forgotten_at(at, &self.books.windows)
     }
 

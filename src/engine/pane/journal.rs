@@ -146,7 +146,7 @@ pub struct Misfit<'m> {
     /// Why it does not fit.
     pub reason: &'m str,
     /// Whether it would, if its time were not too far ahead of its arrival.
-    pub is_ahead: bool,
+    pub(crate) is_ahead: bool,
 }
 
 /// Why a pane was fired.

@@ -110,7 +110,7 @@ impl<'p> Pane<'p> {
     }
 
     /// Returns the grouping values as the engine's bytes.
-    pub fn key_bytes(&self) -> &'p [u8] {
+    pub(crate) fn key_bytes(&self) -> &'p [u8] {
         self.key
     }
 }

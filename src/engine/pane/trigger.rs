@@ -42,7 +42,7 @@ pub struct Repeat {
 
 impl Trigger {
     /// A pane for every record (ksql's EMIT CHANGES).
-    pub const CHANGES: Trigger = {
+    pub(crate) const CHANGES: Trigger = {
         let every_record = Repeat {
             every_ms: None,
             count: Some(1),
@@ -55,7 +55,7 @@ impl Trigger {
     };
 
     /// Returns the spans of processing time after whose multiples panes may leave.
-    pub fn periods(&self) -> impl Iterator<Item = i64> + use<> {
+    pub(crate) fn periods(&self) -> impl Iterator<Item = i64> + use<> {
         let (early, late) = match self {
             Trigger::Final => (None, None),
             Trigger::Panes { early, late, .. } => (early.every_ms, late.every_ms),

@@ -66,17 +66,17 @@ impl Aligned {
     }
 
     /// Returns how long a window is, in ms.
-    pub fn size_ms(&self) -> i64 {
+    pub(crate) fn size_ms(&self) -> i64 {
         self.size_ms
     }
 
     /// Returns how long after a window the next one starts, in ms.
-    pub fn advance_ms(&self) -> i64 {
+    pub(crate) fn advance_ms(&self) -> i64 {
         self.advance_ms
     }
 
     /// Returns how far the starts lie behind multiples of the advance, in ms.
-    pub fn offset_ms(&self) -> i64 {
+    pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms
     }
 

@@ -15,7 +15,7 @@ use crate::term::units::DAY;
 /// Day 0.
 const EPOCH: Date = date(1970, 1, 1);
 /// The Monday of the week of day 0, a Thursday.
-pub const MONDAY: i64 = -3;
+pub(crate) const MONDAY: i64 = -3;
 /// Every month has this many days.
 const SHORTEST_MONTH: i64 = 28;
 /// In this many months the calendar comes round.
@@ -107,7 +107,7 @@ impl Calendar {
 
     /// Returns how much later windows start than they would by themselves, less than the advance: by
     /// days from 1970-01-01, which is a Thursday, or from the first of a month.
-    pub fn shift(&self) -> Period {
+    pub(crate) fn shift(&self) -> Period {
         let (months, days) = match self.advance {
             Length::Days(days) => (0, self.first_day.rem_euclid(days)),
             Length::Months(months) => (self.first_month.rem_euclid(months), self.first_day),

@@ -10,11 +10,11 @@ pub struct Sender {
     /// The producer's id.
     pub id: i64,
     /// Its epoch.
-    pub epoch: i16,
+    pub(crate) epoch: i16,
     /// The sequence number of the batch's first record.
-    pub sequence: i32,
+    pub(crate) sequence: i32,
     /// Whether the records belong to its transaction.
-    pub is_transactional: bool,
+    pub(crate) is_transactional: bool,
 }
 
 /// Gathers the records of one batch.

@@ -22,9 +22,11 @@ mod records;
 
 use std::fmt;
 
-pub use encode::{Builder, Sender};
+pub use encode::Builder;
+#[cfg(test)]
+pub(crate) use encode::Sender;
 pub use packing::{Codec, Unpacker};
-pub use records::{Entry, Headers, Reader, Span};
+pub use records::{Entry, Headers, Reader};
 
 /// The size of a batch without a record.
 pub const HEADER: usize = 61;
@@ -89,17 +91,17 @@ impl Attributes {
     }
 
     /// Returns whether the timestamp is the time when the broker appended the batch.
-    pub fn is_append_time(self) -> bool {
+    pub(crate) fn is_append_time(self) -> bool {
         self.0 & Self::APPENDED != 0
     }
 
     /// Returns whether the records belong to a transaction.
-    pub fn is_transactional(self) -> bool {
+    pub(crate) fn is_transactional(self) -> bool {
         self.0 & Self::TRANSACTIONAL != 0
     }
 
     /// Returns whether it holds a marker of the broker's and no records.
-    pub fn is_control(self) -> bool {
+    pub(crate) fn is_control(self) -> bool {
         self.0 & Self::CONTROL != 0
     }
 }
@@ -108,30 +110,30 @@ impl Attributes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Header {
     /// The offset of the first record that was in it; compaction may have removed that.
-    pub base_offset: i64,
+    pub(crate) base_offset: i64,
     /// The epoch of the leader that appended it; -1 for none.
-    pub leader_epoch: i32,
+    pub(crate) leader_epoch: i32,
     /// Flags.
     pub attributes: Attributes,
     /// The offset of the last record that was in it, counted from the first.
-    pub last_offset_delta: i32,
+    pub(crate) last_offset_delta: i32,
     /// What records' timestamps count from, in ms since 1970, UTC.
-    pub first_timestamp: i64,
+    pub(crate) first_timestamp: i64,
     /// The highest timestamp, or when the batch was appended.
-    pub max_timestamp: i64,
+    pub(crate) max_timestamp: i64,
     /// The producer's id; -1 for none.
-    pub producer_id: i64,
+    pub(crate) producer_id: i64,
     /// The producer's epoch; -1 for none.
-    pub producer_epoch: i16,
+    pub(crate) producer_epoch: i16,
     /// The sequence number of the first record; -1 for none.
-    pub base_sequence: i32,
+    pub(crate) base_sequence: i32,
     /// How many records there are.
     pub count: i32,
 }
 
 impl Header {
     /// Returns the first offset behind the batch.
-    pub fn next_offset(&self) -> i64 {
+    pub(crate) fn next_offset(&self) -> i64 {
         self.base_offset
             .saturating_add(i64::from(self.last_offset_delta))
             .saturating_add(1)

@@ -47,7 +47,7 @@ pub struct Entry {
     /// Its headers, undecoded, for [`Headers`].
     pub headers: Span,
     /// Whether the timestamp is that of the broker.
-    pub is_append_time: bool,
+    pub(crate) is_append_time: bool,
 }
 
 /// Reads the records of one batch, some at a time.
@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// Returns the offset of the first record that was in the batch.
-    pub fn base_offset(&self) -> i64 {
+    pub(crate) fn base_offset(&self) -> i64 {
         self.header.base_offset
     }
 

@@ -55,7 +55,7 @@ pub enum Rebalance {
 
 /// What the group has answered to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// It has taken the offsets.
     Taken,
     /// It is rebalancing and not done yet: try again later.
@@ -87,7 +87,7 @@ pub struct Member {
 
 /// Reads a group's offsets, from any thread.
 #[derive(Clone)]
-pub struct Offsets {
+pub(crate) struct Offsets {
     client: Arc<dyn KnowsOffsets>,
     interrupt: Interrupt,
 }
@@ -131,7 +131,7 @@ impl Member {
     }
 
     /// Returns whether it can only go on by [`Member::rejoin`].
-    pub fn is_astray(&self) -> bool {
+    pub(crate) fn is_astray(&self) -> bool {
         self.is_astray
     }
 
@@ -188,7 +188,7 @@ impl Member {
     ///
     /// # Errors
     /// `refused` once the client is unusable or a topic is gone.
-    pub fn watch_silence(&mut self) -> Result<()> {
+    pub(crate) fn watch_silence(&mut self) -> Result<()> {
         self.outage.ride_out(&self.settings, &self.health)?;
         // All brokers know by then what one has reported first.
         if self.doubted.is_some_and(|at| clock::since(at) > LOOK_UP) {
@@ -200,7 +200,7 @@ impl Member {
 
     /// Has the topics looked up again when there is nothing to read: a commit that fails because a
     /// topic was deleted may be the only sign of the deletion.
-    pub fn doubt_topics(&mut self) {
+    pub(crate) fn doubt_topics(&mut self) {
         self.doubted = Some(clock::now());
     }
 
@@ -317,7 +317,7 @@ impl Member {
 
     /// Returns the next offset that would be handed over, for each partition of which something was
     /// read since it was begun. Transaction markers count as read.
-    pub fn positions(&self) -> BTreeMap<Place, i64> {
+    pub(crate) fn positions(&self) -> BTreeMap<Place, i64> {
         let positions = self.client.positions().into_iter();
         // A client forgets its position when it takes another offset, and not before.
         let begun = positions.filter(|(place, _)| !self.sought.contains_key(place));
@@ -325,7 +325,7 @@ impl Member {
     }
 
     /// Returns the high watermark that the last fetch of a partition has seen.
-    pub fn high_watermark(&self, place: &Place) -> Option<i64> {
+    pub(crate) fn high_watermark(&self, place: &Place) -> Option<i64> {
         self.client.high_watermark(place)
     }
 
@@ -333,7 +333,7 @@ impl Member {
     ///
     /// # Errors
     /// `retry` when no broker answers.
-    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<Answer> {
+    pub(crate) fn commit(&mut self, offsets: &TopicPartitionList) -> Result<Answer> {
         match self.client.commit(offsets)? {
             // A group without members takes offsets from anybody.
             Ok(()) if self.is_lost() => Ok(Answer::Gone),
@@ -361,7 +361,7 @@ impl Member {
     }
 
     /// Returns a reader of the group's offsets.
-    pub fn offsets(&self) -> Offsets {
+    pub(crate) fn offsets(&self) -> Offsets {
         Offsets {
             client: self.client.offsets(),
             interrupt: self.settings.interrupt.clone(),
@@ -388,7 +388,7 @@ impl Offsets {
     ///
     /// # Errors
     /// `stopped` on a signal, `refused` when the group may not be read.
-    pub fn committed(&self, places: &[Place]) -> Result<Vec<Option<Committed>>> {
+    pub(crate) fn committed(&self, places: &[Place]) -> Result<Vec<Option<Committed>>> {
         let mut wanted = TopicPartitionList::new();
         for place in places {
             wanted.add_partition(&place.topic, place.partition);

@@ -149,6 +149,7 @@ pub struct Frame {
     pool: Arc<Pool>,
 }
 
+#[cfg(test)]
 impl Frame {
     /// Returns one of some bytes, as if they had been sent.
     pub fn of(bytes: Vec<u8>) -> Self {

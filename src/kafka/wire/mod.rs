@@ -36,9 +36,6 @@ pub enum Api {
 }
 
 impl Api {
-    /// Those that are sent once a broker has said what it knows.
-    pub const NEEDED: [Api; 2] = [Api::Fetch, Api::Metadata];
-
     /// Returns its number.
     pub fn key(self) -> i16 {
         match self {

@@ -662,11 +662,6 @@ impl Compiler<'_> {
         let returns = chosen
             .returns(&types)
             .map_err(|reason| self.error(expr, &reason))?;
-        let constants: Vec<Option<&Value>> = compiled.iter().map(Node::as_constant).collect();
-        chosen
-            .function
-            .check(&constants)
-            .map_err(|reason| self.error(expr, &reason))?;
         Ok(Node {
             kind: Kind::Call(chosen.function, compiled, types),
             of: Some(returns),

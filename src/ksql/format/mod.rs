@@ -15,7 +15,7 @@ use super::types::Type;
 use super::value::Value;
 use crate::error::{Error, Result};
 
-pub use json::{document_of, read as read_json};
+pub use json::document_of;
 
 /// A format by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,7 +26,7 @@ mod url;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-pub use signature::{Argument, Chosen, Generics, Pattern, Signature};
+pub use signature::{Argument, Chosen, Pattern, Signature};
 
 use super::types::Type;
 use super::value::Value;
@@ -36,8 +36,6 @@ pub type Outcome = Result<Value, String>;
 /// Says what type the result has, where the signature alone does not.
 pub type Returns = fn(&[Type]) -> Result<Type, String>;
 
-/// Says what is wrong with the arguments that are constants.
-pub type Check = fn(&[Option<&Value>]) -> Result<(), String>;
 /// Changes an aggregate's state by a row's arguments.
 pub type Change = fn(&Spec, Value, &[Value]) -> Outcome;
 
@@ -53,7 +51,6 @@ pub struct Scalar {
     /// Computes it.
     pub body: fn(&Call) -> Outcome,
     returns: Option<Returns>,
-    check: Option<Check>,
 }
 
 impl Scalar {
@@ -61,20 +58,6 @@ impl Scalar {
     pub const fn returning(mut self, returns: Returns) -> Self {
         self.returns = Some(returns);
         self
-    }
-
-    /// Checks the arguments that are constants, before any row.
-    pub const fn checking(mut self, check: Check) -> Self {
-        self.check = Some(check);
-        self
-    }
-
-    /// Checks the arguments that are constants.
-    ///
-    /// # Errors
-    /// What is wrong with one.
-    pub fn check(&self, constants: &[Option<&Value>]) -> Result<(), String> {
-        self.check.map_or(Ok(()), |check| check(constants))
     }
 }
 
@@ -90,7 +73,6 @@ pub const fn strict(
         is_strict: true,
         body,
         returns: None,
-        check: None,
     }
 }
 

@@ -93,6 +93,7 @@ pub fn statement(text: &str, types: &Types) -> Result<Statement> {
 ///
 /// # Errors
 /// `usage` with line, column and carets.
+#[cfg(test)]
 pub fn expression(text: &str, types: &Types) -> Result<Expr> {
     let mut parser = Parser::new(text, types)?;
     let expression = parser.expression()?;
@@ -104,6 +105,7 @@ pub fn expression(text: &str, types: &Types) -> Result<Expr> {
 ///
 /// # Errors
 /// `usage` with line, column and carets.
+#[cfg(test)]
 pub fn type_of(text: &str, types: &Types) -> Result<Type> {
     let mut parser = Parser::new(text, types)?;
     let of = parser.of_type()?;

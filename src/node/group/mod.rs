@@ -86,10 +86,7 @@ use snapshot::Snapshots;
 use task::{Counts, Task, Work};
 use topic_watch::TopicWatch;
 use topics::Topics;
-pub use topics::{
-    has_repartition, refuse_lost_repartition, refuse_lost_state, refuse_remains, reset,
-    state_topics,
-};
+pub use topics::{refuse_lost_repartition, refuse_lost_state, refuse_remains, reset, state_topics};
 
 /// The most records that are taken from a partition at once.
 const MAX_BATCH: usize = 4_096;

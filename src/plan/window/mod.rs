@@ -4,7 +4,7 @@
 
 mod aggregate;
 mod rank;
-pub mod spec;
+pub(crate) mod spec;
 mod text;
 
 use std::collections::BTreeSet;
@@ -120,9 +120,9 @@ pub struct Plan {
     /// The column that holds `-` if a record takes an earlier one back, and `+` otherwise.
     pub change: Option<usize>,
     /// The columns to write; `None` for all.
-    pub selection: Option<Arc<Selection>>,
+    pub(crate) selection: Option<Arc<Selection>>,
     /// Which rows are written; `None` for all.
-    pub ranking: Option<Arc<Ranking>>,
+    pub(crate) ranking: Option<Arc<Ranking>>,
     /// The column of arrivals and its unit; `None` for the clock.
     pub arrival: Option<(usize, TimeUnit)>,
     /// Whether the event time is processing time.
@@ -136,7 +136,7 @@ pub struct Plan {
     /// How a pane relates to the one before.
     pub refinement: Refinement,
     /// The index of the first column that none of the first records had.
-    pub unseen: usize,
+    pub(crate) unseen: usize,
     /// What a journal shows of each record.
     pub noted: Vec<Item>,
     /// For how long after its close a window takes late records, in ms.
@@ -407,7 +407,7 @@ impl Plan {
     ///
     /// # Errors
     /// See [`Plan::operator`].
-    pub fn upstream_operator(&self) -> Result<Operator> {
+    pub(crate) fn upstream_operator(&self) -> Result<Operator> {
         let settings = Settings {
             trigger: Trigger::Final,
             ..self.settings()?
@@ -444,7 +444,7 @@ impl Plan {
     }
 
     /// Returns the types that states depend on, each with the text of its expression.
-    pub fn state_types(&self) -> Vec<(String, DataType)> {
+    pub(crate) fn state_types(&self) -> Vec<(String, DataType)> {
         let of = |expression: &Expression| (expression.text().to_owned(), expression.data_type());
         let mut types: Vec<_> = self.by.iter().map(|item| of(&item.expression)).collect();
         let arguments = self.aggregates.iter().flat_map(Aggregate::expressions);
@@ -457,7 +457,7 @@ impl Plan {
     ///
     /// # Errors
     /// The first type that differs, and what it was.
-    pub fn take_over(
+    pub(crate) fn take_over(
         &mut self,
         built_with: &[(String, DataType)],
     ) -> Result<(), (String, DataType, DataType)> {
@@ -513,14 +513,14 @@ impl Plan {
 
     /// Returns whether parts of the input can be computed separately and merged: windows on a grid
     /// that fire once, and a watermark that does not depend on everything read so far.
-    pub fn can_be_computed_in_parts(&self) -> bool {
+    pub(crate) fn can_be_computed_in_parts(&self) -> bool {
         let fires_once = self.trigger == Trigger::Final && self.arrival.is_none();
         let by_time = matches!(self.bound, Bound::Fixed(_)) && !self.by_arrival;
         self.is_on_a_grid() && fires_once && by_time && self.distinct.is_none()
     }
 
     /// Returns whether windows are the same for all keys.
-    pub fn is_on_a_grid(&self) -> bool {
+    pub(crate) fn is_on_a_grid(&self) -> bool {
         matches!(
             self.windows,
             Windows::Aligned(_) | Windows::Calendar(_) | Windows::Global
