@@ -26,7 +26,7 @@ pub mod cli;
 mod clock;
 pub mod column;
 mod context;
-mod derived;
+
 pub mod engine;
 pub mod error;
 pub mod explain;

@@ -12,7 +12,27 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
-use crate::column::unsigned_zero;
+/// Returns a double in its canonical form: -0 is 0, and NaN is one value.
+#[inline]
+pub(crate) fn canonical_double(value: f64) -> f64 {
+    if value.is_nan() {
+        f64::NAN
+    } else {
+        value + 0.0
+    }
+}
+
+/// Orders two doubles by size: -0 equals 0; NaN equals itself and is above the others.
+#[inline]
+pub(crate) fn compare_doubles(left: f64, right: f64) -> Ordering {
+    let order = left.partial_cmp(&right);
+    order.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
+}
+
+/// Returns a decimal whose zero has no sign: SQL knows no -0.
+pub(crate) fn unsigned_zero(value: Decimal) -> Decimal {
+    if value.is_zero() { value.abs() } else { value }
+}
 
 /// A number by its value: the narrowest that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -95,11 +115,6 @@ impl Number {
     pub fn is_nan(self) -> bool {
         matches!(self, Number::Double(value) if value.is_nan())
     }
-}
-
-fn compare_doubles(left: f64, right: f64) -> Ordering {
-    let order = left.partial_cmp(&right);
-    order.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
 }
 
 /// Orders an integer or a decimal and a double. Where they are the same double, the double's own

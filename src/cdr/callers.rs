@@ -5,6 +5,7 @@ use rand_chacha::rand_core::Rng;
 use rand_distr::Distribution;
 use rand_distr::weighted::WeightedAliasIndex;
 
+use super::digits::{PAIRS, TRIPLES};
 use crate::error::{Error, Result};
 
 /// The most subscribers there can be: as many as there are numbers `0151` with seven digits.
@@ -67,9 +68,9 @@ pub(super) fn phone_number(subscriber: u32) -> [u8; 11] {
     let digits = (u64::from(subscriber) * 6_180_339 + 1_234_567) % u64::from(MAX_CALLERS);
     let (high, low) = ((digits / 10_000) as usize, (digits % 10_000) as usize);
     let mut text = *b"01510000000";
-    text[4..7].copy_from_slice(&super::rows::TRIPLES[high][..3]);
-    text[7..9].copy_from_slice(&super::rows::PAIRS[low / 100]);
-    text[9..11].copy_from_slice(&super::rows::PAIRS[low % 100]);
+    text[4..7].copy_from_slice(&TRIPLES[high][..3]);
+    text[7..9].copy_from_slice(&PAIRS[low / 100]);
+    text[9..11].copy_from_slice(&PAIRS[low % 100]);
     text
 }
 

@@ -11,8 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::callers::scaled;
-use super::duration::Durations;
-use super::recipe::{MAX_MS, parse_ms};
+use super::duration::{Durations, MAX_MS, parse_ms};
 use crate::term::units;
 
 /// A share of rows that leave late.

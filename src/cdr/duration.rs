@@ -1,5 +1,20 @@
 //! Lognormal durations of calls, cut at a maximum by the inverse of the truncated distribution.
 
+use crate::term::units;
+
+/// Parses a duration of 1 ms to `MAX_MS`.
+///
+/// # Errors
+/// What is wrong, for clap.
+pub fn parse_ms(text: &str) -> Result<u32, String> {
+    match units::parse_positive_duration(text)? {
+        ms if ms <= i64::from(MAX_MS) => Ok(ms as u32),
+        _ => Err(format!("at most {}", units::format_duration(MAX_MS.into()))),
+    }
+}
+
+/// The longest call or delay, 30 days: durations are kept in 32 bits.
+pub(super) const MAX_MS: u32 = 30 * 86_400_000;
 /// Lognormal durations in whole ms, truncated to `1 ..= max`.
 ///
 /// The distribution is that of a lognormal value rounded to ms and drawn again until it lies

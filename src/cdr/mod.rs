@@ -17,6 +17,7 @@
 mod callers;
 mod chunks;
 mod delay;
+mod digits;
 mod duration;
 mod generate;
 mod recipe;
@@ -28,8 +29,9 @@ pub use chunks::in_order;
 pub use delay::Delay;
 #[cfg(test)]
 pub use delay::Law;
+pub use duration::parse_ms;
 pub use generate::{Arrivals, CHUNK, Chunk, Departure, Generator};
-pub use recipe::{Arrival, Order, Recipe, parse_ms};
+pub use recipe::{Arrival, Order, Recipe};
 pub use reorder::{Leaves, Reorder};
 pub use rows::{Format, Rows, subscriber_name, tower_name};
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::delay::Delay;
+use super::duration::MAX_MS;
 use super::{callers, towers};
 use crate::error::{Error, Result};
 use crate::term::units;
@@ -66,19 +67,6 @@ pub enum Order {
     End,
 }
 
-/// Parses a duration of 1 ms to `MAX_MS`.
-///
-/// # Errors
-/// What is wrong, for clap.
-pub fn parse_ms(text: &str) -> Result<u32, String> {
-    match units::parse_positive_duration(text)? {
-        ms if ms <= i64::from(MAX_MS) => Ok(ms as u32),
-        _ => Err(format!("at most {}", units::format_duration(MAX_MS.into()))),
-    }
-}
-
-/// The longest call or delay, 30 days: durations are kept in 32 bits.
-pub(super) const MAX_MS: u32 = 30 * 86_400_000;
 /// The most calls: their ids and the arithmetic on them stay exact.
 const MAX_CALLS: f64 = 1e12;
 /// 0001-01-01T00:00:00Z.

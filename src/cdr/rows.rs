@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::callers::phone_number;
+use super::digits::{PAIRS, TRIPLES};
 use super::{Call, Disposition, Recipe, Segment};
 
 /// What rows look like.
@@ -181,30 +182,6 @@ fn push_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Times of thirteen digits: September 2001 to November 2286.
 const THIRTEEN_DIGITS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
-
-/// `00` to `99`.
-pub(super) const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
-        value += 1;
-    }
-    pairs
-};
-
-/// `000Z` to `999Z`: four bytes are copied at once, and time strings end that way.
-pub(super) static TRIPLES: [[u8; 4]; 1000] = {
-    let mut triples = [[b'Z'; 4]; 1000];
-    let mut value = 0;
-    while value < 1000 {
-        triples[value][0] = b'0' + (value / 100) as u8;
-        triples[value][1] = b'0' + (value / 10 % 10) as u8;
-        triples[value][2] = b'0' + (value % 10) as u8;
-        value += 1;
-    }
-    triples
-};
 
 /// The array that CSV rows of calls are put together in; commas are in it from the start.
 #[derive(Debug)]

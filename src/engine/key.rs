@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 
 use rust_decimal::Decimal;
 
-use crate::column::{Column, ValueRef, told_apart};
-use crate::number::{self, Number};
+use crate::column::{Column, ValueRef};
+use crate::number::{self, Number, canonical_double};
 
 const NULL: u8 = 0;
 const INTEGER: u8 = 1;
@@ -29,7 +29,7 @@ pub fn push(key: &mut Vec<u8>, column: &Column<'_>, row: usize) {
         Column::Bigint(values) => push_fixed(key, INTEGER, values.get(row).map(i64::to_le_bytes)),
         // -0 and 0 are one group.
         Column::Double(values) => {
-            let value = values.get(row).map(told_apart);
+            let value = values.get(row).map(canonical_double);
             push_fixed(key, DOUBLE, value.map(f64::to_le_bytes));
         }
         // 1.5 and 1.50 are one group.

@@ -21,8 +21,8 @@ use super::like::like;
 use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
 use super::tree::{Operation, Pattern, Scalar, Set, Typed};
 use super::types::is_number;
-use crate::column::{Column, Columns, DataType, Misfit, Values, unsigned_zero};
-use crate::number::{self, Number};
+use crate::column::{Column, Columns, DataType, Misfit, Values};
+use crate::number::{self, Number, unsigned_zero};
 
 /// Why a row has no result.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,8 +10,8 @@ use rust_decimal::Decimal;
 
 use super::syntax::{Arithmetic, Comparison, Connective};
 use super::tree::Scalar;
-use crate::column::{Column, DataType, Values, unsigned_zero};
-use crate::number::{self, Number, parse_integer};
+use crate::column::{Column, DataType, Values};
+use crate::number::{self, Number, parse_integer, unsigned_zero};
 
 /// What an operand came to: a column, or one value for every row.
 #[derive(Debug)]

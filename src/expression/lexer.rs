@@ -3,6 +3,7 @@
 //! Blanks and SQL comments (`-- …` to the end of the line, `/* … */`) are left out.
 
 use super::syntax::Span;
+use crate::column::name::{begins_word, continues_word};
 use crate::error::{Error, Result};
 
 /// A token and its place in the text.
@@ -37,21 +38,6 @@ const SYMBOLS: [&str; 21] = [
     "<=", ">=", "<>", "!=", "==", "||", "->", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")",
     ",", ".", "[", "]",
 ];
-
-/// Returns whether a name or keyword may begin with `c`.
-pub(super) fn begins_word(c: char) -> bool {
-    c.is_alphabetic() || c == '_'
-}
-
-/// Returns whether a name or keyword may continue with `c`.
-pub(super) fn continues_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// Returns whether a text is one word, as names and keywords are.
-pub(crate) fn is_word(text: &str) -> bool {
-    text.starts_with(begins_word) && text.chars().all(continues_word)
-}
 
 /// Returns the tokens of `text`, closed by one [`TokenKind::End`].
 ///

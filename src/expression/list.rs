@@ -8,15 +8,16 @@
 use std::fmt;
 
 use super::functions::takes_unit;
-use super::lexer::{TokenKind, continues_word};
+use super::lexer::TokenKind;
 use super::parser::Parser;
 use super::reference::column_text;
-use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence, quoted_name};
+use super::syntax::{Binary, Comparison, Node, NodeKind, Precedence};
 use super::types::Checker;
 use super::{Expression, Span};
+use crate::column::known::field;
+use crate::column::name::{continues_word, quoted_name};
 use crate::column::{DataType, Schema};
 use crate::error::Result;
-use crate::format::schema::field;
 
 /// `expression [as name]`.
 #[derive(Debug)]

@@ -37,17 +37,14 @@ use std::fmt;
 use bumpalo::Bump;
 
 pub use functions::pattern_of;
-pub(crate) use lexer::is_word;
 pub use list::{
     Call, Equality, Item, Kind, Order, open_up, parse_calls, parse_equalities, parse_list,
     parse_order,
 };
-pub(crate) use parser::is_reserved;
 pub use reference::{
     add_column, column_as_it_stands, column_named, column_text, is_path, suggestion, unknown_column,
 };
-pub use syntax::{Span, quoted_name};
-pub use types::data_type_named;
+pub use syntax::Span;
 
 use crate::column::{Column, Columns, DataType, Misfit, Schema, Value};
 use crate::error::{Error, Result};
@@ -58,18 +55,8 @@ use types::Checker;
 
 /// An expression, checked against a schema and ready to be evaluated.
 ///
-/// ```
-/// use bumpalo::Bump;
-/// use k::column::{Column, Columns, DataType, Field, Schema};
-/// use k::expression::Expression;
-///
-/// let field = Field { name: "n".to_owned(), data_type: DataType::Bigint };
-/// let schema = Schema { fields: vec![field], ..Schema::default() };
-/// let even = Expression::parse_condition("n % 2 = 0", &schema)?;
-/// let n = Column::Bigint([Some(1), Some(2), None].into_iter().collect());
-/// let batch = Columns { rows: 3, columns: vec![n], ..Columns::default() };
-/// assert_eq!(even.select(&batch, &Bump::new()).rows, [false, true, false]);
-/// # Ok::<(), k::error::Error>(())
+/// ```text
+/// n % 2 = 0  over n = 1, 2, null  keeps the rows  false, true, false
 /// ```
 #[derive(Debug)]
 pub struct Expression {

@@ -9,7 +9,8 @@ use super::types::{
     Checker, converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
 };
 use crate::column::DataType;
-use crate::derived::Derived;
+use crate::column::derived::Derived;
+use crate::column::name::nearest;
 use crate::error::{Error, Result};
 use crate::term::units;
 
@@ -268,19 +269,4 @@ impl Checker<'_> {
             () => DataType::Text,
         }))
     }
-}
-
-/// Returns the name nearest to `name`, if one is near.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let name = name.to_lowercase();
-    names
-        .map(|other| {
-            (
-                strsim::damerau_levenshtein(&name, &other.to_lowercase()),
-                other,
-            )
-        })
-        .filter(|(distance, other)| *distance <= 1 + other.len().min(name.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| other)
 }

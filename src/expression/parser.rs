@@ -9,26 +9,14 @@ use super::syntax::{
     Arithmetic, Binary, Comparison, Connective, Node, NodeKind, Precedence, Span, Test,
 };
 use super::tree::Scalar;
-use super::types::{data_type_named, time_named};
+use super::types::time_named;
 use crate::column::DataType;
+use crate::column::name::is_reserved;
 use crate::error::{Error, Result};
 use crate::number::parse_decimal;
 
 /// How many levels an expression may have.
 pub(super) const MAX_DEPTH: usize = 128;
-
-/// Words that cannot name a column unless quoted: those that the grammar needs.
-const RESERVED: [&str; 21] = [
-    "and", "as", "between", "case", "cast", "distinct", "else", "end", "escape", "false", "from",
-    "in", "is", "like", "not", "null", "or", "then", "true", "try_cast", "when",
-];
-
-/// Returns whether `word` needs quotes to name a column.
-pub(crate) fn is_reserved(word: &str) -> bool {
-    RESERVED
-        .iter()
-        .any(|reserved| word.eq_ignore_ascii_case(reserved))
-}
 
 /// Reads tokens from left to right.
 pub(super) struct Parser<'t> {
@@ -497,7 +485,7 @@ impl<'t> Parser<'t> {
 
     fn data_type(&mut self) -> Result<DataType> {
         let named = match self.peek().kind {
-            TokenKind::Word => data_type_named(self.word()),
+            TokenKind::Word => DataType::named(self.word()),
             _ => None,
         };
         let Some(data_type) = named else {

@@ -2,13 +2,13 @@
 //! expressions, and in flags that take a column.
 
 use super::lexer::TokenKind;
-use super::names::nearest;
 use super::parser::{MAX_DEPTH, Parser};
-use super::syntax::{Node, NodeKind, Span, quoted_name};
+use super::syntax::{Node, NodeKind, Span};
 use crate::column::Schema;
-use crate::derived::{Derived, PARTS, Part, Path, Step};
+use crate::column::derived::{Derived, PARTS, Part, Path, Step};
+use crate::column::known::field;
+use crate::column::name::{nearest, quoted_name};
 use crate::error::{Error, Result};
-use crate::format::schema::field;
 
 impl Parser<'_> {
     /// Reads what follows a column's name: the steps of a path, or nothing.

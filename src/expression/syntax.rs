@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::tree::Scalar;
 use crate::column::DataType;
-use crate::derived::Derived;
+use crate::column::derived::Derived;
+use crate::column::name::quoted_name;
 use crate::term::units::format_time;
 
 /// A part of the typed text, in bytes, half open.
@@ -450,14 +451,4 @@ fn write_literal(f: &mut fmt::Formatter<'_>, value: &Scalar<Box<str>>) -> fmt::R
 /// Writes a column's name, in double quotes where it would not be read as a name otherwise.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     f.write_str(&quoted_name(name))
-}
-
-/// Returns a column's name as an expression has it: in double quotes where it would not be read as a
-/// name otherwise.
-pub fn quoted_name(name: &str) -> String {
-    if super::lexer::is_word(name) && !super::parser::is_reserved(name) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
 }

@@ -18,20 +18,6 @@ use crate::term::units;
 /// Above how many constants `in` looks them up instead of comparing with each.
 const LOOK_UP_ABOVE: usize = 8;
 
-/// Returns the type with a name of SQL's: `bigint`, `int`, `double`, `decimal`, `boolean`, `text`, `varchar`
-/// and their like, whatever their case.
-pub fn data_type_named(name: &str) -> Option<DataType> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "bigint" | "int" | "integer" | "long" => DataType::Bigint,
-        "double" | "float" | "real" => DataType::Double,
-        "decimal" | "numeric" => DataType::Decimal,
-        "boolean" | "bool" => DataType::Boolean,
-        "text" | "string" | "varchar" => DataType::Text,
-        "timestamp" => DataType::Timestamp,
-        _ => return None,
-    })
-}
-
 /// Returns the time that text names in ISO 8601, in ms since 1970; without a zone it is UTC.
 pub fn time_named(text: &str) -> Option<i64> {
     let text = text.trim();

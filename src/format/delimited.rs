@@ -18,9 +18,9 @@ use super::plain::Cutter;
 use super::quoted::Reader;
 use super::scan::Separators;
 use super::{
-    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, schema, shown,
-    times_of,
+    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
 };
+use crate::column::known;
 use crate::column::{Column, Columns, DataType, Schema, Values};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -37,7 +37,7 @@ pub fn open(path: &Path, delimiter: u8, interrupt: &Interrupt) -> Result<(FileSo
     let (line, header) = source.take_header(interrupt)?;
     let names = parse_header(&header, delimiter)
         .map_err(|error| error.during(format!("reading `{}`, line {line}", path.display())))?;
-    Ok((source, schema::of_names(&names)))
+    Ok((source, known::of_names(&names)))
 }
 
 /// Decodes CSV records that have the columns of a [`Layout`], without a header.

@@ -2,8 +2,8 @@
 
 use super::json::push_text;
 use super::{Layout, Misfit, shown};
+use crate::column::derived::{Derived, Part};
 use crate::column::{Column, Field};
-use crate::derived::{Derived, Part};
 use crate::source::Message;
 
 /// The parts of records that are wanted.

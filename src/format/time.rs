@@ -9,11 +9,12 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::{Decoded, EARLIEST, LATEST, NO_TIME, shown};
+use crate::column::name::quoted_name;
 use crate::column::{Column, DataType, Misfit, Schema, ValueRef, Values};
 use crate::error::{Error, Result};
 use crate::expression::{
     Expression, Kind, add_column, column_as_it_stands, column_text, open_up, pattern_of,
-    quoted_name, unknown_column,
+    unknown_column,
 };
 use crate::number::Number;
 use crate::term::units;

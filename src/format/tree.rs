@@ -4,7 +4,7 @@
 //! and what is wanted of what lies in it.
 
 use super::Layout;
-use crate::derived::{Derived, Step};
+use crate::column::derived::{Derived, Step};
 
 /// The wanted values, as a tree of members and elements. The node 0 is the object itself.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use bumpalo::Bump;
 use serde::de::IgnoredAny;
 
 use super::why_silent::while_waiting;
+use crate::column::known;
 use crate::column::{DataType, Field, Schema};
 use crate::context::Context;
 use crate::error::{Error, Remedy, Result};
@@ -407,7 +408,7 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
         first.map_or(0, |record| record.len())
     };
     let first = values().find(|value| !value.trim_ascii().is_empty());
-    let known = first.and_then(|value| schema::known_header(fields(value)));
+    let known = first.and_then(|value| known::known_header(fields(value)));
     let is_json = match given.notation {
         Some(notation) => notation == Notation::Json,
         None => values().any(is_json),
@@ -425,7 +426,7 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
             Ok((json, schema))
         }
         (_, Some(declared)) => Ok((delimited, declared)),
-        (Some(names), None) => Ok((delimited, schema::of_names(&names))),
+        (Some(names), None) => Ok((delimited, known::of_names(&names))),
         (None, None) => match first {
             Some(value) => Err(Error::usage(format!(
                 "the values are CSV with {} fields, and nothing names their columns",
@@ -460,7 +461,7 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
         .hint(format!("the columns are {}", names.join(", "))));
     }
     Ok(schema::declare(
-        schema::of_names(names),
+        known::of_names(names),
         &declared.unwrap_or_default(),
     ))
 }

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::column::DataType;
+use crate::column::known;
 use crate::format::dialect::{Dialect, csv_reader};
 use crate::format::schema;
 use crate::number::is_bare;
@@ -44,7 +45,7 @@ impl Spread {
             let found = schema::of_objects(&Records::Messages(messages.to_vec()));
             found.fields.into_iter().map(|field| field.name).collect()
         } else {
-            schema::known_header(fields_of(first)?.len())?
+            known::known_header(fields_of(first)?.len())?
         };
         let spread = Spread { names, is_json };
         // What the first value is says what the others are, if it is that.
@@ -77,7 +78,7 @@ impl Spread {
     /// Returns which columns hold times in ms.
     pub(super) fn times(&self) -> impl Iterator<Item = bool> {
         let names = self.names.iter();
-        names.map(|name| schema::known_type(name) == Some(DataType::Bigint))
+        names.map(|name| known::known_type(name) == Some(DataType::Bigint))
     }
 
     /// Returns a field for each column; `None` for a value that does not fit.

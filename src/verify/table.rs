@@ -9,9 +9,9 @@ use std::fmt;
 
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::column::known::CHANGE;
 use crate::column::{Column, Columns, DataType, Schema, Value, ValueRef};
 use crate::error::{Error, Result};
-use crate::format::schema::CHANGE;
 use crate::number::Number;
 use crate::term::units;
 

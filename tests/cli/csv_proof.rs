@@ -16,10 +16,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use bumpalo::Bump;
+use k::column::known::of_names;
 use k::column::{Schema, ValueRef};
 use k::format::delimited::{Decoder, parse_header};
 use k::format::dialect::{DELIMITERS, Dialect, find_delimiter};
-use k::format::schema::of_names;
 use k::format::{Layout, Origins, Place, TimeFrom};
 use k::interrupt::Interrupt;
 use k::source::Records;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Arguments, Slot};
-use crate::column::{Column, Value, ValueRef, Values, compare_doubles, told_apart};
+use crate::column::{Column, Value, ValueRef, Values};
 use crate::error::{Error, Result};
-use crate::number::{self, Number};
+use crate::number::{self, Number, canonical_double, compare_doubles};
 
 /// A row of a batch: its time and position, and whether it takes an earlier one back.
 #[derive(Debug, Clone, Copy)]
@@ -273,7 +273,7 @@ impl Kept for f64 {
 
     /// Which of -0 and 0 came first has to leave no trace.
     fn of(argument: f64) -> Self {
-        told_apart(argument)
+        canonical_double(argument)
     }
 
     fn argument(&self) -> f64 {
@@ -286,11 +286,11 @@ impl Kept for f64 {
     }
 
     fn hash(argument: f64) -> u64 {
-        xxh3_64(&told_apart(argument).to_le_bytes())
+        xxh3_64(&canonical_double(argument).to_le_bytes())
     }
 
     fn value(&self) -> Value {
-        Value::Double(told_apart(*self))
+        Value::Double(canonical_double(*self))
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::argument::{Kept, Place, Row};
-use crate::column::{Value, ValueRef, told_apart};
-use crate::number::Number;
+use crate::column::{Value, ValueRef};
+use crate::number::{Number, canonical_double};
 
 /// The value beside the smallest argument so far, or beside the `GREATEST`. Of rows whose arguments
 /// are equal the first one counts.
@@ -94,7 +94,7 @@ impl<T: Kept, const GREATEST: bool> State for Beside<T, GREATEST> {
 /// Returns a value as `first` gives it: of equal numbers always the same one.
 fn in_one_form(value: ValueRef<'_>) -> Value {
     match value {
-        ValueRef::Double(value) => Value::Double(told_apart(value)),
+        ValueRef::Double(value) => Value::Double(canonical_double(value)),
         ValueRef::Decimal(value) => ValueRef::from(Number::Decimal(value).canonical()).to_value(),
         other => other.to_value(),
     }

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::Parameter::Any;
 use super::{Arguments, Function, Returned, Returns};
-use crate::column::compare_doubles;
 use crate::expression::tree::Scalar;
+use crate::number::compare_doubles;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(

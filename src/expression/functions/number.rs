@@ -7,10 +7,11 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::Parameter::{Bigint, Double, Fractional, Number};
 use super::{Arguments, Function, Returned, Returns};
-use crate::column::{DataType, unsigned_zero};
+use crate::column::DataType;
 use crate::expression::cast::truncated;
 use crate::expression::eval::Reason;
 use crate::expression::tree::Scalar;
+use crate::number::unsigned_zero;
 
 const ANGLE: &[(&str, super::Parameter)] = &[("angle", Double)];
 const NUMBER: &[(&str, super::Parameter)] = &[("number", Number)];

@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::derived::Step;
+use crate::column::derived::Step;
 
 /// Returns what lies in JSON at the end of some steps, as it is written; `None` where there is nothing,
 /// or no JSON.

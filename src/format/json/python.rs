@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::column::Schema;
-use crate::derived::Step;
+use crate::column::derived::Step;
 use crate::expression::{Kind, open_up};
 use crate::source::Lines;
 

@@ -8,9 +8,9 @@ use std::ops::Range;
 use bumpalo::Bump;
 use serde_json::value::RawValue;
 
+use crate::column::derived::Step;
 use crate::column::{Column, Columns, Misfit, Schema, ValueRef};
 use crate::context::Context;
-use crate::derived::Step;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Item, Kind, open_up, parse_list};
 use crate::format::json::find;

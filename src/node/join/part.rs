@@ -11,9 +11,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::column::{Column, DataType, ValueRef, told_apart};
+use crate::column::{Column, DataType, ValueRef};
 use crate::format::dialect::Dialect;
-use crate::number::Number;
+use crate::number::{Number, canonical_double};
 use crate::plan::join::SidePlan;
 use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
@@ -113,9 +113,9 @@ impl Part {
                 ValueRef::Null
             }
             // -0 equals 0.
-            Column::Double(values) => values
-                .get(row)
-                .map_or(ValueRef::Null, |value| ValueRef::Double(told_apart(value))),
+            Column::Double(values) => values.get(row).map_or(ValueRef::Null, |value| {
+                ValueRef::Double(canonical_double(value))
+            }),
             // 1.50 equals 1.5.
             Column::Decimal(values) => canonical(values.get(row).map(Number::Decimal)),
             Column::Number(values) => canonical(values.get(row)),

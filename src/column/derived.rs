@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::column::DataType;
-use crate::expression::{is_reserved, is_word};
+use super::data_type::DataType;
+use super::name::{in_quotes, is_word, quoted_name};
 
 /// Where the values of such a column come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,30 +121,25 @@ impl fmt::Display for Derived {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_name(
-            f,
-            &self.member,
-            is_word(&self.member) && !is_reserved(&self.member),
-        )?;
+        f.write_str(&quoted_name(&self.member))?;
         for step in &self.steps {
             match step {
                 Step::Member(name) => {
-                    f.write_str(".")?;
-                    write_name(f, name, is_word(name))?;
+                    // No word is reserved behind a point.
+                    write!(
+                        f,
+                        ".{}",
+                        if is_word(name) {
+                            name.into()
+                        } else {
+                            in_quotes(name)
+                        }
+                    )?;
                 }
                 Step::Element(nth) => write!(f, "[{nth}]")?,
             }
         }
         Ok(())
-    }
-}
-
-/// Writes the name of a member, in double quotes unless it is plain.
-fn write_name(f: &mut fmt::Formatter<'_>, name: &str, is_plain: bool) -> fmt::Result {
-    if is_plain {
-        f.write_str(name)
-    } else {
-        write!(f, "\"{}\"", name.replace('"', "\"\""))
     }
 }
 
