@@ -44,6 +44,7 @@ mod pace;
 mod picture;
 pub mod plan;
 mod plot;
+mod record;
 pub mod sink;
 pub mod source;
 mod stack;

@@ -190,7 +190,7 @@ impl<'a> Envelope<'a> {
             timestamp: self.timestamp,
             key: self.key,
             value: self.value,
-            headers: Headers::of_read(arena.alloc(read)),
+            headers: Headers::of(arena.alloc(read), 0),
         }
     }
 }

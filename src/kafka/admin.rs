@@ -21,7 +21,7 @@ use super::{
     not_created, words_of,
 };
 use crate::error::{Error, Result};
-use crate::source::Committed;
+use crate::record::Committed;
 use crate::term::units::format_plural;
 
 /// The value that means "keep forever" and "any time ahead".

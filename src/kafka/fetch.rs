@@ -19,13 +19,14 @@ use super::native::high_watermark;
 use super::open;
 use super::port::Reads;
 use super::queue::Queue;
+use super::unreadable::{gone, not_read};
 use super::{
     Context, Failure, Health, Outage, REQUEST_TIMEOUT, Settings, aside, is_settling, not_created,
     words_of,
 };
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::source::Committed;
+use crate::record::Committed;
 
 /// How often a topic that brings nothing is looked up: librdkafka does not report its deletion to a
 /// client that reads in batches.
@@ -366,31 +367,6 @@ impl Fetcher {
     }
 }
 
-/// Returns the error of a partition whose next records were deleted, without a way out.
-pub(super) fn purged(topic: &str, partition: i32) -> Error {
-    Error::refused(format!(
-        "the next records are gone from topic `{topic}`, partition {partition}"
-    ))
-}
-
-/// Returns the error of a partition that cannot be read on.
-pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> Error {
-    match code {
-        RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => purged(topic, partition)
-            .hint("continue with what is there: `k group reset GROUP --to beginning`, or leave `--group` out"),
-        RDKafkaErrorCode::UnknownTopicOrPartition
-        | RDKafkaErrorCode::UnknownTopic
-        | RDKafkaErrorCode::UnknownPartition => gone(topic),
-        RDKafkaErrorCode::BadCompression => Error::refused(format!(
-            "topic `{topic}`, partition {partition}: a batch of records is too large to be unpacked, or damaged"
-        ))
-        .hint("`-X receive.message.max.bytes=2147483647` allows 2 GB, the maximum"),
-        _ => Failure::Refused(code, words_of(code))
-            .told(format!("read topic `{topic}`"))
-            .during(format!("reading topic `{topic}`, partition {partition}")),
-    }
-}
-
 /// Returns whether an error passes by itself.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_none_or(|code| {
@@ -402,11 +378,6 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::Resolve
         )
     })
-}
-
-/// Returns the error of a topic that was deleted while it was read.
-pub(crate) fn gone(topic: &str) -> Error {
-    Error::refused(format!("topic `{topic}` is gone")).hint("`k topic list` shows the topics")
 }
 
 impl Drop for Fetcher {

@@ -1,11 +1,11 @@
 //! Records of one partition, wherever they lie: in librdkafka's memory, or in the batches that they
 //! came in.
 
-use super::batch::{self, Entry};
+use super::batch;
 use super::direct::Entries;
 use super::port::OwnRecord;
-use super::queue::{Messages, Record};
-use crate::source::{Header, Message};
+use super::queue::Messages;
+use crate::record::{Beside, Header, Headers, Message, Place};
 
 /// Records of one partition in their order; [`Message`]s borrow from them.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Fetched {
                     timestamp: (entry.timestamp >= 0).then_some(entry.timestamp),
                     key: entry.key.of(bytes),
                     value: entry.value.of(bytes),
-                    headers: Headers(Of::Entry(entries, entry)),
+                    headers: Headers::of(entries, nth),
                 }
             }
             Kept::Own(records) => {
@@ -91,75 +91,21 @@ impl Fetched {
     }
 }
 
-/// What a record has that was read elsewhere than in a topic.
-#[derive(Debug, Clone, Copy)]
-pub struct Read<'a> {
-    /// The topic that it came from.
-    pub topic: &'a str,
-    /// Its headers, in their order.
-    pub headers: &'a [Header<'a>],
-}
-
-/// The headers of a record and its topic, found only when they are asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Headers<'a>(Of<'a>);
-
-#[derive(Debug, Clone, Copy)]
-enum Of<'a> {
-    None,
-    /// A record that was read elsewhere.
-    Read(&'a Read<'a>),
-    Record(Record<'a>),
-    Entry(&'a Entries, &'a Entry),
-}
-
-impl<'a> From<Record<'a>> for Headers<'a> {
-    fn from(record: Record<'a>) -> Self {
-        Headers(Of::Record(record))
-    }
-}
-
-impl<'a> Headers<'a> {
-    /// The headers of a record that has none.
-    pub(crate) const NONE: Headers<'a> = Headers(Of::None);
-
-    /// Returns the headers of a record that was read elsewhere, with its topic.
-    pub(crate) fn of_read(read: &'a Read<'a>) -> Self {
-        Headers(Of::Read(read))
+impl Beside for Entries {
+    fn topic(&self, _nth: usize) -> Option<&str> {
+        Some(Entries::topic(self))
     }
 
-    /// Returns the topic of the record, if it is known.
-    pub fn topic(self) -> Option<&'a str> {
-        match self.0 {
-            Of::None => None,
-            Of::Read(read) => Some(read.topic),
-            Of::Record(record) => record.topic(),
-            Of::Entry(entries, _) => Some(entries.topic()),
-        }
+    fn appended_at(&self, nth: usize) -> Option<i64> {
+        let entry = &self.entries()[nth];
+        entry.is_append_time.then_some(entry.timestamp)
     }
 
-    /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
-    /// what the producer wrote.
-    pub(crate) fn appended_at(self) -> Option<i64> {
-        match self.0 {
-            Of::None | Of::Read(_) => None,
-            Of::Record(record) => record.appended_at(),
-            Of::Entry(_, entry) => entry.is_append_time.then_some(entry.timestamp),
-        }
-    }
-
-    /// Returns the headers in their order.
-    pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
-        let mut of_entry = match self.0 {
-            Of::Entry(entries, entry) => Some(batch::Headers::new(entry.headers, entries.bytes())),
-            _ => None,
-        };
-        let header = move |nth: usize| match self.0 {
-            Of::None => None,
-            Of::Read(read) => read.headers.get(nth).copied(),
-            Of::Record(record) => record.header(nth),
-            Of::Entry(..) => of_entry.as_mut()?.next(),
-        };
-        (0..).map_while(header)
+    fn next_header(&self, nth: usize, place: &mut Place) -> Option<Header<'_>> {
+        let mut headers = batch::Headers::new(self.entries()[nth].headers, self.bytes());
+        headers.go_to(*place);
+        let header = headers.next();
+        *place = headers.place();
+        header
     }
 }

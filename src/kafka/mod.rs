@@ -33,6 +33,7 @@ pub mod producer;
 pub(crate) mod queue;
 pub(crate) mod tls;
 pub(crate) mod transaction;
+pub(crate) mod unreadable;
 pub(crate) mod wire;
 
 use std::collections::BTreeSet;

@@ -7,8 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +15,8 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::fetched::Headers;
 use crate::error::{Error, Result};
-use crate::source::{Header, Message};
+use crate::record::{Beside, Header, Headers, Message, Place};
 
 /// Rings when one of some queues that were empty has something.
 #[derive(Default)]
@@ -167,7 +165,7 @@ impl Messages {
     #[inline]
     pub fn get(&self, nth: usize) -> Message<'_> {
         // SAFETY: every pointer is a message of librdkafka's that lives until `self` is dropped.
-        unsafe { view(self.messages[nth]) }
+        unsafe { view(self.messages[nth], Headers::of(self, nth)) }
     }
 
     /// Returns the first error among the records.
@@ -191,41 +189,31 @@ impl Drop for Messages {
     }
 }
 
-/// A record in librdkafka's memory, to ask for what goes along with it.
-///
 /// Belongs to one thread: librdkafka decodes headers at the first look and keeps them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Record<'a> {
-    message: NonNull<rd::rd_kafka_message_t>,
-    fetched: PhantomData<&'a Messages>,
-}
-
-impl<'a> Record<'a> {
-    /// Returns the topic of the record.
-    pub fn topic(self) -> Option<&'a str> {
-        // SAFETY: the message lives as long as `'a`, and so does its topic with its name.
-        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name((*self.message.as_ptr()).rkt)) };
+impl Beside for Messages {
+    fn topic(&self, nth: usize) -> Option<&str> {
+        let message = self.messages[nth];
+        // SAFETY: the message lives until `self` is dropped, and so does its topic with its name.
+        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name((*message).rkt)) };
         name.to_str().ok()
     }
 
-    /// Returns when the broker appended the record, in ms since 1970, UTC; `None` where its timestamp is
-    /// what the producer wrote.
-    pub fn appended_at(self) -> Option<i64> {
+    fn appended_at(&self, nth: usize) -> Option<i64> {
         let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message lives as long as `'a`.
-        let at = unsafe { rd::rd_kafka_message_timestamp(self.message.as_ptr(), &mut kind) };
+        // SAFETY: the message lives until `self` is dropped.
+        let at = unsafe { rd::rd_kafka_message_timestamp(self.messages[nth], &mut kind) };
         let appended = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
         (kind == appended).then_some(at)
     }
 
-    /// Returns a header by its place; none past the last.
-    pub fn header(self, nth: usize) -> Option<Header<'a>> {
+    fn next_header(&self, nth: usize, place: &mut Place) -> Option<Header<'_>> {
         let mut headers = ptr::null_mut();
-        // SAFETY: the message lives as long as `'a`, and its headers with it; without any, null stays
-        // null.
+        place.read += 1;
+        // SAFETY: the message lives until `self` is dropped, and its headers with it; without any, null
+        // stays null.
         unsafe {
-            rd::rd_kafka_message_headers(self.message.as_ptr(), &mut headers);
-            header(headers, nth)
+            rd::rd_kafka_message_headers(self.messages[nth], &mut headers);
+            header(headers, place.read - 1)
         }
     }
 }
@@ -259,7 +247,7 @@ unsafe fn bytes<'a>(data: *const c_void, length: usize) -> Option<&'a [u8]> {
 
 /// # Safety
 /// `message` is a message without an error that lives as long as `'a`.
-unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
+unsafe fn view<'a>(message: *const rd::rd_kafka_message_t, headers: Headers<'a>) -> Message<'a> {
     // SAFETY: as promised by the caller.
     unsafe {
         let timestamp = rd::rd_kafka_message_timestamp(message, ptr::null_mut());
@@ -269,12 +257,7 @@ unsafe fn view<'a>(message: *const rd::rd_kafka_message_t) -> Message<'a> {
             timestamp: (timestamp >= 0).then_some(timestamp),
             key: bytes((*message).key, (*message).key_len),
             value: bytes((*message).payload, (*message).len),
-            headers: NonNull::new(message.cast_mut())
-                .map(|message| Record {
-                    message,
-                    fetched: PhantomData,
-                })
-                .map_or(Headers::NONE, Headers::from),
+            headers,
         }
     }
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-pub use crate::kafka::fetched::{Headers, Read};
+pub use crate::record::{Committed, Header, Message};
+pub(crate) use crate::record::{Headers, Read, TAKEN_BACK};
 pub(crate) use series::Section;
 pub(crate) use survey::Survey;
 
@@ -81,15 +82,6 @@ pub trait Source: Send {
     fn name(&self) -> String;
 }
 
-/// Where a group has come to in one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The next offset to read.
-    pub offset: i64,
-    /// What was noted beside it.
-    pub(crate) metadata: String,
-}
-
 /// What a [`Source`] had.
 #[derive(Debug)]
 pub enum Polled<'a> {
@@ -143,48 +135,4 @@ impl<'a> Lines<'a> {
             section: None,
         }
     }
-}
-
-/// One record of a topic.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// The partition's number in its topic.
-    pub partition: i32,
-    /// Its place in the partition.
-    pub offset: i64,
-    /// The record's timestamp in ms since 1970, UTC; `None` when it has none.
-    pub timestamp: Option<i64>,
-    /// The key's bytes; `None` for null.
-    pub key: Option<&'a [u8]>,
-    /// The value's bytes; `None` for null (a tombstone).
-    pub value: Option<&'a [u8]>,
-    /// What goes along with it; costs nothing until it is asked for.
-    pub headers: Headers<'a>,
-}
-
-/// The header of a tombstone that says which row it takes back, as `k window` writes it.
-pub(crate) const TAKEN_BACK: &[u8] = b"taken_back";
-
-impl<'a> Message<'a> {
-    /// Returns the value of the last header of a name.
-    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let headers = self.headers.iter();
-        let named = headers.filter(|header| header.name == name.as_bytes());
-        named.last()?.value
-    }
-
-    /// Returns the row that a tombstone takes back, if it says so.
-    pub fn taken_back(&self) -> Option<&'a [u8]> {
-        let mut headers = self.headers.iter();
-        headers.find(|header| header.name == TAKEN_BACK)?.value
-    }
-}
-
-/// A header of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header<'a> {
-    /// Text, as a rule; a record may have several of the same name.
-    pub name: &'a [u8],
-    /// `None` for null.
-    pub value: Option<&'a [u8]>,
 }

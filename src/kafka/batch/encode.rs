@@ -2,7 +2,7 @@
 
 use super::packing::Codec;
 use super::{Attributes, CHECKED_FROM, Damage, HEADER, LENGTH_FROM, MAGIC};
-use crate::source::Header;
+use crate::record::Header;
 
 /// Who sends a batch, for brokers that tell a repeated one by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::{Damage, Header};
-use crate::source;
+use crate::record;
 
 /// Where some bytes lie; null, or at most 4 GiB from the begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,7 @@ impl Reader {
 pub struct Headers<'a> {
     cursor: Cursor<'a>,
     left: i64,
+    read: usize,
 }
 
 impl<'a> Headers<'a> {
@@ -178,20 +179,42 @@ impl<'a> Headers<'a> {
         let bytes = headers.of(bytes).unwrap_or_default();
         let mut cursor = Cursor { bytes, at: 0 };
         let left = cursor.varint().unwrap_or(0);
-        Headers { cursor, left }
+        Headers {
+            cursor,
+            left,
+            read: 0,
+        }
+    }
+
+    /// Goes on at a place, which is one of this record's.
+    pub(crate) fn go_to(&mut self, place: record::Place) {
+        if place.read > 0 {
+            self.left = self.left.saturating_sub_unsigned(place.read as u64);
+            self.read = place.read;
+            self.cursor.at = place.byte;
+        }
+    }
+
+    /// Returns the place of the next one.
+    pub(crate) fn place(&self) -> record::Place {
+        record::Place {
+            read: self.read,
+            byte: self.cursor.at,
+        }
     }
 }
 
 impl<'a> Iterator for Headers<'a> {
-    type Item = source::Header<'a>;
+    type Item = record::Header<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.left <= 0 {
             return None;
         }
         self.left -= 1;
+        self.read += 1;
         let (name, value) = (self.cursor.span()?, self.cursor.span()?);
-        Some(source::Header {
+        Some(record::Header {
             name: name.of(self.cursor.bytes)?,
             value: value.of(self.cursor.bytes),
         })

@@ -20,7 +20,7 @@ use self::chunk::{Broken, Chunk, Progress};
 use self::machine::{Failure, Machine, Options};
 use self::thread::{Shared, Wiring};
 use super::batch::{Damage, Entry};
-use super::fetch::{gone, purged};
+use super::unreadable::{gone, purged};
 use super::wire::connection::Family;
 use super::{Health, Settings, refusal_of};
 use crate::error::{Error, Result};

@@ -17,14 +17,15 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use self::librdkafka::Librdkafka;
 use super::admin::Admin;
-use super::fetch::{LOOK_UP, gone, is_passing, not_read, purged};
+use super::fetch::{LOOK_UP, is_passing};
 use super::fetched::Fetched;
 use super::port::{Joins, KnowsOffsets, Proof};
+use super::unreadable::{gone, not_read, purged};
 use super::{Failure, Health, Outage, Settings, is_settling, words_of};
 use crate::clock;
 use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
-use crate::source::Committed;
+use crate::record::Committed;
 
 /// How long a member may be silent before the group continues without it.
 const SESSION: &str = "session.timeout.ms";

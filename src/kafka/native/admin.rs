@@ -11,7 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::super::{Failure, REQUEST_TIMEOUT};
 use super::{Owned, c_text, refusal, rust_slice, rust_text};
 use crate::error::{Error, Result};
-use crate::source::Committed;
+use crate::record::Committed;
 
 /// One setting of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::super::port::Deliveries;
 use super::super::{Context, not_created};
 use super::{Owned, c_text, rust_text};
 use crate::error::Result;
-use crate::source::Header;
+use crate::record::Header;
 
 /// Bytes that the values of many records lie in; librdkafka reads them where they are until the
 /// last of those records is delivered.

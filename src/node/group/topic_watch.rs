@@ -15,7 +15,7 @@ use crate::clock::{self, Errand};
 use crate::error::Result;
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, TopicIdentity};
-use crate::kafka::fetch::gone;
+use crate::kafka::unreadable::gone;
 
 /// How often the topics are looked up.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
