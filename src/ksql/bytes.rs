@@ -3,9 +3,11 @@
 //! A windowed key has the start of its window behind it, eight bytes; a session its end and its
 //! start (Kafka Streams' `WindowKeySchema`, `SessionKeySchema`).
 
-use super::catalog::KeyWindows;
+use super::catalog::{KeyWindows, Source};
 use super::document::Document;
 use super::format::{Format, Kind};
+use super::records::Record;
+use super::run::Headers;
 use super::schema::Column;
 use super::types::Type;
 use super::value::{Value, base64, from_base64};
@@ -79,6 +81,68 @@ fn number<const N: usize>(
     match <[u8; N]>::try_from(bytes) {
         Ok(bytes) => Ok(Document::Number(shown(bytes))),
         Err(_) => Err(format!("{} bytes where {N} are a number", bytes.len())),
+    }
+}
+
+/// Returns a record of a source's topic as its formats read it; where it is has to be added.
+///
+/// # Errors
+/// What does not fit the formats.
+pub fn record(
+    source: &Source,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: Headers,
+) -> Result<Record, String> {
+    let part = |part: &str| {
+        let part = part.to_owned();
+        move |reason: String| format!("{part}: {reason}")
+    };
+    let (key, window) = match (key, source.windows) {
+        (Some(bytes), Some(windows)) => {
+            let (key, window) = split_window(bytes, windows).map_err(part("key"))?;
+            (Some(key), Some((window, windows == KeyWindows::Session)))
+        }
+        (key, _) => (key, None),
+    };
+    let (format, columns) = (&source.value_format, source.written_value());
+    Ok(Record {
+        topic: source.topic.clone(),
+        key: decode(key, &source.key_format, &source.schema.key).map_err(part("key"))?,
+        value: decode(value, format, &columns).map_err(part("value"))?,
+        time: 0,
+        window,
+        headers,
+        partition: 0,
+        offset: 0,
+    })
+}
+
+/// The bytes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bytes {
+    /// The key, with its window; `None` for null.
+    pub key: Option<Vec<u8>>,
+    /// How many of the key's bytes are the key without its window: what decides the partition.
+    pub hashed: usize,
+    /// The value; `None` for null.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Bytes {
+    /// Returns a record of a sink's topic as its formats write it.
+    pub fn of(record: &Record, sink: &Source) -> Self {
+        let key = encode(&record.key, &sink.key_format, &sink.schema.key);
+        let hashed = key.as_ref().map_or(0, Vec::len);
+        let key = match (key, record.window) {
+            (Some(key), Some((window, is_session))) => Some(with_window(key, window, is_session)),
+            (key, _) => key,
+        };
+        Bytes {
+            key,
+            hashed,
+            value: encode(&record.value, &sink.value_format, &sink.written_value()),
+        }
     }
 }
 

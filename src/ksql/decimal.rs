@@ -7,12 +7,13 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use num_bigint::{BigInt, Sign};
+use serde::{Deserialize, Serialize};
 
 /// The most digits that a declared decimal, or one that is read, may have.
 pub const MAX_PRECISION: u32 = 1_000;
 
 /// A number of `unscaled` × 10^-`scale`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Decimal {
     unscaled: BigInt,
     scale: u32,

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bytes;
-use super::catalog::{KeyWindows, Source};
+use super::bytes::{self, Bytes};
+use super::catalog::Source;
 use super::document::Document;
 use super::format::Kind;
 use super::records::Record;
@@ -141,6 +141,7 @@ fn of_line(document: Document, source: &Source, offset: i64) -> Result<Record, S
             value: document,
             window: None,
             headers: Headers::default(),
+            partition: 0,
             offset,
         });
     }
@@ -158,31 +159,17 @@ fn of_line(document: Document, source: &Source, offset: i64) -> Result<Record, S
             Some(_) => Err(format!("{name}_base64 is not base64")),
         }
     };
-    let (key, value) = (part("key")?, part("value")?);
-    let mut window = None;
-    let key = match (&key, source.windows) {
-        (Some(bytes), Some(windows)) => {
-            let (key, found) = bytes::split_window(bytes, windows)?;
-            window = Some((found, windows == KeyWindows::Session));
-            Some(key)
-        }
-        (key, _) => key.as_deref(),
-    };
+    let record = bytes::record(
+        source,
+        part("key")?.as_deref(),
+        part("value")?.as_deref(),
+        headers_of(&document),
+    )?;
+    let number = |name: &str| document.get(name).and_then(Document::as_i64);
     Ok(Record {
-        topic: source.topic.clone(),
-        key: bytes::decode(key, &source.key_format, &source.schema.key)?,
-        value: bytes::decode(
-            value.as_deref(),
-            &source.value_format,
-            &source.written_value(),
-        )?,
-        time: document
-            .get("timestamp")
-            .and_then(Document::as_i64)
-            .unwrap_or_default(),
-        window,
-        headers: headers_of(&document),
+        time: number("timestamp").unwrap_or_default(),
         offset,
+        ..record
     })
 }
 
@@ -241,6 +228,7 @@ fn read_table(path: &Path, source: &Source) -> Result<Vec<Record>> {
             time: field(time_at).parse().unwrap_or_default(),
             window: None,
             headers: Headers::default(),
+            partition: 0,
             offset: records.len() as i64,
         });
     }
@@ -289,14 +277,7 @@ fn plain_key(field: &str, source: &Source) -> Document {
 
 /// Writes a record as `k consume` prints it.
 fn envelope(record: &Record, sink: &Source) -> String {
-    let key = bytes::encode(&record.key, &sink.key_format, &sink.schema.key);
-    let key = match (key, record.window) {
-        (Some(key), Some((window, is_session))) => {
-            Some(bytes::with_window(key, window, is_session))
-        }
-        (key, _) => key,
-    };
-    let value = bytes::encode(&record.value, &sink.value_format, &sink.written_value());
+    let Bytes { key, value, .. } = Bytes::of(record, sink);
     let part = |name: &str, bytes: Option<Vec<u8>>| match bytes.map(String::from_utf8) {
         None => (name.to_owned(), Document::Null),
         Some(Ok(text)) => (name.to_owned(), Document::Text(text)),

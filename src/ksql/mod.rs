@@ -13,6 +13,7 @@
 //! [`folder`] whose files are topics. Windows and lateness are the
 //! engine's.
 
+pub(crate) mod answer;
 pub(crate) mod bytes;
 pub(crate) mod catalog;
 pub(crate) mod decimal;

@@ -27,7 +27,9 @@ pub struct Record {
     pub window: Option<(Window, bool)>,
     /// The headers.
     pub headers: Headers,
-    /// Where it is in the topic.
+    /// The partition that it is in.
+    pub partition: i32,
+    /// Where it is in the partition.
     pub offset: i64,
 }
 
@@ -82,7 +84,7 @@ pub fn read(source: &Source, record: &Record) -> Result<Event, Misfit> {
     };
     row.extend([
         Value::Bigint(time),
-        Value::Int(0),
+        Value::Int(record.partition),
         Value::Bigint(record.offset),
     ]);
     let mut key = Key::of(key);
@@ -184,6 +186,7 @@ pub fn write(sink: &Source, event: &Event, offset: i64) -> Result<Record, Misfit
         time,
         window,
         headers: event.headers.clone(),
+        partition: 0,
         offset,
     })
 }
@@ -253,6 +256,7 @@ impl Record {
             time,
             window,
             headers: Arc::new(headers),
+            partition: 0,
             offset,
         })
     }

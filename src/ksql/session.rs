@@ -9,7 +9,7 @@ use super::expr;
 use super::format::{Format, Kind};
 use super::lexer::{self, Span};
 use super::parser;
-use super::plan::{self, Plan, Target};
+use super::plan::{Plan, Recipe};
 use super::properties::{Settings, With};
 use super::records::{self, Record};
 use super::run::{Event, Key};
@@ -30,6 +30,8 @@ pub struct Persistent {
     pub sink: Source,
     /// How it runs.
     pub plan: Plan,
+    /// What the plan was made from.
+    pub recipe: Recipe,
     /// The names of its sources.
     pub reads: Vec<String>,
     /// Whether dropping the sink ends it.
@@ -76,6 +78,12 @@ impl Session {
     pub fn execute(&mut self, text: &str) -> Result<Effect> {
         let text = &self.with_variables(text);
         let statement = parser::statement(text, &self.catalog.types)?;
+        if self.takes_equal
+            && let Some(known) = self.running(text)
+        {
+            let said = format!("Query {} is there already, and the same", known.id);
+            return Ok(Effect::Unchanged(said));
+        }
         match statement {
             Statement::Create(create) => self.create(text, &create),
             Statement::CreateAs(create) => self.create_as(text, &create),
@@ -145,8 +153,19 @@ impl Session {
         }
     }
 
+    /// Returns the query of a statement that was carried out before, however it is spaced.
+    pub fn running(&self, text: &str) -> Option<&Persistent> {
+        let mut queries = self.queries.iter();
+        queries.find(|query| query.text.split_whitespace().eq(text.split_whitespace()))
+    }
+
+    /// Lets the next query have this number.
+    pub fn number_next(&mut self, number: usize) {
+        self.started = number;
+    }
+
     /// Puts the values of variables in the place of `${name}`.
-    fn with_variables(&self, text: &str) -> String {
+    pub fn with_variables(&self, text: &str) -> String {
         let mut replaced = text.to_owned();
         for (name, value) in &self.variables {
             replaced = replaced.replace(&format!("${{{name}}}"), value);
@@ -200,7 +219,7 @@ impl Session {
             settings: &self.settings,
         };
         with.check()?;
-        let plan = self.planned(text, query, &name.text)?;
+        let (plan, recipe) = self.planned(text, query, &name.text)?;
         if plan.kind != *kind {
             let message = format!(
                 "Invalid result type. Your SELECT query produces a {}. Please use CREATE {} AS SELECT statement instead.",
@@ -219,7 +238,7 @@ impl Session {
         } else {
             "CTAS"
         };
-        self.start(prefix, sink.clone(), plan, true, text);
+        self.start(prefix, sink.clone(), (plan, recipe), true);
         self.catalog.put(sink);
         Ok(Effect::Said(format!(
             "Created query with ID {}",
@@ -228,7 +247,7 @@ impl Session {
     }
 
     /// Plans a query that goes on.
-    fn planned(&self, text: &str, query: &Query, target: &str) -> Result<Plan> {
+    fn planned(&self, text: &str, query: &Query, target: &str) -> Result<(Plan, Recipe)> {
         if query.limit.is_some() {
             return Err(lexer::error(
                 text,
@@ -236,7 +255,13 @@ impl Session {
                 "LIMIT is not supported in a query that goes on",
             ));
         }
-        let plan = plan::plan(text, query, &self.catalog, Target { name: Some(target) })?;
+        let recipe = Recipe {
+            text: text.to_owned(),
+            query: query.clone(),
+            catalog: self.catalog.clone(),
+            target: target.to_owned(),
+        };
+        let plan = recipe.plan()?;
         let named = |what: &str| -> Result<()> {
             let kafka: Vec<&str> = plan
                 .inputs
@@ -265,7 +290,7 @@ impl Session {
             let message = "One of the functions used in the statement has an intermediate type that the value format can not handle. Please remove the function or change the format.";
             return Err(lexer::error(text, query.at, message));
         }
-        Ok(plan)
+        Ok((plan, recipe))
     }
 
     fn sink(&self, with: &With, name: &Name, plan: &Plan) -> Result<Source> {
@@ -322,7 +347,8 @@ impl Session {
         Ok(sink)
     }
 
-    fn start(&mut self, prefix: &str, sink: Source, plan: Plan, is_own: bool, text: &str) {
+    fn start(&mut self, prefix: &str, sink: Source, made: (Plan, Recipe), is_own: bool) {
+        let (plan, recipe) = made;
         let id = format!("{prefix}_{}_{}", sink.name, self.started);
         self.started += 1;
         let reads = plan
@@ -336,7 +362,8 @@ impl Session {
             plan,
             reads,
             is_own,
-            text: text.to_owned(),
+            text: recipe.text.clone(),
+            recipe,
         });
     }
 
@@ -382,7 +409,7 @@ impl Session {
             );
             return Err(lexer::error(text, name.at, &message));
         }
-        let plan = self.planned(text, query, &name.text)?;
+        let (plan, recipe) = self.planned(text, query, &name.text)?;
         if plan.kind == SourceKind::Table {
             let message = format!(
                 "INSERT INTO can only be used to insert into a stream: the query for {name} makes a table."
@@ -396,7 +423,7 @@ impl Session {
             );
             return Err(lexer::error(text, name.at, &message));
         }
-        self.start("INSERTQUERY", sink, plan, false, text);
+        self.start("INSERTQUERY", sink, (plan, recipe), false);
         Ok(Effect::Said(format!(
             "Created query with ID {}",
             self.last_id()

@@ -87,6 +87,13 @@ impl Planner<'_> {
                 },
             ),
         };
+        let is_grouped = |(part, key): (&KeyPart, &Expr)| part.viable.contains(key);
+        let keeps_key = stage.windows.is_none()
+            && stage.keys.len() == keys.len()
+            && stage.keys.iter().zip(&keys).all(is_grouped);
+        if !keeps_key {
+            self.topology.cut(stage.place);
+        }
         self.aggregate(stage, aggregates)?;
         stage.keys = keys
             .iter()

@@ -369,14 +369,16 @@ impl Planner<'_> {
             );
             return Err(self.error(&join.on, &message));
         }
-        Ok(self.after(
+        let rekeyed = self.after(
             stage.place,
             Rekey {
                 keys: vec![node.clone()],
                 appends: false,
                 keeps_null,
             },
-        ))
+        );
+        self.topology.cut(rekeyed);
+        Ok(rekeyed)
     }
 
     /// Adds a join of a table by a column that is the other table's key.
@@ -412,6 +414,9 @@ impl Planner<'_> {
         let place = self.topology.add(operator);
         self.topology.lead_to_port(left.place, place, 0);
         self.topology.lead_to_port(right.place, place, 1);
+        for side in [left.place, right.place] {
+            self.topology.gather(side);
+        }
         let mut scope = left.scope.clone();
         scope.columns.extend(right.scope.columns.iter().cloned());
         Ok(Stage {

@@ -45,6 +45,30 @@ pub struct Plan {
     pub has_nested_state: bool,
 }
 
+/// All that a plan is made from, so that it can be made again: a plan that has run holds state.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The statement.
+    pub text: String,
+    /// Its query.
+    pub query: Query,
+    /// The streams and tables as they were when it was typed.
+    pub catalog: Catalog,
+    /// The name of what it fills.
+    pub target: String,
+}
+
+impl Recipe {
+    /// Returns the plan, without any state.
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub fn plan(&self) -> Result<Plan> {
+        let name = Some(self.target.as_str());
+        plan(&self.text, &self.query, &self.catalog, Target { name })
+    }
+}
+
 /// What a query is planned for.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {

@@ -3,10 +3,11 @@
 //! A row of the result is the key's columns, the aggregates' results, the bounds of the window if
 //! there is one, and ROWTIME: what the clauses behind GROUP BY may name.
 
-use std::collections::HashMap;
-
+use super::store::{Changes, STREAM_TIME, Saved, Store, StreamTime, Sweep};
 use super::{Event, Key, Operator, Row};
+use crate::engine::codec::Corrupt;
 use crate::engine::window::{Window, Windows};
+use crate::error::Result;
 use crate::ksql::expr::Node;
 use crate::ksql::functions::{Aggregate, Spec};
 use crate::ksql::value::Value;
@@ -27,6 +28,18 @@ pub struct Aggregated {
 pub(super) struct State {
     values: Vec<Value>,
     pub time: i64,
+}
+
+impl Saved for State {
+    fn save(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.values.save(bytes)?;
+        self.time.save(bytes)
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<Self, Corrupt> {
+        let (values, time) = <(Vec<Value>, i64)>::load(bytes)?;
+        Ok(State { values, time })
+    }
 }
 
 /// Adds rows to states.
@@ -116,7 +129,7 @@ impl Aggregated {
 /// Aggregates without windows, of a stream or of a table.
 pub struct Grouped {
     adder: Adder,
-    states: HashMap<Key, State>,
+    states: Store<Key, State>,
 }
 
 impl Grouped {
@@ -124,7 +137,7 @@ impl Grouped {
     pub fn new(aggregates: Vec<Aggregated>) -> Self {
         Grouped {
             adder: Adder::new(aggregates),
-            states: HashMap::new(),
+            states: Store::default(),
         }
     }
 }
@@ -155,6 +168,22 @@ impl Operator for Grouped {
             ..event.with_row(Some(row))
         });
     }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.states.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.states.changes(0, changes)
+    }
+
+    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        self.states.restore(key, value).map(drop)
+    }
 }
 
 /// Aggregates of a stream in windows of a grid.
@@ -162,8 +191,9 @@ pub struct Windowed {
     adder: Adder,
     windows: Windows,
     lateness: Lateness,
-    states: HashMap<Key, State>,
-    stream_time: i64,
+    states: Store<Key, State>,
+    stream_time: StreamTime,
+    sweep: Sweep,
 }
 
 impl Windowed {
@@ -175,18 +205,20 @@ impl Windowed {
             adder: Adder::new(aggregates),
             windows,
             lateness,
-            states: HashMap::new(),
-            stream_time: i64::MIN,
+            states: Store::default(),
+            stream_time: StreamTime::default(),
+            sweep: Sweep::default(),
         }
     }
 
     /// Forgets the windows that take no more records.
     fn forget(&mut self) {
-        let (lateness, stream_time) = (self.lateness, self.stream_time);
-        self.states.retain(|key, _| {
+        let (lateness, now) = (self.lateness, self.stream_time.now);
+        self.states.remove_where(|key, _| {
             key.window
-                .is_none_or(|window| !lateness.is_expired(window, stream_time))
+                .is_some_and(|window| lateness.is_expired(window, now))
         });
+        self.sweep.done(self.states.len());
     }
 }
 
@@ -195,14 +227,13 @@ impl Operator for Windowed {
         if event.key.is_null() || event.is_null {
             return;
         }
-        let has_moved = event.time > self.stream_time;
-        self.stream_time = self.stream_time.max(event.time);
+        let has_moved = self.stream_time.reach(event.time);
         let mut windows: Vec<Window> = Vec::new();
         self.windows.span(event.time, &mut windows);
         // The earliest first; none begins before 1970, as in Kafka Streams.
         windows.sort_by_key(|window| window.start);
         for window in windows.into_iter().filter(|window| window.start >= 0) {
-            if self.lateness.is_expired(window, self.stream_time) {
+            if self.lateness.is_expired(window, self.stream_time.now) {
                 continue;
             }
             let key = Key {
@@ -223,8 +254,28 @@ impl Operator for Windowed {
                 ..event.with_row(Some(row))
             });
         }
-        if has_moved && self.states.len() > 10_000 {
+        if has_moved && self.sweep.is_due(self.states.len()) {
             self.forget();
+        }
+    }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.states.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.states.changes(0, changes)?;
+        self.stream_time.changes(changes)
+    }
+
+    fn restore(&mut self, map: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        match map {
+            STREAM_TIME => self.stream_time.restore(value),
+            _ => self.states.restore(key, value).map(drop),
         }
     }
 }

@@ -5,8 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::store::{Changes, Store};
 use super::tables::{joined, key_of};
 use super::{Event, Key, Operator, Row};
+use crate::engine::codec::Corrupt;
+use crate::error::Result;
 use crate::ksql::expr::Node;
 use crate::ksql::syntax::JoinKind;
 
@@ -18,8 +21,8 @@ pub struct ForeignJoin {
     pub widths: (usize, usize),
     /// What of a left row names a right one.
     pub foreign_key: Node,
-    left: HashMap<Key, (Row, i64)>,
-    right: HashMap<Key, (Row, i64)>,
+    left: Store<Key, (Row, i64)>,
+    right: Store<Key, (Row, i64)>,
     /// The left rows by the right one that they name, in the order of their keys as they are written.
     named: HashMap<Key, BTreeMap<String, Key>>,
 }
@@ -31,8 +34,8 @@ impl ForeignJoin {
             kind,
             widths,
             foreign_key,
-            left: HashMap::new(),
-            right: HashMap::new(),
+            left: Store::default(),
+            right: Store::default(),
             named: HashMap::new(),
         }
     }
@@ -121,5 +124,32 @@ impl Operator for ForeignJoin {
             0 => self.change_left(event, out),
             _ => self.change_right(event, out),
         }
+    }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.left.log_changes();
+        self.right.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.left.changes(0, changes)?;
+        self.right.changes(1, changes)
+    }
+
+    fn restore(&mut self, side: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        if side != 0 {
+            return self.right.restore(key, value).map(drop);
+        }
+        let (key, (row, _)) = self.left.restore(key, value)?;
+        let named = key_of(&self.foreign_key, row);
+        if !named.is_null() {
+            let names = self.named.entry(named).or_default();
+            names.insert(format!("{:?}", key.values), key);
+        }
+        Ok(())
     }
 }

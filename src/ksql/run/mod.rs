@@ -11,6 +11,8 @@ mod aggregate;
 mod foreign;
 mod session;
 mod simple;
+mod stages;
+mod store;
 mod streams;
 mod suppress;
 mod tables;
@@ -18,12 +20,16 @@ mod tables;
 use std::sync::Arc;
 
 use super::value::Value;
+use crate::engine::codec::Corrupt;
 use crate::engine::window::Window;
+use crate::error::Result;
 
 pub use aggregate::{Aggregated, Grouped, Windowed};
 pub use foreign::ForeignJoin;
 pub use session::Sessions;
 pub use simple::{Filter, Flatten, Rekey, RekeyTable, Select, Test};
+pub use stages::{Feed, Stage};
+pub use store::{Changes, Saved};
 pub use streams::StreamJoin;
 pub use suppress::Suppress;
 pub use tables::{StreamTableJoin, Table, TableJoin};
@@ -96,12 +102,47 @@ impl Event {
 pub trait Operator {
     /// Takes in an event at a port (0, or 1 for the right side of a join), gives out what follows.
     fn process(&mut self, port: usize, event: Event, out: &mut Vec<Event>);
+
+    /// Returns whether it remembers anything.
+    fn has_state(&self) -> bool {
+        false
+    }
+
+    /// Notes from now on which of its entries change.
+    fn log_changes(&mut self) {}
+
+    /// Hands over the entries that have changed since the last time.
+    ///
+    /// # Errors
+    /// `bug` where one cannot be written.
+    fn changes(&mut self, _changes: &mut Changes) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes in an entry of one of its maps that [`Operator::changes`] has handed over.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is none of its entries.
+    fn restore(&mut self, _map: u8, _key: &[u8], _value: &[u8]) -> Result<(), Corrupt> {
+        Err(Corrupt)
+    }
 }
 
 /// Operators, and where the events of each go.
 #[derive(Default)]
 pub struct Topology {
-    nodes: Vec<(Box<dyn Operator>, Option<Place>)>,
+    nodes: Vec<Node>,
+    /// Whether events that have to come together with others by key leave, to come in again.
+    is_split: bool,
+}
+
+struct Node {
+    operator: Box<dyn Operator>,
+    next: Option<Place>,
+    /// Whether its events have a new key, so that in a group they go on in another process.
+    is_cut: bool,
+    /// Whether they go on in one task all together.
+    is_gathered: bool,
 }
 
 /// A port of an operator.
@@ -111,11 +152,25 @@ pub struct Place {
     port: usize,
 }
 
+/// An event that leaves a topology.
+#[derive(Debug)]
+pub struct Leaving {
+    /// The cut that it leaves at; `None` for the sink.
+    pub cut: Option<Place>,
+    /// What leaves.
+    pub event: Event,
+}
+
 impl Topology {
     /// Adds an operator; what it gives out leaves the query until it is [led](Topology::lead)
     /// elsewhere.
     pub fn add(&mut self, operator: impl Operator + 'static) -> Place {
-        self.nodes.push((Box::new(operator), None));
+        self.nodes.push(Node {
+            operator: Box::new(operator),
+            next: None,
+            is_cut: false,
+            is_gathered: false,
+        });
         Place {
             node: self.nodes.len() - 1,
             port: 0,
@@ -129,21 +184,53 @@ impl Topology {
 
     /// Leads the events of one operator to a port of another.
     pub fn lead_to_port(&mut self, from: Place, to: Place, port: usize) {
-        self.nodes[from.node].1 = Some(Place {
+        self.nodes[from.node].next = Some(Place {
             node: to.node,
             port,
         });
     }
 
+    /// Notes that the events of an operator have a new key: what follows needs all events of a key
+    /// together.
+    pub fn cut(&mut self, from: Place) {
+        self.nodes[from.node].is_cut = true;
+    }
+
+    /// Notes that all events of an operator are needed together, whatever their keys.
+    pub fn gather(&mut self, from: Place) {
+        self.nodes[from.node].is_cut = true;
+        self.nodes[from.node].is_gathered = true;
+    }
+
+    /// Returns whether all events that leave at a cut are needed together.
+    pub fn is_gathered(&self, cut: Place) -> bool {
+        self.nodes[cut.node].is_gathered
+    }
+
     /// Pushes an event into an operator; what leaves the query is added to `out`.
     pub fn push(&mut self, at: Place, event: Event, out: &mut Vec<Event>) {
+        self.flow(at, event, &mut |leaving| out.push(leaving.event));
+    }
+
+    /// Pushes an event into an operator; what leaves the query is added to `out`, and where the
+    /// topology [is split](Topology::split) what leaves at a cut, too.
+    pub fn step(&mut self, at: Place, event: Event, out: &mut Vec<Leaving>) {
+        self.flow(at, event, &mut |leaving| out.push(leaving));
+    }
+
+    fn flow(&mut self, at: Place, event: Event, out: &mut impl FnMut(Leaving)) {
         let mut given = Vec::new();
-        self.nodes[at.node].0.process(at.port, event, &mut given);
-        match self.nodes[at.node].1 {
-            None => out.append(&mut given),
-            Some(next) => given
+        let node = &mut self.nodes[at.node];
+        node.operator.process(at.port, event, &mut given);
+        let leaves = node.next.is_none() || (self.is_split && node.is_cut);
+        let cut = node.next.is_some().then_some(Place { port: 0, ..at });
+        match node.next {
+            Some(next) if !leaves => given
                 .into_iter()
-                .for_each(|event| self.push(next, event, out)),
+                .for_each(|event| self.flow(next, event, out)),
+            _ => given
+                .into_iter()
+                .for_each(|event| out(Leaving { cut, event })),
         }
     }
 }

@@ -3,11 +3,12 @@
 //! A record joins every session of its key that is at most the gap away. Where that changes a
 //! session's bounds, those that were joined are taken back, each by a tombstone, before the new one.
 
-use std::collections::HashMap;
-
 use super::aggregate::{Adder, Aggregated, State};
+use super::store::{Changes, STREAM_TIME, Saved, Store, StreamTime, Sweep};
 use super::{Event, Key, Operator, Row};
+use crate::engine::codec::Corrupt;
 use crate::engine::window::{Window, Windows};
+use crate::error::Result;
 use crate::ksql::window::Lateness;
 
 /// Aggregates in sessions.
@@ -16,8 +17,27 @@ pub struct Sessions {
     gap_ms: i64,
     lateness: Lateness,
     /// The sessions of each key, in order of their ends.
-    sessions: HashMap<Row, Vec<(Window, State)>>,
-    stream_time: i64,
+    sessions: Store<Row, Known>,
+    stream_time: StreamTime,
+    sweep: Sweep,
+}
+
+/// The sessions of a key.
+type Known = Vec<(Window, State)>;
+
+impl Saved for Known {
+    fn save(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        (self.len() as u64).save(bytes)?;
+        self.iter().try_for_each(|(window, state)| {
+            window.save(bytes)?;
+            state.save(bytes)
+        })
+    }
+
+    fn load(bytes: &mut &[u8]) -> Result<Self, Corrupt> {
+        let count = u64::load(bytes)?;
+        (0..count).map(|_| <(Window, State)>::load(bytes)).collect()
+    }
 }
 
 impl Sessions {
@@ -34,8 +54,9 @@ impl Sessions {
             adder: Adder::new(aggregates),
             gap_ms,
             lateness,
-            sessions: HashMap::new(),
-            stream_time: i64::MIN,
+            sessions: Store::default(),
+            stream_time: StreamTime::default(),
+            sweep: Sweep::default(),
         }
     }
 }
@@ -45,28 +66,29 @@ impl Operator for Sessions {
         if event.key.is_null() || event.is_null {
             return;
         }
-        self.stream_time = self.stream_time.max(event.time);
+        self.stream_time.reach(event.time);
+        let now = self.stream_time.now;
         let single = Window {
             start: event.time,
             end: event.time,
         };
-        let known = self.sessions.entry(event.key.values.clone()).or_default();
+        let known = self.sessions.get(&event.key.values);
         let is_near = |window: &Window| {
             window.end >= event.time.saturating_sub(self.gap_ms)
                 && window.start <= event.time.saturating_add(self.gap_ms)
         };
         let mut merged = single;
-        for (window, _) in known.iter().filter(|(window, _)| is_near(window)) {
+        let sessions = known.into_iter().flatten();
+        for (window, _) in sessions.filter(|(window, _)| is_near(window)) {
             merged.start = merged.start.min(window.start);
             merged.end = merged.end.max(window.end);
         }
-        if self.lateness.is_expired(merged, self.stream_time) {
+        if self.lateness.is_expired(merged, now) {
             return;
         }
-        let (near, far): (Vec<_>, Vec<_>) = std::mem::take(known)
-            .into_iter()
-            .partition(|(window, _)| is_near(window));
-        *known = far;
+        let known = self.sessions.remove(&event.key.values).unwrap_or_default();
+        let (near, mut known): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(window, _)| is_near(window));
         let mut state = self.adder.start(event.time);
         let mut old = None;
         for (window, joined) in near {
@@ -95,13 +117,40 @@ impl Operator for Sessions {
         let row = self.adder.row(&key, &state);
         let at = known.partition_point(|(window, _)| *window < merged);
         known.insert(at, (merged, state));
-        let (lateness, stream_time) = (self.lateness, self.stream_time);
-        known.retain(|(window, _)| !lateness.is_expired(*window, stream_time));
+        let lateness = self.lateness;
+        let is_kept = |(window, _): &(Window, State)| !lateness.is_expired(*window, now);
+        known.retain(is_kept);
+        self.sessions.insert(event.key.values.clone(), known);
+        if self.sweep.is_due(self.sessions.len()) {
+            self.sessions
+                .remove_where(|_, known| !known.iter().any(is_kept));
+            self.sweep.done(self.sessions.len());
+        }
         out.push(Event {
             key,
             old,
             time: merged.end,
             ..event.with_row(Some(row))
         });
+    }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.sessions.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.sessions.changes(0, changes)?;
+        self.stream_time.changes(changes)
+    }
+
+    fn restore(&mut self, map: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        match map {
+            STREAM_TIME => self.stream_time.restore(value),
+            _ => self.sessions.restore(key, value).map(drop),
+        }
     }
 }

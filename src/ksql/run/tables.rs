@@ -1,8 +1,9 @@
 //! Tables: the last row of each key, and joins by it.
 
-use std::collections::HashMap;
-
+use super::store::{Changes, Store};
 use super::{Event, Key, Operator, Row};
+use crate::engine::codec::Corrupt;
+use crate::error::Result;
 use crate::ksql::expr::Node;
 use crate::ksql::syntax::JoinKind;
 use crate::ksql::value::Value;
@@ -10,7 +11,7 @@ use crate::ksql::value::Value;
 /// Turns a topic's records into changes: each says what was there before.
 #[derive(Default)]
 pub struct Table {
-    rows: HashMap<Key, Row>,
+    rows: Store<Key, Row>,
 }
 
 impl Operator for Table {
@@ -23,6 +24,22 @@ impl Operator for Table {
             None => self.rows.remove(&event.key),
         };
         out.push(Event { old, ..event });
+    }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.rows.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.rows.changes(0, changes)
+    }
+
+    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        self.rows.restore(key, value).map(drop)
     }
 }
 
@@ -53,7 +70,7 @@ pub struct StreamTableJoin {
     pub widths: (usize, usize),
     /// Whether the key becomes the last column.
     pub appends_key: bool,
-    rows: HashMap<Key, Row>,
+    rows: Store<Key, Row>,
 }
 
 impl StreamTableJoin {
@@ -63,7 +80,7 @@ impl StreamTableJoin {
             kind,
             widths,
             appends_key,
-            rows: HashMap::new(),
+            rows: Store::default(),
         }
     }
 }
@@ -92,6 +109,22 @@ impl Operator for StreamTableJoin {
         let row = joined(Some(&event.row), found, self.widths, key);
         out.push(event.with_row(Some(row)));
     }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.rows.log_changes();
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        self.rows.changes(0, changes)
+    }
+
+    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        self.rows.restore(key, value).map(drop)
+    }
 }
 
 /// Joins two tables by their keys.
@@ -102,7 +135,7 @@ pub struct TableJoin {
     pub widths: (usize, usize),
     /// Whether the key becomes the last column.
     pub appends_key: bool,
-    sides: [HashMap<Key, (Row, i64)>; 2],
+    sides: [Store<Key, (Row, i64)>; 2],
 }
 
 impl TableJoin {
@@ -152,6 +185,24 @@ impl Operator for TableJoin {
             time,
             ..event.with_row(new)
         });
+    }
+
+    fn has_state(&self) -> bool {
+        true
+    }
+
+    fn log_changes(&mut self) {
+        self.sides.iter_mut().for_each(Store::log_changes);
+    }
+
+    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
+        let mut sides = (0..).zip(&mut self.sides);
+        sides.try_for_each(|(side, rows)| rows.changes(side, changes))
+    }
+
+    fn restore(&mut self, side: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        let rows = self.sides.get_mut(usize::from(side)).ok_or(Corrupt)?;
+        rows.restore(key, value).map(drop)
     }
 }
 

@@ -1,0 +1,240 @@
+//! What statements answer that ask about the session alone, wherever its topics are.
+
+use std::collections::HashMap;
+
+use super::catalog::Source;
+use super::document::Document;
+use super::explain::explain;
+use super::format::document_of;
+use super::functions;
+use super::lexer;
+use super::plan::{self, Target};
+use super::run::Event;
+use super::schema::Schema;
+use super::session::{Persistent, Session};
+use super::syntax::{SourceKind, Statement};
+use super::value::text_of;
+use crate::error::{Error, Result};
+
+/// What is said to a statement.
+#[derive(Debug)]
+pub enum Answer {
+    /// A sentence; empty for nothing.
+    Said(String),
+    /// Lines as they are.
+    Lines(Vec<String>),
+    /// Rows under headings.
+    Table {
+        /// The headings.
+        columns: Vec<String>,
+        /// The rows, each value as text and as JSON; `None` for null.
+        rows: Vec<Vec<(Option<String>, Document)>>,
+    },
+}
+
+/// Answers a statement that asks about streams, tables, functions, queries, settings or plans.
+///
+/// # Errors
+/// `usage` for a name that is not there, "not supported yet" for what cannot be shown.
+pub fn about(session: &Session, statement: Statement, text: &str) -> Result<Answer> {
+    match statement {
+        Statement::Show { what, .. } => show(session, &what),
+        Statement::Describe { name, .. } => Ok(described(session.catalog.named(text, &name)?)),
+        Statement::DescribeFunction(name) => {
+            let all = functions::all();
+            let lines: Vec<String> = all
+                .into_iter()
+                .filter(|(signature, ..)| signature.name == name.text)
+                .map(|(signature, kind, about)| format!("{signature} — {about} ({kind})"))
+                .collect();
+            match lines.is_empty() {
+                true => Err(lexer::error(
+                    text,
+                    name.at,
+                    &format!("Can't find any functions with the name '{name}'"),
+                )),
+                false => Ok(Answer::Lines(lines)),
+            }
+        }
+        Statement::Explain(inner) => {
+            let query = match *inner {
+                Statement::Query(query) => query,
+                Statement::CreateAs(create) => create.query,
+                Statement::InsertInto { query, .. } => query,
+                _ => {
+                    return Err(Error::usage(
+                        "EXPLAIN takes SELECT, CREATE … AS SELECT or INSERT INTO … SELECT",
+                    ));
+                }
+            };
+            let plan = plan::plan(text, &query, &session.catalog, Target { name: None })?;
+            Ok(Answer::Lines(explain(&query, &plan, &session.catalog)))
+        }
+        Statement::ExplainQuery(id) => {
+            let query = session.queries.iter().find(|query| query.id == id.text);
+            let query = query.ok_or_else(|| {
+                lexer::error(
+                    text,
+                    id.at,
+                    &format!("There is no query {id}; SHOW QUERIES lists them"),
+                )
+            })?;
+            let statement = query.text.clone();
+            about(
+                session,
+                Statement::Explain(Box::new(super::parser::statement(
+                    &statement,
+                    &session.catalog.types,
+                )?)),
+                &statement,
+            )
+        }
+        _ => Err(Error::bug(
+            "a statement that the session carries out was not carried out",
+        )),
+    }
+}
+
+/// Returns rows of texts.
+pub fn listed(columns: &[&str], rows: Vec<Vec<String>>) -> Answer {
+    let cell = |text: String| (Some(text.clone()), Document::Text(text));
+    Answer::Table {
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| row.into_iter().map(cell).collect())
+            .collect(),
+    }
+}
+
+fn show(session: &Session, what: &str) -> Result<Answer> {
+    let sources = |kind: SourceKind| -> Vec<Vec<String>> {
+        let of_kind = session
+            .catalog
+            .sources()
+            .filter(|source| source.kind == kind);
+        let row = |source: &Source| {
+            let windows = source.windows.map_or("", |windows| windows.word());
+            vec![
+                source.name.clone(),
+                source.topic.clone(),
+                source.key_format.kind.to_string(),
+                source.value_format.kind.to_string(),
+                windows.to_owned(),
+            ]
+        };
+        of_kind.map(row).collect()
+    };
+    let columns = ["name", "topic", "key format", "value format", "windows"];
+    Ok(match what {
+        "STREAMS" => listed(&columns, sources(SourceKind::Stream)),
+        "TABLES" => listed(&columns, sources(SourceKind::Table)),
+        "QUERIES" => {
+            let row = |query: &Persistent| {
+                vec![
+                    query.id.clone(),
+                    query.sink.name.clone(),
+                    query.sink.topic.clone(),
+                    query.text.replace('\n', " "),
+                ]
+            };
+            listed(
+                &["id", "sink", "topic", "query"],
+                session.queries.iter().map(row).collect(),
+            )
+        }
+        "FUNCTIONS" => {
+            let mut rows: Vec<Vec<String>> = functions::all()
+                .into_iter()
+                .map(|(signature, kind, _)| vec![signature.name.clone(), kind.to_owned()])
+                .collect();
+            rows.dedup();
+            listed(&["function", "kind"], rows)
+        }
+        "PROPERTIES" => listed(
+            &["property", "value"],
+            session
+                .settings
+                .all()
+                .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
+                .collect(),
+        ),
+        "TYPES" => listed(
+            &["type", "schema"],
+            session
+                .catalog
+                .types
+                .iter()
+                .map(|(name, of)| vec![name.clone(), of.to_string()])
+                .collect(),
+        ),
+        "VARIABLES" => listed(
+            &["variable", "value"],
+            session
+                .variables
+                .iter()
+                .map(|(name, value)| vec![name.clone(), value.clone()])
+                .collect(),
+        ),
+        other => return Err(Error::not_yet(format!("SHOW {other}"))),
+    })
+}
+
+/// Returns the last event of each key, in the order in which the keys came first.
+pub fn last_of_each(events: Vec<Event>) -> Vec<Event> {
+    let mut places = HashMap::new();
+    let mut last: Vec<Event> = Vec::new();
+    for event in events {
+        let place = *places.entry(event.key.clone()).or_insert(last.len());
+        match last.get_mut(place) {
+            Some(known) => *known = event,
+            None => last.push(event),
+        }
+    }
+    last
+}
+
+/// Returns rows: the key's columns, then the value's.
+pub fn table(schema: &Schema, events: &[Event]) -> Answer {
+    let columns = schema.columns().map(|column| column.name.clone()).collect();
+    let row = |event: &Event| {
+        let key = schema.key.iter().zip(event.key.values.iter());
+        let nulls = std::iter::repeat(&super::value::Value::Null);
+        let value = schema.value.iter().zip(event.row.iter().chain(nulls));
+        key.chain(value)
+            .map(|(column, value)| (text_of(value, &column.of), document_of(value, &column.of)))
+            .collect()
+    };
+    Answer::Table {
+        columns,
+        rows: events.iter().map(row).collect(),
+    }
+}
+
+fn described(source: &Source) -> Answer {
+    let cell = |text: String| (Some(text.clone()), Document::Text(text));
+    let word = if source.kind == SourceKind::Stream {
+        "(key)"
+    } else {
+        "(primary key)"
+    };
+    let keys = source
+        .schema
+        .key
+        .iter()
+        .map(|column| format!("{} {word}", column.of));
+    let values = source
+        .schema
+        .value
+        .iter()
+        .map(|column| column.of.to_string());
+    let rows = source
+        .schema
+        .columns()
+        .zip(keys.chain(values))
+        .map(|(column, of)| vec![cell(column.name.clone()), cell(of)]);
+    Answer::Table {
+        columns: vec!["field".to_owned(), "type".to_owned()],
+        rows: rows.collect(),
+    }
+}
