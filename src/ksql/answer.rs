@@ -8,11 +8,11 @@ use super::explain::explain;
 use super::format::document_of;
 use super::functions;
 use super::lexer;
-use super::plan::{self, Target};
+use super::plan::{self, Plan, Target};
 use super::run::Event;
 use super::schema::Schema;
 use super::session::{Persistent, Session};
-use super::syntax::{SourceKind, Statement};
+use super::syntax::{Emit, Query, SourceKind, Statement};
 use super::value::text_of;
 use crate::error::{Error, Result};
 
@@ -29,6 +29,15 @@ pub enum Answer {
         columns: Vec<String>,
         /// The rows, each value as text and as JSON; `None` for null.
         rows: Vec<Vec<(Option<String>, Document)>>,
+    },
+    /// Rows as they come.
+    Rows {
+        /// The headings.
+        columns: Vec<String>,
+        /// As in a table.
+        rows: Vec<Vec<(Option<String>, Document)>>,
+        /// Whether they are the first of their query.
+        is_first: bool,
     },
 }
 
@@ -180,8 +189,34 @@ fn show(session: &Session, what: &str) -> Result<Answer> {
     })
 }
 
+/// Answers a query by events of its inputs, in their order.
+pub fn pulled(
+    plan: &mut Plan,
+    query: &Query,
+    events: impl IntoIterator<Item = (usize, Event)>,
+    limit: Option<u64>,
+) -> Answer {
+    let mut given = Vec::new();
+    for (nth, event) in events {
+        plan.topology.push(plan.inputs[nth].1, event, &mut given);
+    }
+    rows_now(plan, query, given, limit)
+}
+
+/// Answers a query by what has left it: of a table, unless its changes are asked for, by the rows that it
+/// has then.
+pub fn rows_now(plan: &Plan, query: &Query, mut given: Vec<Event>, limit: Option<u64>) -> Answer {
+    if plan.kind == SourceKind::Table && query.emit.is_none() {
+        given = last_of_each(given);
+    }
+    given.retain(|event| !event.is_null || query.emit == Some(Emit::Changes));
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    given.truncate(limit.unwrap_or(usize::MAX));
+    table(&plan.schema, &given)
+}
+
 /// Returns the last event of each key, in the order in which the keys came first.
-pub fn last_of_each(events: Vec<Event>) -> Vec<Event> {
+fn last_of_each(events: Vec<Event>) -> Vec<Event> {
     let mut places = HashMap::new();
     let mut last: Vec<Event> = Vec::new();
     for event in events {

@@ -10,12 +10,12 @@
 //! (docs/design/ksql.md says why it is one of its own); [`mod@format`] reads and writes values in
 //! [`document`]s, which is what a topic's bytes are. [`session`] carries out statements; [`replay`]
 //! runs their queries over records in a file, deterministically; [`shell`] answers them over a
-//! [`folder`] whose files are topics. Windows and lateness are the
-//! engine's.
+//! [`folder`] whose files are topics, and [`cluster`] over Kafka. Windows and lateness are the engine's.
 
 pub(crate) mod answer;
 pub(crate) mod bytes;
 pub(crate) mod catalog;
+pub(crate) mod cluster;
 pub(crate) mod decimal;
 mod declare;
 pub mod document;

@@ -153,6 +153,31 @@ impl Session {
         }
     }
 
+    /// Returns another one with the same definitions, to try statements on.
+    ///
+    /// # Errors
+    /// `usage` for a query that no longer holds.
+    pub fn fork(&self) -> Result<Self> {
+        let query = |query: &Persistent| {
+            Ok(Persistent {
+                id: query.id.clone(),
+                sink: query.sink.clone(),
+                plan: query.recipe.plan()?,
+                recipe: query.recipe.clone(),
+                reads: query.reads.clone(),
+                is_own: query.is_own,
+                text: query.text.clone(),
+            })
+        };
+        Ok(Session {
+            catalog: self.catalog.clone(),
+            settings: self.settings.clone(),
+            variables: self.variables.clone(),
+            queries: self.queries.iter().map(query).collect::<Result<_>>()?,
+            ..*self
+        })
+    }
+
     /// Returns the query of a statement that was carried out before, however it is spaced.
     pub fn running(&self, text: &str) -> Option<&Persistent> {
         let mut queries = self.queries.iter();

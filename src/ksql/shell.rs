@@ -8,8 +8,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-pub use super::answer::Answer;
-use super::answer::{self, last_of_each, table};
+use super::answer;
+use super::answer::Answer;
 use super::catalog::Source;
 use super::folder::Folder;
 use super::lexer;
@@ -17,7 +17,7 @@ use super::plan::{self, Plan, Target};
 use super::records::{self, Record};
 use super::run::Event;
 use super::session::{Effect, Persistent, Session};
-use super::syntax::{Emit, Query, SourceKind, Statement};
+use super::syntax::{Query, SourceKind, Statement};
 use crate::error::{Error, Result};
 
 /// Statements over a folder.
@@ -253,26 +253,13 @@ impl Shell {
 
     fn select(&mut self, query: &Query, text: &str) -> Result<Answer> {
         let mut plan = plan::plan(text, query, &self.session.catalog, Target { name: None })?;
-        let is_push = query.emit.is_some();
         let limit = match (query.limit, self.row_limit) {
             (Some(limit), Some(most)) => Some(limit.min(most)),
             (limit, most) => limit.or(most),
         };
-        // The rows of a table now are the last of each key.
-        let is_table = !is_push && plan.kind == SourceKind::Table;
-        let events = self.rows_of(&mut plan, limit.filter(|_| !is_table))?;
-        let mut events = if is_table {
-            last_of_each(events)
-        } else {
-            events
-        };
-        events.retain(|event| !event.is_null || query.emit == Some(Emit::Changes));
-        events.truncate(
-            limit
-                .and_then(|limit| usize::try_from(limit).ok())
-                .unwrap_or(usize::MAX),
-        );
-        Ok(table(&plan.schema, &events))
+        let is_table = plan.kind == SourceKind::Table && query.emit.is_none();
+        let given = self.rows_of(&mut plan, limit.filter(|_| !is_table))?;
+        Ok(answer::rows_now(&plan, query, given, limit))
     }
 
     fn print(&self, topic: &str, limit: Option<u64>, interval: Option<u64>) -> Result<Answer> {

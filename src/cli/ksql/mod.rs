@@ -2,18 +2,28 @@
 
 mod replay;
 mod rows;
+mod runner;
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Context;
+use super::broker::BrokerOptions;
 use crate::error::{Error, Result};
+use crate::ksql::answer::Answer;
+use crate::ksql::cluster::shell::ClusterShell;
 use crate::ksql::lexer;
-use crate::ksql::shell::{Answer, Shell};
+use crate::ksql::shell::Shell;
 use replay::ReplayOptions;
 use rows::Output;
+use runner::Runner;
 
 /// Run statements in ksqlDB's language, without a server.
+///
+/// Queries that go on (CREATE … AS, INSERT INTO … SELECT) run while some `k ksql` of their app does: with
+/// `-f` until Ctrl-C, with `--exit` until what their topics hold now is done. Several processes share the
+/// partitions, and results are written exactly once. Definitions are kept in the topic
+/// `k-ksql-APP-commands`.
 ///
 /// With `--data` the files of a folder are the topics: `data/mono_signal.csv` is `mono_signal`, and what
 /// queries write are files beside it. Without `-e` and `-f` statements are read from the terminal, each
@@ -23,6 +33,8 @@ use rows::Output;
 /// partition, event time alone, every change written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  k ksql -e \"SHOW TOPICS; SHOW STREAMS;\"
+  k ksql -f app.sql --exit
   k ksql --data data -e \"SHOW TOPICS;\"
   k ksql --data data -f app.sql
   k ksql --data data -e \"SELECT * FROM calls EMIT CHANGES LIMIT 3;\" --output json
@@ -32,7 +44,7 @@ pub(super) struct Options {
     #[arg(short, long, value_name = "STATEMENTS", conflicts_with = "file")]
     execute: Option<String>,
 
-    /// Run the statements of this file and leave
+    /// Run the statements of this file, then its queries until Ctrl-C
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -66,6 +78,9 @@ pub(super) struct Options {
 
     #[command(flatten)]
     replay: ReplayOptions,
+
+    #[command(flatten)]
+    broker: BrokerOptions,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -81,32 +96,23 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
             .ok_or_else(|| Error::usage("--replay needs --file, the statements"))?;
         return replay::run(&options.replay, &read(file)?, &options.set, context);
     }
-    let Some(data) = &options.data else {
-        return Err(Error::not_yet("statements over Kafka")
-            .hint("--data DIR takes the files of a folder as topics; --replay FILE takes records of a file"));
-    };
-    let mut shell = Shell::open(data, &options.app)?;
-    shell.row_limit = options.query_row_limit;
-    for (name, value) in &options.set {
-        shell.session.settings.set(name, Some(value.clone()));
-    }
-    shell
-        .session
-        .variables
-        .extend(options.define.iter().cloned());
-    let output = options.output.unwrap_or_else(Output::by_default);
-    let result = match (&options.execute, &options.file) {
-        (Some(statements), _) => run_all(&mut shell, statements, output),
-        (None, Some(file)) => run_all(&mut shell, &read(file)?, output),
-        (None, None) if std::io::stdin().is_terminal() => prompt(&mut shell, output, context),
-        (None, None) => {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|source| Error::io("read stdin", source))?;
-            run_all(&mut shell, &text, output)
+    let mut runner = match &options.data {
+        Some(data) => Runner::Folder(Shell::open(data, &options.app)?),
+        None => {
+            let settings = options.broker.settings(context)?;
+            let shell = ClusterShell::open(&settings, context, &options.app)?;
+            Runner::Cluster(Box::new(shell))
         }
     };
-    if let (count @ 1.., Some(first)) = &shell.unread {
+    runner.limit_rows(options.query_row_limit);
+    let session = runner.session();
+    for (name, value) in &options.set {
+        session.settings.set(name, Some(value.clone()));
+    }
+    session.variables.extend(options.define.iter().cloned());
+    let output = options.output.unwrap_or_else(Output::by_default);
+    let result = run_statements(&mut runner, options, output, context);
+    if let (count @ 1.., Some(first)) = runner.unread() {
         context.report.warning(format!(
             "{count} records could not be read and were left out; the first: {first}"
         ));
@@ -114,15 +120,50 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     result
 }
 
+fn run_statements(
+    runner: &mut Runner,
+    options: &Options,
+    output: Output,
+    context: &Context,
+) -> Result<()> {
+    match (&options.execute, &options.file) {
+        (Some(statements), _) => run_all(runner, statements, output)?,
+        (None, Some(file)) => {
+            if !options.exit {
+                runner.work()?;
+            }
+            run_all(runner, &read(file)?, output)?;
+        }
+        (None, None) if std::io::stdin().is_terminal() => {
+            runner.work()?;
+            return prompt(runner, output, context);
+        }
+        (None, None) => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|source| Error::io("read stdin", source))?;
+            run_all(runner, &text, output)?;
+        }
+    }
+    context.interrupt.check()?;
+    match (options.exit, &options.file) {
+        (true, _) => runner.finish(),
+        (false, Some(_)) => runner.stay(),
+        (false, None) => {
+            runner.tell_idle(context);
+            Ok(())
+        }
+    }
+}
+
 /// Runs the statements of a text, and shows what each gives.
-fn run_all(shell: &mut Shell, text: &str, output: Output) -> Result<()> {
+fn run_all(runner: &mut Runner, text: &str, output: Output) -> Result<()> {
     for (start, statement) in lexer::statements(text)? {
         let (line, _) = lexer::place(text, start);
         let doing = || format!("carrying out the statement that begins on line {line}");
-        let answer = shell
-            .run(statement)
+        runner
+            .run(statement, &mut |answer| show(&answer, output))
             .map_err(|error| error.during(doing()))?;
-        show(&answer, output)?;
     }
     Ok(())
 }
@@ -133,12 +174,17 @@ fn show(answer: &Answer, output: Output) -> Result<()> {
         Answer::Said(said) => format!("{said}\n"),
         Answer::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
         Answer::Table { columns, rows } => output.text(columns, rows)?,
+        Answer::Rows {
+            columns,
+            rows,
+            is_first,
+        } => output.stream(columns, rows, *is_first)?,
     };
     super::print(text.as_bytes())
 }
 
 /// Reads statements from the terminal until `exit` or its end. One that is refused ends nothing.
-fn prompt(shell: &mut Shell, output: Output, context: &Context) -> Result<()> {
+fn prompt(runner: &mut Runner, output: Output, context: &Context) -> Result<()> {
     let mut typed = String::new();
     let mut lines = std::io::stdin().lock().lines();
     loop {
@@ -162,7 +208,7 @@ fn prompt(shell: &mut Shell, output: Output, context: &Context) -> Result<()> {
         if !line.trim_end().ends_with(';') {
             continue;
         }
-        let ran = run_all(shell, &typed, output);
+        let ran = run_all(runner, &typed, output);
         typed.clear();
         if let Err(error) = ran {
             context.report.error(&error);

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use crate::ksql::document::Document;
 use crate::term::table::{Align, Table};
 
+/// How wide a line is, in characters.
+const LINE: usize = 80;
+
 /// How rows are written; ksqlDB's names are taken, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Output {
@@ -24,6 +27,37 @@ impl Output {
         } else {
             Output::Csv
         }
+    }
+
+    /// Returns rows that come a few at a time as text, the headings before the first of them.
+    pub fn stream(
+        self,
+        columns: &[String],
+        rows: &[Vec<(Option<String>, Document)>],
+        is_first: bool,
+    ) -> Result<String> {
+        if self != Output::Table {
+            let text = self.text(columns, rows)?;
+            return Ok(match text.split_once('\n') {
+                Some((_, rest)) if self == Output::Csv && !is_first => rest.to_owned(),
+                _ => text,
+            });
+        }
+        // Nothing is known yet of the rows to come: the columns share the line.
+        let width = (LINE / columns.len().max(1)).saturating_sub(2).max(8);
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let cells: Vec<String> = cells.map(|cell| format!("{cell:<width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        };
+        let mut text = String::new();
+        if is_first {
+            text.push_str(&line(&mut columns.iter().map(String::as_str)));
+        }
+        for row in rows {
+            let cells = row.iter().map(|(text, _)| text.as_deref());
+            text.push_str(&line(&mut cells.map(|cell| cell.unwrap_or("null"))));
+        }
+        Ok(text)
     }
 
     /// Returns rows as text, each line ended.

@@ -1,0 +1,89 @@
+//! Where statements are carried out.
+
+use super::Context;
+use crate::error::Result;
+use crate::ksql::answer::Answer;
+use crate::ksql::cluster::shell::ClusterShell;
+use crate::ksql::session::Session;
+use crate::ksql::shell::Shell;
+
+/// What carries out statements.
+pub(super) enum Runner {
+    /// Over the files of a folder.
+    Folder(Shell),
+    /// Over Kafka.
+    Cluster(Box<ClusterShell>),
+}
+
+impl Runner {
+    /// Carries out a statement; `show` gets what is said to it.
+    pub fn run(
+        &mut self,
+        statement: &str,
+        show: &mut dyn FnMut(Answer) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Runner::Folder(shell) => show(shell.run(statement)?),
+            Runner::Cluster(shell) => shell.run(statement, show),
+        }
+    }
+
+    /// Returns what the statements have declared.
+    pub fn session(&mut self) -> &mut Session {
+        match self {
+            Runner::Folder(shell) => &mut shell.session,
+            Runner::Cluster(shell) => &mut shell.session,
+        }
+    }
+
+    /// Gives at most so many rows for a SELECT.
+    pub fn limit_rows(&mut self, limit: Option<u64>) {
+        match self {
+            Runner::Folder(shell) => shell.row_limit = limit,
+            Runner::Cluster(shell) => shell.row_limit = limit,
+        }
+    }
+
+    /// Returns how many records could not be read, and the first of them.
+    pub fn unread(&self) -> &(usize, Option<String>) {
+        match self {
+            Runner::Folder(shell) => &shell.unread,
+            Runner::Cluster(shell) => &shell.unread,
+        }
+    }
+
+    /// Runs the app's queries here from now on; over a folder they have ended when they are answered.
+    pub fn work(&mut self) -> Result<()> {
+        match self {
+            Runner::Folder(_) => Ok(()),
+            Runner::Cluster(shell) => shell.work(),
+        }
+    }
+
+    /// Runs the app's queries until a signal.
+    pub fn stay(&mut self) -> Result<()> {
+        match self {
+            Runner::Folder(_) => Ok(()),
+            Runner::Cluster(shell) => shell.stay(),
+        }
+    }
+
+    /// Runs the app's queries until they have done what their topics hold now.
+    pub fn finish(&mut self) -> Result<()> {
+        match self {
+            Runner::Folder(_) => Ok(()),
+            Runner::Cluster(shell) => shell.finish(),
+        }
+    }
+
+    /// Says that the queries that were created run nowhere, if so.
+    pub fn tell_idle(&self, context: &Context) {
+        if let Runner::Cluster(shell) = self
+            && shell.has_created()
+        {
+            context
+                .report
+                .hint("queries run while a `k ksql` of their app does: `k ksql -f FILE`, or `--exit` until their topics are done");
+        }
+    }
+}
