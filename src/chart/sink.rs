@@ -8,7 +8,8 @@ use crate::engine::pane::{Pane, Panes, Refinement};
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
 use crate::picture::{CELL, Medium, cells};
-use crate::sink::{Header, Role, Sink};
+use crate::result::{Header, Role};
+use crate::sink::Sink;
 use crate::verify::table::{Cell, ResultTable, Span, key_part};
 
 /// Rows as a chart in characters.

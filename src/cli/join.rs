@@ -14,13 +14,13 @@ use crate::error::{Error, Remedy, Result};
 use crate::format::{Reading, TimeFrom, TimeUnit, schema};
 use crate::node::input::{self, Input, Notation as InputNotation};
 use crate::node::join::{Node, Options as NodeOptions, frame, summary};
+use crate::notation::Notation;
 use crate::outlet::Outlet;
 use crate::plan::join::{Given, SideQuery, name_of};
 use crate::plan::time::time_zone;
 use crate::plan::{JoinPlan, JoinQuery};
 use crate::sink::joined::{Frame, JoinedSink};
 use crate::sink::table::Look;
-use crate::sink::text::Notation;
 use crate::term::grid::room;
 use crate::term::units::parse_duration;
 

@@ -6,7 +6,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 
 use crate::column::Value;
 use crate::error::{Error, Result};
-use crate::sink::text::push_json;
+use crate::notation::push_json;
 use crate::term::grid::{self, Cell, Column, Grid, Spare, Times};
 use crate::term::printable::printable;
 use crate::term::report::Report;

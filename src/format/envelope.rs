@@ -28,7 +28,7 @@ use super::dialect::Dialect;
 use super::json::reason_of;
 use super::{Decoded, Malformed, Origins, Place};
 use crate::column::ValueRef;
-use crate::sink::text::push_json;
+use crate::notation::push_json;
 use crate::source::{Header, Headers, Lines, Message, Read, Records};
 
 /// Writes the records of one topic as envelopes.

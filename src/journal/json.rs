@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::column::ValueRef;
-use crate::sink::text::push_json;
+use crate::notation::push_json;
 
 /// A value as JSON: a number keeps all its digits. Equal where the text is.
 #[derive(Clone, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::engine::key;
 use crate::engine::pane::journal::{Event, Journal};
 use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
-use crate::sink::text::push_csv;
+use crate::notation::push_csv;
 
 /// How many records of a fate are drawn one by one; of more, only how many are where.
 pub const EXACT: usize = 1_500;

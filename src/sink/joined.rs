@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::table::Look;
-use super::text::{Notation, push_csv, push_json};
 use crate::column::{DataType, Field, ValueRef};
 use crate::engine::join::{Emit, Joined};
 use crate::error::{Error, Result};
@@ -17,6 +16,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::{Partitioner, Partitioning};
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::notation::{Notation, push_csv, push_json};
 use crate::outlet::Outlet;
 use crate::term::grid::{self, Cell, Column, Grid, Times};
 use crate::term::printable::printable;
@@ -319,7 +319,7 @@ impl Topic {
             producer,
             partitioner: Partitioner::new(Partitioning::Murmur2, partitions),
             before_key: match keys {
-                [key] => Some(1 + super::text::member(&key.name).len()),
+                [key] => Some(1 + crate::notation::member(&key.name).len()),
                 _ => None,
             },
         })

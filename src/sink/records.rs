@@ -5,10 +5,10 @@
 use console::truncate_str;
 
 use super::spread::{Field, Spread};
-use super::text::{push_csv, push_csv_text};
 use crate::column::ValueRef;
 use crate::error::Result;
 use crate::format::envelope;
+use crate::notation::{push_csv, push_csv_text};
 use crate::outlet::Outlet;
 use crate::source::Message;
 use crate::term::grid::{self, Cell, Column, Grid, Times};

@@ -4,11 +4,12 @@
 
 use console::{Term, style, truncate_str};
 
-use super::{Header, Role, Sink};
+use super::Sink;
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
+use crate::result::{Header, Role};
 use crate::term::grid::{self, Cell, Column, Grid, Spare, Times};
 use crate::term::printable::printable;
 use crate::term::report::Report;

@@ -6,8 +6,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::text::push_json;
-use super::{BOUNDS, Header, Sink};
+use super::Sink;
 use crate::column::ValueRef;
 use crate::engine::pane::{Pane, Panes};
 use crate::engine::watermark::END;
@@ -17,6 +16,8 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::partitioner::partition_of;
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
+use crate::notation::push_json;
+use crate::result::{BOUNDS, Header, bounds};
 use crate::source::{self, TAKEN_BACK};
 use crate::term::units::format_time;
 
@@ -94,9 +95,9 @@ impl TopicSink {
             name: name.to_owned(),
             producer,
             partitions: topic.partitions.len() as i32,
-            members: header.names().map(super::text::member).collect(),
-            key_members: keys.map(super::text::member).collect(),
-            bound_members: BOUNDS.map(super::text::member),
+            members: header.names().map(crate::notation::member).collect(),
+            key_members: keys.map(crate::notation::member).collect(),
+            bound_members: BOUNDS.map(crate::notation::member),
             window: None,
             bounds: Vec::new(),
             header,
@@ -184,7 +185,7 @@ impl TopicSink {
         if self.window != Some(window) {
             self.window = Some(window);
             self.bounds.clear();
-            let values = super::bounds(window).into_iter();
+            let values = bounds(window).into_iter();
             push_members(&mut self.bounds, &self.bound_members, values);
         }
     }

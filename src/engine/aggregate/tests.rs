@@ -567,7 +567,7 @@ fn sums_of_decimals_are_written_out_whatever_their_size() {
             .collect();
         let mut json = Vec::new();
         let sum = shuffled(Function::Sum, &arguments, &mut random);
-        crate::sink::text::push_csv(&mut json, sum.as_ref());
+        crate::notation::push_csv(&mut json, sum.as_ref());
         String::from_utf8(json).expect("UTF-8")
     };
     assert_eq!(sum(&["19.90", "0.10", "-0.005"]), "19.995");
@@ -995,7 +995,7 @@ fn every_example_gives_what_it_says() {
         let added = states.add(&[0; 5], &[0, 1, 2, 3, 4], &arguments);
         added.expect("the type");
         let mut json = Vec::new();
-        crate::sink::text::push_json(&mut json, states.result(0).as_ref());
+        crate::notation::push_json(&mut json, states.result(0).as_ref());
         assert_eq!(
             String::from_utf8_lossy(&json),
             description.result,

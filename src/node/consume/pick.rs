@@ -16,8 +16,8 @@ use crate::expression::{Expression, Item, Kind, open_up, parse_list};
 use crate::format::json::find;
 use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
 use crate::node::input::{Form, Given, Notation, topic_columns, warn_of_unseen};
+use crate::notation::{member, push_json};
 use crate::number::is_bare;
-use crate::sink::text::{member, push_json};
 use crate::source::{Message, Records};
 
 /// Which records are wanted, and what becomes of their values.

@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::column::{Column, DataType, ValueRef};
 use crate::format::dialect::Dialect;
+use crate::notation::{Notation, push_csv, push_csv_text, push_json};
 use crate::number::{Number, canonical_double};
 use crate::plan::join::SidePlan;
-use crate::sink::text::{Notation, push_csv, push_csv_text, push_json};
 
 /// Writes the pieces of one side's records.
 #[derive(Debug)]

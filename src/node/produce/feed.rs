@@ -21,8 +21,8 @@ use crate::format::{
 };
 use crate::kafka::producer::Block;
 use crate::node::input::{self, Form, Given, LineKind, Notation};
+use crate::notation::{push_csv, push_json};
 use crate::number::with_decimal_point;
-use crate::sink::text::{push_csv, push_json};
 use crate::source::file::Framing;
 use crate::source::series::Piece;
 use crate::source::{Header, Lines, Polled, Records, Source};

@@ -28,9 +28,9 @@ use crate::expression::{
 use crate::format::{Layout, Reading, TimeFrom, TimeUnit};
 use crate::plan::check_names;
 use crate::plan::time::{self, ARRIVAL};
-use crate::sink::Header;
-use crate::sink::rank::Ranking;
-use crate::sink::select::Selection;
+use crate::result::Header;
+use crate::result::rank::Ranking;
+use crate::result::select::Selection;
 pub use aggregate::Aggregate;
 pub use rank::Ranked;
 pub use text::parse_percentile;

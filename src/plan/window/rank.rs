@@ -8,8 +8,8 @@ use crate::engine::pane::Refinement;
 use crate::engine::pane::trigger::Trigger;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, parse_order};
-use crate::sink::rank::Ranking;
-use crate::sink::select::Whole;
+use crate::result::rank::Ranking;
+use crate::result::select::Whole;
 
 /// Which rows leave, and in which order, as typed.
 #[derive(Debug, Clone, Default)]
