@@ -182,6 +182,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         record_times: input.record_times,
     });
     let plan = query.plan(given)?;
+    context.report.detail(format!("join: {plan}"));
     let stats = options.stats.file();
     let stats = stats.iter().map(|to| ("--stats-to", to));
     let read = sources.iter().map(|source| source.endpoints());

@@ -242,6 +242,35 @@ impl Equality {
         add_columns(schema, &self.text, &self.sides[nth]);
     }
 
+    /// Returns it in canonical spelling; `schema` has the columns of the first input.
+    ///
+    /// # Errors
+    /// `usage`, if an expression could not be read from its own text: a fault of `k`.
+    pub fn text(&self, sides: [&Expression; 2], schema: &Schema) -> Result<String> {
+        let node = |of: &Expression| Parser::new(of.text())?.whole();
+        let [left, right] = [node(sides[0])?, node(sides[1])?];
+        let operator = Binary::Compare(Comparison::Equal);
+        let is_equality =
+            matches!(&left.kind, NodeKind::Binary { operator: own, .. } if *own == operator);
+        let span = left.span.to(right.span);
+        let text = if sides[0].text() == sides[1].text() && !is_equality {
+            left.to_string()
+        } else {
+            let (left, right) = (Box::new(left), Box::new(right));
+            let equal = NodeKind::Binary {
+                operator,
+                left,
+                right,
+            };
+            Node::new(equal, span).to_string()
+        };
+        let own = name_of(sides[0], schema);
+        Ok(match self.alias.as_ref().filter(|alias| **alias != own) {
+            Some(alias) => format!("{text} as {}", quoted_name(alias)),
+            None => text,
+        })
+    }
+
     /// Returns the name of what is equal: as given, else what an item of a list would have.
     pub fn name(&self, left: &Expression, schema: &Schema) -> String {
         self.alias.clone().unwrap_or_else(|| name_of(left, schema))

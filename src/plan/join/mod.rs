@@ -2,7 +2,9 @@
 //!
 //! In: a [`JoinQuery`], as flags ask for it, and the columns of both inputs. Out: a [`JoinPlan`]:
 //! what is joined on is of one type on both sides, every record has an event time, and no two
-//! columns of the result share a name.
+//! columns of the result share a name. A plan prints itself as the flags that ask for it ([`text`]).
+
+mod text;
 
 use std::sync::Arc;
 
@@ -61,6 +63,8 @@ pub(crate) struct JoinPlan {
     pub columns: Vec<Field>,
     /// What happens to each input.
     pub(crate) sides: [SidePlan; 2],
+    /// What is joined on, in canonical spelling.
+    on: String,
     query: JoinQuery,
 }
 
@@ -98,10 +102,12 @@ impl JoinQuery {
             share_types(equality, &mut given)?;
         }
         let mut keys = [Vec::new(), Vec::new()];
+        let mut on = Vec::with_capacity(equalities.len());
         for equality in &equalities {
             let [left, right] = sides_of(equality, &given)?;
             let [left, right] = as_one_type(left, right)?;
             let name = equality.name(&left, &given[0].schema);
+            on.push(equality.text([&left, &right], &given[0].schema)?);
             for (keys, expression) in keys.iter_mut().zip([left, right]) {
                 keys.push(Key {
                     name: name.clone(),
@@ -156,6 +162,7 @@ impl JoinQuery {
         Ok(JoinPlan {
             columns,
             sides,
+            on: on.join(", "),
             query: self,
         })
     }
