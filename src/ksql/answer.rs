@@ -233,7 +233,7 @@ fn last_of_each(events: Vec<Event>) -> Vec<Event> {
 pub fn table(schema: &Schema, events: &[Event]) -> Answer {
     let columns = schema.columns().map(|column| column.name.clone()).collect();
     let row = |event: &Event| {
-        let key = schema.key.iter().zip(event.key.values.iter());
+        let key = schema.key.iter().zip(event.key.columns(schema.key.len()));
         let nulls = std::iter::repeat(&super::value::Value::Null);
         let value = schema.value.iter().zip(event.row.iter().chain(nulls));
         key.chain(value)

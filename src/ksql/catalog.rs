@@ -22,6 +22,14 @@ pub enum KeyWindows {
 }
 
 impl KeyWindows {
+    /// Returns the size of its windows, in ms, if they have one.
+    pub fn size_ms(self) -> Option<i64> {
+        match self {
+            KeyWindows::Session => None,
+            KeyWindows::Tumbling(size_ms) | KeyWindows::Hopping(size_ms) => Some(size_ms),
+        }
+    }
+
     /// Returns ksqlDB's word for it.
     pub fn word(self) -> &'static str {
         match self {

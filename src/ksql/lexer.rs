@@ -91,6 +91,14 @@ pub fn statements(text: &str) -> Result<Vec<(usize, &str)>> {
     Ok(found)
 }
 
+/// Returns a statement with as many line ends and blanks before it as there are in its text, so that
+/// errors count lines and columns of the whole text.
+pub fn in_place(text: &str, start: usize, statement: &str) -> String {
+    let (line, column) = place(text, start);
+    let (lines, blanks) = ("\n".repeat(line - 1), " ".repeat(column - 1));
+    format!("{lines}{blanks}{statement}")
+}
+
 /// Returns the tokens of a statement; the last is [`Kind::End`].
 ///
 /// # Errors

@@ -10,9 +10,12 @@
 //! (docs/design/ksql.md says why it is one of its own); [`mod@format`] reads and writes values in
 //! [`document`]s, which is what a topic's bytes are. [`session`] carries out statements; [`replay`]
 //! runs their queries over records in a file, deterministically; [`shell`] answers them over a
-//! [`folder`] whose files are topics, and [`cluster`] over Kafka. Windows and lateness are the engine's.
+//! [`folder`] whose files are topics, and [`cluster`] over Kafka; [`live`] leads each inserted row
+//! through every query at once, for tests ([`trial`]) and their assertions ([`asserts`]). Windows and
+//! lateness are the engine's.
 
 pub(crate) mod answer;
+pub(crate) mod asserts;
 pub(crate) mod bytes;
 pub(crate) mod catalog;
 pub(crate) mod cluster;
@@ -25,6 +28,7 @@ pub(crate) mod folder;
 pub(crate) mod format;
 pub(crate) mod functions;
 pub(crate) mod lexer;
+pub(crate) mod live;
 pub(crate) mod parser;
 pub(crate) mod plan;
 pub(crate) mod properties;
@@ -37,6 +41,7 @@ pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod syntax;
 pub(crate) mod time;
+pub mod trial;
 pub(crate) mod types;
 pub(crate) mod value;
 mod window;

@@ -65,6 +65,8 @@ pub fn read(source: &Source, record: &Record) -> Result<Event, Misfit> {
         .key_format
         .read(&record.key, &schema.key, true)
         .map_err(unreadable("key"))?;
+    // No key at all is not a key whose columns are null: it stays none where it is written again.
+    let found_by = Key::of(key.clone().unwrap_or_default());
     let key = key.unwrap_or_else(|| vec![Value::Null; schema.key.len()]);
     let written = source.written_value();
     let value = source
@@ -76,7 +78,7 @@ pub fn read(source: &Source, record: &Record) -> Result<Event, Misfit> {
     for (at, role) in &source.headers {
         value.insert((*at).min(value.len()), header(role, &record.headers));
     }
-    let mut row: Vec<Value> = key.iter().cloned().chain(value).collect();
+    let mut row: Vec<Value> = key.into_iter().chain(value).collect();
     let time = if is_null {
         record.time
     } else {
@@ -87,7 +89,7 @@ pub fn read(source: &Source, record: &Record) -> Result<Event, Misfit> {
         Value::Int(record.partition),
         Value::Bigint(record.offset),
     ]);
-    let mut key = Key::of(key);
+    let mut key = found_by;
     if source.windows.is_some() {
         let Some((window, _)) = record.window else {
             return Err(Misfit::Unreadable("key: it has no window".to_owned()));
@@ -165,8 +167,7 @@ pub fn write(sink: &Source, event: &Event, offset: i64) -> Result<Record, Misfit
     if let Some(column) = sink.time.as_ref().filter(|_| !event.is_null) {
         let row: Vec<Value> = event
             .key
-            .values
-            .iter()
+            .columns(schema.key.len())
             .chain(event.row.iter())
             .cloned()
             .collect();

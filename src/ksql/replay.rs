@@ -56,6 +56,11 @@ impl Replay {
         Ok(())
     }
 
+    /// Takes records that are replayed, in order of arrival.
+    pub fn take_input(&mut self, records: Vec<Record>) {
+        self.input.extend(records);
+    }
+
     /// Carries out the statements of a text.
     ///
     /// # Errors
@@ -68,7 +73,7 @@ impl Replay {
             };
             match self
                 .session
-                .execute(statement)
+                .execute(&lexer::in_place(text, start, statement))
                 .map_err(|error| error.during(doing()))?
             {
                 Effect::Said(_) | Effect::Unchanged(_) => {}
@@ -125,33 +130,12 @@ impl Replay {
     }
 
     fn push(&mut self, query: &mut Persistent, record: &Record) -> Result<()> {
-        let inputs = query.plan.inputs.clone();
-        for (source, place) in inputs
-            .iter()
-            .filter(|(source, _)| source.topic == record.topic)
-        {
-            let event = match records::read(source, record) {
-                Ok(event) => event,
-                Err(misfit) => {
-                    self.skip(&misfit, record)?;
-                    continue;
-                }
-            };
-            // A table's key is what it is found by; a windowed one with its window.
-            let mut given = Vec::new();
-            query.plan.topology.push(*place, event, &mut given);
-            for event in given {
-                let offset = self
-                    .written
-                    .get(&query.sink.topic)
-                    .map_or(0, |log| log.len() as i64);
-                match records::write(&query.sink, &event, offset) {
-                    Ok(record) => self.write(record),
-                    Err(misfit) => self.skip(&misfit, record)?,
-                }
-            }
+        let (written, misfits) = query.take(record);
+        written.into_iter().for_each(|record| self.write(record));
+        for misfit in misfits {
+            self.skip(&misfit, record)?;
         }
-        Ok(())
+        query.check()
     }
 
     fn skip(&mut self, misfit: &Misfit, record: &Record) -> Result<()> {

@@ -11,7 +11,7 @@ use super::lexer::{self, Span};
 use super::parser;
 use super::plan::{Plan, Recipe};
 use super::properties::{Settings, With};
-use super::records::{self, Record};
+use super::records::{self, Misfit, Record};
 use super::run::{Event, Key};
 use super::schema::{Column, ROWTIME, Schema};
 use super::scope::Scope;
@@ -38,6 +38,45 @@ pub struct Persistent {
     pub is_own: bool,
     /// As it was typed.
     pub text: String,
+}
+
+impl Persistent {
+    /// Takes in a record of one of its topics; returns the records that it writes, and why others
+    /// could not be read or written.
+    pub fn take(&mut self, record: &Record) -> (Vec<Record>, Vec<Misfit>) {
+        let (mut written, mut misfits) = (Vec::new(), Vec::new());
+        let Plan {
+            inputs, topology, ..
+        } = &mut self.plan;
+        for (source, place) in inputs
+            .iter()
+            .filter(|(source, _)| source.topic == record.topic)
+        {
+            let mut given = Vec::new();
+            match records::read(source, record) {
+                Ok(event) => topology.push(*place, event, &mut given),
+                Err(misfit) => misfits.push(misfit),
+            }
+            for event in given {
+                match records::write(&self.sink, &event, 0) {
+                    Ok(record) => written.push(record),
+                    Err(misfit) => misfits.push(misfit),
+                }
+            }
+        }
+        (written, misfits)
+    }
+
+    /// Returns whether it can go on.
+    ///
+    /// # Errors
+    /// `data` with the reason: a sum that its type does not hold.
+    pub fn check(&self) -> Result<()> {
+        match self.plan.topology.failure() {
+            None => Ok(()),
+            Some(reason) => Err(Error::data(format!("query {} ended: {reason}", self.id))),
+        }
+    }
 }
 
 /// What a statement has done.
@@ -285,6 +324,7 @@ impl Session {
             query: query.clone(),
             catalog: self.catalog.clone(),
             target: target.to_owned(),
+            columns: None,
         };
         let plan = recipe.plan()?;
         let named = |what: &str| -> Result<()> {
@@ -387,7 +427,7 @@ impl Session {
             plan,
             reads,
             is_own,
-            text: recipe.text.clone(),
+            text: recipe.text.trim().to_owned(),
             recipe,
         });
     }
@@ -448,7 +488,11 @@ impl Session {
             );
             return Err(lexer::error(text, name.at, &message));
         }
-        self.start("INSERTQUERY", sink, (plan, recipe), false);
+        let recipe = Recipe {
+            columns: Some(sink.schema.clone()),
+            ..recipe
+        };
+        self.start("INSERTQUERY", sink, (recipe.plan()?, recipe), false);
         Ok(Effect::Said(format!(
             "Created query with ID {}",
             self.last_id()
@@ -698,7 +742,7 @@ impl Session {
 }
 
 /// Returns the value of a column for INSERT VALUES.
-fn inserted(text: &str, value: &Expr, column: &Column) -> Result<Value> {
+pub(super) fn inserted(text: &str, value: &Expr, column: &Column) -> Result<Value> {
     let scope = Scope::default();
     let node = expr::compile(text, &scope, "VALUES", value)?;
     let Some(of) = node.of.clone() else {

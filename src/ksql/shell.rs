@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::answer;
 use super::answer::Answer;
+use super::asserts::Asserter;
 use super::catalog::Source;
 use super::folder::Folder;
 use super::lexer;
@@ -30,6 +31,7 @@ pub struct Shell {
     pub row_limit: Option<u64>,
     /// How many records could not be read, and the first of them.
     pub unread: (usize, Option<String>),
+    asserter: Asserter,
 }
 
 impl Shell {
@@ -48,6 +50,7 @@ impl Shell {
             definitions,
             row_limit: None,
             unread: (0, None),
+            asserter: Asserter::default(),
         };
         if let Ok(text) = std::fs::read_to_string(&shell.definitions) {
             for (_, statement) in lexer::statements(&text)? {
@@ -199,6 +202,9 @@ impl Shell {
             }
             plan.topology.push(inputs[nth].1, event, &mut given);
         }
+        if let Some(reason) = plan.topology.failure() {
+            return Err(Error::data(format!("the query ended: {reason}")));
+        }
         given.truncate(limit);
         Ok(given)
     }
@@ -239,14 +245,20 @@ impl Shell {
                 let script = std::fs::read_to_string(&file)
                     .map_err(|source| Error::io(format!("read `{file}`"), source))?;
                 let mut said = Vec::new();
-                for (_, statement) in lexer::statements(&script)? {
-                    if let Answer::Said(line) = self.run(statement)? {
+                for (start, statement) in lexer::statements(&script)? {
+                    let statement = lexer::in_place(&script, start, statement);
+                    if let Answer::Said(line) = self.run(&statement)? {
                         said.push(line);
                     }
                 }
                 Ok(Answer::Lines(said))
             }
-            Statement::Assert(_) => Err(Error::not_yet("ASSERT")),
+            Statement::Assert(assertion) => {
+                let mut asserter = std::mem::take(&mut self.asserter);
+                let said = asserter.check(text, &assertion, &self.session, &self.folder);
+                self.asserter = asserter;
+                said.map(Answer::Said)
+            }
             other => answer::about(&self.session, other, text),
         }
     }

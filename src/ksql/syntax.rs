@@ -164,7 +164,7 @@ pub enum Statement {
     /// RUN SCRIPT 'file'.
     RunScript(String),
     /// ASSERT …, as it is written after ASSERT.
-    Assert(Vec<String>),
+    Assert(Assertion),
 }
 
 /// CREATE STREAM|TABLE name (columns) WITH (…).
@@ -212,6 +212,51 @@ pub struct Element {
     pub of: Type,
     /// What it is beside a column of the value.
     pub role: Role,
+}
+
+/// What ASSERT says of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assertion {
+    /// ASSERT VALUES name (columns) VALUES (…): the next record has these values.
+    Values {
+        /// Whose records.
+        name: Name,
+        /// Which columns; all if none is named.
+        columns: Vec<Name>,
+        /// Their values.
+        values: Vec<Expr>,
+    },
+    /// ASSERT NULL VALUES name (columns) KEY (…): the next record is a tombstone.
+    Tombstone {
+        /// Whose records.
+        name: Name,
+        /// Which columns of the key; all if none is named.
+        columns: Vec<Name>,
+        /// Their values.
+        key: Vec<Expr>,
+    },
+    /// ASSERT STREAM|TABLE name (columns) WITH (…).
+    Source {
+        /// Stream or table.
+        kind: SourceKind,
+        /// Its name.
+        name: Name,
+        /// Its columns; not looked at if there are none.
+        elements: Vec<Element>,
+        /// WITH (…).
+        properties: Properties,
+    },
+    /// ASSERT [NOT EXISTS] TOPIC name WITH (…) TIMEOUT ….
+    Topic {
+        /// Its name.
+        name: Name,
+        /// Whether it is to be there.
+        is_there: bool,
+        /// WITH (…).
+        properties: Properties,
+        /// How long to wait for it, in ms.
+        timeout_ms: Option<i64>,
+    },
 }
 
 /// What a declared column is filled from.

@@ -3,6 +3,7 @@
 mod replay;
 mod rows;
 mod runner;
+mod trial;
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -32,14 +33,21 @@ use runner::Runner;
 /// With `--replay` the queries of a file run over records in another one, deterministically: one
 /// partition, event time alone, every change written.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Examples:
   k ksql -e \"SHOW TOPICS; SHOW STREAMS;\"
   k ksql -f app.sql --exit
   k ksql --data data -e \"SHOW TOPICS;\"
   k ksql --data data -f app.sql
   k ksql --data data -e \"SELECT * FROM calls EMIT CHANGES LIMIT 3;\" --output json
-  k ksql --file app.sql --replay calls.jsonl --capture out.jsonl")]
+  k ksql --file app.sql --replay calls.jsonl --capture out.jsonl
+  k ksql test tests/ksql/cases",
+    args_conflicts_with_subcommands = true
+)]
 pub(super) struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Run these statements and leave
     #[arg(short, long, value_name = "STATEMENTS", conflicts_with = "file")]
     execute: Option<String>,
@@ -83,12 +91,20 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Test(trial::TestOptions),
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    if let Some(Command::Test(options)) = &options.command {
+        return trial::run(options);
+    }
     if options.replay.is_wanted() {
         let file = options
             .file
@@ -162,7 +178,9 @@ fn run_all(runner: &mut Runner, text: &str, output: Output) -> Result<()> {
         let (line, _) = lexer::place(text, start);
         let doing = || format!("carrying out the statement that begins on line {line}");
         runner
-            .run(statement, &mut |answer| show(&answer, output))
+            .run(&lexer::in_place(text, start, statement), &mut |answer| {
+                show(&answer, output)
+            })
             .map_err(|error| error.during(doing()))?;
     }
     Ok(())

@@ -160,8 +160,10 @@ impl ClusterShell {
         self.crew.check()?;
         self.catch_up(None)?;
         self.session.now = jiff::Timestamp::now().as_millisecond();
-        let text = self.session.with_variables(statement).trim().to_owned();
-        let parsed = parser::statement(&text, &self.session.catalog.types)?;
+        // As it stands in its script, so that an error counts the script's lines.
+        let typed = self.session.with_variables(statement);
+        let parsed = parser::statement(&typed, &self.session.catalog.types)?;
+        let text = typed.trim().to_owned();
         match parsed {
             Statement::Create(_)
             | Statement::CreateAs(_)

@@ -185,8 +185,11 @@ impl Task {
     /// Returns the rows that the changelog needs for a commit.
     ///
     /// # Errors
-    /// `bug` where one cannot be written.
+    /// `bug` where one cannot be written; `data` where the query cannot go on, before it commits.
     pub fn changes(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+        if let Some(reason) = self.topology.failure() {
+            return Err(Error::data(format!("the query ended: {reason}")));
+        }
         let mut rows = self
             .topology
             .changes(&self.layout.parts[self.nth].stage)?

@@ -583,6 +583,9 @@ impl Compiler<'_> {
         arguments: &[Expr],
         lambdas: &Lambdas,
     ) -> Result<Node> {
+        if let Some(reason) = functions::not_yet(&name.text, arguments.len()) {
+            return Err(Error::not_yet(reason).at(self.text, expr.at.start, expr.at.end));
+        }
         let mut nodes: Vec<Option<Node>> = Vec::new();
         let mut given = Vec::new();
         for argument in arguments {
@@ -605,6 +608,7 @@ impl Compiler<'_> {
         for (at, node) in nodes.into_iter().enumerate() {
             let node = match (&*arguments[at].kind, &chosen.parameters[at]) {
                 (ExprKind::Lambda(parameters, body), Pattern::Lambda(takes, gives)) => {
+                    self.check_parameters(parameters)?;
                     let (takes, gives) = (takes.clone(), gives.clone());
                     let parameters: Vec<(String, Type)> = parameters
                         .iter()
@@ -666,6 +670,24 @@ impl Compiler<'_> {
             kind: Kind::Call(chosen.function, compiled, types),
             of: Some(returns),
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// Refuses a lambda's parameters that are called like columns, or alike.
+    fn check_parameters(&self, parameters: &[Name]) -> Result<()> {
+        for (at, name) in parameters.iter().enumerate() {
+            if parameters[..at].iter().any(|other| other.text == name.text) {
+                let message = format!("Lambda arguments have duplicates: {name}");
+                return Err(lexer::error(self.text, name.at, &message));
+            }
+            let mut columns = self.scope.columns.iter();
+            if columns.any(|column| !column.is_pseudo && column.name == name.text) {
+                let message = format!("Lambda function argument can't be a column name: {name}");
+                return Err(lexer::error(self.text, name.at, &message));
+            }
+        }
+        Ok(())
     }
 }
 

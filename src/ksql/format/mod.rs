@@ -176,7 +176,7 @@ impl Format {
 
     /// Writes columns as a document. A key whose only column is null is no key.
     pub fn write(&self, values: &[Value], columns: &[Column], is_key: bool) -> Document {
-        if is_key && (columns.is_empty() || (columns.len() == 1 && values[0].is_null())) {
+        if is_key && (values.is_empty() || (values.len() == 1 && values[0].is_null())) {
             return Document::Null;
         }
         match self.kind {

@@ -135,13 +135,14 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     ),
     strict(
         "AS_MAP(keys ARRAY<STRING>, values ARRAY<V>) MAP<STRING, V>",
-        "A map of keys and values, as many as there are of both.",
+        "A map of keys and values; a key without a value has null.",
         |call| {
+            let values = call.elements(1).iter().cloned();
             Ok(Value::map(
                 call.elements(0)
                     .iter()
                     .cloned()
-                    .zip(call.elements(1).iter().cloned()),
+                    .zip(values.chain(std::iter::repeat(Value::Null))),
             ))
         },
     ),
@@ -215,18 +216,20 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     ),
     lenient(
         "SLICE(array ARRAY<T>, from INT, to INT) ARRAY<T>",
-        "The elements from one to another, counted from 1.",
+        "The elements from one to another, counted from 1; null if the array ends before.",
         |call| {
             if call.value(0).is_null() {
                 return Ok(Value::Null);
             }
             let length = call.elements(0).len() as i64;
             let bound = |at: usize, otherwise: i64| call.value(at).as_i64().unwrap_or(otherwise);
-            let from = (bound(1, 1) - 1).clamp(0, length);
-            let to = bound(2, length).clamp(from, length);
-            Ok(Value::array(
-                call.elements(0)[from as usize..to as usize].to_vec(),
-            ))
+            let (from, to) = (bound(1, 1) - 1, bound(2, length));
+            let is_within = 0 <= from && from <= to && to <= length;
+            Ok(if is_within {
+                Value::array(call.elements(0)[from as usize..to as usize].to_vec())
+            } else {
+                Value::Null
+            })
         },
     ),
     lenient(
@@ -275,7 +278,7 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
             };
             let changed: Result<Vec<(Value, Value)>, String> =
                 call.entries(0).iter().map(entry).collect();
-            Ok(Value::map(changed?))
+            entries_as_java_collects(changed?)
         },
     ),
     strict(
@@ -301,7 +304,7 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
                     kept.push((key.clone(), value.clone()));
                 }
             }
-            Ok(Value::map(kept))
+            entries_as_java_collects(kept)
         },
     ),
     lenient(
@@ -331,6 +334,18 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         },
     ),
 ];
+
+/// Returns a map as Java's `Collectors.toMap` makes one: no key twice, no value null.
+fn entries_as_java_collects(entries: Vec<(Value, Value)>) -> Outcome {
+    if entries.iter().any(|(_, value)| value.is_null()) {
+        return Err("a value of the new map is null".to_owned());
+    }
+    let count = entries.len();
+    match Value::map(entries) {
+        Value::Map(map) if map.len() < count => Err("a key of the new map comes twice".to_owned()),
+        map => Ok(map),
+    }
+}
 
 fn holds(outcome: Outcome) -> Result<bool, String> {
     match outcome? {
@@ -371,6 +386,18 @@ fn array_join(call: &Call) -> Outcome {
     let Type::Array(of) = &call.types[0] else {
         return Ok(Value::Null);
     };
+    let is_joined = matches!(
+        **of,
+        Type::Boolean
+            | Type::Int
+            | Type::Bigint
+            | Type::Double
+            | Type::Decimal { .. }
+            | Type::String
+    );
+    if !is_joined && call.elements(0).iter().any(|value| !value.is_null()) {
+        return Err(format!("elements of type {of} cannot be joined"));
+    }
     let separator = if call.count() > 1 { call.text(1) } else { "," };
     let texts: Vec<String> = call
         .elements(0)
@@ -410,8 +437,10 @@ fn series(call: &Call) -> Outcome {
         _ if start <= end => 1,
         _ => -1,
     };
+    let leads_there = start == end || (start < end) == (step > 0);
     let count = end
         .checked_sub(start)
+        .filter(|_| leads_there)
         .and_then(|distance| distance.checked_div(step));
     let Some(count) = count.filter(|count| (0..MAX_SERIES).contains(count)) else {
         return Err(format!("no series from {start} to {end} by {step}"));

@@ -21,7 +21,12 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     strict(
         "ENCODE(text STRING, from STRING, to STRING) STRING",
         "A text in another encoding: hex, utf8, ascii, base64.",
-        |call| Ok(text_of(&bytes_of(call.text(0), call.text(1))?, call.text(2))?.into()),
+        |call| {
+            if call.text(1).eq_ignore_ascii_case(call.text(2)) {
+                return Err(format!("{} is the encoding already", call.text(1)));
+            }
+            Ok(text_of(&bytes_of(call.text(0), call.text(1))?, call.text(2))?.into())
+        },
     ),
     strict(
         "INT_FROM_BYTES(bytes BYTES) INT",
@@ -52,6 +57,18 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         "DOUBLE_FROM_BYTES(bytes BYTES, order STRING) DOUBLE",
         "Eight bytes as a number, BIG_ENDIAN or LITTLE_ENDIAN.",
         |call| Ok(Value::Double(f64::from_be_bytes(ordered(call)?))),
+    ),
+    strict(
+        "UUID(bytes BYTES) STRING",
+        "Sixteen bytes as a UUID; null if there are more or fewer.",
+        |call| {
+            if call.bytes(0).len() != 16 {
+                return Ok(Value::Null);
+            }
+            let digits = text_of(call.bytes(0), "hex")?;
+            let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+            Ok(parts.join("-").into())
+        },
     ),
     strict(
         "CHR(code INT) STRING",
@@ -166,10 +183,14 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
             if between.is_empty() || within.is_empty() {
                 return Ok(Value::Null);
             }
-            let entries = call
-                .text(0)
-                .split(between)
-                .filter_map(|entry| entry.split_once(within));
+            if between == within {
+                return Ok(Value::Null);
+            }
+            // Of `a:b:c` the first two count.
+            let entries = call.text(0).split(between).filter_map(|entry| {
+                let mut parts = entry.split(within);
+                Some((parts.next()?, parts.next()?))
+            });
             Ok(Value::map(
                 entries.map(|(key, value)| (key.into(), value.into())),
             ))
@@ -210,16 +231,17 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         "The pieces between matches.",
         |call| {
             let pattern = regex(call.text(1))?;
-            let pieces = pattern.split(call.text(0));
-            if call.text(1).is_empty() {
-                return Ok(Value::array(
-                    pieces
-                        .filter(|piece| !piece.is_empty())
-                        .map(Value::from)
-                        .collect(),
-                ));
+            let mut pieces: Vec<&str> = pattern.split(call.text(0)).collect();
+            // Java's split, which ksqlDB takes for such patterns, has no empty pieces at the ends.
+            if pattern.find("").is_some() {
+                if pieces.len() > 1 && pieces[0].is_empty() {
+                    pieces.remove(0);
+                }
+                while pieces.len() > 1 && pieces.last().is_some_and(|piece| piece.is_empty()) {
+                    pieces.pop();
+                }
             }
-            Ok(Value::array(pieces.map(Value::from).collect()))
+            Ok(Value::array(pieces.into_iter().map(Value::from).collect()))
         },
     ),
     strict(
@@ -227,7 +249,7 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         "Kilometres between two places.",
         distance,
     ),
-    strict(
+    lenient(
         "GEO_DISTANCE(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, unit STRING) DOUBLE",
         "The distance between two places, in KM or MI.",
         distance,
@@ -247,18 +269,19 @@ fn bytes_of(text: &str, encoding: &str) -> Result<Vec<u8>, String> {
             _ => Err(invalid()),
         },
         "hex" => {
-            let digits = text
-                .strip_prefix("0x")
-                .or_else(|| {
-                    text.strip_prefix("X'")
-                        .map(|text| text.trim_end_matches('\''))
-                })
-                .unwrap_or(text);
-            let digits = if digits.len() % 2 == 1 {
-                format!("0{digits}")
-            } else {
-                digits.to_owned()
+            // `0xa` is padded; any other odd number of digits is not hexadecimal.
+            let digits = match text.strip_prefix("0x") {
+                Some(digits) if digits.len() % 2 == 1 => format!("0{digits}"),
+                Some(digits) => digits.to_owned(),
+                None => text
+                    .strip_prefix(['x', 'X'])
+                    .and_then(|rest| rest.strip_prefix('\'')?.strip_suffix('\''))
+                    .unwrap_or(text)
+                    .to_owned(),
             };
+            if digits.len() % 2 == 1 {
+                return Err(invalid());
+            }
             let pairs = digits.as_bytes().chunks(2).map(|pair| {
                 std::str::from_utf8(pair)
                     .ok()
@@ -311,6 +334,7 @@ fn ordered<const N: usize>(call: &Call) -> Result<[u8; N], String> {
     Ok(bytes)
 }
 
+/// Returns how many characters MASK_LEFT and its siblings count; none is an error before this.
 fn count(call: &Call) -> usize {
     usize::try_from(call.whole(1)).unwrap_or_default()
 }
@@ -320,11 +344,25 @@ fn masked(call: &Call, masks: usize, is_masked: impl Fn(usize, usize) -> bool) -
     let Some(text) = call.some_text(0) else {
         return Ok(Value::Null);
     };
-    let mask = |nth: usize, default: char| match call.values.get(masks + nth) {
-        None => Some(default),
-        Some(value) => value.as_str().and_then(|text| text.chars().next()),
+    if masks == 2 && call.value(1).as_i64().is_none_or(|count| count < 0) {
+        return Err("the number of characters is negative or null".to_owned());
+    }
+    let mask = |nth: usize, default: char| -> Result<Option<char>, String> {
+        let text = match call.values.get(masks + nth) {
+            None => return Ok(Some(default)),
+            Some(value) => value.as_str(),
+        };
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(mask), None) => Ok(Some(mask)),
+            _ => Err(format!("a mask is one character, not '{text}'")),
+        }
     };
-    let (upper, lower, digit, other) = (mask(0, 'X'), mask(1, 'x'), mask(2, 'n'), mask(3, '-'));
+    let (upper, lower) = (mask(0, 'X')?, mask(1, 'x')?);
+    let (digit, other) = (mask(2, 'n')?, mask(3, '-')?);
     let length = text.chars().count();
     let changed = text.chars().enumerate().map(|(at, c)| {
         let mask = match c {
@@ -396,10 +434,13 @@ fn extract_all(call: &Call) -> Outcome {
 
 /// By the haversine formula, on a sphere of ksqlDB's size.
 fn distance(call: &Call) -> Outcome {
-    let radius = match (call.count(), call.text(4).to_uppercase().as_str()) {
-        (4, _) | (_, "KM" | "KILOMETER" | "KILOMETERS" | "KILOMETRE" | "KILOMETRES") => 6371.0,
-        (_, unit) if unit.starts_with("MI") => 3959.0,
-        (_, unit) => return Err(format!("the unit is KM or MI, not {unit}")),
+    if call.values[..4].iter().any(Value::is_null) {
+        return Ok(Value::Null);
+    }
+    let radius = match call.text(4).trim().to_uppercase().as_str() {
+        "" | "KM" | "KILOMETER" | "KILOMETERS" | "KILOMETRE" | "KILOMETRES" => 6371.0,
+        "MI" | "MILE" | "MILES" => 3959.0,
+        unit => return Err(format!("the unit is KM or MI, not {unit}")),
     };
     let (lat1, lat2) = (call.double(0), call.double(2));
     let (lon1, lon2) = (call.double(1), call.double(3));

@@ -40,12 +40,17 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         "JSON_ARRAY_CONTAINS(json STRING, value T) BOOLEAN",
         "Whether an array has a value.",
         |call| {
-            let wanted = document_of(call.value(1), &call.types[1]);
-            let same = |element: &Document| match (element, &wanted) {
-                (Document::Number(left), Document::Number(right)) => {
-                    left.parse::<f64>().ok() == right.parse::<f64>().ok()
+            let wanted = call.value(1);
+            let of_wanted = document_of(wanted, &call.types[1]);
+            // A number with a fraction or an exponent is a DOUBLE, any other an INT or BIGINT.
+            let same = |element: &Document| match (element, wanted) {
+                (Document::Number(text), Value::Double(wanted)) => {
+                    text.contains(['.', 'e', 'E']) && text.parse() == Ok(*wanted)
                 }
-                (left, right) => left == right,
+                (Document::Number(text), wanted) => wanted
+                    .as_i64()
+                    .is_some_and(|wanted| text.parse() == Ok(wanted)),
+                (element, _) => *element == of_wanted,
             };
             Ok(call
                 .some_text(0)
@@ -71,21 +76,26 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     ),
     strict(
         "JSON_RECORDS(json STRING) MAP<STRING, STRING>",
-        "An object's members, each value as text.",
+        "An object's members, each value as JSON.",
         |call| {
-            Ok(Value::map(
-                members(call.text(0))?
-                    .into_iter()
-                    .map(|(name, value)| (Value::from(name), text(&value))),
-            ))
+            Ok(Value::map(members(call.text(0))?.into_iter().map(
+                |(name, value)| (Value::from(name), Value::from(value.to_string())),
+            )))
         },
     ),
     strict(
         "JSON_ITEMS(json STRING) ARRAY<STRING>",
-        "An array's elements, each as text.",
+        "The objects of an array, each as JSON; null if one is not an object.",
         |call| {
+            let objects = elements(call.text(0))?;
+            if let Some(other) = objects
+                .iter()
+                .find(|element| !matches!(element, Document::Object(_)))
+            {
+                return Err(format!("{} is not an object", other.kind()));
+            }
             Ok(Value::array(
-                elements(call.text(0))?
+                objects
                     .iter()
                     .map(|element| Value::from(element.to_string()))
                     .collect(),
@@ -163,10 +173,9 @@ fn json_of(value: &Value, of: &Type) -> Document {
     }
 }
 
-/// A string's text, null, or the JSON of anything else.
+/// A string's text, or the JSON of anything else: null is `null`.
 fn text(document: &Document) -> Value {
     match document {
-        Document::Null => Value::Null,
         Document::Text(text) => Value::from(text.as_str()),
         other => Value::from(other.to_string()),
     }

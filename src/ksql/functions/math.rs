@@ -89,7 +89,9 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         },
     )
     .returning(as_first),
-    strict("ROUND(value INT) INT", "The value.", same),
+    strict("ROUND(value INT) BIGINT", "The value.", |call| {
+        Ok(Value::Bigint(call.whole(0)))
+    }),
     strict("ROUND(value BIGINT) BIGINT", "The value.", same),
     strict(
         "ROUND(value DOUBLE) BIGINT",
@@ -127,7 +129,9 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         },
     )
     .returning(as_first),
-    strict("TRUNC(value INT) INT", "The value.", same),
+    strict("TRUNC(value INT) BIGINT", "The value.", |call| {
+        Ok(Value::Bigint(call.whole(0)))
+    }),
     strict("TRUNC(value BIGINT) BIGINT", "The value.", same),
     strict(
         "TRUNC(value DOUBLE) BIGINT",
@@ -193,7 +197,15 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     strict(
         "LOG(base DOUBLE, value DOUBLE) DOUBLE",
         "The logarithm to a base.",
-        |call| Ok(Value::Double(call.double(1).ln() / call.double(0).ln())),
+        |call| {
+            let base = call.double(0);
+            let has_logarithm = base > 0.0 && base != 1.0;
+            Ok(Value::Double(if has_logarithm {
+                call.double(1).ln() / base.ln()
+            } else {
+                f64::NAN
+            }))
+        },
     ),
     strict(
         "POWER(base DOUBLE, exponent DOUBLE) DOUBLE",

@@ -367,6 +367,18 @@ pub fn choose_table_function(
     signature::choose(name, overloads, arguments)
 }
 
+/// Returns why a call of a function of ksqlDB's is not there yet.
+pub fn not_yet(name: &str, arguments: usize) -> Option<String> {
+    let reads_the_world = match name {
+        "RANDOM" => true,
+        "UUID" | "UNIX_TIMESTAMP" | "UNIX_DATE" => arguments == 0,
+        _ => false,
+    };
+    reads_the_world.then(|| {
+        format!("{name}() gives another value each time; here the same input gives the same output")
+    })
+}
+
 fn unknown(name: &str) -> String {
     if is_aggregate(name) {
         return format!(

@@ -156,20 +156,25 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
             Ok(text.replace(old, new).into())
         },
     ),
-    strict(
+    lenient(
         "INSTR(text STRING, part STRING) INT",
         "Where a part is found first; 0 if nowhere.",
         instr,
     ),
-    strict(
+    lenient(
         "INSTR(text STRING, part STRING, pos INT) INT",
         "Where it is found from a position on; a negative one searches backwards.",
         instr,
     ),
-    strict(
+    lenient(
         "INSTR(text STRING, part STRING, pos INT, nth INT) INT",
         "Where it is found for the nth time.",
         instr,
+    ),
+    strict(
+        "MD5(text STRING) STRING",
+        "The MD5 sum of the text's bytes in UTF-8, as hexadecimal digits.",
+        |call| Ok(format!("{:x}", md5::compute(call.text(0))).into()),
     ),
     lenient("TO_STRING(value T) STRING", "The value as text.", |call| {
         Ok(text_of(call.value(0), &call.types[0]).map_or(Value::Null, Value::from))
@@ -264,6 +269,12 @@ fn pad_bytes(call: &Call, on_the_left: bool) -> Outcome {
 }
 
 fn instr(call: &Call) -> Outcome {
+    if call.value(0).is_null() || call.value(1).is_null() {
+        return Ok(Value::Int(0));
+    }
+    if call.values[2..].iter().any(Value::is_null) {
+        return Ok(Value::Null);
+    }
     let text: Vec<char> = call.text(0).chars().collect();
     let part: Vec<char> = call.text(1).chars().collect();
     let pos = if call.count() > 2 { call.whole(2) } else { 1 };

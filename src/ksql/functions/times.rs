@@ -65,7 +65,10 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     strict(
         "FORMAT_TIME(time TIME, pattern STRING) STRING",
         "A time of day as text.",
-        format,
+        |call| {
+            refuse_letters(call.text(1), OF_DATES, "a time of day")?;
+            format(call)
+        },
     ),
     strict(
         "STRINGTOTIMESTAMP(text STRING, pattern STRING) BIGINT",
@@ -90,7 +93,10 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     strict(
         "PARSE_DATE(text STRING, pattern STRING) DATE",
         "A text as a day.",
-        |call| Ok(Value::Date(parsed_day(call)?)),
+        |call| {
+            refuse_letters(call.text(1), OF_TIMES, "a day")?;
+            Ok(Value::Date(parsed_day(call)?))
+        },
     ),
     strict(
         "STRINGTODATE(text STRING, pattern STRING) INT",
@@ -101,6 +107,7 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
         "PARSE_TIME(text STRING, pattern STRING) TIME",
         "A text as a time of day.",
         |call| {
+            refuse_letters(call.text(1), OF_DATES, "a time of day")?;
             Ok(Value::Time(
                 parse(call)?.as_millisecond().rem_euclid(DAY_MS) as i32,
             ))
@@ -150,6 +157,19 @@ pub(super) const FUNCTIONS: &[Scalar] = &[
     ),
 ];
 
+/// The letters of patterns that a time of day has nothing to write for, and those of a day.
+const OF_DATES: &str = "GuyDMLdQqYwWEecFgVvzOXxZ";
+const OF_TIMES: &str = "aBhKkHmsSAnNVvzOXxZ";
+
+/// Refuses letters of a pattern that stand outside of quotes.
+fn refuse_letters(pattern: &str, refused: &str, what: &str) -> Result<(), String> {
+    let outside = pattern.split('\'').step_by(2);
+    match outside.flat_map(str::chars).find(|c| refused.contains(*c)) {
+        Some(letter) => Err(format!("{what} has no `{letter}`: {pattern}")),
+        None => Ok(()),
+    }
+}
+
 fn zone(name: &str) -> Result<TimeZone, String> {
     let offset = name.strip_prefix(['+', '-']).map(|_| name.replace(':', ""));
     let fixed = offset.and_then(|digits| {
@@ -192,6 +212,7 @@ fn format(call: &Call) -> Outcome {
 }
 
 fn format_days(call: &Call) -> Outcome {
+    refuse_letters(call.text(1), OF_TIMES, "a day")?;
     formatted(call.whole(0) * DAY_MS, call.text(1), TimeZone::UTC)
 }
 
@@ -249,7 +270,7 @@ fn moved_day(call: &Call, sign: i64) -> Outcome {
     let moved = match unit.trim_end_matches('S') {
         "DAY" => i32::try_from(i64::from(days) + count).ok(),
         calendar @ ("MONTH" | "YEAR") => moved_by_months(days, calendar, count),
-        // Parts of a day count as whole ones that have passed.
+        // What is left of a day is dropped, before 1970, too, as Java's TimeUnit does.
         _ => {
             let unit_ms = match unit.trim_end_matches('S') {
                 "HOUR" => 3_600_000,
@@ -259,7 +280,7 @@ fn moved_day(call: &Call, sign: i64) -> Outcome {
             };
             count
                 .checked_mul(unit_ms)
-                .and_then(|ms| i32::try_from(i64::from(days) + ms.div_euclid(DAY_MS)).ok())
+                .and_then(|ms| i32::try_from((i64::from(days) * DAY_MS + ms) / DAY_MS).ok())
         }
     };
     moved.map(Value::Date).ok_or_else(too_far)

@@ -181,7 +181,7 @@ impl Parser<'_> {
     }
 
     /// Reads `10 SECONDS`, in ms.
-    fn duration(&mut self) -> Result<i64> {
+    pub(super) fn duration(&mut self) -> Result<i64> {
         let at = self.here();
         let count = self.whole_number("a duration: 10 SECONDS")?;
         let unit_ms = match self.peeked_word().trim_end_matches('S') {

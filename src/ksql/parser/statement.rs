@@ -1,10 +1,11 @@
 //! Statements.
 
 use super::Parser;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ksql::lexer::{Kind, Token};
 use crate::ksql::syntax::{
-    Create, CreateAs, Element, Literal, Name, Properties, Role, SourceKind, Statement,
+    Assertion, Create, CreateAs, Element, Expr, Literal, Name, Properties, Role, SourceKind,
+    Statement,
 };
 
 const STATEMENTS: &str = "a statement: SELECT, CREATE, INSERT, DROP, ALTER, SHOW, DESCRIBE, EXPLAIN, PRINT, \
@@ -62,19 +63,100 @@ impl Parser<'_> {
                 self.word("SCRIPT")?;
                 Ok(Statement::RunScript(self.text("a file in quotes")?))
             }
-            "ASSERT" => {
-                let mut words = Vec::new();
-                while self.ahead(0).kind != Kind::End {
-                    let at = self.next().at;
-                    words.push(self.text[at.start..at.end].to_owned());
-                }
-                Ok(Statement::Assert(words))
-            }
+            "ASSERT" => self.assertion().map(Statement::Assert),
             _ => {
                 self.at = from;
                 Err(self.unexpected(STATEMENTS))
             }
         }
+    }
+
+    fn assertion(&mut self) -> Result<Assertion> {
+        let is_there = !self.take_words(&["NOT", "EXISTS"]);
+        if self.take_word("TOPIC") {
+            let name = self.topic()?;
+            let properties = self.properties()?;
+            let timeout_ms = match self.take_word("TIMEOUT") {
+                true => Some(self.duration()?),
+                false => None,
+            };
+            return Ok(Assertion::Topic {
+                name,
+                is_there,
+                properties,
+                timeout_ms,
+            });
+        }
+        if self.is_word("SCHEMA") {
+            return Err(Error::not_yet("ASSERT SCHEMA: there is no schema registry"));
+        }
+        if !is_there {
+            return Err(self.unexpected("TOPIC"));
+        }
+        if self.take_words(&["NULL", "VALUES"]) {
+            let name = self.name("a stream or table")?;
+            let columns = self.columns()?;
+            self.word("KEY")?;
+            let key = self.values()?;
+            return Ok(Assertion::Tombstone { name, columns, key });
+        }
+        if self.take_word("VALUES") {
+            let name = self.name("a stream or table")?;
+            let columns = self.columns()?;
+            self.word("VALUES")?;
+            let values = self.values()?;
+            return Ok(Assertion::Values {
+                name,
+                columns,
+                values,
+            });
+        }
+        let kind = self.source_kind()?;
+        let name = self.name("a stream or table")?;
+        let elements = match self.is_symbol("(") {
+            true => self.elements()?,
+            false => Vec::new(),
+        };
+        let properties = self.properties()?;
+        Ok(Assertion::Source {
+            kind,
+            name,
+            elements,
+            properties,
+        })
+    }
+
+    /// Reads a topic's name, which keeps its case.
+    fn topic(&mut self) -> Result<Name> {
+        let from = self.at;
+        let Token { kind, at } = self.next();
+        let text = match kind {
+            Kind::Text(topic) | Kind::Quoted(topic) => topic,
+            Kind::Word(_) => self.text[at.start..at.end].to_owned(),
+            _ => {
+                self.at = from;
+                return Err(self.unexpected("a topic"));
+            }
+        };
+        Ok(Name { text, at })
+    }
+
+    /// Reads `(a, b)`; nothing gives none.
+    fn columns(&mut self) -> Result<Vec<Name>> {
+        if !self.take_symbol("(") {
+            return Ok(Vec::new());
+        }
+        let columns = self.list(|parser| parser.name("a column"))?;
+        self.symbol(")")?;
+        Ok(columns)
+    }
+
+    /// Reads `(1, 'x')`.
+    fn values(&mut self) -> Result<Vec<Expr>> {
+        self.symbol("(")?;
+        let values = self.list(Self::expression)?;
+        self.symbol(")")?;
+        Ok(values)
     }
 
     fn source_kind(&mut self) -> Result<SourceKind> {
@@ -225,17 +307,9 @@ impl Parser<'_> {
                 query,
             });
         }
-        let columns = if self.take_symbol("(") {
-            let columns = self.list(|parser| parser.name("a column"))?;
-            self.symbol(")")?;
-            columns
-        } else {
-            Vec::new()
-        };
+        let columns = self.columns()?;
         self.word("VALUES")?;
-        self.symbol("(")?;
-        let values = self.list(Self::expression)?;
-        self.symbol(")")?;
+        let values = self.values()?;
         Ok(Statement::InsertValues {
             name,
             columns,
@@ -319,19 +393,7 @@ impl Parser<'_> {
     }
 
     fn print(&mut self) -> Result<Statement> {
-        let from = self.at;
-        let topic = match self.next().kind {
-            Kind::Text(topic) | Kind::Quoted(topic) => topic,
-            // A topic's name keeps its case.
-            Kind::Word(_) => {
-                let at = self.before();
-                self.text[at.start..at.end].to_owned()
-            }
-            _ => {
-                self.at = from;
-                return Err(self.unexpected("a topic"));
-            }
-        };
+        let topic = self.topic()?.text;
         let from_beginning = self.take_words(&["FROM", "BEGINNING"]);
         let interval = if self.take_word("INTERVAL") || self.take_word("SAMPLE") {
             Some(self.whole_number("a number of records")?)

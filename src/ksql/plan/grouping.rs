@@ -7,7 +7,7 @@ use crate::ksql::expr::Node;
 use crate::ksql::functions::{self, Argument, Spec};
 use crate::ksql::lexer;
 use crate::ksql::run::{Aggregated, Grouped, Rekey, RekeyTable, Sessions, Suppress, Windowed};
-use crate::ksql::schema::{WINDOWEND, WINDOWSTART};
+use crate::ksql::schema::{ROWTIME, WINDOWEND, WINDOWSTART};
 use crate::ksql::scope::Scope;
 use crate::ksql::syntax::{Emit, Expr, ExprKind, Grouping, SourceKind, WindowKind};
 use crate::ksql::types::Type;
@@ -108,9 +108,21 @@ impl Planner<'_> {
         stage.scope = Scope { columns };
         stage.key_word = "grouping expression";
         stage.kind = SourceKind::Table;
-        having
-            .map(|having| self.condition(&stage.scope, "HAVING", &having))
-            .transpose()
+        let Some(having) = having else {
+            return Ok(None);
+        };
+        let node = self.node(&stage.scope, "HAVING", &having)?;
+        match (&node.of, &self.query.having) {
+            (Some(Type::Boolean), _) => Ok(Some(node)),
+            (of, typed) => {
+                let of = of.as_ref().map_or("null".to_owned(), Type::to_string);
+                let typed = typed.as_ref().unwrap_or(&having);
+                let message = format!(
+                    "Type error in HAVING expression: Should evaluate to boolean but is {typed} ({of}) instead."
+                );
+                Err(self.error(typed, &message))
+            }
+        }
     }
 
     /// Returns the grouping expressions.
@@ -227,6 +239,12 @@ impl Planner<'_> {
         for call in calls {
             let ExprKind::Call(name, arguments) = &*call.kind else {
                 continue;
+            };
+            let row_time = [Expr::column(ROWTIME, call.at)];
+            // ksqlDB reads SUM(*) and SUM() as SUM(ROWTIME).
+            let arguments = match arguments.is_empty() && name.text != "COUNT" {
+                true => &row_time[..],
+                false => &arguments[..],
             };
             let nodes: Vec<Node> = arguments
                 .iter()

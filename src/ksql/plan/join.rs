@@ -6,7 +6,7 @@ use crate::ksql::catalog::KeyWindows;
 use crate::ksql::expr::Node;
 use crate::ksql::lexer;
 use crate::ksql::run::{
-    ForeignJoin, Operator, Place, Rekey, StreamJoin, StreamTableJoin, TableJoin,
+    ForeignJoin, Operator, Place, Rekey, Resize, StreamJoin, StreamTableJoin, TableJoin,
 };
 use crate::ksql::schema::ROWKEY;
 use crate::ksql::scope::Scope;
@@ -291,9 +291,19 @@ impl Planner<'_> {
         (right_expr, right_node): (Expr, Node),
         operator: impl Operator + 'static,
     ) -> Result<Stage> {
-        let keeps_null = join.kind == JoinKind::Left && right.kind == SourceKind::Table;
-        let left_place = self.rekeyed(&left, &left_expr, &left_node, join, keeps_null)?;
-        let right_place = self.rekeyed(&right, &right_expr, &right_node, join, false)?;
+        // Streams alone: a table's row has a key.
+        let keeps_left = matches!(join.kind, JoinKind::Left | JoinKind::Outer);
+        let keeps_right = matches!(join.kind, JoinKind::Right | JoinKind::Outer);
+        let left_place = self.rekeyed(&left, &left_expr, &left_node, join, keeps_left)?;
+        let right_place = self.rekeyed(&right, &right_expr, &right_node, join, keeps_right)?;
+        // Kafka writes the start of a window alone: keys of windows that begin together are equal.
+        let size = |stage: &Stage| stage.windows.and_then(KeyWindows::size_ms);
+        let right_place = match (size(&left), size(&right)) {
+            (Some(size_ms), Some(other_ms)) if size_ms != other_ms => {
+                self.after(right_place, Resize { size_ms })
+            }
+            _ => right_place,
+        };
         let place = self.topology.add(operator);
         self.topology.lead_to_port(left_place, place, 0);
         self.topology.lead_to_port(right_place, place, 1);

@@ -16,8 +16,8 @@ use super::expr::{self, Node};
 use super::format::Format;
 use super::functions;
 use super::lexer;
-use super::run::{Event, Filter, Flatten, Operator, Place, Rekey, Table, Test, Topology};
-use super::schema::{ROWTIME, Schema, WINDOWEND, WINDOWSTART};
+use super::run::{Convert, Event, Filter, Flatten, Operator, Place, Rekey, Table, Test, Topology};
+use super::schema::{Column, ROWTIME, Schema, WINDOWEND, WINDOWSTART};
 use super::scope::{Named, Scope};
 use super::syntax::{
     Emit, Expr, ExprKind, Grouping, Name, Query, Relation, SelectItem, SourceKind,
@@ -43,6 +43,30 @@ pub struct Plan {
     pub value_format: Format,
     /// The aggregates that DELIMITED could not hold while they are computed.
     pub has_nested_state: bool,
+    /// The last operator.
+    end: Place,
+}
+
+impl Plan {
+    /// Makes the columns those of a schema whose types are the same or wider.
+    fn convert_to(&mut self, schema: &Schema) {
+        if self.schema == *schema {
+            return;
+        }
+        let types = |from: &[Column], to: &[Column]| {
+            let pairs = from.iter().zip(to);
+            pairs
+                .map(|(from, to)| (from.of.clone(), to.of.clone()))
+                .collect()
+        };
+        let convert = self.topology.add(Convert {
+            keys: types(&self.schema.key, &schema.key),
+            values: types(&self.schema.value, &schema.value),
+        });
+        self.topology.lead(self.end, convert);
+        self.end = convert;
+        self.schema = schema.clone();
+    }
 }
 
 /// All that a plan is made from, so that it can be made again: a plan that has run holds state.
@@ -56,6 +80,8 @@ pub struct Recipe {
     pub catalog: Catalog,
     /// The name of what it fills.
     pub target: String,
+    /// The columns that it fills, where they are wider than the query's.
+    pub columns: Option<Schema>,
 }
 
 impl Recipe {
@@ -65,7 +91,11 @@ impl Recipe {
     /// As [`plan`].
     pub fn plan(&self) -> Result<Plan> {
         let name = Some(self.target.as_str());
-        plan(&self.text, &self.query, &self.catalog, Target { name })
+        let mut plan = plan(&self.text, &self.query, &self.catalog, Target { name })?;
+        if let Some(columns) = &self.columns {
+            plan.convert_to(columns);
+        }
+        Ok(plan)
     }
 }
 
@@ -131,6 +161,7 @@ pub fn plan(text: &str, query: &Query, catalog: &Catalog, target: Target) -> Res
         key_format: first.key_format,
         value_format: first.value_format,
         has_nested_state: planner.has_nested_state,
+        end: stage.place,
     })
 }
 

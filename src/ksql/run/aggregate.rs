@@ -45,11 +45,16 @@ impl Saved for State {
 /// Adds rows to states.
 pub(super) struct Adder {
     aggregates: Vec<Aggregated>,
+    /// Why the query cannot go on.
+    failure: Option<String>,
 }
 
 impl Adder {
     pub fn new(aggregates: Vec<Aggregated>) -> Self {
-        Adder { aggregates }
+        Adder {
+            aggregates,
+            failure: None,
+        }
     }
 
     /// Returns the state of no row.
@@ -61,13 +66,24 @@ impl Adder {
         }
     }
 
-    /// Adds a row. An aggregate that fails stays as it was.
-    pub fn add(&self, state: &mut State, row: &Row, time: i64) {
+    /// Returns why the query cannot go on.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Adds a row. An aggregate that fails stays as it was, and the query cannot go on.
+    pub fn add(&mut self, state: &mut State, row: &Row, time: i64) {
         for (aggregate, value) in self.aggregates.iter().zip(&mut state.values) {
             let arguments = aggregate.arguments_of(row);
             let before = std::mem::take(value);
             let kept = before.clone();
-            *value = (aggregate.function.add)(&aggregate.spec, before, &arguments).unwrap_or(kept);
+            *value = match (aggregate.function.add)(&aggregate.spec, before, &arguments) {
+                Ok(value) => value,
+                Err(reason) => {
+                    self.failure.get_or_insert(reason);
+                    kept
+                }
+            };
         }
         state.time = state.time.max(time);
     }
@@ -143,6 +159,10 @@ impl Grouped {
 }
 
 impl Operator for Grouped {
+    fn failure(&self) -> Option<&str> {
+        self.adder.failure()
+    }
+
     fn process(&mut self, _: usize, event: Event, out: &mut Vec<Event>) {
         if event.key.is_null() || (event.is_null && event.old.is_none()) {
             return;
@@ -223,6 +243,10 @@ impl Windowed {
 }
 
 impl Operator for Windowed {
+    fn failure(&self) -> Option<&str> {
+        self.adder.failure()
+    }
+
     fn process(&mut self, _: usize, event: Event, out: &mut Vec<Event>) {
         if event.key.is_null() || event.is_null {
             return;

@@ -27,7 +27,7 @@ use crate::error::Result;
 pub use aggregate::{Aggregated, Grouped, Windowed};
 pub use foreign::ForeignJoin;
 pub use session::Sessions;
-pub use simple::{Filter, Flatten, Rekey, RekeyTable, Select, Test};
+pub use simple::{Convert, Filter, Flatten, Rekey, RekeyTable, Resize, Select, Test};
 pub use stages::{Feed, Stage};
 pub use store::{Changes, Saved};
 pub use streams::StreamJoin;
@@ -56,6 +56,12 @@ impl Key {
             values: values.into(),
             window: None,
         }
+    }
+
+    /// Returns its columns, so many of them; nulls if there is no key.
+    pub fn columns(&self, count: usize) -> impl Iterator<Item = &Value> {
+        let nulls = std::iter::repeat(&Value::Null);
+        self.values.iter().chain(nulls).take(count)
     }
 
     /// Returns whether there is no key, or a part of it is null: such a row finds no partner.
@@ -102,6 +108,11 @@ impl Event {
 pub trait Operator {
     /// Takes in an event at a port (0, or 1 for the right side of a join), gives out what follows.
     fn process(&mut self, port: usize, event: Event, out: &mut Vec<Event>);
+
+    /// Returns why the query cannot go on.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
 
     /// Returns whether it remembers anything.
     fn has_state(&self) -> bool {
@@ -188,6 +199,11 @@ impl Topology {
             node: to.node,
             port,
         });
+    }
+
+    /// Returns why the query cannot go on: a sum that its type does not hold.
+    pub fn failure(&self) -> Option<&str> {
+        self.nodes.iter().find_map(|node| node.operator.failure())
     }
 
     /// Notes that the events of an operator have a new key: what follows needs all events of a key

@@ -62,6 +62,10 @@ impl Sessions {
 }
 
 impl Operator for Sessions {
+    fn failure(&self) -> Option<&str> {
+        self.adder.failure()
+    }
+
     fn process(&mut self, _: usize, event: Event, out: &mut Vec<Event>) {
         if event.key.is_null() || event.is_null {
             return;

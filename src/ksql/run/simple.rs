@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Event, Key, Operator, Row};
-use crate::ksql::expr::Node;
+use crate::ksql::expr::{Node, cast};
 use crate::ksql::functions::Call;
 use crate::ksql::functions::TableFunction;
 use crate::ksql::types::Type;
@@ -172,5 +172,52 @@ impl Operator for Select {
             select(&event.row)
         };
         out.push(Event { row, old, ..event });
+    }
+}
+
+/// Makes values of wider types: what INSERT INTO does where a stream's columns are wider than the
+/// query's.
+pub struct Convert {
+    /// From which type to which, of each column of the key.
+    pub keys: Vec<(Type, Type)>,
+    /// The same of the value.
+    pub values: Vec<(Type, Type)>,
+}
+
+impl Operator for Convert {
+    fn process(&mut self, _: usize, event: Event, out: &mut Vec<Event>) {
+        let convert = |values: &Row, types: &[(Type, Type)]| -> Row {
+            let pairs = values.iter().zip(types);
+            pairs
+                .map(|(value, (from, to))| cast(value, from, to).unwrap_or_default())
+                .collect()
+        };
+        let key = Key {
+            values: convert(&event.key.values, &self.keys),
+            ..event.key
+        };
+        let old = event.old.as_ref().map(|old| convert(old, &self.values));
+        let row = convert(&event.row, &self.values);
+        out.push(Event {
+            key,
+            row,
+            old,
+            ..event
+        });
+    }
+}
+
+/// Gives the windows of keys another size; each begins where it began.
+pub struct Resize {
+    /// The size, in ms.
+    pub size_ms: i64,
+}
+
+impl Operator for Resize {
+    fn process(&mut self, _: usize, mut event: Event, out: &mut Vec<Event>) {
+        if let Some(window) = &mut event.key.window {
+            window.end = window.start.saturating_add(self.size_ms);
+        }
+        out.push(event);
     }
 }

@@ -175,10 +175,14 @@ impl Operator for StreamJoin {
         if event.is_null {
             return;
         }
+        self.stream_time.reach(event.time);
         if event.key.is_null() {
+            // It can have no partner: an outer join gives it out at once (KIP-962).
+            if self.keeps_lonely(port) {
+                out.push(self.pair(port, &event, None));
+            }
             return;
         }
-        self.stream_time.reach(event.time);
         self.arrivals += 1;
         let arrival = self.arrivals;
         let (before, after) = self.span(port);
