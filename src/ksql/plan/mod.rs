@@ -464,7 +464,9 @@ impl Planner<'_> {
         };
         let is_shown = |column: &&Named| {
             let is_bound = [WINDOWSTART, WINDOWEND].contains(&column.name.as_str());
-            let is_own = !column.is_pseudo || (shows_pseudo && !is_bound);
+            // A join of windowed sources shows the bounds of both.
+            let is_own =
+                !column.is_pseudo || stage.is_join && is_bound || shows_pseudo && !is_bound;
             // ROWKEY of a join that another join has keyed again is gone.
             let is_there = !column.source.is_empty() || is_key(&column.name);
             is_own && is_there && source.is_none_or(|source| column.source == source.text)
