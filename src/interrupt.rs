@@ -38,8 +38,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Notes a signal that has not come from the system.
-    #[cfg(test)]
+    /// Asks for a stop as the signal `signal` would.
     pub(crate) fn set(&self, signal: i32) {
         self.signal.store(signal as usize, Ordering::Relaxed);
     }

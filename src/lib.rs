@@ -12,7 +12,7 @@
 //! records are; [`verify`] compares results and grades them; [`journal`] is the file in which the
 //! engine's events stand: [`plot`] draws it as a [`picture`], as [`chart`] draws results, and
 //! [`explain`] follows one record or window through it; [`ksql`] is ksqlDB's language; [`top`] shows
-//! a broker live, and [`web`] serves pages.
+//! a broker live, [`watch`] a stream, and [`web`] serves pages.
 //!
 //! Only what `examples/`, `benches/` and `tests/` use is `pub` as seen from outside; whatever else
 //! is unused, the compiler names.
@@ -53,4 +53,5 @@ mod stack;
 pub mod term;
 mod top;
 mod verify;
+mod watch;
 mod web;

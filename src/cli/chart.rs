@@ -63,6 +63,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         notation: options.input,
         delimiter: options.dialect.delimiter,
         spelling: options.dialect.spelling(),
+        grows: false,
     };
     let key = options.key.as_deref();
     let table = result::read(&from, key, &given, &options.broker, context)?;

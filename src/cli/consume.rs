@@ -162,6 +162,7 @@ impl PickOptions {
                 notation: self.input,
                 delimiter: self.dialect.delimiter,
                 spelling: self.dialect.spelling(),
+                grows: false,
             },
             skip_bad: self.skip_bad,
         })

@@ -275,6 +275,7 @@ impl Options {
             notation: self.input,
             delimiter: delimiter.copied(),
             spelling: self.spelling.spelling(),
+            grows: false,
         };
         let [left_delimiter, right_delimiter] = delimiters;
         Ok([given(left?, left_delimiter), given(right?, right_delimiter)])

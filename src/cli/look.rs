@@ -149,6 +149,7 @@ impl Options {
             notation: self.input,
             delimiter: self.dialect.delimiter,
             spelling: self.dialect.spelling(),
+            grows: false,
         };
         if let Some(flag) = self.range.given()
             && !matches!(source, Endpoint::Topic(_))

@@ -34,6 +34,7 @@ mod result;
 mod stack;
 mod top;
 mod topic;
+mod watch;
 mod window;
 
 use std::ffi::OsString;
@@ -101,6 +102,7 @@ enum Command {
     Explain(explain::Options),
     Join(Box<join::Options>),
     Plot(Box<plot::Options>),
+    Watch(Box<watch::Options>),
     Ksql(Box<ksql::Options>),
     Chart(chart::Options),
     Node(node::Options),
@@ -134,6 +136,7 @@ impl Command {
             Command::Explain(options) => explain::run(options, context),
             Command::Join(options) => join::run(&options, context),
             Command::Plot(options) => plot::run(*options, context),
+            Command::Watch(options) => watch::run(*options, context),
             Command::Ksql(options) => ksql::run(&options, context),
             Command::Chart(options) => chart::run(&options, context),
             Command::Node(options) => node::run(&options, context),

@@ -127,8 +127,8 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
         context,
     );
     input::warn_of_unseen(&plan.layout.schema, plan.unseen, context);
-    let subject = Options::subject(&plan, &input, &source);
-    options.hint_at_arrival(&plan, context);
+    let subject = subject(&plan, &input, &source);
+    hint_at_arrival(&options.asked, &plan, context);
     if let Some(vary) = &options.vary {
         let outlook = Outlook::new(vary.clone(), query.grace_ms);
         let watcher = Watcher::new(outlook);
@@ -219,49 +219,48 @@ impl Options {
         let mut node = Node::new(plan, decoder, partitions, sink, outputs, options, interrupt)?;
         node.run(input.source.as_mut())
     }
+}
 
-    fn subject(plan: &Plan, input: &Input, source: &OneInput) -> Subject {
-        let names = source.endpoints();
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        Subject {
-            source: match &names[..] {
-                [] => "stdin".to_owned(),
-                [name] if name == "-" => "stdin".to_owned(),
-                [name] => name.clone(),
-                [first, ..] => format!("{first} and {} more", names.len() - 1),
-            },
-            asked: plan.clauses().headline().to_string(),
-            keys: plan.by.iter().map(|item| item.name.clone()).collect(),
-            value: plan
-                .aggregates
-                .first()
-                .map(|aggregate| aggregate.name.clone())
-                .unwrap_or_default(),
-            clock: match (plan.arrival, plan.by_arrival) {
-                (Some((column, _)), _) => {
-                    Clock::Time(plan.layout.schema.fields[column].name.clone())
-                }
-                (None, _) => Clock::Order,
-            },
-            partitions: input.source.partitions(),
-        }
+/// Returns what a picture of an input is of.
+pub(super) fn subject(plan: &Plan, input: &Input, source: &OneInput) -> Subject {
+    let names = source.endpoints();
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    Subject {
+        source: match &names[..] {
+            [] => "stdin".to_owned(),
+            [name] if name == "-" => "stdin".to_owned(),
+            [name] => name.clone(),
+            [first, ..] => format!("{first} and {} more", names.len() - 1),
+        },
+        asked: plan.clauses().headline().to_string(),
+        keys: plan.by.iter().map(|item| item.name.clone()).collect(),
+        value: plan
+            .aggregates
+            .first()
+            .map(|aggregate| aggregate.name.clone())
+            .unwrap_or_default(),
+        clock: match (plan.arrival, plan.by_arrival) {
+            (Some((column, _)), _) => Clock::Time(plan.layout.schema.fields[column].name.clone()),
+            (None, _) => Clock::Order,
+        },
+        partitions: input.source.partitions(),
     }
+}
 
-    /// Says which column may be processing time, where none was named.
-    fn hint_at_arrival(&self, plan: &Plan, context: &Context) {
-        let mut fields = plan.layout.schema.fields.iter();
-        let column = fields.find(|field| field.name.starts_with("arrival"));
-        if let (None, Some(column)) = (&self.asked.arrival, column) {
-            context.report.hint(format!(
-                "`--arrival {}` draws processing time up, in place of the order of reading",
-                column.name
-            ));
-        }
+/// Says which column may be processing time, where none was named.
+pub(super) fn hint_at_arrival(asked: &Asked, plan: &Plan, context: &Context) {
+    let mut fields = plan.layout.schema.fields.iter();
+    let column = fields.find(|field| field.name.starts_with("arrival"));
+    if let (None, Some(column)) = (&asked.arrival, column) {
+        context.report.hint(format!(
+            "`--arrival {}` draws processing time up, in place of the order of reading",
+            column.name
+        ));
     }
 }
 
 /// Takes rows that nobody reads: the picture is drawn of events.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 impl Sink for Nowhere {
     fn write(&mut self, _panes: &Panes) -> Result<()> {

@@ -174,6 +174,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
             notation: (value == ValueNotation::Raw).then_some(Notation::Raw),
             delimiter: options.dialect.delimiter,
             spelling: options.dialect.spelling(),
+            grows: false,
         },
         skip_bad: options.skip_bad,
         rename: prefixed,

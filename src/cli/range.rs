@@ -128,6 +128,11 @@ impl RangeOptions {
         self.places.exit = self.places.until.is_none();
     }
 
+    /// Returns the group, if one was named, and lets reading have nothing to do with it.
+    pub fn take_group(&mut self) -> Option<String> {
+        self.group.take()
+    }
+
     /// Returns the group, if one was named.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()

@@ -8,6 +8,7 @@
 //! and why are the engine's words. What would have kept a record that was dropped is found by the
 //! engine, too, which is asked again with other flags ([`trial`]).
 
+mod heard;
 mod life;
 mod moment;
 mod standing;
@@ -16,6 +17,7 @@ mod tell;
 pub mod trial;
 mod witness;
 
+pub(crate) use heard::{Lives, Told, lives_in, stories_in};
 pub(crate) use life::WayOut;
 pub use life::{Life, Outcome, Row};
 pub(crate) use moment::Moment;

@@ -408,7 +408,7 @@ impl Event {
     ///
     /// # Errors
     /// Where it is not an event.
-    pub(super) fn parse(line: &str) -> serde_json::Result<Self> {
+    pub fn parse(line: &str) -> serde_json::Result<Self> {
         // The members keep their digits only where they are read straight from the text, so the
         // event's name is looked for first.
         #[derive(Deserialize)]

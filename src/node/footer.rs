@@ -4,19 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::summary::shown_watermark;
 use crate::engine::account::Account;
+use crate::term::rate::Rate;
 use crate::term::units::{format_plural, format_rate};
 
 /// How often a live table is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
-/// Over how long a rate is taken.
-const OVER: Duration = Duration::from_secs(2);
 
 /// What the line is made of.
 #[derive(Debug)]
 pub(super) struct Footer {
     drawn: Instant,
-    /// How many records had come in at some moments, the oldest first.
-    came: Vec<(Instant, u64)>,
+    rate: Rate,
 }
 
 impl Footer {
@@ -25,7 +23,7 @@ impl Footer {
         let now = Instant::now();
         Footer {
             drawn: now,
-            came: vec![(now, 0)],
+            rate: Rate::new(now),
         }
     }
 
@@ -41,14 +39,7 @@ impl Footer {
     }
 
     fn text(&mut self, now: Instant, records: u64, watermark: i64, lag: Option<u64>) -> String {
-        self.came.push((now, records));
-        // One moment at least that long ago stays.
-        while self.came.len() > 2 && now.duration_since(self.came[1].0) >= OVER {
-            self.came.remove(0);
-        }
-        let (then, before) = self.came[0];
-        let seconds = now.duration_since(then).as_secs_f64().max(1e-3);
-        let rate = format_rate(((records - before) as f64 / seconds).round());
+        let rate = format_rate(self.rate.take(now, records));
         let watermark = shown_watermark(watermark);
         let lag = match lag {
             None => String::new(),

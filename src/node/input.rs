@@ -36,6 +36,8 @@ pub struct Given {
     pub delimiter: Option<u8>,
     /// `--null`.
     pub spelling: Spelling,
+    /// Whether a single file is read on as it grows.
+    pub grows: bool,
 }
 
 /// An input that is open, with the columns of its records.
@@ -148,6 +150,8 @@ pub fn open_lines(
     let mut source = first.open().map_err(|error| or_a_topic(first, error))?;
     if !rest.is_empty() {
         source.read_on(rest.to_vec());
+    } else if given.grows {
+        source.follow();
     }
     let first = loop {
         let name = source.name();

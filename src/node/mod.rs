@@ -20,6 +20,8 @@ pub(crate) mod side_output;
 pub(crate) mod summary;
 pub(crate) mod why_silent;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
@@ -136,6 +138,24 @@ pub struct Node<'n> {
     watch: Option<Watch>,
     /// Whether someone listens to what the engine does.
     is_noted: bool,
+    /// Who wants to know how much is left to read.
+    gauge: Option<Gauge>,
+}
+
+/// How many records a source has that were not read, for another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    /// Returns how many were left; `None` where the source does not know.
+    pub fn lag(&self) -> Option<u64> {
+        self.0.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn set(&self, lag: Option<u64>) {
+        let known = lag.map_or(0, |lag| lag.saturating_add(1));
+        self.0.store(known, Ordering::Relaxed);
+    }
 }
 
 /// What has ended the reading of a source.
@@ -193,12 +213,18 @@ impl<'n> Node<'n> {
             progress: None,
             watch: None,
             is_noted,
+            gauge: None,
         })
     }
 
     /// Says from now on why no row comes, when none has come for a while.
     pub(crate) fn set_watch(&mut self, watch: Option<Watch>) {
         self.watch = watch;
+    }
+
+    /// Says from now on how much is left to read.
+    pub fn set_gauge(&mut self, gauge: Gauge) {
+        self.gauge = Some(gauge);
     }
 
     /// Returns where every record went so far.
@@ -278,6 +304,9 @@ impl<'n> Node<'n> {
                 self.draw_open(&line)?;
             }
             self.tell_why_not(source)?;
+            if let Some(gauge) = &self.gauge {
+                gauge.set(source.lag());
+            }
             if committed.elapsed() >= COMMIT {
                 self.commit(source, self.watermark(), false)?;
                 committed = Instant::now();

@@ -84,8 +84,8 @@ pub struct Cell {
 }
 
 impl Density {
-    /// Counts a record.
-    pub fn add(&mut self, fate: Fate, at: i64, up: i64) {
+    /// Counts a record that stands for `of`.
+    pub fn add(&mut self, fate: Fate, at: i64, up: i64, of: u32) {
         let (column, line) = match (self.across.place(at), self.up.place(up)) {
             (Some(column), Some(line)) => (column, line),
             _ => self.make_room(at, up),
@@ -94,7 +94,7 @@ impl Density {
         self.up.widen(up);
         let layer = self.layers[fate as usize].get_or_insert_with(|| vec![0; CELLS * CELLS]);
         let count = &mut layer[line * CELLS + column];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(of);
     }
 
     #[cold]
@@ -179,7 +179,7 @@ mod tests {
                 records.iter().map(|(at, up, _)| (at >> shift.min(50), up >> shift.min(40))).collect();
             let mut density = Density::default();
             for &(at, up) in &places {
-                density.add(Fate::Late, at, up);
+                density.add(Fate::Late, at, up, 1);
             }
             for most in [(512, 512), (7, 3), (1, 1)] {
                 let cells = density.cells(Fate::Late, most);

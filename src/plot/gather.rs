@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::density::Density;
 use super::lives::{Key, Lives, OTHERS, Shown};
+use super::recent::{Fired, Recent};
+use super::spread::Spread;
 use super::thinned::Steps;
 use super::{FATES, Fate};
 use crate::column::ValueRef;
@@ -18,6 +19,9 @@ use crate::notation::push_csv;
 pub const EXACT: usize = 1_500;
 /// How many stretches are kept in which nothing came.
 const MOST_GAPS: usize = 6;
+
+/// How many silences of a partition are kept.
+const MOST_IDLE: usize = 256;
 
 /// What stands up the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +109,7 @@ pub struct Gathered {
     pub(super) subject: Subject,
     pub(super) view: View,
     pub(super) clouds: [Cloud; FATES.len()],
-    pub(super) density: Density,
+    pub(super) spread: Spread,
     pub(super) lives: Lives,
     pub(super) watermark: Steps<i64>,
     pub(super) partitions: Vec<Partition>,
@@ -113,15 +117,22 @@ pub struct Gathered {
     pub(super) behind: Steps<usize>,
     /// The longest stretches in which nothing came.
     pub(super) gaps: Vec<(i64, i64)>,
-    /// The least and the highest event time, and the same of processing time.
-    pub(super) across: Option<(i64, i64)>,
+    /// The least and the highest processing time.
     pub(super) up: Option<(i64, i64)>,
     pub(super) rows: u64,
     pub(super) has_ended: bool,
+    /// The stretch of processing time that alone is there, of a run that goes on.
+    pub(super) stretch: Option<(i64, i64)>,
+    /// For how many records a mark stands, where it is a sample.
+    pub(super) sampled: u32,
+    /// The records of the last while, where the run goes on and not all of it is kept.
+    pub(super) recent: Option<Box<Recent>>,
     wanted: HashMap<Box<[u8]>, bool>,
     at_hand: Option<AtHand>,
     /// How far processing time has come.
-    now: i64,
+    pub(super) now: i64,
+    /// When the last record came.
+    pub(super) came: i64,
     key: (Vec<u8>, Key),
 }
 
@@ -134,18 +145,21 @@ impl Gathered {
             subject,
             view,
             clouds: Default::default(),
-            density: Density::default(),
+            spread: Spread::default(),
             lives: Lives::default(),
             watermark: Steps::default(),
             behind: Steps::default(),
             gaps: Vec::new(),
-            across: None,
             up: None,
             rows: 0,
             has_ended: false,
+            stretch: None,
+            sampled: 1,
+            recent: None,
             wanted: HashMap::new(),
             at_hand: None,
             now: i64::MIN,
+            came: i64::MIN,
             key: (Vec::new(), OTHERS),
         }
     }
@@ -247,7 +261,7 @@ impl Gathered {
             Event::Closed { .. } => {}
             Event::Left { window, key } => {
                 let key = self.key_of(key);
-                self.lives.leave(key, window);
+                self.lives.leave(key, window, self.now);
             }
             Event::Idle { partition, idle } => {
                 let now = self.now;
@@ -255,7 +269,9 @@ impl Gathered {
                 if its.is_idle != idle {
                     its.is_idle = idle;
                     its.idle.push((now, idle));
-                    its.idle.truncate(256);
+                    if its.idle.len() > MOST_IDLE {
+                        its.idle.remove(0);
+                    }
                 }
                 self.find_behind();
             }
@@ -271,6 +287,17 @@ impl Gathered {
                 values,
             } => {
                 self.rows += 1;
+                let value = || values.first().map(|value| written(value.as_ref()));
+                if let Some(recent) = &mut self.recent {
+                    recent.fire(Fired {
+                        when: self.now,
+                        window: firing.window,
+                        key: name_of(key),
+                        timing: firing.timing,
+                        is_retraction: firing.is_retraction,
+                        value: value().unwrap_or_default(),
+                    });
+                }
                 let key = self.key_of(key);
                 if key != OTHERS {
                     let shown = Shown {
@@ -280,10 +307,7 @@ impl Gathered {
                         is_last: firing.is_last,
                         is_retraction: firing.is_retraction,
                         why: why.name(),
-                        value: values
-                            .first()
-                            .map(|value| written(value.as_ref()))
-                            .unwrap_or_default(),
+                        value: value().unwrap_or_default(),
                     };
                     self.lives.show(key, firing.window, shown);
                 }
@@ -303,10 +327,11 @@ impl Gathered {
             // Of a malformed record the arrival may be unknown: it comes after the one before.
             (Clock::Time(_), None) => self.now,
         };
-        let before = self.now;
+        let before = self.came;
         self.now = self.now.max(when);
+        self.came = self.came.max(when);
         if before > i64::MIN && matches!(self.subject.clock, Clock::Time(_)) {
-            self.note_gap((before, self.now));
+            self.note_gap((before, self.came));
         }
         if self.behind.is_empty() {
             self.find_behind();
@@ -381,12 +406,22 @@ impl Gathered {
         let is_other = self.view.key.is_some() && dot.key == OTHERS && fate != Fate::Malformed;
         let fate = if is_other { Fate::Other } else { fate };
         self.lives.count(dot.key);
+        if let Some(recent) = &mut self.recent {
+            self.clouds[fate as usize].count += 1;
+            recent.push(fate, dot, has_place);
+        } else {
+            self.put(fate, dot, has_place, 1);
+        }
+    }
+
+    /// Draws a record that stands for `of`.
+    pub(super) fn put(&mut self, fate: Fate, dot: Dot, has_place: bool, of: u32) {
         let is_outside = self
             .view
             .between
             .is_some_and(|(from, to)| has_place && !(from..to).contains(&dot.at));
         let cloud = &mut self.clouds[fate as usize];
-        cloud.count += 1;
+        cloud.count += u64::from(of);
         if is_outside {
             return;
         }
@@ -394,8 +429,7 @@ impl Gathered {
             cloud.dots.push(dot);
         }
         if has_place {
-            self.density.add(fate, dot.at, dot.when);
-            widen(&mut self.across, dot.at);
+            self.spread.add(fate, dot.at, dot.when, of);
         }
         widen(&mut self.up, dot.when);
     }
@@ -444,6 +478,7 @@ impl Gathered {
     /// Says that no event follows for now: what is known of the last record is all.
     pub fn finish(&mut self) {
         self.settle();
+        self.spread.finish();
     }
 
     /// Returns how many records had a fate, wherever they lie.

@@ -61,6 +61,8 @@ pub struct Life {
     pub windows: u64,
     /// Whether it became part of another session.
     pub is_merged: bool,
+    /// Whether its last pane was shown, or it left without one.
+    pub has_left: bool,
 }
 
 impl Life {
@@ -78,6 +80,7 @@ impl Life {
             panes: Thinned::default(),
             windows: 1,
             is_merged: false,
+            has_left: false,
         }
     }
 
@@ -85,6 +88,33 @@ impl Life {
     pub fn window(&self) -> Window {
         let all = self.stages.last().map(|(_, window)| *window);
         all.unwrap_or(Window { start: 0, end: 0 })
+    }
+
+    /// Returns what is seen of it in a stretch of processing time; `None` where it is over before, or
+    /// has not begun.
+    pub fn within(&self, (from, to): (i64, i64)) -> Option<Self> {
+        if self.first > to || (self.is_over() && self.last < from) {
+            return None;
+        }
+        let mut seen = Life {
+            last: self.last.min(to),
+            stages: Thinned::default(),
+            panes: Thinned::default(),
+            ..self.clone()
+        };
+        let stages = self.stages.iter().filter(|(when, _)| *when <= to);
+        stages.for_each(|stage| seen.stages.push(*stage));
+        let panes = self.panes.iter();
+        let panes = panes.filter(|pane| (from..=to).contains(&pane.when));
+        panes.for_each(|pane| seen.panes.push(pane.clone()));
+        seen.is_merged &= self.last <= to;
+        seen.has_left &= self.last <= to;
+        Some(seen)
+    }
+
+    /// Returns whether nothing follows.
+    pub fn is_over(&self) -> bool {
+        self.is_merged || self.has_left
     }
 
     /// Makes one of two that are side by side.
@@ -102,6 +132,7 @@ impl Life {
         self.late += other.late;
         self.expired += other.expired;
         self.windows += other.windows;
+        self.has_left &= other.has_left;
         self.panes.append(other.panes);
     }
 }
@@ -213,17 +244,24 @@ impl Lives {
         life.last = life.last.max(when);
         life.panes.push(shown);
         if is_last {
-            self.leave(key, window);
+            self.leave(key, window, when);
         }
     }
 
-    /// Says that a window is over.
-    pub fn leave(&mut self, key: Key, window: Window) {
+    /// Says that a window is over at `when`.
+    pub fn leave(&mut self, key: Key, window: Window, when: i64) {
         self.put_back();
-        if let Some(life) = self.open.remove(&(key, window)) {
+        if let Some(mut life) = self.open.remove(&(key, window)) {
+            life.has_left = true;
+            life.last = life.last.max(when);
             self.over.push(life);
             self.make_room();
         }
+    }
+
+    /// Forgets windows that were over before.
+    pub fn forget(&mut self, before: i64) {
+        self.over.retain(|life| life.last >= before);
     }
 
     /// Returns the windows of a key, by when they began.

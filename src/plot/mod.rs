@@ -7,6 +7,8 @@
 //! | part | does |
 //! |---|---|
 //! | `gather` | what is kept of the events, in bounded memory |
+//! | [`recent`] | the records of the last while, of a run that goes on |
+//! | `spread` | where records lie, without those that are astray |
 //! | [`density`] | records by the thousand: counts on a grid that grows with them |
 //! | [`lives`] | windows from their first record to their last pane |
 //! | [`replay`] | a journal's events as the engine's |
@@ -14,15 +16,18 @@
 //! | [`vary`] | what other bounds would lose |
 //! | `draw` | what was gathered → marks |
 
+pub mod cut;
 pub mod density;
 mod draw;
 mod gather;
 pub mod lives;
+pub mod recent;
 pub mod replay;
+mod spread;
 pub mod thinned;
 pub mod vary;
 
-pub use draw::draw;
+pub use draw::{about, draw, draw_stretch};
 pub use gather::{Clock, Gathered, Listener, Subject, View};
 
 /// What became of a record, by its best window: what the account counts it as.

@@ -71,6 +71,15 @@ impl<T, const MOST: usize> Thinned<T, MOST> {
         self.last.as_ref()
     }
 
+    /// Drops those at the front of which `is_over` is true; there is room for finer steps then.
+    pub fn forget(&mut self, is_over: impl Fn(&T) -> bool) {
+        let over = self.kept.iter().take_while(|one| is_over(one)).count();
+        self.kept.drain(..over);
+        while self.stride > 1 && self.kept.len() < MOST / 4 {
+            self.stride /= 2;
+        }
+    }
+
     /// Adds another's behind the own.
     pub fn append(&mut self, other: Self) {
         other
@@ -78,6 +87,23 @@ impl<T, const MOST: usize> Thinned<T, MOST> {
             .into_iter()
             .chain(other.last)
             .for_each(|one| self.push(one));
+    }
+}
+
+impl<T: Copy> Steps<T> {
+    /// Returns the steps of a stretch: the last one before it holds from its beginning on.
+    pub fn within(&self, (from, to): (i64, i64)) -> Self {
+        let mut steps = Steps::default();
+        for &(when, value) in self.iter().filter(|(when, _)| *when <= to) {
+            match &mut steps.last {
+                Some(last) if last.0 <= from => *last = (when, value),
+                _ => steps.push((when, value)),
+            }
+        }
+        if let Some(first) = steps.kept.first_mut().or(steps.last.as_mut()) {
+            first.0 = first.0.max(from);
+        }
+        steps
     }
 }
 
@@ -109,5 +135,19 @@ mod tests {
         let (all, next) = (steps.iter(), steps.iter().skip(1));
         let gaps = all.zip(next).map(|(one, next)| next.0 - one.0);
         assert!(gaps.max().is_some_and(|gap| gap <= 64));
+    }
+
+    #[test]
+    fn what_is_forgotten_makes_room_and_a_stretch_begins_with_what_held_then() {
+        let mut steps = Steps::default();
+        for nth in 0..100_000 {
+            steps.forget(|(when, _)| *when < nth - 1_000);
+            steps.step(nth, nth / 10);
+        }
+        assert!(steps.len() <= 101 && steps.first().is_some_and(|(when, _)| *when >= 98_990));
+        let part = steps.within((99_015, 99_035));
+        let part: Vec<(i64, i64)> = part.iter().copied().collect();
+        assert_eq!(part, [(99_015, 9_901), (99_020, 9_902), (99_030, 9_903)]);
+        assert!(steps.within((0, 10)).is_empty());
     }
 }

@@ -28,6 +28,9 @@ const MAX_RECORD_BYTES: usize = 16 << 20;
 /// How long a pipe may be silent before the types are inferred from what has come.
 const SAMPLE_SILENCE: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether a file has grown.
+const GROWTH_POLL: Duration = Duration::from_millis(50);
+
 /// What ends a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
@@ -75,6 +78,8 @@ pub struct FileSource {
     /// How many records of this file were handed over before.
     records: u64,
     ended: bool,
+    /// Whether a file goes on growing: its end is not the end of the input.
+    grows: bool,
     /// What has ended it before its end; told once all whole records are handed over.
     failed: Option<io::Error>,
     /// What comes behind this file.
@@ -140,11 +145,17 @@ impl FileSource {
             line: 1,
             records: 0,
             ended: false,
+            grows: false,
             failed: None,
             series: None,
             section: None,
             fresh: false,
         })
+    }
+
+    /// Waits at the end of the file for what is written to it from then on, as for a pipe.
+    pub fn follow(&mut self) {
+        self.grows = matches!(self.input, Input::Regular(_));
     }
 
     /// Reads other files behind this one, as one input.
@@ -567,6 +578,7 @@ impl FileSource {
     /// seen.
     fn is_ready(&mut self, timeout: Duration) -> bool {
         match &mut self.input {
+            Input::Regular(file) if self.grows => has_more(file, timeout),
             Input::Regular(_) => true,
             Input::Ahead(ahead) => ahead.is_ready(timeout),
         }
@@ -578,6 +590,7 @@ impl FileSource {
         let room = &mut self.buffer[self.filled..];
         let read = loop {
             let read = match &mut self.input {
+                Input::Regular(file) if self.grows => read_on(file, room),
                 Input::Regular(file) => file.read(room),
                 Input::Ahead(ahead) => ahead.read(room),
             };
@@ -598,7 +611,7 @@ impl FileSource {
             reshape.apply(&mut self.buffer[self.filled..self.filled + read]);
         }
         self.filled += read;
-        self.ended |= read == 0;
+        self.ended |= read == 0 && !self.grows;
         Ok(read)
     }
 
@@ -735,6 +748,34 @@ impl FileSource {
 pub(crate) fn without_newlines() -> Error {
     Error::data("lines end with carriage returns instead of newlines")
         .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
+}
+
+/// Reads from a growing file. One that has become shorter was written anew: what comes now is not what
+/// follows.
+fn read_on(file: &mut File, room: &mut [u8]) -> io::Result<usize> {
+    if file.metadata()?.len() < file.stream_position()? {
+        return Err(io::Error::other("it has become shorter while it was read"));
+    }
+    file.read(room)
+}
+
+/// Returns whether a growing file has more than was read of it, or less, which the read will say; waits at
+/// most `timeout` for that.
+fn has_more(file: &mut File, timeout: Duration) -> bool {
+    let has_more = |file: &mut File| {
+        let read = file.stream_position();
+        let length = file.metadata().map(|metadata| metadata.len());
+        !matches!((read, length), (Ok(read), Ok(length)) if read == length)
+    };
+    if has_more(file) {
+        return true;
+    }
+    if timeout.is_zero() {
+        return false;
+    }
+    // The system tells nobody that a file has grown.
+    std::thread::sleep(timeout.min(GROWTH_POLL));
+    has_more(file)
 }
 
 /// Opens a file for reading without waiting for the writer of a named pipe: reads are waited for
@@ -899,6 +940,30 @@ mod tests {
     #[test]
     fn a_last_line_without_newline_is_a_record() {
         assert_eq!(batches("a\nb", Framing::Lines), [(1, "a\nb\n".to_owned())]);
+    }
+
+    #[test]
+    fn a_growing_file_is_followed_and_one_that_shrinks_is_an_error() {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let mut write = |text: &str| file.write_all(text.as_bytes()).expect("written");
+        write("a\nb");
+        let mut source = FileSource::open(file.path()).expect("opened");
+        source.follow();
+        let mut read = || match source.poll(Duration::from_millis(1))? {
+            Polled::Batch(Batch {
+                records: Records::Lines(lines),
+                ..
+            }) => Ok(Some(String::from_utf8_lossy(lines.bytes).into_owned())),
+            Polled::End => panic!("it may grow"),
+            _ => Ok::<_, Error>(None),
+        };
+        assert_eq!(read().expect("read").as_deref(), Some("a\n"));
+        assert_eq!(read().expect("read"), None);
+        write("c\nd\n");
+        assert_eq!(read().expect("read").as_deref(), Some("bc\nd\n"));
+        assert_eq!(read().expect("read"), None);
+        file.as_file().set_len(1).expect("cut");
+        assert!(read().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod grid;
 pub mod period;
 pub(crate) mod printable;
 pub(crate) mod progress;
+pub(crate) mod rate;
 pub mod report;
 pub(crate) mod step;
 pub(crate) mod table;

@@ -3,19 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::explain::{Life, Standing, Story, Teller, tell_life, tell_story};
-
-/// The lives of some records.
-pub(super) struct Lives {
-    pub teller: Teller,
-    pub lives: Vec<Life>,
-}
-
-/// The stories of some windows, each with what its next row waits for.
-pub(super) struct Told {
-    pub teller: Teller,
-    pub stories: Vec<(Story, Option<String>)>,
-}
+use crate::explain::{Lives, Standing, Story, Told, tell_life, tell_story};
 
 /// A story as JSON.
 #[derive(Serialize)]

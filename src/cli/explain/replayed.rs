@@ -5,7 +5,6 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use super::How;
-use super::answer::{Lives, Told};
 use super::target::Target;
 use crate::cli::endpoint::{Endpoint, OneInput};
 use crate::cli::window::asked::Asked;
@@ -14,7 +13,7 @@ use crate::engine::watermark::{Bound, END};
 use crate::engine::window::{Window, Windows};
 use crate::error::{Error, Result};
 use crate::explain::trial::Trials;
-use crate::explain::{Ending, Moment, Standing, Teller, Wanted};
+use crate::explain::{Ending, Lives, Moment, Standing, Teller, Told, Wanted};
 use crate::expression::{Expression, Item, Kind, open_up};
 use crate::format::{Decoder, TimeFrom};
 use crate::journal;

@@ -179,11 +179,24 @@ impl Asked {
             notation: self.input,
             delimiter: self.dialect.delimiter,
             spelling: self.dialect.spelling(),
+            grows: false,
         })
     }
 
     pub fn open(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
-        let given = self.given()?;
+        self.open_given(query, self.given()?, context)
+    }
+
+    /// Opens the source, and reads on as it grows.
+    pub fn open_growing(&self, query: &Query, context: &Context) -> Result<Option<Input>> {
+        let given = Given {
+            grows: true,
+            ..self.given()?
+        };
+        self.open_given(query, given, context)
+    }
+
+    fn open_given(&self, query: &Query, given: Given, context: &Context) -> Result<Option<Input>> {
         match self.source()? {
             OneInput::Lines(pieces) => {
                 if let Some(flag) = self.range.given() {

@@ -24,7 +24,7 @@ use crate::engine::account::Account;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::error::{Error, Result};
 use crate::kafka::member::Place;
-use crate::web::{Bytes, Request, Response, Server};
+use crate::web::{Answer, Bytes, Request, Response, Server};
 
 /// How often figures are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
@@ -96,7 +96,7 @@ impl Metrics {
         let registry = Arc::new(Mutex::new(figures.register()));
         let page = Mutex::new(Page::default());
         let of = registry.clone();
-        let answer = move |request: &Request| answer(request, &page, &of);
+        let answer = move |request: &Request| Answer::Now(answer(request, &page, &of));
         Ok(Metrics {
             figures,
             registry,

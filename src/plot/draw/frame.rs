@@ -8,7 +8,7 @@ use crate::picture::{Anchor, Area, CELL, Mark, Medium, Scene, Shape, Size, point
 use crate::plot::gather::bounded;
 use crate::plot::lives::{Key, Life, fold};
 use crate::plot::{Clock, FATES, Gathered};
-use crate::term::units::format_count;
+use crate::term::units::{format_count, format_plural};
 
 /// Windows of which more lie side by side than this many pixels allow are drawn as one.
 const NARROWEST: f64 = 3.0;
@@ -42,7 +42,10 @@ impl Frame {
             Some(_) => across,
             None => padded(across, 0.01),
         };
-        let up = padded(up, 0.03);
+        let up = match gathered.stretch {
+            Some(_) => up,
+            None => padded(up, 0.03),
+        };
         let line = medium.line(Size::Label);
         let mut heading = Vec::new();
         let mut top = medium.either(14.0, 0.0);
@@ -167,25 +170,39 @@ type Extent = ((f64, f64), (f64, f64));
 
 /// Returns the stretches that are drawn, across and up.
 fn extent(gathered: &Gathered, lives: &[Life]) -> Option<Extent> {
-    let (mut least, mut most) = match (gathered.view.between, gathered.across) {
-        (Some(between), _) => between,
-        (None, across) => across?,
-    };
-    let (low, mut high) = gathered.up?;
+    let spread = &gathered.spread;
+    let range = gathered.view.between.or(spread.range());
+    let (mut least, mut most) = range.or_else(|| around_watermark(gathered))?;
+    let (low, mut high) = gathered.stretch.or(gathered.up)?;
     let range = (least, most);
+    let ends = |life: &Life| bounded(life.window(), range);
     if gathered.view.between.is_none() {
-        for life in lives {
-            let (start, end) = bounded(life.window(), range);
+        let near = lives.iter().map(ends);
+        for (start, end) in
+            near.filter(|(start, end)| spread.is_near(*start) || spread.is_near(*end))
+        {
             (least, most) = (least.min(start), most.max(end));
         }
     }
-    for life in lives {
-        let (start, end) = bounded(life.window(), range);
-        if start <= most && end >= least {
-            high = high.max(life.last);
+    if gathered.stretch.is_none() {
+        for life in lives {
+            let (start, end) = ends(life);
+            if start <= most && end >= least {
+                high = high.max(life.last);
+            }
         }
     }
     Some(((least as f64, most as f64), (low as f64, high as f64)))
+}
+
+/// Returns where event time is in a stretch in which nothing comes.
+fn around_watermark(gathered: &Gathered) -> Option<(i64, i64)> {
+    let (from, to) = gathered.stretch?;
+    let half = (to - from) / 2;
+    let last = gathered.watermark.last();
+    Some(last.map_or((from, to), |&(_, at)| {
+        (at.saturating_sub(half), at.saturating_add(half))
+    }))
 }
 
 /// Leaves room beside the outermost values.
@@ -229,6 +246,19 @@ fn which_windows(gathered: &Gathered, lives: &[Life], key: Option<Key>) -> Optio
         words.push(format!(
             "a box is of up to {} windows (`--between` shows them)",
             format_count(most)
+        ));
+    }
+    if gathered.sampled > 1 {
+        words.push(format!(
+            "of up to {} records one is drawn",
+            gathered.sampled
+        ));
+    }
+    let astray = gathered.spread.astray();
+    if astray > 0 && gathered.view.between.is_none() {
+        words.push(format!(
+            "{} far outside, drawn at the edge",
+            format_plural(astray, "record")
         ));
     }
     (!words.is_empty()).then(|| words.join("; "))

@@ -20,6 +20,18 @@ use frame::Frame;
 /// Draws what was gathered so far.
 pub fn draw(gathered: &mut Gathered, medium: Medium) -> Scene {
     gathered.finish();
+    draw_all(gathered, medium)
+}
+
+/// Draws a stretch of processing time of a run that goes on.
+pub fn draw_stretch(gathered: &mut Gathered, stretch: (i64, i64), medium: Medium) -> Scene {
+    let mut cut = gathered.cut(stretch);
+    let scene = draw_all(&mut cut, medium);
+    gathered.take_back(cut);
+    scene
+}
+
+fn draw_all(gathered: &mut Gathered, medium: Medium) -> Scene {
     let key = gathered
         .view
         .key
@@ -28,9 +40,14 @@ pub fn draw(gathered: &mut Gathered, medium: Medium) -> Scene {
     let key = key
         .flatten()
         .or_else(|| (gathered.lives.keys().0 > 0).then_some(0));
-    let lives: Vec<Life> = match key {
-        Some(key) => gathered.lives.of(key).into_iter().cloned().collect(),
-        None => Vec::new(),
+    let stretch = gathered.stretch;
+    let lives = key.map_or(Vec::new(), |key| gathered.lives.of(key));
+    let lives: Vec<Life> = match stretch {
+        Some(stretch) => {
+            let seen = lives.iter().filter_map(|life| life.within(stretch));
+            seen.collect()
+        }
+        None => lives.into_iter().cloned().collect(),
     };
     let title = format!("{}: {}", gathered.subject.source, gathered.subject.asked);
     let mut scene = Scene::new(medium, title.clone(), account(gathered));
@@ -75,6 +92,10 @@ fn account(gathered: &Gathered) -> String {
         (count > 0 || always).then(|| format!("{} {}", format_count(count), fate.name()))
     });
     let parts: Vec<String> = parts.collect();
+    if gathered.stretch.is_some() {
+        let records = format_count(gathered.records());
+        return format!("{records} records in the picture = {}", parts.join(" + "));
+    }
     format!(
         "{} records = {} → {} rows",
         format_count(gathered.records()),
@@ -105,7 +126,7 @@ fn pane_ink(timing: Timing) -> Ink {
 }
 
 /// Writes a duration as finely as a person needs.
-fn about(ms: i64) -> String {
+pub fn about(ms: i64) -> String {
     match ms {
         ..SECOND => format!("{ms} ms"),
         SECOND..MINUTE => format!("{:.1} s", ms as f64 / SECOND as f64).replace(".0 s", " s"),
@@ -115,7 +136,7 @@ fn about(ms: i64) -> String {
 }
 
 /// Writes the end of a window; those of all time have none.
-fn edge(at: i64) -> String {
+pub(super) fn edge(at: i64) -> String {
     match at {
         BEGINNING => "the beginning".to_owned(),
         END => "the end".to_owned(),

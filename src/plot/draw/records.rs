@@ -138,7 +138,7 @@ impl Frame {
                 (self.area.height() / cell) as usize,
             ),
         };
-        let cells = gathered.density.cells(fate, most);
+        let cells = gathered.spread.density.cells(fate, most);
         let highest = cells.iter().map(|cell| cell.count).max()? as f64;
         let least = self.medium.either(1.5, 0.0);
         let shades = cells.iter().filter_map(|cell| {

@@ -54,8 +54,7 @@ impl Frame {
 
     /// Returns when a window was seen last: of one that is open still, that is now.
     fn last_of(&self, life: &Life, gathered: &Gathered) -> i64 {
-        let is_over = life.is_merged || life.panes.iter().any(|pane| pane.is_last);
-        match (is_over, gathered.has_ended) {
+        match (life.is_over(), gathered.has_ended) {
             (false, false) => self.up.range().1 as i64,
             _ => life.last,
         }

@@ -4,6 +4,9 @@
 //! clients do: size, time and number of what they may hold are limited, and a panic in an answer
 //! ends that connection alone.
 
+mod guard;
+mod progress;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -12,14 +15,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::channel::Sender;
+use http_body_util::{BodyExt, Channel, Full};
+use hyper::StatusCode;
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+
+pub use guard::foreign;
+use progress::{Body, Progress};
 
 pub use hyper::body::Bytes;
 
@@ -28,6 +37,17 @@ pub type Request = hyper::Request<Incoming>;
 /// What it is answered.
 pub type Response = hyper::Response<Full<Bytes>>;
 
+/// How a request is answered.
+pub enum Answer {
+    /// At once.
+    Now(Response),
+    /// By another thread: it takes more than a moment.
+    Later(Box<dyn FnOnce() -> Response + Send>),
+    /// With the events of a page, each as it comes, without an end (`text/event-stream`). A client that
+    /// is slower than they are gets the latest.
+    Events(watch::Receiver<Bytes>),
+}
+
 /// How many clients are served at once. The next one takes the place of the oldest, which is the
 /// slowest: others are gone within milliseconds.
 const MAX_CONNECTIONS: usize = 256;
@@ -35,8 +55,12 @@ const MAX_CONNECTIONS: usize = 256;
 const MAX_HEAD: usize = 16 << 10;
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request and its answer may take.
+/// How long a request and its answer may take; of one without end, how long a client may take nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a client of events hears something, so that each side notices when the other is gone.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How many threads answer what takes more than a moment.
+const MAX_ANSWERING: usize = 2;
 /// How long the server waits when the system has no connection to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,12 +81,13 @@ impl Server {
     /// Where the address is taken or not of this machine.
     pub fn start(
         address: SocketAddr,
-        answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(MAX_ANSWERING)
             .enable_all()
             .build()?;
         let listener = {
@@ -74,6 +99,7 @@ impl Server {
             runtime.spawn(accept(listener, Arc::new(answer)));
             // Nothing is ever sent: it ends when the sender is dropped, and the tasks with it.
             let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
@@ -103,7 +129,7 @@ impl Drop for Server {
 /// Takes clients in, each in a task of its own.
 async fn accept<A>(listener: tokio::net::TcpListener, answer: Arc<A>)
 where
-    A: Fn(&Request) -> Response + Send + Sync + 'static,
+    A: Fn(&Request) -> Answer + Send + Sync + 'static,
 {
     let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -128,11 +154,12 @@ where
 /// Answers one request of a client.
 async fn serve<A>(stream: TcpStream, answer: Arc<A>)
 where
-    A: Fn(&Request) -> Response,
+    A: Fn(&Request) -> Answer,
 {
+    let progress = Progress::new();
     let service = service_fn(|request: Request| {
-        let response = answer(&request);
-        async { Ok::<_, Infallible>(response) }
+        let (answer, progress) = (answer(&request), progress.clone());
+        async { Ok::<_, Infallible>(begin(answer).await.map(|body| progress.watch(body))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -140,8 +167,68 @@ where
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
     // A client that hangs up, or is too slow, has no need of the answer.
-    let _ = tokio::time::timeout(TIMEOUT, connection).await;
+    while tokio::time::timeout_at(progress.last() + TIMEOUT, connection.as_mut())
+        .await
+        .is_err()
+    {
+        if progress.last().elapsed() >= TIMEOUT {
+            return;
+        }
+    }
+}
+
+/// Returns the head of an answer, and what its body will be.
+async fn begin(answer: Answer) -> hyper::Response<Body> {
+    let whole = |response: Response| response.map(BodyExt::boxed_unsync);
+    match answer {
+        Answer::Now(response) => whole(response),
+        Answer::Later(make) => match tokio::task::spawn_blocking(make).await {
+            Ok(response) => whole(response),
+            // It has panicked, which was printed.
+            Err(_) => {
+                let mut response = Response::default();
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                whole(response)
+            }
+        },
+        Answer::Events(events) => {
+            let (sender, body) = Channel::new(1);
+            tokio::spawn(send(events, sender));
+            let mut response = hyper::Response::new(body.boxed_unsync());
+            let format = HeaderValue::from_static("text/event-stream");
+            response.headers_mut().insert(CONTENT_TYPE, format);
+            response
+        }
+    }
+}
+
+/// Sends events until the client is gone, or there will be none.
+async fn send(mut events: watch::Receiver<Bytes>, mut client: Sender<Bytes, Infallible>) {
+    loop {
+        let event = events.borrow_and_update().clone();
+        let event = if event.is_empty() {
+            Bytes::from_static(b":\n\n")
+        } else {
+            event
+        };
+        if client.send_data(event).await.is_err() {
+            return;
+        }
+        loop {
+            match tokio::time::timeout(HEARTBEAT, events.changed()).await {
+                Ok(Ok(())) => break,
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    let beat = client.send_data(Bytes::from_static(b":\n\n"));
+                    if beat.await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +247,7 @@ mod tests {
     fn server() -> Server {
         let answer = |request: &Request| {
             assert_ne!(request.uri().path(), "/broken", "an answer that panics");
-            Response::new(Bytes::from_static(b"page").into())
+            Answer::Now(Response::new(Bytes::from_static(b"page").into()))
         };
         Server::start(([127, 0, 0, 1], 0).into(), answer).expect("a free port")
     }

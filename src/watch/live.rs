@@ -1,0 +1,294 @@
+//! A run that goes on: what its engine reports, kept for a while, and drawn when somebody looks.
+
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::tape::Tape;
+use super::told::{self, Target};
+use crate::engine::pane::journal as engine;
+use crate::error::{Error, Result};
+use crate::journal::{Event, Plan};
+use crate::node::Gauge;
+use crate::picture::{Medium, Scene};
+use crate::plot::cut::Told;
+use crate::plot::{Clock, Gathered, Subject, View, draw_stretch};
+use crate::term::rate::Rate;
+use crate::term::units::{format_count, format_plural, format_rate, format_time, now_ms};
+
+/// How many panes and late records a frame names.
+const MOST_LINES: usize = 8;
+/// How often what is over is forgotten, as a part of how long it is kept.
+const FORGETTING: i64 = 50;
+
+/// How much of a stream is seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// How much processing time a picture shows, in ms.
+    pub shown_ms: i64,
+    /// How much is kept to look back, in ms.
+    pub kept_ms: i64,
+}
+
+/// How far a group is that reads the same topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLag {
+    /// Its name.
+    pub name: String,
+    /// How many records it has not committed; or why that is not known.
+    pub lag: std::result::Result<u64, String>,
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub struct Live {
+    plan: Plan,
+    scope: Scope,
+    gauge: Gauge,
+    kept: Mutex<Kept>,
+    /// What only those need who look.
+    looked: Mutex<Looked>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    gathered: Gathered,
+    tape: Tape,
+    /// Whether processing time is the clock of this machine.
+    by_clock: bool,
+    forgotten: i64,
+    /// How many events there were.
+    events: u64,
+    /// Why an event is missing on the tape.
+    failed: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Looked {
+    rate: Rate,
+    per_second: f64,
+    /// How many events there were when somebody looked last.
+    events: u64,
+    group: Option<GroupLag>,
+}
+
+/// What is seen of a run.
+#[derive(Debug)]
+pub struct Frame {
+    /// The picture.
+    pub scene: Scene,
+    /// From which processing time to which it is.
+    pub stretch: (i64, i64),
+    /// The processing time of the first record that is kept.
+    pub since: i64,
+    /// How far processing time has come.
+    pub now: i64,
+    /// Whether the input has ended.
+    pub has_ended: bool,
+    /// Figures, each with its name.
+    pub facts: Vec<(&'static str, String)>,
+    /// The last panes, the latest first.
+    pub panes: Vec<String>,
+    /// The last records that were late or dropped, the latest first.
+    pub lates: Vec<Told>,
+}
+
+/// The engine's side of a [`Live`].
+#[derive(Debug)]
+pub struct Ear(Arc<Live>);
+
+impl Live {
+    /// Returns a run of which nothing has come. `subject` says what is drawn, `plan` what is computed.
+    pub fn new(subject: Subject, view: View, plan: Plan, scope: Scope) -> Self {
+        let by_clock = subject.clock == Clock::Order;
+        let subject = Subject {
+            clock: if by_clock {
+                Clock::Time("when it was read".to_owned())
+            } else {
+                subject.clock
+            },
+            ..subject
+        };
+        Live {
+            plan,
+            scope,
+            gauge: Gauge::default(),
+            kept: Mutex::new(Kept {
+                gathered: Gathered::new(subject, view).of_a_run_that_goes_on(),
+                tape: Tape::default(),
+                by_clock,
+                forgotten: i64::MIN,
+                events: 0,
+                failed: None,
+            }),
+            looked: Mutex::new(Looked {
+                rate: Rate::new(Instant::now()),
+                per_second: 0.0,
+                events: 0,
+                group: None,
+            }),
+        }
+    }
+
+    /// Returns what the node tells how much is left to read.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
+    }
+
+    /// Returns whether the input has come to its end.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.kept).gathered.has_ended()
+    }
+
+    /// Says how far a group is.
+    pub fn set_group(&self, group: GroupLag) {
+        lock(&self.looked).group = Some(group);
+    }
+
+    /// Tells of a record or a window.
+    ///
+    /// # Errors
+    /// `bug` where events could not be kept.
+    pub fn tell(&self, target: &Target) -> Result<Vec<String>> {
+        let taped = {
+            let mut kept = lock(&self.kept);
+            if let Some(error) = kept.failed.take() {
+                return Err(error);
+            }
+            kept.tape.taped()
+        };
+        told::tell(&self.plan, &taped, target)
+    }
+
+    /// Draws what is seen until a moment of processing time; `None` for now.
+    pub fn frame(&self, until: Option<i64>, medium: Medium) -> Frame {
+        let mut looked = lock(&self.looked);
+        let mut kept = lock(&self.kept);
+        let lag = self.gauge.lag();
+        if kept.events == looked.events {
+            // The last record's events have all come.
+            kept.gathered.finish();
+        }
+        looked.events = kept.events;
+        let has_ended = kept.gathered.has_ended();
+        if kept.by_clock && !has_ended {
+            kept.gathered.wait_until(now_ms());
+        }
+        let gathered = &mut kept.gathered;
+        let now = gathered.now().unwrap_or_else(now_ms);
+        let since = gathered.begins().unwrap_or(now).min(now);
+        let until = until.unwrap_or(now).clamp(since, now);
+        // A run that has just begun is seen from its first record on.
+        let from = (until - self.scope.shown_ms).max(since.min(until - self.scope.shown_ms / 10));
+        let scene = draw_stretch(gathered, (from, until), medium);
+        if until == now {
+            let records = gathered.records();
+            looked.per_second = looked.rate.take(Instant::now(), records);
+        }
+        Frame {
+            scene,
+            stretch: (from, until),
+            since,
+            now,
+            has_ended,
+            facts: self.facts(gathered, until, lag, &looked),
+            panes: gathered
+                .fired(until)
+                .take(MOST_LINES)
+                .map(|fired| fired.to_string())
+                .collect(),
+            lates: gathered.lates(until).take(MOST_LINES).collect(),
+        }
+    }
+
+    fn facts(
+        &self,
+        gathered: &Gathered,
+        until: i64,
+        lag: Option<u64>,
+        looked: &Looked,
+    ) -> Vec<(&'static str, String)> {
+        let records = format_count(gathered.records());
+        let rate = format_rate(looked.per_second);
+        let mut facts = vec![("records", format!("{records}, {rate}"))];
+        facts.extend(
+            gathered
+                .account()
+                .map(|(count, name)| (name, format_count(count))),
+        );
+        facts.push(("rows", format_count(gathered.rows())));
+        facts.push((
+            "watermark",
+            match gathered.watermark_at(until) {
+                None => "none yet".to_owned(),
+                Some(at) => {
+                    let behind = crate::plot::about(until.saturating_sub(at));
+                    format!("{}, {behind} behind", format_time(at))
+                }
+            },
+        ));
+        if let Some(partition) = gathered.behind_at(until) {
+            facts.push(("held back by", format!("partition {partition}")));
+        }
+        if let Some(lag) = lag {
+            facts.push(("unread", format_plural(lag, "record")));
+        }
+        if let Some(group) = &looked.group {
+            let lag = match &group.lag {
+                Ok(lag) => format!("{} of {}", format_plural(*lag, "record"), group.name),
+                Err(error) => error.clone(),
+            };
+            facts.push(("uncommitted", lag));
+        }
+        facts
+    }
+}
+
+impl Ear {
+    /// Returns what hears for a run.
+    pub fn new(live: Arc<Live>) -> Self {
+        Ear(live)
+    }
+}
+
+impl engine::Journal for Ear {
+    fn note(&mut self, now: Option<i64>, event: engine::Event<'_>) {
+        let Live { scope, kept, .. } = &*self.0;
+        let mut kept = lock(kept);
+        let Kept {
+            gathered,
+            tape,
+            by_clock,
+            forgotten,
+            events,
+            failed,
+        } = &mut *kept;
+        *events += 1;
+        if let (
+            true,
+            1..,
+            engine::Event::Read {
+                arrival: Some(_), ..
+            },
+        ) = (*by_clock, *events, &event)
+        {
+            // The broker says when it appended each record.
+            *by_clock = false;
+            gathered.set_clock("append time");
+        }
+        let clock = if *by_clock { Some(now_ms()) } else { now };
+        gathered.take(clock, &event);
+        if let Err(error) = tape.push(&Event::of(event, now, None)) {
+            *failed = Some(error);
+        }
+        let now = gathered.now().unwrap_or(i64::MIN);
+        if now.saturating_sub(*forgotten) > scope.kept_ms / FORGETTING {
+            *forgotten = now;
+            gathered.forget(now.saturating_sub(scope.kept_ms));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
