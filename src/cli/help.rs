@@ -18,7 +18,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Compute", &["window", "join", "ksql", "node"]),
     (
         "Look",
-        &["look", "explain", "plot", "chart", "top", "compare"],
+        &["look", "explain", "plot", "watch", "chart", "top", "compare"],
     ),
     ("Learn", &["check", "help", "completions", "man"]),
     (
@@ -89,8 +89,8 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
     ("man", &["k man ~/.local/share/man/man1"]),
 ];
 
-/// The flags in the short help of `k window`, `k plot` and `k explain`; `--help` shows all of them in full.
-const SHORT: [(&str, &str); 31] = [
+/// The flags in the short help of `k window`, `k plot`, `k watch` and `k explain`; `--help` shows all of them in full.
+const SHORT: [(&str, &str); 33] = [
     (
         "record",
         "`calls.csv:17`, `TOPIC:PARTITION:OFFSET`, a condition",
@@ -99,6 +99,8 @@ const SHORT: [(&str, &str); 31] = [
     ("most", "Name so many at most"),
     ("key", "The windows of this key"),
     ("between", "Draw event times from A to B"),
+    ("show", "Show so much processing time"),
+    ("web", "Serve a page, and open it"),
     ("out", "Draw to a file: .svg, .png or .html"),
     ("by", "Group by these columns or expressions"),
     ("agg", "Compute these: count, sum(x), p99(x) as slow, …"),
@@ -151,7 +153,7 @@ pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
             None => command,
         };
         match command.get_name() {
-            "window" | "plot" => shorten(command),
+            "window" | "plot" | "watch" => shorten(command),
             "explain" => command.mut_subcommands(shorten),
             _ => command,
         }

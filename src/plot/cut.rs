@@ -4,7 +4,7 @@ use super::gather::{Gathered, Partition};
 use super::recent::{Fired, Kept, Recent};
 use super::{Clock, FATES, Fate};
 use crate::engine::watermark::BEGINNING;
-use crate::term::units::format_time;
+use crate::term::units::format_time_of_day;
 
 /// A record that was late or dropped, as a line of text says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Gathered {
         };
         let at = match dot.at {
             BEGINNING => "no time".to_owned(),
-            at => format_time(at),
+            at => format_time_of_day(at),
         };
         let by = match (late.fate, dot.late_by_ms) {
             (Fate::Malformed, _) => String::new(),
@@ -148,7 +148,7 @@ impl Gathered {
         };
         Told {
             record: dot.record,
-            words: format!("record {place} of {at}: {}{by}", late.fate.name()),
+            words: format!("{place} of {at}: {}{by}", late.fate.name()),
         }
     }
 

@@ -10,7 +10,9 @@ use super::draw::edge;
 use super::gather::Dot;
 use super::{FATES, Fate};
 use crate::engine::pane::Timing;
+use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
+use crate::term::units::{DAY, format_time, format_time_of_day};
 
 /// How many records of a fate are kept of a second, about.
 pub const MOST_A_SECOND: u32 = 5_000;
@@ -63,6 +65,12 @@ impl std::fmt::Display for Fired {
             ""
         };
         let timing = self.timing.name().replace('_', " ");
+        let edge = |at: i64| match at {
+            BEGINNING | END => edge(at),
+            // The axis says which day it is, unless windows are days.
+            at if end.saturating_sub(start) < DAY => format_time_of_day(at),
+            at => format_time(at),
+        };
         let (start, end) = (edge(start), edge(end));
         write!(f, "{start} to {end}{key}: {sign}{} ({timing})", self.value)
     }

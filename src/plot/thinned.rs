@@ -96,7 +96,7 @@ impl<T: Copy> Steps<T> {
         let mut steps = Steps::default();
         for &(when, value) in self.iter().filter(|(when, _)| *when <= to) {
             match &mut steps.last {
-                Some(last) if last.0 <= from => *last = (when, value),
+                Some(last) if when <= from => *last = (when, value),
                 _ => steps.push((when, value)),
             }
         }

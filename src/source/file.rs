@@ -944,9 +944,9 @@ mod tests {
 
     #[test]
     fn a_growing_file_is_followed_and_one_that_shrinks_is_an_error() {
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let mut write = |text: &str| file.write_all(text.as_bytes()).expect("written");
-        write("a\nb");
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let write = |mut file: &File, text: &str| file.write_all(text.as_bytes()).expect("written");
+        write(file.as_file(), "a\nb");
         let mut source = FileSource::open(file.path()).expect("opened");
         source.follow();
         let mut read = || match source.poll(Duration::from_millis(1))? {
@@ -959,7 +959,7 @@ mod tests {
         };
         assert_eq!(read().expect("read").as_deref(), Some("a\n"));
         assert_eq!(read().expect("read"), None);
-        write("c\nd\n");
+        write(file.as_file(), "c\nd\n");
         assert_eq!(read().expect("read").as_deref(), Some("bc\nd\n"));
         assert_eq!(read().expect("read"), None);
         file.as_file().set_len(1).expect("cut");

@@ -238,6 +238,13 @@ pub(crate) fn format_short_time(ms: i64) -> String {
     }
 }
 
+/// Prints ms since 1970 as the time of the day alone, where the day is known: `00:00:10.25`, in UTC.
+pub fn format_time_of_day(ms: i64) -> String {
+    let full = format_time(ms);
+    let bare = full.strip_suffix('Z').and_then(|full| full.split_once('T'));
+    bare.map_or(full.clone(), |(_, time)| time.to_owned())
+}
+
 /// Returns the local time, such as `20:07`.
 pub(crate) fn format_clock(at: SystemTime) -> String {
     match jiff::Zoned::try_from(at) {

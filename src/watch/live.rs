@@ -12,12 +12,18 @@ use crate::journal::{Event, Plan};
 use crate::node::Gauge;
 use crate::picture::{Medium, Scene};
 use crate::plot::cut::Told;
-use crate::plot::{Clock, Gathered, Subject, View, draw_stretch};
+use crate::plot::{Clock, Gathered, Subject, View, about, draw_stretch, replay};
 use crate::term::rate::Rate;
-use crate::term::units::{format_count, format_plural, format_rate, format_time, now_ms};
+use crate::term::units::{
+    DAY, format_count, format_plural, format_rate, format_time, format_time_of_day, now_ms,
+};
 
 /// How many panes and late records a frame names.
 const MOST_LINES: usize = 8;
+/// So many events are kept together, if nobody draws meanwhile.
+const TOGETHER: usize = 1 << 10;
+/// So many events may wait for who draws: at 5,000 records a second those of some seconds.
+const MOST_WAITING: usize = 1 << 16;
 /// How often what is over is forgotten, as a part of how long it is kept.
 const FORGETTING: i64 = 50;
 
@@ -45,16 +51,24 @@ pub struct Live {
     plan: Plan,
     scope: Scope,
     gauge: Gauge,
+    inbox: Mutex<Inbox>,
     kept: Mutex<Kept>,
     /// What only those need who look.
     looked: Mutex<Looked>,
+}
+
+/// What was heard and is not kept yet: who reads puts it here, and need not wait for who draws.
+#[derive(Debug)]
+struct Inbox {
+    events: Vec<Event>,
+    /// Whether processing time is the clock of this machine.
+    by_clock: bool,
 }
 
 #[derive(Debug)]
 struct Kept {
     gathered: Gathered,
     tape: Tape,
-    /// Whether processing time is the clock of this machine.
     by_clock: bool,
     forgotten: i64,
     /// How many events there were.
@@ -113,6 +127,10 @@ impl Live {
             plan,
             scope,
             gauge: Gauge::default(),
+            inbox: Mutex::new(Inbox {
+                events: Vec::new(),
+                by_clock,
+            }),
             kept: Mutex::new(Kept {
                 gathered: Gathered::new(subject, view).of_a_run_that_goes_on(),
                 tape: Tape::default(),
@@ -137,7 +155,21 @@ impl Live {
 
     /// Returns whether the input has come to its end.
     pub fn has_ended(&self) -> bool {
-        lock(&self.kept).gathered.has_ended()
+        self.kept().gathered.has_ended()
+    }
+
+    /// Returns what is kept, with all that was heard.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        let mut kept = lock(&self.kept);
+        self.empty_into(&mut kept);
+        kept
+    }
+
+    fn empty_into(&self, kept: &mut Kept) {
+        let mut inbox = lock(&self.inbox);
+        let (events, by_clock) = (std::mem::take(&mut inbox.events), inbox.by_clock);
+        drop(inbox);
+        kept.take(events, by_clock, self.scope);
     }
 
     /// Says how far a group is.
@@ -151,7 +183,7 @@ impl Live {
     /// `bug` where events could not be kept.
     pub fn tell(&self, target: &Target) -> Result<Vec<String>> {
         let taped = {
-            let mut kept = lock(&self.kept);
+            let mut kept = self.kept();
             if let Some(error) = kept.failed.take() {
                 return Err(error);
             }
@@ -163,7 +195,7 @@ impl Live {
     /// Draws what is seen until a moment of processing time; `None` for now.
     pub fn frame(&self, until: Option<i64>, medium: Medium) -> Frame {
         let mut looked = lock(&self.looked);
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept();
         let lag = self.gauge.lag();
         if kept.events == looked.events {
             // The last record's events have all come.
@@ -208,28 +240,29 @@ impl Live {
         lag: Option<u64>,
         looked: &Looked,
     ) -> Vec<(&'static str, String)> {
-        let records = format_count(gathered.records());
-        let rate = format_rate(looked.per_second);
-        let mut facts = vec![("records", format!("{records}, {rate}"))];
+        let watermark = match gathered.watermark_at(until) {
+            None => "none yet".to_owned(),
+            Some(at) => {
+                let behind = until.saturating_sub(at);
+                let time = match behind.abs() < DAY {
+                    true => format_time_of_day(at),
+                    false => format_time(at),
+                };
+                format!("{time}, {} behind", about(behind))
+            }
+        };
+        let mut facts = vec![("watermark", watermark)];
+        if let Some(partition) = gathered.behind_at(until) {
+            facts.push(("held back by", format!("partition {partition}")));
+        }
+        facts.push(("rate", format_rate(looked.per_second)));
+        facts.push(("records", format_count(gathered.records())));
         facts.extend(
             gathered
                 .account()
                 .map(|(count, name)| (name, format_count(count))),
         );
         facts.push(("rows", format_count(gathered.rows())));
-        facts.push((
-            "watermark",
-            match gathered.watermark_at(until) {
-                None => "none yet".to_owned(),
-                Some(at) => {
-                    let behind = crate::plot::about(until.saturating_sub(at));
-                    format!("{}, {behind} behind", format_time(at))
-                }
-            },
-        ));
-        if let Some(partition) = gathered.behind_at(until) {
-            facts.push(("held back by", format!("partition {partition}")));
-        }
         if let Some(lag) = lag {
             facts.push(("unread", format_plural(lag, "record")));
         }
@@ -253,38 +286,45 @@ impl Ear {
 
 impl engine::Journal for Ear {
     fn note(&mut self, now: Option<i64>, event: engine::Event<'_>) {
-        let Live { scope, kept, .. } = &*self.0;
-        let mut kept = lock(kept);
-        let Kept {
-            gathered,
-            tape,
-            by_clock,
-            forgotten,
-            events,
-            failed,
-        } = &mut *kept;
-        *events += 1;
-        if let (
-            true,
-            1..,
-            engine::Event::Read {
-                arrival: Some(_), ..
-            },
-        ) = (*by_clock, *events, &event)
+        let mut inbox = lock(&self.0.inbox);
+        if let engine::Event::Read {
+            arrival: Some(_), ..
+        } = event
         {
-            // The broker says when it appended each record.
-            *by_clock = false;
-            gathered.set_clock("append time");
+            // A column, or the broker, says when each record came.
+            inbox.by_clock = false;
         }
-        let clock = if *by_clock { Some(now_ms()) } else { now };
-        gathered.take(clock, &event);
-        if let Err(error) = tape.push(&Event::of(event, now, None)) {
-            *failed = Some(error);
+        let clock = if inbox.by_clock { Some(now_ms()) } else { now };
+        inbox.events.push(Event::of(event, clock, None));
+        let waiting = inbox.events.len();
+        drop(inbox);
+        if waiting >= MOST_WAITING {
+            drop(self.0.kept()); // however long that takes
+        } else if waiting.is_multiple_of(TOGETHER)
+            && let Ok(mut kept) = self.0.kept.try_lock()
+        {
+            self.0.empty_into(&mut kept);
         }
-        let now = gathered.now().unwrap_or(i64::MIN);
-        if now.saturating_sub(*forgotten) > scope.kept_ms / FORGETTING {
-            *forgotten = now;
-            gathered.forget(now.saturating_sub(scope.kept_ms));
+    }
+}
+
+impl Kept {
+    fn take(&mut self, events: Vec<Event>, by_clock: bool, scope: Scope) {
+        if self.by_clock && !by_clock {
+            self.by_clock = false;
+            self.gathered.set_clock("append time");
+        }
+        self.events += events.len() as u64;
+        for event in &events {
+            replay::take(&mut self.gathered, event);
+            if let Err(error) = self.tape.push(event) {
+                self.failed = Some(error);
+            }
+        }
+        let now = self.gathered.now().unwrap_or(i64::MIN);
+        if now.saturating_sub(self.forgotten) > scope.kept_ms / FORGETTING {
+            self.forgotten = now;
+            self.gathered.forget(now.saturating_sub(scope.kept_ms));
         }
     }
 }

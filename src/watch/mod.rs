@@ -5,8 +5,8 @@
 //!                └► Tape: every event, packed ─► told: explanations           └► site: a page
 //! ```
 //!
-//! The thread that reads hears events, and nothing else: no event waits for a drawing, a client or a
-//! terminal longer than a picture takes. All that is kept has a bound.
+//! The thread that reads puts events into an inbox, which is emptied when nobody draws, or by who does: no
+//! event waits for a picture, a client or a terminal. All that is kept has a bound.
 
 mod live;
 pub mod screen;

@@ -122,7 +122,7 @@ by("pause").addEventListener("click", pause);
 by("scrub").addEventListener("input", (event) => look(Number(event.target.value)));
 document.addEventListener("keydown", (event) => {
   if (latest === null || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target instanceof HTMLButtonElement) return;
+  if (event.key === " " && event.target instanceof HTMLButtonElement) return;
   const step = (shown.until - shown.from) / 10;
   const at = until ?? latest.now;
   const wishes = {

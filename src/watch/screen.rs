@@ -53,11 +53,7 @@ pub fn draw(screen: &mut Screen<'_>, frame: &Frame, status: &str) {
     let parts = parts(screen.area());
     let strong = Style::new().add_modifier(Modifier::BOLD);
     let facts = frame.facts.iter();
-    let facts = facts.map(|(name, value)| match *name {
-        // Records begin with their number, as a sentence.
-        "records" => format!("{value} records"),
-        name => format!("{name} {value}"),
-    });
+    let facts = facts.map(|(name, value)| format!("{name} {value}"));
     let facts = printable(facts.collect::<Vec<_>>().join("  ").as_bytes());
     screen.render_widget(Paragraph::new(facts).style(strong), parts.facts);
     if parts.picture.height >= 8 {

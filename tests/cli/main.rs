@@ -4,6 +4,7 @@
 
 mod belongs;
 mod broker;
+mod browser;
 mod chart;
 mod check;
 mod compare;
@@ -52,6 +53,7 @@ mod top;
 mod topic;
 mod transactions;
 mod values;
+mod watch;
 mod window;
 mod window_aggregate;
 mod window_ahead;
