@@ -18,7 +18,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Compute", &["window", "join", "ksql", "node"]),
     (
         "Look",
-        &["look", "explain", "plot", "watch", "chart", "top", "compare"],
+        &[
+            "look", "explain", "plot", "watch", "chart", "top", "compare",
+        ],
     ),
     ("Learn", &["check", "help", "completions", "man"]),
     (

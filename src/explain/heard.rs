@@ -8,29 +8,29 @@ use crate::term::units::format_time;
 
 /// The lives of some records.
 #[derive(Debug)]
-pub struct Lives {
+pub(crate) struct Lives {
     /// Says them in sentences.
-    pub teller: Teller,
+    pub(crate) teller: Teller,
     /// In the order of their records.
-    pub lives: Vec<Life>,
+    pub(crate) lives: Vec<Life>,
 }
 
 /// The stories of some windows.
 #[derive(Debug)]
-pub struct Told {
+pub(crate) struct Told {
     /// Says them in sentences.
-    pub teller: Teller,
+    pub(crate) teller: Teller,
     /// Each with what its next row waits for.
-    pub stories: Vec<(Story, Option<String>)>,
+    pub(crate) stories: Vec<(Story, Option<String>)>,
 }
 
 /// How many records were heard of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// Malformed or not.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Malformed ones.
-    pub malformed: u64,
+    pub(crate) malformed: u64,
 }
 
 /// Returns the lives of at most so many records that are chosen, the first ones. `events` are asked for
@@ -38,7 +38,7 @@ pub struct Heard {
 ///
 /// # Errors
 /// Those of the events.
-pub fn lives_in<I>(
+pub(crate) fn lives_in<I>(
     plan: &Plan,
     most: usize,
     events: impl Fn() -> Result<I>,
@@ -82,7 +82,7 @@ where
 ///
 /// # Errors
 /// Those of the events.
-pub fn stories_in(
+pub(crate) fn stories_in(
     plan: &Plan,
     events: impl Iterator<Item = Result<Event>>,
     at: Moment,

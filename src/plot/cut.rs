@@ -8,29 +8,29 @@ use crate::term::units::format_time_of_day;
 
 /// A record that was late or dropped, as a line of text says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub(crate) struct Told {
     /// Its number among all that were read.
-    pub record: u64,
+    pub(crate) record: u64,
     /// What it was and when.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 impl Gathered {
     /// Keeps only the last while from now on, for [`draw_stretch`](super::draw_stretch).
     #[must_use]
-    pub fn of_a_run_that_goes_on(mut self) -> Self {
+    pub(crate) fn of_a_run_that_goes_on(mut self) -> Self {
         self.recent = Some(Box::default());
         self
     }
 
     /// Says what processing time is, now that it is known.
-    pub fn set_clock(&mut self, by: &str) {
+    pub(crate) fn set_clock(&mut self, by: &str) {
         self.subject.clock = Clock::Time(by.to_owned());
         (self.now, self.came) = (i64::MIN, i64::MIN);
     }
 
     /// Forgets what was over before a moment of processing time.
-    pub fn forget(&mut self, before: i64) {
+    pub(crate) fn forget(&mut self, before: i64) {
         if let Some(recent) = &mut self.recent {
             recent.forget(before);
         }
@@ -86,23 +86,23 @@ impl Gathered {
     }
 
     /// Returns how far processing time has come, if anything has.
-    pub fn now(&self) -> Option<i64> {
+    pub(crate) fn now(&self) -> Option<i64> {
         (self.now > i64::MIN).then_some(self.now)
     }
 
     /// Lets processing time come this far, though nothing happens.
-    pub fn wait_until(&mut self, now: i64) {
+    pub(crate) fn wait_until(&mut self, now: i64) {
         self.now = self.now.max(now);
     }
 
     /// Returns when the first record came that is kept.
-    pub fn begins(&self) -> Option<i64> {
+    pub(crate) fn begins(&self) -> Option<i64> {
         let recent = self.recent.as_ref()?;
         recent.dots.front().map(|kept| kept.dot.when)
     }
 
     /// Returns how far event time has come, by the combined watermark; `None` before the first.
-    pub fn watermark_at(&self, when: i64) -> Option<i64> {
+    pub(crate) fn watermark_at(&self, when: i64) -> Option<i64> {
         let steps = self.watermark.iter().rev();
         let mut before = steps.skip_while(|(at, _)| *at > when);
         before
@@ -112,20 +112,20 @@ impl Gathered {
     }
 
     /// Returns which partition holds the watermark back, if there are several.
-    pub fn behind_at(&self, when: i64) -> Option<usize> {
+    pub(crate) fn behind_at(&self, when: i64) -> Option<usize> {
         let mut before = self.behind.iter().rev().skip_while(|(at, _)| *at > when);
         before.next().map(|(_, partition)| *partition)
     }
 
     /// Returns the last panes up to a moment, the latest first.
-    pub fn fired(&self, until: i64) -> impl Iterator<Item = &Fired> {
+    pub(crate) fn fired(&self, until: i64) -> impl Iterator<Item = &Fired> {
         let recent = self.recent.iter();
         let fired = recent.flat_map(|recent| recent.fired.iter().rev());
         fired.skip_while(move |fired| fired.when > until)
     }
 
     /// Returns the last records up to a moment that were late or dropped, the latest first.
-    pub fn lates(&self, until: i64) -> impl Iterator<Item = Told> {
+    pub(crate) fn lates(&self, until: i64) -> impl Iterator<Item = Told> {
         let recent = self.recent.iter();
         let lates = recent.flat_map(|recent: &Box<Recent>| recent.lates.iter().rev());
         let lates = lates.skip_while(move |late| late.dot.when > until);
@@ -153,19 +153,19 @@ impl Gathered {
     }
 
     /// Returns where every record went that came so far: how many, and what it is called.
-    pub fn account(&self) -> impl Iterator<Item = (u64, &'static str)> {
+    pub(crate) fn account(&self) -> impl Iterator<Item = (u64, &'static str)> {
         let all = FATES.into_iter().rev();
         let all = all.map(|fate| (self.count(fate), fate.name()));
         all.filter(|(count, _)| *count > 0)
     }
 
     /// Returns how many panes there were.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Returns whether the input has ended.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::window::Window;
 use crate::term::units::{DAY, format_time, format_time_of_day};
 
 /// How many records of a fate are kept of a second, about.
-pub const MOST_A_SECOND: u32 = 5_000;
+pub(crate) const MOST_A_SECOND: u32 = 5_000;
 /// How many records are kept at all.
 const MOST_DOTS: usize = 300_000;
 /// A fate of which there are no more than this is never thinned.
@@ -26,29 +26,29 @@ const MOST_LINES: usize = 500;
 /// A record that is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
-    pub dot: Dot,
-    pub fate: Fate,
+    pub(crate) dot: Dot,
+    pub(crate) fate: Fate,
     /// Whether it has an event time that is drawn.
-    pub has_place: bool,
+    pub(crate) has_place: bool,
     /// For how many records it stands.
-    pub of: u32,
+    pub(crate) of: u32,
 }
 
 /// A pane as a line of text says it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fired {
+pub(crate) struct Fired {
     /// When, in processing time.
-    pub when: i64,
+    pub(crate) when: i64,
     /// Its window.
-    pub window: Window,
+    pub(crate) window: Window,
     /// Its key, as a person types it.
-    pub key: String,
+    pub(crate) key: String,
     /// Before its window's close, at it, or after.
-    pub timing: Timing,
+    pub(crate) timing: Timing,
     /// Whether it takes an earlier one back.
-    pub is_retraction: bool,
+    pub(crate) is_retraction: bool,
     /// Its first value.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 impl std::fmt::Display for Fired {
@@ -114,11 +114,11 @@ impl Rate {
 
 /// What is kept of the last while.
 #[derive(Debug)]
-pub struct Recent {
+pub(crate) struct Recent {
     pub(super) dots: VecDeque<Kept>,
     rates: [Rate; FATES.len()],
     /// The last panes, the latest at the end.
-    pub fired: VecDeque<Fired>,
+    pub(crate) fired: VecDeque<Fired>,
     /// The last records that were late or dropped, the latest at the end.
     pub(super) lates: VecDeque<Kept>,
 }

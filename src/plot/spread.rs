@@ -17,9 +17,9 @@ const SHARE: u64 = 50;
 
 /// Where records lie.
 #[derive(Debug, Default)]
-pub struct Spread {
+pub(crate) struct Spread {
     /// How many are where.
-    pub density: Density,
+    pub(crate) density: Density,
     range: Option<(i64, i64)>,
     placed: u64,
     /// Those that wait.
@@ -37,7 +37,7 @@ struct Placed {
 impl Spread {
     /// Adds a record that stands for `of`.
     #[inline]
-    pub fn add(&mut self, fate: Fate, at: i64, up: i64, of: u32) {
+    pub(crate) fn add(&mut self, fate: Fate, at: i64, up: i64, of: u32) {
         let record = Placed { fate, at, up, of };
         if self.range.is_some() && self.is_near(at) {
             self.place(record);
@@ -69,7 +69,7 @@ impl Spread {
     }
 
     /// Says that no record follows for now.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.range.is_some() || self.waiting.is_empty() {
             return;
         }
@@ -93,7 +93,7 @@ impl Spread {
 
     /// Returns whether an event time is not far from those of the others.
     #[inline]
-    pub fn is_near(&self, at: i64) -> bool {
+    pub(crate) fn is_near(&self, at: i64) -> bool {
         let Some((least, most)) = self.range else {
             return true;
         };
@@ -102,12 +102,12 @@ impl Spread {
     }
 
     /// Returns the least and the highest event time of those that are not astray.
-    pub fn range(&self) -> Option<(i64, i64)> {
+    pub(crate) fn range(&self) -> Option<(i64, i64)> {
         self.range
     }
 
     /// Returns how many are astray.
-    pub fn astray(&self) -> u64 {
+    pub(crate) fn astray(&self) -> u64 {
         if self.range.is_none() {
             return 0;
         }

@@ -7,16 +7,16 @@ const OVER: Duration = Duration::from_secs(2);
 
 /// Counts at some moments, the oldest first.
 #[derive(Debug)]
-pub struct Rate(Vec<(Instant, u64)>);
+pub(crate) struct Rate(Vec<(Instant, u64)>);
 
 impl Rate {
     /// Returns the rate of something that begins now.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Rate(vec![(now, 0)])
     }
 
     /// Returns how many came in a second, of which `count` have come by now.
-    pub fn take(&mut self, now: Instant, count: u64) -> f64 {
+    pub(crate) fn take(&mut self, now: Instant, count: u64) -> f64 {
         let came = &mut self.0;
         came.push((now, count));
         // One moment at least that long ago stays.

@@ -29,25 +29,25 @@ const FORGETTING: i64 = 50;
 
 /// How much of a stream is seen.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// How much processing time a picture shows, in ms.
-    pub shown_ms: i64,
+    pub(crate) shown_ms: i64,
     /// How much is kept to look back, in ms.
-    pub kept_ms: i64,
+    pub(crate) kept_ms: i64,
 }
 
 /// How far a group is that reads the same topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupLag {
+pub(crate) struct GroupLag {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// How many records it has not committed; or why that is not known.
-    pub lag: std::result::Result<u64, String>,
+    pub(crate) lag: std::result::Result<u64, String>,
 }
 
 /// A run that goes on.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     plan: Plan,
     scope: Scope,
     gauge: Gauge,
@@ -88,32 +88,32 @@ struct Looked {
 
 /// What is seen of a run.
 #[derive(Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The picture.
-    pub scene: Scene,
+    pub(crate) scene: Scene,
     /// From which processing time to which it is.
-    pub stretch: (i64, i64),
+    pub(crate) stretch: (i64, i64),
     /// The processing time of the first record that is kept.
-    pub since: i64,
+    pub(crate) since: i64,
     /// How far processing time has come.
-    pub now: i64,
+    pub(crate) now: i64,
     /// Whether the input has ended.
-    pub has_ended: bool,
+    pub(crate) has_ended: bool,
     /// Figures, each with its name.
-    pub facts: Vec<(&'static str, String)>,
+    pub(crate) facts: Vec<(&'static str, String)>,
     /// The last panes, the latest first.
-    pub panes: Vec<String>,
+    pub(crate) panes: Vec<String>,
     /// The last records that were late or dropped, the latest first.
-    pub lates: Vec<Told>,
+    pub(crate) lates: Vec<Told>,
 }
 
 /// The engine's side of a [`Live`].
 #[derive(Debug)]
-pub struct Ear(Arc<Live>);
+pub(crate) struct Ear(Arc<Live>);
 
 impl Live {
     /// Returns a run of which nothing has come. `subject` says what is drawn, `plan` what is computed.
-    pub fn new(subject: Subject, view: View, plan: Plan, scope: Scope) -> Self {
+    pub(crate) fn new(subject: Subject, view: View, plan: Plan, scope: Scope) -> Self {
         let by_clock = subject.clock == Clock::Order;
         let subject = Subject {
             clock: if by_clock {
@@ -149,12 +149,12 @@ impl Live {
     }
 
     /// Returns what the node tells how much is left to read.
-    pub fn gauge(&self) -> Gauge {
+    pub(crate) fn gauge(&self) -> Gauge {
         self.gauge.clone()
     }
 
     /// Returns whether the input has come to its end.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.kept().gathered.has_ended()
     }
 
@@ -173,7 +173,7 @@ impl Live {
     }
 
     /// Says how far a group is.
-    pub fn set_group(&self, group: GroupLag) {
+    pub(crate) fn set_group(&self, group: GroupLag) {
         lock(&self.looked).group = Some(group);
     }
 
@@ -181,7 +181,7 @@ impl Live {
     ///
     /// # Errors
     /// `bug` where events could not be kept.
-    pub fn tell(&self, target: &Target) -> Result<Vec<String>> {
+    pub(crate) fn tell(&self, target: &Target) -> Result<Vec<String>> {
         let taped = {
             let mut kept = self.kept();
             if let Some(error) = kept.failed.take() {
@@ -193,7 +193,7 @@ impl Live {
     }
 
     /// Draws what is seen until a moment of processing time; `None` for now.
-    pub fn frame(&self, until: Option<i64>, medium: Medium) -> Frame {
+    pub(crate) fn frame(&self, until: Option<i64>, medium: Medium) -> Frame {
         let mut looked = lock(&self.looked);
         let mut kept = self.kept();
         let lag = self.gauge.lag();
@@ -279,7 +279,7 @@ impl Live {
 
 impl Ear {
     /// Returns what hears for a run.
-    pub fn new(live: Arc<Live>) -> Self {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
         Ear(live)
     }
 }

@@ -9,9 +9,9 @@
 //! event waits for a picture, a client or a terminal. All that is kept has a bound.
 
 mod live;
-pub mod screen;
-pub mod site;
+pub(crate) mod screen;
+pub(crate) mod site;
 mod tape;
 mod told;
 
-pub use live::{Ear, Frame, GroupLag, Live, Scope};
+pub(crate) use live::{Ear, Frame, GroupLag, Live, Scope};

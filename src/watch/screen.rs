@@ -43,13 +43,13 @@ fn parts(area: Rect) -> Parts {
 }
 
 /// Returns what the picture is drawn on, on a screen of a size.
-pub fn medium(area: Rect) -> Medium {
+pub(crate) fn medium(area: Rect) -> Medium {
     let picture = parts(area).picture;
     Medium::terminal(picture.width, picture.height.max(8))
 }
 
 /// Draws a frame over the whole screen; `status` is the last line.
-pub fn draw(screen: &mut Screen<'_>, frame: &Frame, status: &str) {
+pub(crate) fn draw(screen: &mut Screen<'_>, frame: &Frame, status: &str) {
     let parts = parts(screen.area());
     let strong = Style::new().add_modifier(Modifier::BOLD);
     let facts = frame.facts.iter();

@@ -42,7 +42,7 @@ const PERIOD: Duration = Duration::from_millis(350);
 
 /// A page about a run, as long as this lives.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     server: Server,
     stop: Arc<AtomicBool>,
     drawer: Option<JoinHandle<()>>,
@@ -77,7 +77,7 @@ impl Site {
     ///
     /// # Errors
     /// `refused` when the address is taken or not of this machine.
-    pub fn serve(address: SocketAddr, live: Arc<Live>, theme: Theme) -> Result<Self> {
+    pub(crate) fn serve(address: SocketAddr, live: Arc<Live>, theme: Theme) -> Result<Self> {
         let desk = Arc::new(Desk {
             live,
             theme,
@@ -108,7 +108,7 @@ impl Site {
     }
 
     /// Returns where it is.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
     }
 }

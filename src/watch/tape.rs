@@ -29,7 +29,7 @@ pub(super) struct Taped {
     packed: Vec<Arc<[u8]>>,
     open: Vec<u8>,
     /// Whether events before them are no longer kept.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 impl Tape {
@@ -37,7 +37,7 @@ impl Tape {
     ///
     /// # Errors
     /// `bug` where it cannot be written as JSON.
-    pub fn push(&mut self, event: &Event) -> Result<()> {
+    pub(crate) fn push(&mut self, event: &Event) -> Result<()> {
         serde_json::to_writer(&mut self.open, event)
             .map_err(|error| Error::bug(format!("an event is not JSON: {error}")))?;
         self.open.push(b'\n');
@@ -56,7 +56,7 @@ impl Tape {
     }
 
     /// Returns what there is now; later events are not among them.
-    pub fn taped(&self) -> Taped {
+    pub(crate) fn taped(&self) -> Taped {
         Taped {
             packed: self.packed.iter().cloned().collect(),
             open: self.open.clone(),
@@ -67,7 +67,7 @@ impl Tape {
 
 impl Taped {
     /// Returns the events, in their order.
-    pub fn events(&self) -> impl Iterator<Item = Result<Event>> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = Result<Event>> {
         let packed = self.packed.iter().map(|packed| {
             decompress_size_prepended(packed)
                 .map_err(|error| Error::bug(format!("a tape cannot be unpacked: {error}")))

@@ -10,7 +10,7 @@ const MOST: usize = 10;
 
 /// What somebody points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// The record of a number among all that were read.
     Record(u64),
     /// A window of a key.

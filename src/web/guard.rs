@@ -18,7 +18,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Returns the refusal (403) of a request that a page from elsewhere has made.
-pub fn foreign(request: &Request) -> Option<Response> {
+pub(crate) fn foreign(request: &Request) -> Option<Response> {
     let header = |name: &HeaderName| {
         let mut values = request.headers().get_all(name).iter();
         match (values.next(), values.next()) {

@@ -27,18 +27,18 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
-pub use guard::foreign;
+pub(crate) use guard::foreign;
 use progress::{Body, Progress};
 
-pub use hyper::body::Bytes;
+pub(crate) use hyper::body::Bytes;
 
 /// What a client asks. Its body is not read.
-pub type Request = hyper::Request<Incoming>;
+pub(crate) type Request = hyper::Request<Incoming>;
 /// What it is answered.
-pub type Response = hyper::Response<Full<Bytes>>;
+pub(crate) type Response = hyper::Response<Full<Bytes>>;
 
 /// How a request is answered.
-pub enum Answer {
+pub(crate) enum Answer {
     /// At once.
     Now(Response),
     /// By another thread: it takes more than a moment.
@@ -66,7 +66,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A server, as long as this lives.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Ends the thread when it is dropped.
     stop: Option<oneshot::Sender<Infallible>>,
@@ -79,7 +79,7 @@ impl Server {
     ///
     /// # Errors
     /// Where the address is taken or not of this machine.
-    pub fn start(
+    pub(crate) fn start(
         address: SocketAddr,
         answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Returns where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -17,17 +17,17 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) struct Progress(Arc<Mutex<Instant>>);
 
 impl Progress {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Progress(Arc::new(Mutex::new(Instant::now())))
     }
 
-    pub fn last(&self) -> Instant {
+    pub(crate) fn last(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a body of which this is the progress: the connection asks for the next part when it has
     /// sent the one before.
-    pub fn watch(self, body: Body) -> Watched {
+    pub(crate) fn watch(self, body: Body) -> Watched {
         Watched {
             body,
             progress: self,
