@@ -95,12 +95,19 @@ impl ChartSink {
             text += &console::truncate_str(footer, columns, "…");
             text.push('\n');
         }
+        self.erase()?;
+        self.drawn = text.lines().count();
+        self.output.write(text.as_bytes())
+    }
+
+    /// Takes the chart off the screen.
+    fn erase(&mut self) -> Result<()> {
         if let (Some(terminal), 1..) = (&self.terminal, self.drawn) {
             let cleared = terminal.clear_last_lines(self.drawn);
             cleared.map_err(|source| Error::io("write to the terminal", source))?;
         }
-        self.drawn = text.lines().count();
-        self.output.write(text.as_bytes())
+        self.drawn = 0;
+        Ok(())
     }
 }
 
@@ -144,6 +151,11 @@ impl Sink for ChartSink {
     fn show_open(&mut self, open: &Panes, footer: &str) -> Result<()> {
         if self.terminal.is_none() {
             return Ok(());
+        }
+        if open.is_empty() && footer.is_empty() {
+            // Something is said; the chart is drawn again below it.
+            self.is_new = true;
+            return self.erase();
         }
         let mut table = self.table.clone();
         open.iter()

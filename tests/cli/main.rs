@@ -34,6 +34,7 @@ mod operations;
 mod outage;
 mod pieces;
 mod plot;
+mod plot_topic;
 mod podman;
 mod prefix;
 mod produce;

@@ -28,15 +28,15 @@ const FLAGS: &str =
 
 /// An element that is drawn: its name, what it says of itself, its text, its positions.
 #[derive(Debug, PartialEq)]
-struct Element {
-    name: String,
-    said: BTreeMap<String, String>,
-    text: String,
-    positions: Vec<f64>,
+pub(crate) struct Element {
+    pub(crate) name: String,
+    pub(crate) said: BTreeMap<String, String>,
+    pub(crate) text: String,
+    pub(crate) positions: Vec<f64>,
 }
 
 /// Returns the drawn elements of an SVG.
-fn elements(svg: &str) -> Vec<Element> {
+pub(crate) fn elements(svg: &str) -> Vec<Element> {
     let document = roxmltree::Document::parse(svg).expect("XML");
     let groups = document.descendants().filter(|node| node.has_tag_name("g"));
     let drawn = groups.flat_map(|group| group.children().filter(|node| node.is_element()));

@@ -31,7 +31,7 @@ const FLAGS: &str = "watch --web --no-open --tumbling 10s --grace 5s --time at -
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A page that is served.
-struct Site {
+pub(crate) struct Site {
     running: Running,
     host: String,
 }
@@ -41,12 +41,20 @@ impl Site {
         Site::of(Running::start(dir, &format!("{FLAGS} {flags}")))
     }
 
-    fn of(running: Running) -> Self {
+    /// Returns the page of a `k watch --web` that was started.
+    pub(crate) fn of(running: Running) -> Self {
         running.await_said("Ctrl-C ends it");
         let said = running.said();
         let (_, url) = said.split_once("http://").expect("its address");
         let host = url.split('/').next().expect("its address").to_owned();
         Site { running, host }
+    }
+
+    /// Ends it by a signal.
+    pub(crate) fn end(self, signal: Signal) {
+        self.running
+            .ended_by(signal)
+            .assert_status(128 + signal.as_raw());
     }
 
     fn url(&self) -> String {
@@ -89,7 +97,7 @@ impl Site {
         body
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         serde_json::from_str(&self.get(path)).expect("JSON")
     }
 
@@ -123,7 +131,8 @@ fn marks(frame: &Value, attribute: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
-fn fact(frame: &Value, name: &str) -> String {
+/// Returns what a frame says by a name; nothing where it says none.
+pub(crate) fn fact(frame: &Value, name: &str) -> String {
     let facts = frame["facts"].as_array().expect("facts").iter();
     let mut values = facts.filter(|fact| fact[0] == name);
     let value = values.next().map(|fact| fact[1].as_str().expect("text"));
@@ -174,7 +183,7 @@ fn a_frame_shows_each_record_and_pane_and_grows_with_the_file() {
     append(&dir, "26000,26100,b\n");
     let frame = site.await_records(11);
     assert_eq!(marks(&frame, "data-value"), ["4", "4"]);
-    site.running.ended_by(Signal::INT).assert_status(130);
+    site.end(Signal::INT);
 }
 
 #[test]
@@ -358,7 +367,7 @@ fn a_browser_shows_pauses_looks_back_explains_and_connects_again() {
     // The program is started again; the page goes on.
     browser.open(&url);
     browser.await_so(&format!("{DOTS} === 11"));
-    site.running.ended_by(Signal::INT).assert_status(130);
+    site.end(Signal::INT);
     browser.await_so("document.querySelector('#state').textContent.includes('trying again')");
     dir.write("calls.csv", LINES);
     let again = Site::start(&dir, &format!("calls.csv --port {port}"));

@@ -71,6 +71,7 @@ fn draw_all(gathered: &mut Gathered, medium: Medium) -> Scene {
     frame.records(gathered, key, &mut scene);
     frame.watermark(gathered, &mut scene);
     frame.panes(&lives, gathered, &mut scene);
+    frame.silences(gathered, &mut scene);
     frame.named(gathered, &mut scene);
     scene
 }

@@ -72,23 +72,33 @@ impl Frame {
                 free_below = base - line;
             }
         }
+        scene.add("partitions", marks);
+    }
+    /// Says where partitions fell silent.
+    pub(super) fn silences(&self, gathered: &Gathered, scene: &mut Scene) {
+        if self.strip.is_none() {
+            return;
+        }
+        let mut marks = Vec::new();
         for (nth, partition) in gathered.partitions.iter().enumerate() {
-            for &(when, idle) in partition
-                .idle
-                .iter()
-                .filter(|(when, _)| self.up.holds(*when as f64))
-            {
-                if !idle || when as f64 >= last {
-                    continue;
-                }
+            let silences = partition.idle.iter().filter(|(_, idle)| *idle);
+            // At the end of what is read all of them are silent.
+            let silences =
+                silences.filter(|(when, _)| *when < gathered.now && self.up.holds(*when as f64));
+            for &(when, _) in silences {
                 let reached = partition.watermark.last();
                 let x = reached.map_or(self.area.left, |(_, at)| self.across.clamped(*at as f64));
+                let words = format!("partition {nth} idle");
+                let width = self.medium.text_width(&words, Size::Small);
+                let (x, anchor) = match x + width < self.area.right {
+                    true => (x, Anchor::Start),
+                    false => (self.area.right, Anchor::End),
+                };
                 let at = point(x, self.up.place(when as f64));
-                let words =
-                    Mark::text(Ink::Faint, Size::Small, at, format!("partition {nth} idle"));
+                let words = Mark::text(Ink::Faint, Size::Small, at, words).anchored(anchor);
                 marks.push(words.data("partition", nth).data("idle", when));
             }
         }
-        scene.add("partitions", marks);
+        scene.add("silences", marks);
     }
 }

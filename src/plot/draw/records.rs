@@ -13,12 +13,20 @@ use crate::term::units::format_time;
 /// How many late and expired records have words beside them at most.
 const MOST_NAMED: usize = 12;
 
+/// A stretch without records is shown if it is so many times as long as two records are apart in the mean.
+const UNUSUAL: f64 = 5.0;
+
 impl Frame {
     /// Stretches of processing time in which nothing came.
     pub(super) fn quiet(&self, gathered: &Gathered, scene: &mut Scene) {
         let mut marks = Vec::new();
         let least = self.area.height() * 0.08;
+        let (first, last) = self.up.range();
+        let usual = (last - first) / gathered.records().max(1) as f64;
         for &(from, to) in &gathered.gaps {
+            if ((to - from) as f64) < UNUSUAL * usual {
+                continue;
+            }
             let (bottom, top) = (self.up.clamped(from as f64), self.up.clamped(to as f64));
             if bottom - top < least {
                 continue;
