@@ -4,11 +4,10 @@ use bumpalo::Bump;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::eval::Reason;
-use super::tree::Scalar;
-use super::types::time_named;
+use super::scalar::{Reason, Scalar};
 use crate::column::DataType;
 use crate::number::{Number, nearest_double, parse_decimal};
+use crate::term::units;
 use crate::term::units::format_time;
 
 /// Returns `value`, of a type, as `to`; null stays null.
@@ -130,4 +129,14 @@ pub(super) fn truncated(value: f64) -> Result<i64, Reason> {
     } else {
         Err(Reason::OutOfRange(DataType::Bigint))
     }
+}
+
+/// Returns the time that text names in ISO 8601, in ms since 1970; without a zone it is UTC.
+pub fn time_named(text: &str) -> Option<i64> {
+    let text = text.trim();
+    // Numbers, and times relative to now, are times elsewhere.
+    let begins_with_year = text.get(..5).is_some_and(|year| year.ends_with('-'));
+    begins_with_year
+        .then(|| units::parse_time(text, 0).ok())
+        .flatten()
 }

@@ -15,73 +15,17 @@ use bumpalo::collections::String as ArenaString;
 use rust_decimal::Decimal;
 
 use super::cast::cast;
-use super::functions::{Arguments, MAX_GROWTH, Matters, Parameter, check_growth};
+use super::convert::is_number;
+use super::failure::{Failure, merged, out_of_range};
+use super::functions::{Arguments, Matters, Parameter, check_growth};
 use super::kernel::{self, Element, Operand};
 use super::like::like;
-use super::syntax::{Arithmetic, Comparison, Connective, Span, Test};
-use super::tree::{Operation, Pattern, Scalar, Set, Typed};
-use super::types::is_number;
-use crate::column::{Column, Columns, DataType, Misfit, Values};
+use super::logic::Logic;
+use super::scalar::{Reason, Scalar};
+use super::syntax::{Arithmetic, Comparison, Connective, Test};
+use super::tree::{Operation, Pattern, Set, Typed};
+use crate::column::{Column, Columns, DataType, Values};
 use crate::number::{self, Number, unsigned_zero};
-
-/// Why a row has no result.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Reason {
-    /// The result does not fit in the type.
-    OutOfRange(DataType),
-    /// The text cannot be read as the type.
-    NoSuch(Box<str>, DataType),
-    /// What else is wrong, for people.
-    Wrong(String),
-}
-
-/// A row that failed, and where in the expression.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failure {
-    pub row: usize,
-    pub span: Span,
-    pub reason: Reason,
-}
-
-impl Failure {
-    /// Says what failed; `text` is what the expression was parsed from.
-    pub fn describe(&self, text: &str) -> Misfit {
-        let part = text.get(self.span.start..self.span.end).unwrap_or(text);
-        let misfit = match &self.reason {
-            Reason::OutOfRange(DataType::Text) => {
-                let most = MAX_GROWTH >> 10;
-                format!("`{part}` makes a text more than {most} KiB longer")
-            }
-            Reason::OutOfRange(to) => format!("`{part}` is beyond the range of {to}"),
-            Reason::NoSuch(value, to) => format!("`{part}`: `{value}` is not a {to}"),
-            Reason::Wrong(wrong) => format!("`{part}`: {wrong}"),
-        };
-        let misfit = Misfit::from(misfit);
-        match &self.reason {
-            Reason::NoSuch(value, DataType::Number) => {
-                let null = format!("`try_cast({part} as double)` gives null for such a value");
-                misfit.or(match flag_that_reads(value) {
-                    Some(flag) => format!("{flag}; {null}"),
-                    None => null,
-                })
-            }
-            _ => misfit,
-        }
-    }
-}
-
-/// Returns which flag reads a text that is not a number as it is, and as what.
-fn flag_that_reads(text: &str) -> Option<String> {
-    const NULLS: [&str; 6] = ["n/a", "na", "null", "none", "-", "--"];
-    let text = text.trim_ascii();
-    if number::with_decimal_point(text)
-        .is_some_and(|number| Number::parse(number.as_bytes()).is_some())
-    {
-        return Some("`--decimal-comma` reads such numbers in CSV".to_owned());
-    }
-    let is_null = NULLS.iter().any(|null| null.eq_ignore_ascii_case(text));
-    is_null.then(|| format!("`--null={text}` reads it as null everywhere"))
-}
 
 /// What a node came to.
 pub(super) struct Outcome<'b, 'a> {
@@ -605,53 +549,6 @@ impl<'b, 'a> Batch<'b, 'a> {
     }
 }
 
-/// The operands of `and` or `or`, connected one by one.
-struct Logic {
-    connective: Connective,
-    /// Empty before the first operand.
-    values: Values<bool>,
-    failures: Vec<Failure>,
-}
-
-impl Logic {
-    fn new(connective: Connective) -> Self {
-        Logic {
-            connective,
-            values: Values::default(),
-            failures: Vec::new(),
-        }
-    }
-
-    /// Returns whether no further operand can change any row.
-    fn is_decided(&self) -> bool {
-        let decides = self.decides();
-        !self.values.is_empty()
-            && self.values.nulls.is_empty()
-            && self.values.values.iter().all(|value| *value == decides)
-    }
-
-    /// Returns the value that settles a row whatever the other operands are.
-    fn decides(&self) -> bool {
-        self.connective == Connective::Or
-    }
-
-    fn add(&mut self, mut values: Values<bool>, mut failures: Vec<Failure>) {
-        let failed: Vec<usize> = failures.iter().map(|failure| failure.row).collect();
-        kernel::set_null(&mut values, &failed);
-        if self.values.is_empty() {
-            self.values = values;
-            self.failures = failures;
-            return;
-        }
-        let decides = Some(self.decides());
-        self.failures
-            .retain(|failure| values.get(failure.row) != decides);
-        failures.retain(|failure| self.values.get(failure.row) != decides);
-        self.failures = merged(std::mem::take(&mut self.failures), failures);
-        kernel::connect(self.connective, &mut self.values, &values);
-    }
-}
-
 fn sound<'b, 'a>(operand: Operand<'b, 'a>) -> Outcome<'b, 'a> {
     Outcome {
         operand,
@@ -676,16 +573,6 @@ fn failed_to_null<'b, 'a, T: Element<'a>>(
     outcome(values, failures)
 }
 
-fn out_of_range(rows: &[usize], typed: &Typed) -> Vec<Failure> {
-    let (span, reason) = (typed.span, Reason::OutOfRange(typed.data_type));
-    let failure = |row: &usize| Failure {
-        row: *row,
-        span,
-        reason: reason.clone(),
-    };
-    rows.iter().map(failure).collect()
-}
-
 /// Lifts the mark from arguments in the rows where they do not matter.
 fn lift(arguments: &mut [Outcome<'_, '_>], matters: Matters) {
     for nth in 0..arguments.len() {
@@ -703,17 +590,6 @@ fn lift(arguments: &mut [Outcome<'_, '_>], matters: Matters) {
         });
         arguments[nth].failures = failures;
     }
-}
-
-/// Returns the failures of both by row; where both have one, the first's.
-fn merged(mut first: Vec<Failure>, mut second: Vec<Failure>) -> Vec<Failure> {
-    if first.is_empty() {
-        return second;
-    }
-    first.append(&mut second);
-    first.sort_by_key(|failure| failure.row); // stable: the first's stay in front
-    first.dedup_by_key(|failure| failure.row);
-    first
 }
 
 /// Returns for each row the value of the branch it takes; null where there is no such branch.

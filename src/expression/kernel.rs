@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 
 use rust_decimal::Decimal;
 
+use super::scalar::Scalar;
 use super::syntax::{Arithmetic, Comparison, Connective};
-use super::tree::Scalar;
 use crate::column::{Column, DataType, Values};
 use crate::number::{self, Number, parse_integer, unsigned_zero};
 

@@ -15,15 +15,19 @@
 //! malformed, never silently null or wrapped. `try_cast` gives null instead.
 
 mod cast;
+mod convert;
 mod eval;
+mod failure;
 pub mod functions;
 mod kernel;
 mod lexer;
 pub(crate) mod like;
 mod list;
+mod logic;
 mod names;
 mod parser;
 mod reference;
+mod scalar;
 mod syntax;
 mod tree;
 mod types;
@@ -48,9 +52,11 @@ pub use syntax::Span;
 
 use crate::column::{Column, Columns, DataType, Misfit, Schema, Value};
 use crate::error::{Error, Result};
-use eval::{Batch, Failure};
+use eval::Batch;
+use failure::Failure;
+use scalar::Scalar;
 use syntax::Node;
-use tree::{Operation, Scalar, Typed};
+use tree::{Operation, Typed};
 use types::Checker;
 
 /// An expression, checked against a schema and ready to be evaluated.
@@ -196,14 +202,14 @@ impl Expression {
     /// Returns the same expression as a number, if it is undeclared.
     #[must_use]
     pub fn as_number(mut self) -> Self {
-        self.typed = types::used_as(self.typed, DataType::Number);
+        self.typed = convert::used_as(self.typed, DataType::Number);
         self
     }
 
     /// Returns the same text as an undeclared value.
     #[must_use]
     pub fn as_any(mut self) -> Self {
-        self.typed = types::kept_as(self.typed, DataType::Any);
+        self.typed = convert::kept_as(self.typed, DataType::Any);
         self
     }
 
@@ -213,14 +219,14 @@ impl Expression {
         let is = self.data_type();
         let fits = match data_type {
             DataType::Any => is == DataType::Text,
-            DataType::Number => types::is_number(is),
+            DataType::Number => convert::is_number(is),
             _ => false,
         };
         if fits {
             let span = self.typed.span;
-            let nothing = types::null(is, span);
+            let nothing = convert::null(is, span);
             let typed = std::mem::replace(&mut self.typed, nothing);
-            self.typed = types::kept_as(typed, data_type);
+            self.typed = convert::kept_as(typed, data_type);
         }
         fits
     }
@@ -229,7 +235,7 @@ impl Expression {
     #[must_use]
     pub fn decimal_as_double(mut self) -> Self {
         if self.data_type() == DataType::Decimal {
-            self.typed = types::converted(self.typed, DataType::Double);
+            self.typed = convert::converted(self.typed, DataType::Double);
         }
         self
     }

@@ -1,13 +1,15 @@
 //! Names in expressions → what they stand for: columns, the virtual `duration`, functions; or
 //! the nearest name that there is.
 
+use super::convert::{
+    converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
+};
 use super::functions::{self, Function, Parameter, Returns};
 use super::reference::without_parts;
+use super::scalar::Scalar;
 use super::syntax::{Arithmetic, Span};
-use super::tree::{Operation, Scalar, Typed};
-use super::types::{
-    Checker, converted, is_number, meet, null, read_decimal, settled, typed, use_together, used_as,
-};
+use super::tree::{Operation, Typed};
+use super::types::Checker;
 use crate::column::DataType;
 use crate::column::derived::Derived;
 use crate::column::name::nearest;
@@ -196,7 +198,8 @@ impl Checker<'_> {
             let what = format!("`{name}`");
             *argument = self.need(converted, data_type, &what, &data_type.to_string())?;
         }
-        if let Err((at, wrong)) = function.check(&arguments) {
+        let constants: Vec<_> = arguments.iter().map(Typed::constant).collect();
+        if let Err((at, wrong)) = function.check(&constants) {
             return Err(self.error(wrong, arguments[at].span));
         }
         let data_type = match function.returns {

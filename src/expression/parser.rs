@@ -4,12 +4,12 @@
 //! `+ -`, `* / %`, the sign. Its time is linear in the text; what is nested deeper than
 //! [`MAX_DEPTH`] is refused, so that no later stage runs out of stack.
 
+use super::cast::time_named;
 use super::lexer::{self, Token, TokenKind};
+use super::scalar::Scalar;
 use super::syntax::{
     Arithmetic, Binary, Comparison, Connective, Node, NodeKind, Precedence, Span, Test,
 };
-use super::tree::Scalar;
-use super::types::time_named;
 use crate::column::DataType;
 use crate::column::name::is_reserved;
 use crate::error::{Error, Result};

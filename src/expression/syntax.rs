@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::tree::Scalar;
+use super::scalar::Scalar;
 use crate::column::DataType;
 use crate::column::derived::Derived;
 use crate::column::name::quoted_name;

@@ -8,6 +8,7 @@ pub mod delimited;
 pub mod dialect;
 pub(crate) mod envelope;
 mod field;
+pub mod header;
 pub(crate) mod json;
 mod judged;
 mod parts;

@@ -11,10 +11,8 @@ use crate::column::derived::{Path, Step};
 use crate::column::known::of_names;
 use crate::column::{DataType, Digits, Field, Schema};
 use crate::error::{Error, Result};
-use crate::source::Records;
+use crate::source::{Records, SAMPLE};
 
-/// How many records of JSON are looked at for the names of their members.
-pub(crate) const SAMPLE: usize = 1_000;
 /// How many paths into members are kept of them.
 const MAX_NESTED: usize = 1_000;
 

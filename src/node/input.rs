@@ -11,11 +11,12 @@ use crate::column::{DataType, Field, Schema};
 use crate::context::Context;
 use crate::error::{Error, Remedy, Result};
 use crate::expression::suggestion;
-use crate::format::delimited::{self, parse_header, raw};
+use crate::format::delimited::{self, raw};
 use crate::format::dialect::{
     DELIMITERS, Dialect, Spelling, csv_reader, delimiter_name, find_delimiter,
 };
 use crate::format::envelope::{self, Envelope};
+use crate::format::header::parse_header;
 use crate::format::{Decoder, Layout, TimeFrom, json, registry, schema};
 use crate::kafka::Settings;
 use crate::plan::{Plan, Query};

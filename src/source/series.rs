@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{FileSource, Framing};
 use crate::error::{Error, Result};
-use crate::format::delimited::parse_header;
+use crate::format::header::parse_header;
 
 /// One of several files, told with each of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::Parameter::Any;
 use super::{Arguments, Function, Returned, Returns};
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::Scalar;
 use crate::number::compare_doubles;
 
 pub(super) static FUNCTIONS: &[Function] = &[

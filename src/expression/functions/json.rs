@@ -5,8 +5,7 @@ use bumpalo::Bump;
 use super::Parameter::Text;
 use super::{Arguments, Constants, Function, Returned, Returns};
 use crate::column::derived::Step;
-use crate::expression::eval::Reason;
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::{Reason, Scalar};
 use crate::format::json::{find, text_of};
 
 pub(super) static FUNCTIONS: &[Function] = &[

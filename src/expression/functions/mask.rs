@@ -5,7 +5,7 @@ use bumpalo::collections::String as ArenaString;
 
 use super::Parameter::{Bigint, Text};
 use super::{Arguments, Function, Parameter, Returned, Returns};
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::Scalar;
 
 /// What stands for each kind of character; null leaves it as it is.
 const SHOWN: &[(&str, Parameter)] = &[

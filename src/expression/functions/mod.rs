@@ -21,8 +21,7 @@ use rust_decimal::Decimal;
 
 pub use shape::pattern_of;
 
-use super::eval::Reason;
-use super::tree::{Scalar, Typed};
+use super::scalar::{Reason, Scalar};
 use crate::column::DataType;
 
 /// A function of expressions.
@@ -222,8 +221,11 @@ impl Function {
         self
     }
 
-    /// Returns which argument is wrong and why, as far as constants show it.
-    pub(super) fn check(&self, arguments: &[Typed]) -> Result<(), (usize, String)> {
+    /// Returns which argument is wrong and why, as far as those show it that are constants.
+    pub(super) fn check(
+        &self,
+        arguments: &[Option<&Scalar<Box<str>>>],
+    ) -> Result<(), (usize, String)> {
         (self.check)(Constants(arguments))
     }
 
@@ -251,12 +253,12 @@ impl Function {
 
 /// The arguments of a call in an expression, of which some are constants.
 #[derive(Debug, Clone, Copy)]
-struct Constants<'t>(&'t [Typed]);
+struct Constants<'t>(&'t [Option<&'t Scalar<Box<str>>>]);
 
 impl<'t> Constants<'t> {
     /// Returns an argument that is a constant text.
     fn text(self, at: usize) -> Option<&'t str> {
-        match self.0.get(at).and_then(Typed::constant) {
+        match self.0.get(at).copied().flatten() {
             Some(Scalar::Text(text)) => Some(text),
             _ => None,
         }

@@ -9,8 +9,7 @@ use super::Parameter::{Bigint, Double, Fractional, Number};
 use super::{Arguments, Function, Returned, Returns};
 use crate::column::DataType;
 use crate::expression::cast::truncated;
-use crate::expression::eval::Reason;
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::{Reason, Scalar};
 use crate::number::unsigned_zero;
 
 const ANGLE: &[(&str, super::Parameter)] = &[("angle", Double)];

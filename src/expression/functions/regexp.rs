@@ -8,8 +8,7 @@ use regex::{Captures, Regex, Replacer};
 
 use super::Parameter::{Bigint, Text};
 use super::{Constants, Function, MAX_GROWTH, Returns, check_growth};
-use crate::expression::eval::Reason;
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::{Reason, Scalar};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(

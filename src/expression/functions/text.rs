@@ -5,7 +5,7 @@ use bumpalo::collections::String as ArenaString;
 
 use super::Parameter::{Bigint, Text};
 use super::{Arguments, Function, Returned, Returns, check_growth};
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::Scalar;
 
 const TEXT: &[(&str, super::Parameter)] = &[("text", Text)];
 const PADDED: &[(&str, super::Parameter)] =

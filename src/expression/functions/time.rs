@@ -10,8 +10,7 @@ use jiff::{Span, Timestamp, ToSpan, Zoned};
 use super::Parameter::{Bigint, Text, Time, Unit};
 use super::{Arguments, Constants, Function, Parameter, Returned, Returns, pattern};
 use crate::column::DataType;
-use crate::expression::eval::Reason;
-use crate::expression::tree::Scalar;
+use crate::expression::scalar::{Reason, Scalar};
 use crate::term::units::{DAY, HOUR, MINUTE, SECOND};
 
 const ZONE: &[(&str, Parameter)] = &[("zone", Text)];

@@ -4,22 +4,30 @@
 //! end. A pipe hands over what is there, so that a slow writer is followed at once. Files are read,
 //! not mapped: a mapped file that is truncated while it is read would kill the process.
 
+mod framing;
+mod peek;
+mod several;
+mod unended;
+
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ahead::Ahead;
-use super::reshape::{Open, Reshape, Shape};
-use super::series::{Header, Piece, Section, Series};
+use super::reshape::{Open, Reshape};
+use super::series::{Section, Series};
 use super::unpack::{MAGIC_BYTES, packing};
-use super::{Batch, Lines, Polled, Records, Source, Survey};
+use super::{Batch, Lines, Polled, Records, SAMPLE, Source};
 use crate::error::{Error, Result};
-use crate::format::schema::SAMPLE;
 use crate::interrupt::Interrupt;
 use crate::term::units::format_plural;
+
+pub use framing::Framing;
+
+use framing::Whole;
 
 /// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
 pub(crate) const CHUNK: usize = 256 << 10;
@@ -31,15 +39,6 @@ const SAMPLE_SILENCE: Duration = Duration::from_millis(500);
 /// How often it is looked whether a file has grown.
 const GROWTH_POLL: Duration = Duration::from_millis(50);
 
-/// What ends a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// A newline outside quotes; fields are between the delimiter.
-    Delimited(u8),
-    /// A newline.
-    Lines,
-}
-
 /// Where bytes come from.
 #[derive(Debug)]
 enum Input {
@@ -47,15 +46,6 @@ enum Input {
     Regular(File),
     /// A pipe, a terminal, or a file that is packed.
     Ahead(Ahead),
-}
-
-/// Whole records at the front of a buffer.
-#[derive(Debug, Clone, Copy, Default)]
-struct Whole {
-    length: usize,
-    /// How many, blank lines among them.
-    records: usize,
-    survey: Survey,
 }
 
 /// A file or a pipe that records are read from; one partition.
@@ -158,93 +148,6 @@ impl FileSource {
         self.grows = matches!(self.input, Input::Regular(_));
     }
 
-    /// Reads other files behind this one, as one input.
-    pub(crate) fn read_on(&mut self, rest: Vec<Piece>) {
-        self.series = Some(Box::new(Series::new(&self.name, rest)));
-        self.section = Some(self.section_after(0));
-    }
-
-    /// Looks at the files behind this one, which has this header, if it has any.
-    ///
-    /// # Errors
-    /// `refused` when one cannot be read, `data` when its header is another one.
-    pub(crate) fn check_rest(
-        &mut self,
-        header: Option<&[u8]>,
-        interrupt: &Interrupt,
-    ) -> Result<()> {
-        let (framing, file) = (self.framing, self.name.clone());
-        let Some(series) = &mut self.series else {
-            return Ok(());
-        };
-        let header = match (header, framing) {
-            (Some(bytes), Framing::Delimited(delimiter)) => Some(Header {
-                file,
-                bytes: bytes.to_vec(),
-                delimiter,
-            }),
-            _ => None,
-        };
-        series.check(header, framing, interrupt)
-    }
-
-    /// Goes on with the next of several files, where this one is empty; returns whether there is one.
-    ///
-    /// # Errors
-    /// `refused` when it cannot be read.
-    pub(crate) fn skip_empty(&mut self) -> Result<bool> {
-        let began = self.begin_next()?;
-        self.fresh = false; // its header tells the columns
-        Ok(began)
-    }
-
-    /// Returns the section that this file is behind this many lines.
-    fn section_after(&self, before: u64) -> Section {
-        // It identifies records as long as the process lives.
-        let file = Box::leak(self.name.clone().into_boxed_str());
-        Section { file, before }
-    }
-
-    /// Goes on with the next of several files, where this one was read to its end; returns whether
-    /// there is one.
-    fn begin_next(&mut self) -> Result<bool> {
-        let Some(series) = &mut self.series else {
-            return Ok(false);
-        };
-        let Some(next) = series.open_next()? else {
-            return Ok(false);
-        };
-        let before = self.section.map_or(0, |section| section.before) + self.line - 1;
-        // Values that need not be lines are read so in each file.
-        self.reshape = self.reshape.is_some().then(Reshape::default);
-        (self.name, self.input, self.is_regular) = (next.name, next.input, next.is_regular);
-        (self.filled, self.line, self.records) = (0, 1, 0);
-        (self.ended, self.fresh) = (false, true);
-        self.section = Some(self.section_after(before));
-        Ok(true)
-    }
-
-    /// Takes what is not a record off the front of one of several files, of which whole records are
-    /// there: its byte order mark and its header.
-    fn begin_records(&mut self) -> Result<()> {
-        self.fresh = false;
-        if self.buffer[..self.filled].starts_with(b"\xEF\xBB\xBF") {
-            self.consume(3);
-        }
-        let has_header = self
-            .series
-            .as_ref()
-            .is_some_and(|series| series.has_header());
-        while has_header && self.filled > 0 {
-            let end = self.first_record().unwrap_or(self.filled);
-            let (line, header) = self.cut_header(end);
-            if let (false, Some(series)) = (header.is_empty(), &self.series) {
-                return series.check_header(&self.name, line, &header);
-            }
-        }
-        Ok(())
-    }
-
     /// Returns how many bytes it has, if it is a file that is not packed.
     pub fn size(&self) -> Option<u64> {
         match &self.input {
@@ -256,186 +159,6 @@ impl FileSource {
     /// Says what ends a record; a newline until it is set.
     pub fn set_framing(&mut self, framing: Framing) {
         self.framing = framing;
-    }
-
-    /// Waits for the first byte that is not white space and returns it without consuming it; `None`
-    /// for an input that ends before. A byte order mark is dropped.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `stopped` on a signal.
-    pub fn peek(&mut self, interrupt: &Interrupt) -> Result<Option<u8>> {
-        loop {
-            if self.buffer[..self.filled].starts_with(b"\xEF\xBB\xBF") {
-                self.consume(3);
-            }
-            let mut unread = self.buffer[..self.filled].iter();
-            // A first byte of 0xEF may be two thirds of a byte order mark.
-            let marked = self.filled < 3 && self.buffer[0] == 0xEF && !self.ended;
-            if let Some(&byte) = unread.find(|byte| !byte.is_ascii_whitespace())
-                && !marked
-            {
-                return Ok(Some(byte));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            self.wait_and_read(interrupt)?;
-        }
-    }
-
-    /// Waits for enough bytes to see how JSON values are laid out in the input; from now on each of
-    /// them is a line, and counts as one.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `data` when the first value does not end or lines end in carriage
-    /// returns, `stopped` on a signal.
-    pub(crate) fn one_value_a_line(&mut self, interrupt: &Interrupt) -> Result<Shape> {
-        let shape = loop {
-            if let Some(shape) = Shape::of(&self.buffer[..self.filled], self.ended) {
-                break shape;
-            }
-            self.make_room()?;
-            self.wait_and_read(interrupt)?;
-        };
-        match shape {
-            Shape::Lines => {}
-            Shape::Values => {
-                let reshape = self.reshape.insert(Reshape::default());
-                reshape.apply(&mut self.buffer[..self.filled]);
-                self.name += ", one value a line";
-            }
-            Shape::Returns => return Err(without_newlines()),
-        }
-        Ok(shape)
-    }
-
-    /// Waits for the first line that `is_meant` and returns it without consuming it; where there is
-    /// none, the first that is not blank, which may be empty.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `data` when a line does not end, `stopped` on a signal.
-    pub(crate) fn peek_line(
-        &mut self,
-        is_meant: impl Fn(&[u8]) -> bool,
-        interrupt: &Interrupt,
-    ) -> Result<&[u8]> {
-        let (mut first, mut start) = (None, 0);
-        let line = loop {
-            let unread = &self.buffer[..self.filled];
-            let blank = unread[start..].iter();
-            start += blank.take_while(|byte| byte.is_ascii_whitespace()).count();
-            let newline = memchr::memchr(b'\n', &unread[start..]);
-            let is_full = first.is_some() && self.filled >= MAX_RECORD_BYTES;
-            if newline.is_none() && !self.ended && !is_full {
-                self.make_room()?;
-                self.wait_and_read(interrupt)?;
-                continue;
-            }
-            let end = newline.map_or(self.filled, |length| start + length);
-            if is_meant(&unread[start..end]) {
-                break start..end;
-            }
-            let first = first.get_or_insert(start..end);
-            if newline.is_none() {
-                break first.clone();
-            }
-            start = end;
-        };
-        Ok(&self.buffer[line])
-    }
-
-    /// Waits for the first record that is not a blank line, with fields between `delimiter`s, and
-    /// returns it without consuming it; `None` if it has no end.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `stopped` on a signal.
-    pub fn peek_record(&mut self, delimiter: u8, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
-        loop {
-            let unread = &self.buffer[..self.filled];
-            let blank = unread.iter().take_while(|byte| byte.is_ascii_whitespace());
-            // White space before the first name may be delimiters.
-            let mut blank = unread[..blank.count()].iter();
-            let start = blank
-                .rposition(|&byte| byte == b'\n')
-                .map_or(0, |at| at + 1);
-            let mut records = QuotedRecords::new(&unread[start..], delimiter);
-            let end = records.next();
-            if end.is_some() || self.ended || self.filled >= MAX_RECORD_BYTES {
-                let is_whole = end.is_some() || self.ended && !records.is_quoted;
-                let end = end.unwrap_or(unread.len() - start);
-                return Ok(is_whole.then(|| unread[start..start + end].to_vec()));
-            }
-            self.make_room()?;
-            self.wait_and_read(interrupt)?;
-        }
-    }
-
-    /// Takes the first record that is not a blank line off, as a header, with the number of its
-    /// first line; empty when there is none.
-    ///
-    /// # Errors
-    /// `refused` when reading fails, `data` when it does not end, `stopped` on a signal.
-    pub fn take_header(&mut self, interrupt: &Interrupt) -> Result<(u64, Vec<u8>)> {
-        loop {
-            let end = match self.first_record() {
-                Some(end) => end,
-                None if self.ended => match self.open_quote() {
-                    Some(opened) => return Err(self.not_closed(opened)),
-                    None => self.filled,
-                },
-                None => {
-                    self.make_room()?;
-                    self.wait_and_read(interrupt)?;
-                    continue;
-                }
-            };
-            let (line, header) = self.cut_header(end);
-            if self.filled == 0 && self.ended || !header.is_empty() {
-                return Ok((line, header));
-            }
-        }
-    }
-
-    /// Takes the record that ends at `end` off, as a header, with the number of its first line;
-    /// empty if it is a blank line.
-    fn cut_header(&mut self, end: usize) -> (u64, Vec<u8>) {
-        let (line, mut header) = (self.line, self.buffer[..end].to_vec());
-        self.consume(end);
-        self.line += Survey::of(&header).newlines as u64;
-        let ending = header.iter().rposition(|byte| !b"\r\n".contains(byte));
-        header.truncate(ending.map_or(0, |at| at + 1));
-        if header.trim_ascii().is_empty() {
-            header.clear();
-        }
-        (line, header)
-    }
-
-    /// Returns the length of the first record, if all of it is there.
-    fn first_record(&self) -> Option<usize> {
-        let bytes = &self.buffer[..self.filled];
-        match self.framing {
-            Framing::Lines => memchr::memchr(b'\n', bytes).map(|at| at + 1),
-            Framing::Delimited(delimiter) => QuotedRecords::new(bytes, delimiter).next(),
-        }
-    }
-
-    /// Reads ahead until `records` lines are there, the input ends, or a pipe falls silent after
-    /// its first record.
-    fn gather(&mut self, records: usize, interrupt: &Interrupt) -> Result<()> {
-        let mut heard = Instant::now();
-        while !self.ended && self.failed.is_none() {
-            interrupt.check()?;
-            let lines = memchr::memchr_iter(b'\n', &self.buffer[..self.filled]).count();
-            let silent = lines > 0 && heard.elapsed() >= SAMPLE_SILENCE;
-            if lines >= records || silent || self.filled >= MAX_RECORD_BYTES {
-                break;
-            }
-            self.make_room()?;
-            if self.is_ready(Duration::from_millis(20)) && self.read()? > 0 {
-                heard = Instant::now();
-            }
-        }
-        Ok(())
     }
 
     /// Reads about `bytes` ahead, or what comes within `timeout`; returns the whole records at the
@@ -498,7 +221,7 @@ impl FileSource {
                 (Some(_), _) | (_, Some(Open::Value(_))) => {} // first the records before it
                 _ => {
                     self.end_last_record();
-                    whole = self.surveyed(self.filled);
+                    whole = Whole::surveyed(&self.buffer, self.filled);
                 }
             }
         }
@@ -542,6 +265,11 @@ impl FileSource {
     }
 
     /// Counts records that were handed over.
+    /// Returns the whole records at the front of the buffer.
+    fn whole_records(&self) -> Whole {
+        Whole::of(&self.buffer[..self.filled], self.framing)
+    }
+
     fn pass(&mut self, whole: Whole) {
         self.line += whole.survey.newlines as u64;
         self.records += whole.records as u64;
@@ -662,92 +390,6 @@ impl FileSource {
         self.buffer.resize(2 * self.buffer.len(), 0);
         Ok(())
     }
-
-    /// Returns where the quote opens that what was read does not close: it makes one field of all
-    /// that follows.
-    fn open_quote(&self) -> Option<usize> {
-        let Framing::Delimited(delimiter) = self.framing else {
-            return None;
-        };
-        let mut records = QuotedRecords::new(&self.buffer[..self.filled], delimiter);
-        records.by_ref().for_each(drop);
-        records.is_quoted.then_some(records.opened)
-    }
-
-    /// Returns how far was looked for an end.
-    fn looked_through(&self) -> String {
-        if self.ended {
-            "the input".to_owned()
-        } else {
-            format!("{} MiB", MAX_RECORD_BYTES >> 20)
-        }
-    }
-
-    /// Returns what of JSON that is not lines has not ended so far.
-    fn open_json(&self) -> Option<Open> {
-        self.reshape.and_then(|reshape| reshape.open())
-    }
-
-    fn without_end(&self, open: Open) -> Error {
-        let (what, line) = match open {
-            Open::Value(line) => {
-                let before = format_plural(self.records, "record");
-                (format!("after {before}, the value"), line)
-            }
-            Open::Array(line) => ("the array".to_owned(), line),
-        };
-        Error::data(format!(
-            "{}: {what} that begins in line {line} of the input is not closed before the end of {}",
-            self.name,
-            self.looked_through(),
-        ))
-        .hint(match open {
-            Open::Value(_) => "close its bracket or quote",
-            Open::Array(_) => "the input may be cut off; if it is complete, close it with `]`",
-        })
-    }
-
-    fn not_closed(&self, opened: usize) -> Error {
-        Error::data(format!(
-            "{}, line {}: the quote that opens here is not closed before the end of {}",
-            self.name,
-            self.line + Survey::of(&self.buffer[..opened]).newlines as u64,
-            self.looked_through(),
-        ))
-        .hint("close it; a quote inside a quoted field is written twice")
-    }
-
-    /// Returns the whole records at the front of the buffer.
-    fn whole_records(&self) -> Whole {
-        let bytes = &self.buffer[..self.filled];
-        let lines = self.surveyed(memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1));
-        match self.framing {
-            Framing::Delimited(delimiter) if lines.survey.quoted => {
-                let ends = QuotedRecords::new(bytes, delimiter);
-                let (records, end) = ends.fold((0, 0), |(records, _), end| (records + 1, end));
-                Whole {
-                    records,
-                    ..self.surveyed(end)
-                }
-            }
-            _ => lines,
-        }
-    }
-
-    fn surveyed(&self, length: usize) -> Whole {
-        let survey = Survey::of(&self.buffer[..length]);
-        Whole {
-            length,
-            records: survey.newlines,
-            survey,
-        }
-    }
-}
-
-/// Returns the error of lines that end in carriage returns alone.
-pub(crate) fn without_newlines() -> Error {
-    Error::data("lines end with carriage returns instead of newlines")
-        .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
 }
 
 /// Reads from a growing file. One that has become shorter was written anew: what comes now is not what
@@ -786,59 +428,6 @@ fn open_at_once(path: &Path) -> io::Result<File> {
     let file = options.read(true).open(path)?;
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)
-}
-
-/// The ends of the whole records in CSV bytes that hold quotes. A quote opens only at a field's
-/// start, as the `csv` crate has it.
-struct QuotedRecords<'a> {
-    bytes: &'a [u8],
-    delimiter: u8,
-    at: usize,
-    at_field_start: bool,
-    is_quoted: bool,
-    /// Whether the byte before is a quote that closes.
-    has_closed: bool,
-    /// Where the last field in quotes begins.
-    opened: usize,
-}
-
-impl<'a> QuotedRecords<'a> {
-    fn new(bytes: &'a [u8], delimiter: u8) -> Self {
-        QuotedRecords {
-            bytes,
-            delimiter,
-            at: 0,
-            at_field_start: true,
-            is_quoted: false,
-            has_closed: false,
-            opened: 0,
-        }
-    }
-}
-
-impl Iterator for QuotedRecords<'_> {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        while let Some(&byte) = self.bytes.get(self.at) {
-            let at = self.at;
-            let had_closed = std::mem::take(&mut self.has_closed);
-            match byte {
-                b'"' if self.at_field_start => (self.is_quoted, self.opened) = (true, at),
-                b'"' if self.is_quoted => (self.is_quoted, self.has_closed) = (false, true),
-                // A doubled quote closes and opens again.
-                b'"' if had_closed => self.is_quoted = true,
-                _ => {}
-            }
-            self.at += 1;
-            let is_end = byte == b'\n' && !self.is_quoted;
-            self.at_field_start = is_end || byte == self.delimiter && !self.is_quoted;
-            if is_end {
-                return Some(self.at);
-            }
-        }
-        None
-    }
 }
 
 impl Source for FileSource {
@@ -899,6 +488,7 @@ impl Source for FileSource {
 
 #[cfg(test)]
 mod tests {
+    use super::framing::QuotedRecords;
     use super::*;
     use std::io::Write;
 
