@@ -8,6 +8,7 @@
 //! ksqlDB and the web UI are not there: both are larger than what they would be of use for here.
 
 pub mod jars;
+mod kept;
 pub mod process;
 pub mod properties;
 pub mod runtime;
@@ -20,16 +21,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use self::jars::Home;
+use self::kept::Kept;
 use self::process::Process;
 use self::properties::{Listeners, Open, server_properties};
 use self::runtime::Java;
 use crate::error::{Error, Remedy, Result};
 use crate::stack::command::{Call, Runner};
 use crate::stack::compose::{self, variable};
-use crate::stack::engine::EngineKind;
 use crate::stack::service::Service;
 use crate::stack::start::{ASK_EVERY, Running, Started, choose_port, taken};
 use crate::stack::state::{self, StackState};
@@ -63,18 +62,6 @@ pub struct Wanted {
     pub listen: Option<Ipv4Addr>,
     /// How long it may take until it is ready.
     pub timeout: Duration,
-}
-
-/// What is kept about it between commands, in `broker.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    /// As it was started last.
-    process: Option<Process>,
-    port: u16,
-    /// Where other machines reach it, if they may.
-    open: Option<String>,
-    /// Kafka's version and Java's.
-    version: String,
 }
 
 impl Broker {
@@ -510,50 +497,6 @@ impl Broker {
             std::io::Result::Ok(bytes)
         };
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
-    }
-
-    fn kept(&self) -> Option<Kept> {
-        let json = std::fs::read(self.folder.join("broker.json")).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
-
-    fn keep(&self, kept: &Kept) -> Result<()> {
-        let json = serde_json::to_string_pretty(kept)
-            .map_err(|source| Error::bug("the broker's state is not JSON").caused_by(source))?;
-        state::write(&self.folder, "broker.json", &json).map(drop)
-    }
-
-    /// Keeps where it listens, for every other command.
-    fn keep_state(&self, kept: &Kept, running: bool) -> Result<()> {
-        let mut state = StackState::new(EngineKind::Java);
-        state.set_port(Service::Kafka, Some(kept.port));
-        state.running = running;
-        state.save(&self.state_folder)
-    }
-
-    /// Keeps a second start of the same broker away while one is under way.
-    fn lock(&self) -> Result<File> {
-        use rustix::fs::{FlockOperation, flock};
-        let path = self.folder.join("lock");
-        let failed =
-            |source| Error::io(format!("lock `{}`", path.display()), source).hint(state::HINT);
-        std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::refused("another `k start` is running")
-                    .hint("wait for it; `k status` shows its result"))
-            }
-            Err(error) => Err(failed(error.into())),
-        }
-    }
-}
-
-impl Kept {
-    fn runs(&self) -> bool {
-        self.process.as_ref().is_some_and(Process::runs)
     }
 }
 

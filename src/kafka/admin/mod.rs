@@ -3,26 +3,31 @@
 //! In: names and a request. Out: plain descriptions. Every request ends within [`REQUEST_TIMEOUT`], and at
 //! once when no broker can be reached or the user stops the run.
 
+mod groups;
+mod offsets;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::NativeClient;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::native::admin::Requests;
-pub use super::native::admin::{Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity};
-use super::{
-    Context, Failure, Health, REQUEST_TIMEOUT, Settings, aside, check_topic_name, is_settling,
-    not_created, words_of,
-};
 use crate::error::{Error, Result};
-use crate::record::Committed;
+use crate::kafka::native::admin::Requests;
+pub use crate::kafka::native::admin::{
+    Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity,
+};
+use crate::kafka::{
+    Context, Failure, Health, REQUEST_TIMEOUT, Settings, aside, check_topic_name, not_created,
+    words_of,
+};
 use crate::term::units::format_plural;
+
+use offsets::offset_list;
 
 /// The value that means "keep forever" and "any time ahead".
 const KEEP_FOREVER: [(&str, &str); 2] = [
@@ -460,278 +465,6 @@ impl Admin {
         self.ask(|requests| requests.alter_settings(topic, changes))
             .map_err(|failure| failure.told(format!("change topic `{topic}`")))
     }
-
-    /// Returns an offset of each partition, in no order. A partition whose new leader is not
-    /// there or not ready yet is asked for again, for `ELECTION_TIMEOUT` at most.
-    ///
-    /// # Errors
-    /// `retry` when no broker answers.
-    pub(crate) fn offsets(
-        &self,
-        partitions: &[(&str, i32)],
-        wanted: OffsetOf,
-    ) -> Result<Vec<OffsetInfo>> {
-        self.offsets_within(ELECTION_TIMEOUT, partitions, wanted)
-    }
-
-    fn offsets_within(
-        &self,
-        patience: Duration,
-        partitions: &[(&str, i32)],
-        wanted: OffsetOf,
-    ) -> Result<Vec<OffsetInfo>> {
-        let Some(&(topic, _)) = partitions.first() else {
-            return Ok(Vec::new());
-        };
-        if let Some(cluster) = &self.settings.cluster {
-            return Ok(cluster.offsets(partitions, wanted));
-        }
-        self.connect(topic)?;
-        let began = Instant::now();
-        let is_awaited = |code: &RDKafkaErrorCode| match code {
-            // A topic that was deleted does not come back.
-            RDKafkaErrorCode::UnknownTopicOrPartition => began.elapsed() < SETTLE_TIMEOUT,
-            code => is_unsettled(code) && began.elapsed() < patience,
-        };
-        let mut left = partitions.to_vec();
-        let mut found = Vec::with_capacity(left.len());
-        loop {
-            let infos = self.ask(|requests| requests.list_offsets(&left, wanted));
-            let now = Instant::now();
-            let infos = match infos {
-                // No partition that was asked for has a leader.
-                Err(failure) if failure.code() == Some(RDKafkaErrorCode::NoEnt) => {
-                    if began.elapsed() >= patience {
-                        return Err(Error::retry("cannot look up offsets: no broker leads"));
-                    }
-                    self.settings
-                        .interrupt
-                        .sleep_until(now + Duration::from_millis(100));
-                    self.settings.interrupt.check()?;
-                    continue;
-                }
-                infos => infos.map_err(|failure| failure.told("look up offsets"))?,
-            };
-            let (unsettled, settled): (Vec<_>, Vec<_>) = infos
-                .into_iter()
-                .partition(|info| info.offset.as_ref().is_err_and(is_awaited));
-            found.extend(settled);
-            if unsettled.is_empty() {
-                return Ok(found);
-            }
-            left.retain(|&(topic, partition)| {
-                let mut unsettled = unsettled.iter();
-                unsettled.any(|info| info.topic == topic && info.partition == partition)
-            });
-            self.settings
-                .interrupt
-                .sleep_until(now + Duration::from_millis(20));
-        }
-    }
-
-    /// Returns what each of some partitions holds; what cannot be looked up is left out, such as
-    /// one without a leader.
-    ///
-    /// # Errors
-    /// `retry` when no broker answers.
-    pub(crate) fn extents(
-        &self,
-        partitions: &[(&str, i32)],
-    ) -> Result<BTreeMap<(String, i32), Extent>> {
-        let firsts = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Earliest)?;
-        let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
-        let mut extents: BTreeMap<(String, i32), Extent> = BTreeMap::new();
-        for info in firsts {
-            if let Ok(first) = info.offset {
-                let extent = Extent { first, end: first };
-                extents.insert((info.topic, info.partition), extent);
-            }
-        }
-        for info in ends {
-            if let (Ok(end), Some(extent)) =
-                (info.offset, extents.get_mut(&(info.topic, info.partition)))
-            {
-                extent.end = end;
-            }
-        }
-        Ok(extents)
-    }
-
-    /// Returns where transactions are open: topic, partition, and the offset of the oldest one's first
-    /// record, for those of some partitions that have one.
-    ///
-    /// # Errors
-    /// `retry` when no broker answers.
-    pub(crate) fn open_transactions(
-        &self,
-        partitions: &[(&str, i32)],
-    ) -> Result<Vec<(String, i32, i64)>> {
-        // In this order: without an open transaction the last stable offset is the end or more.
-        let ends = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::Latest)?;
-        let stable = self.offsets_within(SETTLE_TIMEOUT, partitions, OffsetOf::LastStable)?;
-        let open = stable.into_iter().filter_map(|stable| {
-            let at = stable.offset.ok()?;
-            let mut ends = ends.iter();
-            let end =
-                ends.find(|end| (&end.topic, end.partition) == (&stable.topic, stable.partition))?;
-            (at < *end.offset.as_ref().ok()?).then_some((stable.topic, stable.partition, at))
-        });
-        Ok(open.collect())
-    }
-
-    /// Returns all consumer groups by name.
-    ///
-    /// # Errors
-    /// `retry` when no broker answers.
-    pub(crate) fn groups(&self) -> Result<Vec<Group>> {
-        let groups = self.ask(|requests| requests.groups());
-        let mut groups = groups.map_err(|failure| failure.told("list the groups"))?;
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(groups)
-    }
-
-    /// Returns a group that must exist, and its members.
-    ///
-    /// # Errors
-    /// `refused` when it does not exist.
-    pub fn group(&self, name: &str) -> Result<(Group, Vec<Member>)> {
-        let described = self.ask(|requests| requests.group(name));
-        match described {
-            Ok((group, _)) if group.state == "dead" => Err(self.unknown_group(name)),
-            Err(failure) if failure.code() == Some(RDKafkaErrorCode::GroupIdNotFound) => {
-                Err(self.unknown_group(name))
-            }
-            Err(failure) => Err(failure.told(format!("describe group `{name}`"))),
-            Ok(described) => Ok(described),
-        }
-    }
-
-    fn unknown_group(&self, name: &str) -> Error {
-        let error = Error::refused(format!("group `{name}` does not exist"));
-        let groups = self.groups().unwrap_or_default();
-        match nearest(name, groups.iter().map(|group| group.name.as_str())) {
-            Some(near) => error.hint(format!(
-                "did you mean `{near}`? `k group list` shows them all"
-            )),
-            None => error.hint("`k group list` shows the groups"),
-        }
-    }
-
-    /// Returns the offsets that a group has committed, by topic and partition.
-    ///
-    /// # Errors
-    /// `refused` with the broker's reason.
-    pub(crate) fn group_offsets(&self, name: &str) -> Result<BTreeMap<(String, i32), i64>> {
-        let committed = self.group_commits(name)?.into_iter();
-        Ok(committed
-            .map(|(place, committed)| (place, committed.offset))
-            .collect())
-    }
-
-    /// Returns the offsets that a group has committed and what was noted beside them, by topic and
-    /// partition.
-    ///
-    /// # Errors
-    /// `refused` with the broker's reason.
-    pub(crate) fn group_commits(&self, name: &str) -> Result<BTreeMap<(String, i32), Committed>> {
-        let consumer = self.grouped(name)?;
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
-        let commits = loop {
-            let client = consumer.client().native_client();
-            match self.ask_by(client, |requests| requests.group_offsets(name)) {
-                // After a start of the broker the group's coordinator needs some time.
-                Err(failure)
-                    if failure.code().is_some_and(is_settling) && Instant::now() < deadline =>
-                {
-                    let soon = Instant::now() + Duration::from_millis(100);
-                    self.settings.interrupt.sleep_until(soon);
-                }
-                commits => break commits,
-            }
-        };
-        let commits = commits
-            .map_err(|failure| failure.told(format!("read the offsets of group `{name}`")))?;
-        let commits = commits.into_iter();
-        Ok(commits
-            .map(|(topic, partition, committed)| ((topic, partition), committed))
-            .collect())
-    }
-
-    /// Returns a client of a group: of `name`, if there is none yet.
-    fn grouped(&self, name: &str) -> Result<&BaseConsumer<Context>> {
-        if let Some(known) = self.grouped.get() {
-            return Ok(known);
-        }
-        let (context, _) = self.settings.context();
-        let client = self.settings.config(&[("group.id", name)]);
-        let client = client.create_with_context(context).map_err(not_created)?;
-        Ok(self.grouped.get_or_init(|| client))
-    }
-
-    /// Deletes a group with its offsets; it is not an error if there is none.
-    ///
-    /// # Errors
-    /// `refused` when the group has members.
-    pub(crate) fn delete_group(&self, name: &str) -> Result<()> {
-        let deleted = self.ask(|requests| requests.delete_group(name));
-        deleted.or_else(|failure| match failure.code() {
-            Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
-            Some(RDKafkaErrorCode::NonEmptyGroup) => {
-                Err(Error::refused(format!("group `{name}` has members"))
-                    .hint("stop its members first; `k group describe` shows them"))
-            }
-            _ => Err(failure.told(format!("delete group `{name}`"))),
-        })
-    }
-
-    /// Sets the committed offsets of a group that has no members.
-    ///
-    /// # Errors
-    /// `refused` when the group has members.
-    pub(crate) fn set_group_offsets(
-        &self,
-        name: &str,
-        offsets: &BTreeMap<(String, i32), i64>,
-    ) -> Result<()> {
-        let offsets = offsets.iter();
-        let list = offset_list(offsets.map(|(place, offset)| (place.clone(), *offset)))?;
-        let set = self.ask(|requests| requests.set_group_offsets(name, &list));
-        set.map_err(|failure| {
-            let has_members = matches!(
-                failure.code(),
-                Some(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::UnknownMemberId)
-            );
-            let error = failure.told(format!("set the offsets of group `{name}`"));
-            if has_members {
-                error.hint("stop its members first; `k group describe` shows them")
-            } else {
-                error
-            }
-        })
-    }
-}
-
-/// Returns offsets as librdkafka has them.
-fn offset_list(offsets: impl Iterator<Item = ((String, i32), i64)>) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in offsets {
-        let added = list.add_partition_offset(&topic, partition, rdkafka::Offset::Offset(offset));
-        added.map_err(|error| Error::bug(format!("no list of offsets: {error}")))?;
-    }
-    Ok(list)
-}
-
-/// Returns whether a partition's new leader only needs some time.
-fn is_unsettled(code: &RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::OffsetNotAvailable
-            | RDKafkaErrorCode::UnknownLeaderEpoch
-            | RDKafkaErrorCode::FencedLeaderEpoch
-    )
 }
 
 fn read_topic(topic: &rdkafka::metadata::MetadataTopic) -> (Topic, Option<RDKafkaErrorCode>) {
