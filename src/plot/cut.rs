@@ -148,7 +148,7 @@ impl Gathered {
         };
         Told {
             record: dot.record,
-            words: format!("{place} of {at}: {}{by}", late.fate.name()),
+            words: format!("{}{by}: record {place} of {at}", late.fate.name()),
         }
     }
 

@@ -49,6 +49,7 @@ mod skip;
 mod snapshot;
 mod stack;
 mod streams;
+mod terminal;
 mod times;
 mod top;
 mod topic;

@@ -1,10 +1,7 @@
 //! `k top`: plain tables for scripts, a screen for people, and clear words without a broker.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use crate::broker::{broker, unique};
-use crate::skip::{Need, skipped};
+use crate::terminal::on_a_terminal;
 use crate::workdir::Workdir;
 
 #[test]
@@ -55,66 +52,12 @@ fn without_a_broker_or_a_terminal_it_says_so() {
         .assert_refused(2, &["not a terminal", "k top --once"]);
 }
 
-/// Runs `k top` on a terminal of its own, by Python's `pty`: types `keys` once it has drawn, and
-/// returns its exit status and what it wrote.
-fn on_a_terminal(broker: &str, keys: &str) -> Option<(i32, String)> {
-    const DRIVER: &str = r#"
-import fcntl, os, pty, select, signal, struct, sys, termios, time
-pid, terminal = pty.fork()
-if pid == 0:
-    os.environ["TERM"] = "xterm"
-    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    os.execv(sys.argv[1], sys.argv[1:-1])
-seen, typed, end = b"", False, time.monotonic() + 30
-while time.monotonic() < end:
-    if select.select([terminal], [], [], 0.1)[0]:
-        try:
-            read = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not read:
-            break
-        seen += read
-    if not typed and b"leaves" in seen:
-        os.write(terminal, sys.argv[-1].encode().decode("unicode_escape").encode())
-        typed = True
-else:
-    os.kill(pid, signal.SIGKILL)
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"#;
-    let driver = Command::new("python3")
-        .args([
-            "-c",
-            DRIVER,
-            env!("CARGO_BIN_EXE_k"),
-            "top",
-            "-b",
-            broker,
-            keys,
-        ])
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output();
-    let Ok(output) = driver else {
-        skipped(
-            Need::Program("python3"),
-            "no `python3` here to make a terminal with",
-        );
-        return None;
-    };
-    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.stderr.is_empty() {
-        std::io::stderr().write_all(&output.stderr).expect("stderr");
-    }
-    Some((output.status.code().expect("an exit status"), seen))
-}
-
 #[test]
 fn the_terminal_is_given_back_whichever_key_leaves() {
     let Some(broker) = broker() else { return };
+    let args = ["top", "-b", broker];
     for (keys, status) in [("q", 0), ("\\x03", 130)] {
-        let Some((ended, seen)) = on_a_terminal(broker, keys) else {
+        let Some((ended, seen)) = on_a_terminal(&Workdir::new(), &args, "leaves", keys) else {
             return;
         };
         assert_eq!(ended, status, "{seen}");

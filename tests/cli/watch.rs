@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::running::{Running, await_that};
+use crate::terminal::on_a_terminal;
 use crate::workdir::Workdir;
 
 /// Ten records: one late by a second, one expired; the first window fires when that of 16 s comes.
@@ -303,6 +304,26 @@ fn clients_that_take_nothing_hold_nobody_up() {
     assert!(seen.contains("text/event-stream") && seen.contains("\nevent: frame\n"));
     site.running.close();
     await_that("the end", || site.json("/frame")["ended"] == true);
+}
+
+#[test]
+fn a_terminal_shows_the_picture_and_is_given_back() {
+    let dir = Workdir::new();
+    dir.write("calls.csv", LINES);
+    let flags = "watch --tumbling 10s --grace 5s --time at --arrival seen calls.csv";
+    let flags: Vec<&str> = flags.split(' ').collect();
+    for (keys, status) in [(" \\x1b[D\\x1b[Cq", 0), ("\\x03", 130)] {
+        let Some((ended, seen)) = on_a_terminal(&dir, &flags, "pauses", keys) else {
+            return;
+        };
+        assert_eq!(ended, status, "{seen}");
+        let entered = seen.find("\u{1b}[?1049h").expect("a screen of its own");
+        let left = seen.rfind("\u{1b}[?1049l").expect("the old screen again");
+        assert!(entered < left, "{seen}");
+        for part in ["watermark", "×", "▲", "•", "last panes", "event"] {
+            assert!(seen.contains(part), "{part}: {seen}");
+        }
+    }
 }
 
 /// How many records and panes the page shows.

@@ -134,8 +134,11 @@ impl Options {
         let commit_every = self.group.commit_every(guarantee)?;
         if self.journal.is_some() {
             return Err(
-                Error::usage("`--journal` is for a single reader, not for a group")
-                    .hint("leave `--group` out: the windows are the same"),
+                Error::usage(
+                    "`--journal` is of one engine, and a group has one for each partition, which moves from process to process",
+                )
+                .hint("leave `--group` out, and the topic is read beside the group, with one watermark")
+                .hint("`k explain window --group NAME` answers from what the group has committed"),
             );
         }
         if self.asked.range.ends_early() {

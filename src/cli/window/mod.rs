@@ -106,7 +106,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "SINK", help_heading = STREAMS)]
     late_to: Option<Endpoint>,
 
-    /// Write each step of the engine to a file, as JSON lines.
+    /// Write each step of the engine to a file, as JSON lines; not with a group that writes to a topic,
+    /// whose engines, one for each partition, move from process to process
     #[arg(long, value_name = "FILE", help_heading = STREAMS)]
     journal: Option<PathBuf>,
 

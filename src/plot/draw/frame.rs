@@ -43,7 +43,7 @@ impl Frame {
             None => padded(across, 0.01),
         };
         let up = match gathered.stretch {
-            Some(_) => up,
+            Some(_) => padded(up, 0.015),
             None => padded(up, 0.03),
         };
         let line = medium.line(Size::Label);
