@@ -274,6 +274,19 @@ pub struct Scene {
     pub description: String,
     /// In the order in which they are drawn.
     pub groups: Vec<Group>,
+    /// Where values lie, if it has axes.
+    pub plane: Option<Plane>,
+}
+
+/// Where values lie in a picture: their first and last, across and up, at the edges of an area.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plane {
+    /// Within the axes.
+    pub area: Area,
+    /// At the left and the right edge.
+    pub across: (f64, f64),
+    /// At the lower and the upper edge.
+    pub up: (f64, f64),
 }
 
 impl Scene {
@@ -284,6 +297,7 @@ impl Scene {
             title: title.into(),
             description: description.into(),
             groups: Vec::new(),
+            plane: None,
         }
     }
 

@@ -91,8 +91,11 @@ fn style(svg: &mut String, theme: Theme) {
             svg.push_str("}\n");
         }
     }
-    // Behind the rules of single inks, which they override.
-    svg.push_str(".line{fill:none}\ntext{stroke:none}\n");
+    // Behind the rules of single inks, which they override. Words of an ink whose boxes are pale, and in a
+    // group of such a name, are not pale.
+    svg.push_str(
+        ".line{fill:none}\ntext.title,text.label,text.small{stroke:none;fill-opacity:1}\n",
+    );
     let halo = |[red, green, blue]: Rgb| {
         format!(
             "text.small{{stroke:#{red:02x}{green:02x}{blue:02x};stroke-width:3px;\

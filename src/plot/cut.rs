@@ -1,6 +1,6 @@
 //! A run that goes on: what is kept of it, and a stretch of that to be drawn.
 
-use super::gather::{Gathered, Partition};
+use super::gather::{Dot, Gathered, Partition};
 use super::recent::{Fired, Kept, Recent};
 use super::{Clock, FATES, Fate};
 use crate::engine::watermark::BEGINNING;
@@ -13,6 +13,25 @@ pub(crate) struct Told {
     pub(crate) record: u64,
     /// What it was and when.
     pub(crate) words: String,
+}
+
+/// A place in a picture, and how far from it somebody may mean, both by event and processing time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Near {
+    /// Its event time, and the most that one may be off.
+    pub(crate) at: (i64, i64),
+    /// Its processing time, and the most that one may be off.
+    pub(crate) when: (i64, i64),
+}
+
+impl Near {
+    /// Returns how far off a record is: 1 is the most.
+    fn off(&self, dot: &Dot) -> f64 {
+        let off = |(middle, most): (i64, i64), value: i64| {
+            (value.saturating_sub(middle)) as f64 / most.max(1) as f64
+        };
+        off(self.at, dot.at).hypot(off(self.when, dot.when))
+    }
 }
 
 impl Gathered {
@@ -101,6 +120,16 @@ impl Gathered {
         recent.dots.front().map(|kept| kept.dot.when)
     }
 
+    /// Returns the number of the record that is nearest to a place, of those that are kept.
+    pub(crate) fn nearest(&self, near: &Near) -> Option<u64> {
+        let dots = self.recent.iter().flat_map(|recent| &recent.dots);
+        let dots = dots.map(|kept| (near.off(&kept.dot), kept.dot.record));
+        let nearest = dots
+            .filter(|(off, _)| *off <= 1.0)
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        nearest.map(|(_, record)| record)
+    }
+
     /// Returns how far event time has come, by the combined watermark; `None` before the first.
     pub(crate) fn watermark_at(&self, when: i64) -> Option<i64> {
         let steps = self.watermark.iter().rev();
@@ -126,8 +155,8 @@ impl Gathered {
 
     /// Returns the last records up to a moment that were late or dropped, the latest first.
     pub(crate) fn lates(&self, until: i64) -> impl Iterator<Item = Told> {
-        let recent = self.recent.iter();
-        let lates = recent.flat_map(|recent: &Box<Recent>| recent.lates.iter().rev());
+        let recent = self.recent.as_deref().into_iter();
+        let lates = recent.flat_map(|recent: &Recent| recent.lates.iter().rev());
         let lates = lates.skip_while(move |late| late.dot.when > until);
         lates.map(|late| self.told(late))
     }

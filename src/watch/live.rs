@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::tape::Tape;
 use super::told::{self, Target};
@@ -24,6 +24,8 @@ const MOST_LINES: usize = 8;
 const TOGETHER: usize = 1 << 10;
 /// So many events may wait for who draws: at 5,000 records a second those of some seconds.
 const MOST_WAITING: usize = 1 << 16;
+/// The events of a record come together: after so long, none is missing.
+const SETTLED: Duration = Duration::from_millis(100);
 /// How often what is over is forgotten, as a part of how long it is kept.
 const FORGETTING: i64 = 50;
 
@@ -81,8 +83,9 @@ struct Kept {
 struct Looked {
     rate: Rate,
     per_second: f64,
-    /// How many events there were when somebody looked last.
+    /// How many events there were when somebody looked last, and when there were fewer.
     events: u64,
+    changed: Instant,
     group: Option<GroupLag>,
 }
 
@@ -143,6 +146,7 @@ impl Live {
                 rate: Rate::new(Instant::now()),
                 per_second: 0.0,
                 events: 0,
+                changed: Instant::now(),
                 group: None,
             }),
         }
@@ -182,14 +186,18 @@ impl Live {
     /// # Errors
     /// `bug` where events could not be kept.
     pub(crate) fn tell(&self, target: &Target) -> Result<Vec<String>> {
-        let taped = {
+        let (taped, nearest) = {
             let mut kept = self.kept();
             if let Some(error) = kept.failed.take() {
                 return Err(error);
             }
-            kept.tape.taped()
+            let nearest = match target {
+                Target::Near(near, _) => kept.gathered.nearest(near),
+                _ => None,
+            };
+            (kept.tape.taped(), nearest.map(Target::Record))
         };
-        told::tell(&self.plan, &taped, target)
+        told::tell(&self.plan, &taped, nearest.as_ref().unwrap_or(target))
     }
 
     /// Draws what is seen until a moment of processing time; `None` for now.
@@ -197,11 +205,12 @@ impl Live {
         let mut looked = lock(&self.looked);
         let mut kept = self.kept();
         let lag = self.gauge.lag();
-        if kept.events == looked.events {
+        if kept.events != looked.events {
+            (looked.events, looked.changed) = (kept.events, Instant::now());
+        } else if looked.changed.elapsed() >= SETTLED {
             // The last record's events have all come.
             kept.gathered.finish();
         }
-        looked.events = kept.events;
         let has_ended = kept.gathered.has_ended();
         if kept.by_clock && !has_ended {
             kept.gathered.wait_until(now_ms());

@@ -141,7 +141,7 @@ document.addEventListener("keydown", (event) => {
   wish();
 });
 
-/** Returns the mark that a person means who clicks there: the nearest record, or else a window. */
+/** Returns what a person means who clicks there: the nearest record, or else a window. */
 function meant(x, y) {
   let nearest = null;
   let least = 12;
@@ -150,14 +150,40 @@ function meant(x, y) {
     const apart = Math.hypot((box.left + box.right) / 2 - x, (box.top + box.bottom) / 2 - y);
     if (apart < least) [nearest, least] = [mark, apart];
   }
-  return nearest ?? document.elementsFromPoint(x, y).find((mark) => mark.dataset?.start !== undefined);
+  if (nearest !== null) return { record: nearest.dataset.record };
+  const marks = document.elementsFromPoint(x, y).filter((mark) => by("picture").contains(mark));
+  const found = marks.find((mark) => mark.dataset.start !== undefined);
+  let wish = null;
+  if (found !== undefined) {
+    const { start, end, key } = found.dataset;
+    wish = key === undefined ? { start, end } : { start, end, key };
+  }
+  // Where there are thousands, a shade stands for many records: one of them is meant, if one is near.
+  const isShade = marks.some((mark) => mark.dataset.fate !== undefined);
+  return isShade && shown.plane !== null ? { ...wish, ...near(x, y) } : wish;
 }
 
-async function explain(mark) {
-  const { record, start, end, key } = mark.dataset;
-  const query = record !== undefined
-    ? new URLSearchParams({ record })
-    : new URLSearchParams(key === undefined ? { start, end } : { start, end, key });
+/** Returns the event and processing time at a place on the screen, and how much some pixels are. */
+function near(x, y) {
+  const picture = by("picture").querySelector("svg");
+  const [left, right, lower, upper, from, to, begin, end] = shown.plane;
+  const box = picture.getBoundingClientRect();
+  // The picture keeps its proportions within its box.
+  const scale = Math.min(box.width / picture.viewBox.baseVal.width, box.height / picture.viewBox.baseVal.height);
+  const px = (x - box.left - (box.width - picture.viewBox.baseVal.width * scale) / 2) / scale;
+  const py = (y - box.top - (box.height - picture.viewBox.baseVal.height * scale) / 2) / scale;
+  const across = (to - from) / (right - left);
+  const up = (end - begin) / (lower - upper);
+  return {
+    at: Math.round(from + (px - left) * across),
+    at_most: Math.ceil(8 * across),
+    when: Math.round(begin + (lower - py) * up),
+    when_most: Math.ceil(8 * up),
+  };
+}
+
+async function explain(wish) {
+  const query = new URLSearchParams(wish);
   by("told").hidden = false;
   by("lines").textContent = "…";
   try {
@@ -169,10 +195,11 @@ async function explain(mark) {
 }
 
 by("picture").addEventListener("click", (event) => {
-  const mark = meant(event.clientX, event.clientY);
-  if (mark) explain(mark);
+  const wish = shown && meant(event.clientX, event.clientY);
+  if (wish) explain(wish);
 });
 by("lates").addEventListener("click", (event) => {
-  if (event.target.dataset.record !== undefined) explain(event.target);
+  const { record } = event.target.dataset;
+  if (record !== undefined) explain({ record });
 });
 by("close").addEventListener("click", () => { by("told").hidden = true; });

@@ -6,6 +6,7 @@
 //! | `/events` | a frame several times a second, as server-sent events |
 //! | `/frame?until=MS` | the frame that ends at a moment of processing time |
 //! | `/explain?record=N`, `/explain?start=MS&end=MS&key=K` | what is told of a record, of a window |
+//! | `/explain?at=MS&at_most=MS&when=MS&when_most=MS` | the same of the record nearest to an event and a processing time; if none is, of the window that is named behind it |
 //!
 //! A frame is an object of JSON with the picture as SVG in it. The server keeps nothing of a client: who
 //! pauses does so in the page.
@@ -28,7 +29,8 @@ use super::told::Target;
 use crate::error::{Error, Result};
 use crate::journal::Bounds;
 use crate::picture::ink::Theme;
-use crate::picture::{Medium, svg};
+use crate::picture::{Medium, Plane, svg};
+use crate::plot::cut::Near;
 use crate::web::{Answer, Bytes, Request, Response, Server, foreign};
 
 const PAGE: &str = include_str!("page.html");
@@ -69,6 +71,8 @@ struct Sheet<'f> {
     facts: &'f [(&'static str, String)],
     panes: &'f [String],
     lates: Vec<(u64, &'f str)>,
+    /// Left, right, lower and upper edge of the axes in the picture, and the values there.
+    plane: Option<[f64; 8]>,
     svg: String,
 }
 
@@ -165,6 +169,11 @@ impl Desk {
             lates: lates
                 .map(|late| (late.record, late.words.as_str()))
                 .collect(),
+            plane: frame.scene.plane.map(|Plane { area, across, up }| {
+                let edges = [area.left, area.right, area.bottom, area.top];
+                let [left, right, lower, upper] = edges;
+                [left, right, lower, upper, across.0, across.1, up.0, up.1]
+            }),
             svg: svg::draw(&frame.scene, self.theme),
         };
         json(&sheet)
@@ -285,6 +294,19 @@ fn target(query: &str) -> Option<Target> {
     if let Some(record) = number(query, "record") {
         return Some(Target::Record(record));
     }
+    let window = window(query);
+    let (Some(at), Some(when)) = (number(query, "at"), number(query, "when")) else {
+        return window;
+    };
+    let most = |name| number(query, name).unwrap_or(1);
+    let near = Near {
+        at: (at, most("at_most")),
+        when: (when, most("when_most")),
+    };
+    Some(Target::Near(near, window.map(Box::new)))
+}
+
+fn window(query: &str) -> Option<Target> {
     let window = crate::engine::window::Window {
         start: number(query, "start")?,
         end: number(query, "end")?,

@@ -4,6 +4,7 @@ use super::tape::Taped;
 use crate::error::Result;
 use crate::explain::{Moment, Wanted, lives_in, stories_in, tell_life, tell_story};
 use crate::journal::{Bounds, Event, Plan};
+use crate::plot::cut::Near;
 
 /// How many records and rows of a window are named.
 const MOST: usize = 10;
@@ -13,6 +14,8 @@ const MOST: usize = 10;
 pub(crate) enum Target {
     /// The record of a number among all that were read.
     Record(u64),
+    /// The record that is nearest to a place in the picture; if there is none, something else.
+    Near(Near, Option<Box<Target>>),
     /// A window of a key.
     Window {
         /// Its bounds.
@@ -29,6 +32,8 @@ pub(crate) enum Target {
 pub(super) fn tell(plan: &Plan, taped: &Taped, target: &Target) -> Result<Vec<String>> {
     let mut lines = match target {
         Target::Record(number) => record(plan, taped, *number)?,
+        Target::Near(_, Some(other)) => return tell(plan, taped, other),
+        Target::Near(_, None) => Vec::new(),
         Target::Window { window, key } => story(plan, taped, *window, key.as_deref())?,
     };
     match (lines.is_empty(), taped.is_cut) {

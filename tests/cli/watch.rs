@@ -212,6 +212,13 @@ fn what_is_explained_is_what_k_explain_says() {
         site.explained("record=99")
             .contains("Nothing is known of it")
     );
+    // What is near to a place: the one that has expired, 100 ms of event time away, and nothing else.
+    let near = site.explained("at=4100&at_most=500&when=17000&when_most=500");
+    assert_eq!(near, site.explained("record=6"));
+    assert!(
+        site.explained("at=4100&at_most=50&when=17000&when_most=50")
+            .contains("Nothing")
+    );
     assert_eq!(site.ask("GET /explain?start=0", &[]).0, 400);
 }
 
@@ -313,7 +320,7 @@ fn a_terminal_shows_the_picture_and_is_given_back() {
     let flags = "watch --tumbling 10s --grace 5s --time at --arrival seen calls.csv";
     let flags: Vec<&str> = flags.split(' ').collect();
     for (keys, status) in [(" \\x1b[D\\x1b[Cq", 0), ("\\x03", 130)] {
-        let Some((ended, seen)) = on_a_terminal(&dir, &flags, "pauses", keys) else {
+        let Some((ended, seen)) = on_a_terminal(&dir, &flags, "expired", keys) else {
             return;
         };
         assert_eq!(ended, status, "{seen}");
@@ -348,6 +355,11 @@ fn a_browser_shows_pauses_looks_back_explains_and_connects_again() {
             .as_str()
             .is_some_and(|at| at.starts_with("00:00:21, 500 ms behind"))
     );
+    // Words are as dark as they should be, whatever their ink and group do to boxes.
+    browser.await_so(
+        "[...document.querySelectorAll('#picture text')].every((words) => \
+         getComputedStyle(words).fillOpacity === '1' && getComputedStyle(words).fill !== 'none')",
+    );
     browser.shoot("live");
 
     // The record that was dropped, and the window that it was too late for.
@@ -377,6 +389,16 @@ fn a_browser_shows_pauses_looks_back_explains_and_connects_again() {
     browser.press("End");
     browser.await_so(&format!("{DOTS} === 11 && {PANES} === 2"));
 
+    // Of thousands a shade stands for many; a click means one of them.
+    let line = |n: usize| format!("{},{},b\n", 30_000 + n, 30_100 + n);
+    append(&dir, &(0..2_000).map(line).collect::<String>());
+    browser.await_so("document.querySelectorAll('#picture [data-fate]').length > 0");
+    browser.await_so("document.querySelector('[data-fact=records]').textContent === '2,011'");
+    // The strongest of its shades: the others are of records that lie alone.
+    browser.click("#picture .records path:last-of-type");
+    browser.await_so("document.querySelector('#lines').textContent.startsWith('calls.csv:')");
+    browser.press("Escape");
+
     // A page from elsewhere gets nothing; nothing else went wrong.
     assert_eq!(browser.wrong(), [""; 0]);
     let url = site.url();
@@ -387,7 +409,7 @@ fn a_browser_shows_pauses_looks_back_explains_and_connects_again() {
 
     // The program is started again; the page goes on.
     browser.open(&url);
-    browser.await_so(&format!("{DOTS} === 11"));
+    browser.await_so("document.querySelector('#state').textContent === 'live'");
     site.end(Signal::INT);
     browser.await_so("document.querySelector('#state').textContent.includes('trying again')");
     dir.write("calls.csv", LINES);

@@ -13,7 +13,7 @@ use super::{Fate, Gathered};
 use crate::engine::pane::Timing;
 use crate::engine::watermark::{BEGINNING, END};
 use crate::picture::ink::{Ink, Symbol};
-use crate::picture::{Mark, Medium, Scene, Size, point};
+use crate::picture::{Mark, Medium, Plane, Scene, Size, point};
 use crate::term::units::{HOUR, MINUTE, SECOND, format_count, format_duration, format_time};
 use frame::Frame;
 
@@ -62,6 +62,11 @@ fn draw_all(gathered: &mut Gathered, medium: Medium) -> Scene {
         scene.add("words", vec![words]);
         return scene;
     };
+    scene.plane = Some(Plane {
+        area: frame.area,
+        across: frame.across.range(),
+        up: frame.up.range(),
+    });
     let lives = frame.visible(lives);
     frame.axes(&mut scene);
     frame.quiet(gathered, &mut scene);
