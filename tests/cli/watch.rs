@@ -215,10 +215,10 @@ fn what_is_explained_is_what_k_explain_says() {
     // What is near to a place: the one that has expired, 100 ms of event time away, and nothing else.
     let near = site.explained("at=4100&at_most=500&when=17000&when_most=500");
     assert_eq!(near, site.explained("record=6"));
-    assert!(
-        site.explained("at=4100&at_most=50&when=17000&when_most=50")
-            .contains("Nothing")
-    );
+    let nothing = "at=4100&at_most=50&when=17000&when_most=50";
+    assert!(site.explained(nothing).contains("Nothing"));
+    let or = site.explained(&format!("{nothing}&start=0&end=10000&key=a"));
+    assert!(or.starts_with("Window 1970"), "{or}");
     assert_eq!(site.ask("GET /explain?start=0", &[]).0, 400);
 }
 
