@@ -217,7 +217,8 @@ fn command() -> clap::Command {
     let command = command.mut_subcommand("plot", |plot| {
         plot.mut_group("window", |window| window.required(false))
     });
-    help::arrange(command.mut_subcommand("explain", explain::relax))
+    let command = help::arrange(command.mut_subcommand("explain", explain::relax));
+    command.mut_subcommand("watch", watch::adapt)
 }
 
 /// Prints help and version to stdout, with status 0. Prints to stderr, with status 2, the whole help if a

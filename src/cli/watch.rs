@@ -96,6 +96,14 @@ pub(super) struct Options {
     asked: Asked,
 }
 
+/// Says of flags that `k window` has, too, what they do here.
+pub(super) fn adapt(command: clap::Command) -> clap::Command {
+    let beside = "Show how much this group has not committed; it is not joined";
+    let command = command.mut_arg("group", |group| group.help(beside).long_help(beside));
+    // Malformed records are always skipped.
+    command.mut_arg("skip_bad", |skip_bad| skip_bad.hide(true))
+}
+
 pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     if !options.web && !std::io::stdout().is_terminal() {
         return Err(Error::usage("stdout is not a terminal")
