@@ -364,7 +364,9 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
     let name = Mark::text(Ink::Text, Size::Label, point(middle, base), name);
     words.push(name.anchored(Anchor::Middle));
     let at = point(left, area.top - medium.either(10.0, 0.0));
-    words.push(Mark::text(Ink::Text, Size::Label, at, "records lost"));
+    let lost_axis = "records lost";
+    words.push(Mark::text(Ink::Text, Size::Label, at, lost_axis));
+    let lost_axis = (left, left + medium.text_width(lost_axis, Size::Label), at.y);
     // The curve: the more is waited, the fewer are lost.
     let mut curve = vec![point(across.place(0.0), up.place(height(outlook.lost(0))))];
     let mut lost = outlook.lost(0);
@@ -385,7 +387,7 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
         vec![Mark::new(Ink::Series(1), Shape::Line(curve)).tip("records lost")],
     );
     let mut marks = Vec::new();
-    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+    let mut taken: Vec<(f64, f64, f64)> = vec![lost_axis];
     for choice in &choices {
         let at = point(
             across.place(choice.value_ms as f64),
