@@ -1,5 +1,6 @@
 //! Reads a result of `k window` from a file, a pipe or a topic into a table.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bumpalo::Bump;
@@ -10,7 +11,7 @@ use super::endpoint::{Endpoint, OneInput, one_input};
 use crate::column::ValueRef;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom};
+use crate::format::{Decoded, Decoder, Layout, Origins, Place, TimeFrom, envelope};
 use crate::node::input::{self, Given, Input};
 use crate::number::Number;
 use crate::source::kafka::{Range, Since, Until};
@@ -112,7 +113,7 @@ impl Reader {
     }
 }
 
-/// Adds a batch. A tombstone in a topic takes the row of its key back.
+/// Adds a batch. A tombstone of a topic, or of a file of its envelopes, takes the row of its key back.
 fn take<'a>(
     table: &mut ResultTable,
     columns: &Columnation,
@@ -122,16 +123,20 @@ fn take<'a>(
 ) -> Result<()> {
     let mut decoded = decoder.decode(&batch.records, Origins::Keep, arena);
     let malformed = std::mem::take(&mut decoded.malformed);
-    let messages = match &batch.records {
-        Records::Messages(messages) => &messages[..],
-        Records::Lines(_) => &[],
+    let opened = match (&batch.records, decoder.is_of_envelopes()) {
+        (Records::Lines(lines), true) => envelope::records(*lines, arena),
+        _ => Records::Messages(Vec::new()),
     };
+    let messages = match (&batch.records, &opened) {
+        (Records::Messages(messages), _) | (_, Records::Messages(messages)) => &messages[..],
+        _ => &[],
+    };
+    let place_of = |message: &Message<'_>| (message.partition, message.offset);
     let tombstones = messages.iter().filter(|message| message.value.is_none());
-    let mut tombstones = tombstones.peekable();
-    let is_tombstone = |place: Place| {
-        matches!(place, Place::Offset(_, offset) if messages
-            .binary_search_by_key(&offset, |message| message.offset)
-            .is_ok_and(|at| messages[at].value.is_none()))
+    let tombstones: HashSet<(i32, i64)> = tombstones.map(place_of).collect();
+    let is_tombstone = |place: Place| match place {
+        Place::Offset(partition, offset) => tombstones.contains(&(partition, offset)),
+        _ => false,
     };
     if let Some(first) = malformed.iter().find(|row| !is_tombstone(row.place)) {
         return Err(
@@ -139,16 +144,28 @@ fn take<'a>(
                 .hint("a result has the columns that `k window` writes, in CSV or JSON lines"),
         );
     }
+    let (mut messages, mut here) = (messages.iter(), None);
     for row in 0..decoded.columns.rows {
         let (place, _) = decoded.origins[row];
-        let is_before = |tombstone: &&Message<'_>| matches!(place, Place::Offset(_, offset) if tombstone.offset < offset);
-        while let Some(tombstone) = tombstones.next_if(is_before) {
-            bury(table, tombstone);
+        let wanted = match place {
+            Place::Offset(partition, offset) => Some((partition, offset)),
+            _ => None,
+        };
+        // What comes before the row: in a file the partitions may be mixed.
+        while here != wanted
+            && let Some(message) = messages.next()
+        {
+            here = Some(place_of(message));
+            if message.value.is_none() {
+                bury(table, message);
+            }
         }
         let added = columns.add(table, &decoded.columns, row);
         added.map_err(|reason| Error::data(format!("{place}: {reason}")))?;
     }
-    tombstones.for_each(|tombstone| bury(table, tombstone));
+    for tombstone in messages.filter(|message| message.value.is_none()) {
+        bury(table, tombstone);
+    }
     Ok(())
 }
 

@@ -121,6 +121,15 @@ impl Decoder {
         }
     }
 
+    /// Returns whether lines are envelopes.
+    pub(crate) fn is_of_envelopes(&self) -> bool {
+        match self {
+            Decoder::Envelopes(_) => true,
+            Decoder::Json(_) | Decoder::Delimited(_) | Decoder::Raw(_) => false,
+            Decoder::Judged(decoder) => decoder.values().is_of_envelopes(),
+        }
+    }
+
     /// Returns whether records, or the values of envelopes, are JSON.
     pub(crate) fn is_json(&self) -> bool {
         match self {

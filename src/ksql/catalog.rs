@@ -97,6 +97,42 @@ impl Source {
         Scope { columns }
     }
 
+    /// Returns in what it is not another one, a sentence each.
+    pub fn differences(&self, other: &Source) -> Vec<String> {
+        let windows = |source: &Source| source.windows.map_or("not windowed", KeyWindows::word);
+        let time = |source: &Source| match &source.time {
+            Some(time) => format!("{time:?}"),
+            None => "the record's".to_owned(),
+        };
+        let parts = [
+            (
+                "columns are",
+                self.schema.to_string(),
+                other.schema.to_string(),
+            ),
+            ("topic is", self.topic.clone(), other.topic.clone()),
+            (
+                "keys are",
+                self.key_format.to_string(),
+                other.key_format.to_string(),
+            ),
+            (
+                "values are",
+                self.value_format.to_string(),
+                other.value_format.to_string(),
+            ),
+            (
+                "keys are",
+                windows(self).to_owned(),
+                windows(other).to_owned(),
+            ),
+            ("time is", time(self), time(other)),
+        ];
+        let differ = parts.into_iter().filter(|(_, one, other)| one != other);
+        let told = |(what, one, other)| format!("its {what} {one}, and here: {other}");
+        differ.map(told).collect()
+    }
+
     /// Returns the columns of the value that the record's value is read into.
     pub fn written_value(&self) -> Vec<Column> {
         let is_header = |at: usize| self.headers.iter().any(|(header, _)| *header == at);

@@ -104,6 +104,8 @@ pub struct Session {
     pub queries: Vec<Persistent>,
     /// Whether a definition that is there already, and equal, is fine.
     pub takes_equal: bool,
+    /// What a topic that is written in a statement is called where it is, if not the same.
+    pub name_topic: Option<fn(&str) -> String>,
     /// What the wall clock says, in ms, for INSERT VALUES; it stands still in a replay.
     pub now: i64,
     started: usize,
@@ -223,6 +225,11 @@ impl Session {
         queries.find(|query| query.text.split_whitespace().eq(text.split_whitespace()))
     }
 
+    fn topic_named(&self, topic: String) -> String {
+        self.name_topic
+            .map_or_else(|| topic.clone(), |name| name(&topic))
+    }
+
     /// Lets the next query have this number.
     pub fn number_next(&mut self, number: usize) {
         self.started = number;
@@ -245,7 +252,8 @@ impl Session {
                 create.kind
             )));
         }
-        let source = declare(text, create, &self.settings)?;
+        let mut source = declare(text, create, &self.settings)?;
+        source.topic = self.topic_named(source.topic);
         if self.takes_equal && self.catalog.get(&name.text) == Some(&source) {
             return Ok(Effect::Unchanged(format!(
                 "{} {name} is there already, and the same",
@@ -255,8 +263,10 @@ impl Session {
         if create.or_replace {
             check_replaced(text, &self.catalog, &source, name.at)?;
         } else {
-            self.catalog
-                .refuse_known(text, name.at, &name.text, create.kind)?;
+            let refused = self
+                .catalog
+                .refuse_known(text, name.at, &name.text, create.kind);
+            refused.map_err(|error| self.with_differences(error, &source))?;
         }
         self.catalog.put(source);
         Ok(Effect::Said(format!("{} created", sentence(create.kind))))
@@ -274,8 +284,8 @@ impl Session {
             return Ok(Effect::Unchanged(format!("{kind} {name} already exists")));
         }
         if !create.or_replace {
-            self.catalog
-                .refuse_known(text, name.at, &name.text, *kind)?;
+            let refused = self.catalog.refuse_known(text, name.at, &name.text, *kind);
+            refused.map_err(|error| self.with_query(error, &name.text))?;
         }
         let with = With {
             text,
@@ -308,6 +318,28 @@ impl Session {
             "Created query with ID {}",
             self.last_id()
         )))
+    }
+
+    /// Adds in what a stream or table that is there is another one.
+    fn with_differences(&self, error: Error, wanted: &Source) -> Error {
+        let Some(known) = self.catalog.get(&wanted.name) else {
+            return error;
+        };
+        let differences = known.differences(wanted).into_iter();
+        differences.fold(error, Error::hint)
+    }
+
+    /// Adds the statement that has made what is there.
+    fn with_query(&self, error: Error, name: &str) -> Error {
+        let mut queries = self.queries.iter();
+        match queries.find(|query| query.is_own && query.sink.name == name) {
+            Some(query) => error.hint(format!(
+                "it is filled by {}: {}",
+                query.id,
+                query.text.split_whitespace().collect::<Vec<_>>().join(" ")
+            )),
+            None => error,
+        }
     }
 
     /// Plans a query that goes on.
@@ -390,9 +422,10 @@ impl Session {
             kind: plan.kind,
             schema: plan.schema.clone(),
             headers: Vec::new(),
-            topic: with
-                .get("KAFKA_TOPIC")
-                .unwrap_or_else(|| format!("{prefix}{name}")),
+            topic: self.topic_named(
+                with.get("KAFKA_TOPIC")
+                    .unwrap_or_else(|| format!("{prefix}{name}")),
+            ),
             key_format,
             value_format,
             windows: plan.windows,

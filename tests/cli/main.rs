@@ -26,6 +26,7 @@ mod interop;
 mod java;
 mod join;
 mod join_topic;
+mod ksql_cluster;
 mod live;
 mod look;
 mod member;

@@ -1,8 +1,8 @@
 //! NOTES.md is run as a student would: its commands are taken from the page.
 //!
 //! A block `sh` is one script; a line that ends with `# not right` is a mistake that `k check` has to
-//! refuse. A block `sh live` waits for more and is ended by Ctrl-C. Blocks `sql` are for ksqlDB, which
-//! is not here: they are looked at, not run.
+//! refuse. A block `sh live` waits for more and is ended by Ctrl-C. Blocks `sql` are run by `k ksql`; for
+//! ksqlDB, which is not here, they are only looked at.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -233,4 +233,34 @@ fn statements_for_ksqldb_are_whole() {
         }
     }
     assert!(count >= 10);
+}
+
+#[test]
+fn part_three_runs_over_files_and_over_kafka() {
+    const RESULTS: [(u32, &str); 4] = [
+        (15, "ksql_10s"),
+        (16, "ksql_30s"),
+        (17, "ksql_sessions"),
+        (18, "ksql_towers"),
+    ];
+    let dir = Workdir::new();
+    dir.write("part3.sql", blocks(&page(), "sql").join("\n"));
+    dir.k("gen --rate 40 --seconds 60 --callers 50 --seed 5")
+        .assert_status(0);
+    dir.k("ksql --data data -f part3.sql").assert_status(0);
+    for (exercise, topic) in RESULTS {
+        let check = format!("check {exercise} data/{topic}.json");
+        dir.k(&check).assert_status(0);
+    }
+    let Some(broker) = OwnBroker::start() else {
+        return;
+    };
+    let at = format!("-b {}", broker.address);
+    dir.k(&format!("produce {at}")).assert_status(0);
+    dir.k(&format!("ksql -f part3.sql --exit {at}"))
+        .assert_status(0);
+    for (exercise, topic) in RESULTS {
+        dir.k(&format!("check {exercise} {topic} {at}"))
+            .assert_status(0);
+    }
 }

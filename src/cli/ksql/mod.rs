@@ -116,7 +116,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         Some(data) => Runner::Folder(Shell::open(data, &options.app)?),
         None => {
             let settings = options.broker.settings(context)?;
-            let shell = ClusterShell::open(&settings, context, &options.app)?;
+            let name = super::names::prefixed;
+            let shell = ClusterShell::open(&settings, context, &options.app, name)?;
             Runner::Cluster(Box::new(shell))
         }
     };

@@ -37,10 +37,10 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Returns those of an app; nothing is read yet.
-    pub fn new(settings: &Settings, app: &str) -> Self {
+    /// Returns those in a topic; nothing is read yet.
+    pub fn new(settings: &Settings, topic: String) -> Self {
         Commands {
-            topic: format!("k-ksql-{app}-commands"),
+            topic,
             settings: settings.clone(),
             exists: false,
             next: 0,

@@ -3,7 +3,7 @@
 //! All partitions are read by this process alone and nothing is committed. Records that are there are
 //! taken in the order of their times, over all topics and partitions; those that come, as they come.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::order::{self, Queue};
 use super::topics::{self, AT_ONCE, POLL, Ranges};
@@ -62,7 +62,7 @@ impl<T> Stream<T> {
             let mut fetcher = Fetcher::new(settings, topic, None)?;
             fetcher.assign(&held.iter().map(start).collect::<Vec<_>>())?;
             for (_, range) in &held {
-                let mut queue = Queue::default();
+                let mut queue = Queue::new(Instant::now(), false);
                 queue.is_at_end = !from_beginning || range.is_empty();
                 stream.queues.push(queue);
             }
@@ -89,8 +89,7 @@ impl<T> Stream<T> {
             if self.context.interrupt.is_set() {
                 return pause();
             }
-            let mut has_read = false;
-            let mut first = 0;
+            let (mut has_read, mut first, now) = (false, 0, Instant::now());
             for (nth, reader) in self.readers.iter_mut().enumerate() {
                 reader.fetcher.serve()?;
                 for partition in 0..reader.partitions {
@@ -102,7 +101,7 @@ impl<T> Stream<T> {
                     has_read |= !fetched.is_empty();
                     for message in (0..fetched.len()).map(|at| fetched.get(at)) {
                         if let Some((time, item)) = take(nth, &message) {
-                            queue.push(time, (nth, item));
+                            queue.push(now, time, (nth, item));
                         }
                     }
                 }
@@ -110,7 +109,7 @@ impl<T> Stream<T> {
             }
             self.note_ends();
             let mut has_given = false;
-            while let Some((_, nth)) = order::next(self.queues.iter()) {
+            while let Some((_, nth)) = order::next(self.queues.iter(), now) {
                 let Some((topic, item)) = self.queues[nth].pop() else {
                     break;
                 };

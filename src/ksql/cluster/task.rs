@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::layout::Layout;
 use super::order::{self, Queue};
@@ -71,13 +72,14 @@ impl Task {
         if part.changelog.is_some() {
             topology.log_changes(&part.stage);
         }
+        let now = Instant::now();
         let inputs = part.inputs.iter().zip(restored.positions);
         let input = |(input, position): (&super::layout::Input, i64)| Input {
             place: Place {
                 topic: input.topic.clone(),
                 partition,
             },
-            queue: Queue::default(),
+            queue: Queue::new(now, input.is_internal),
             position,
             fetched: position,
         };
@@ -109,7 +111,7 @@ impl Task {
     ) -> Result<()> {
         let layout = self.layout.clone();
         let feeds = &layout.parts[self.nth].inputs[input].feeds;
-        let queue = &mut self.inputs[input];
+        let (queue, now) = (&mut self.inputs[input], Instant::now());
         for nth in 0..fetched.len() {
             let message = fetched.get(nth);
             queue.fetched = message.offset + 1;
@@ -137,7 +139,7 @@ impl Task {
             let time = events.first().map(|(_, event)| event.time);
             let time = time.or(message.timestamp).unwrap_or_default();
             let offset = message.offset;
-            queue.queue.push(time, Waiting { offset, events });
+            queue.queue.push(now, time, Waiting { offset, events });
         }
         Ok(())
     }
@@ -158,28 +160,32 @@ impl Task {
 
     /// Returns the time of the record that is next; `None` where there is none, or another may come
     /// before it.
-    pub fn next(&self) -> Option<i64> {
-        order::next(self.inputs.iter().map(|input| &input.queue)).map(|(time, _)| time)
+    pub fn next(&self, now: Instant) -> Option<i64> {
+        let queues = self.inputs.iter().map(|input| &input.queue);
+        order::next(queues, now).map(|(time, _)| time)
     }
 
     /// Returns whether records may still come that are earlier than what others have.
-    pub fn holds_back(&self) -> bool {
-        self.inputs.iter().any(|input| input.queue.holds_back())
+    pub fn holds_back(&self, now: Instant) -> bool {
+        let mut inputs = self.inputs.iter();
+        inputs.any(|input| input.queue.holds_back(now))
     }
 
-    /// Processes the record that is next; what follows from it is added to `out`.
-    pub fn step(&mut self, out: &mut Vec<Leaving>) {
-        let next = order::next(self.inputs.iter().map(|input| &input.queue));
-        let Some((_, nth)) = next else { return };
+    /// Processes the record that is next; what follows from it is added to `out`. Returns whether there
+    /// was one.
+    pub fn step(&mut self, now: Instant, out: &mut Vec<Leaving>) -> bool {
+        let next = order::next(self.inputs.iter().map(|input| &input.queue), now);
+        let Some((_, nth)) = next else { return false };
         let input = &mut self.inputs[nth];
         let Some(waiting) = input.queue.pop() else {
-            return;
+            return false;
         };
         input.position = waiting.offset + 1;
         self.is_changed = true;
         for (at, event) in waiting.events {
             self.topology.step(at, event, out);
         }
+        true
     }
 
     /// Returns the rows that the changelog needs for a commit.

@@ -214,7 +214,8 @@ impl Worker {
         self.take_restored()?;
         let has_read = self.read()?;
         let mut tasks = self.slots.values().filter_map(Slot::task);
-        if !has_read || tasks.any(Task::holds_back) {
+        let now = Instant::now();
+        if !has_read || tasks.any(|task| task.holds_back(now)) {
             self.note_ends();
         }
         let has_worked = self.process()?;
@@ -376,30 +377,23 @@ impl Worker {
 
     /// Processes records of all tasks in the order of their times; returns whether there were any.
     fn process(&mut self) -> Result<bool> {
-        let mut steps = 0;
+        let (mut steps, now) = (0, Instant::now());
         while steps < MOST_STEPS {
             let tasks = || {
-                self.slots
-                    .iter()
-                    .filter_map(|(at, slot)| Some((at, slot.task()?)))
+                let slots = self.slots.iter();
+                slots.filter_map(|(at, slot)| Some((at, slot.task()?)))
             };
-            if tasks().any(|(_, task)| task.holds_back()) {
+            if tasks().any(|(_, task)| task.holds_back(now)) {
                 break;
             }
-            let next = tasks()
-                .filter_map(|(at, task)| Some((task.next()?, *at)))
-                .min();
-            let Some((_, at)) = next else { break };
+            let next = tasks().filter_map(|(at, task)| Some((task.next(now)?, *at)));
+            let Some((_, at)) = next.min() else { break };
             let Some(task) = self.slots.get_mut(&at).and_then(Slot::task_mut) else {
                 break;
             };
-            for _ in 0..SLICE {
-                if task.next().is_none() {
-                    break;
-                }
-                task.step(&mut self.left);
-                steps += 1;
-            }
+            steps += (0..SLICE)
+                .take_while(|_| task.step(now, &mut self.left))
+                .count();
             self.pack()?;
         }
         self.send()?;

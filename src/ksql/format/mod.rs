@@ -52,6 +52,21 @@ pub struct Format {
     pub is_wrapped: Option<bool>,
 }
 
+/// As WITH (…) would say it: `JSON`, `DELIMITED with ;`.
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if self.kind == Kind::Delimited && self.delimiter != ',' {
+            write!(f, " with {}", self.delimiter)?;
+        }
+        match self.is_wrapped {
+            Some(true) => f.write_str(", wrapped"),
+            Some(false) => f.write_str(", unwrapped"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Format {
     /// Returns the format without anything said of it.
     pub fn plain(kind: Kind) -> Self {
