@@ -16,6 +16,6 @@ pub(super) struct Options {
 
 pub(super) fn run(options: Options, _context: &Context) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(options.shell, &mut super::command(), "k", &mut script);
+    clap_complete::generate(options.shell, &mut super::command(false), "k", &mut script);
     super::print(&script)
 }

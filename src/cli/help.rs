@@ -105,7 +105,7 @@ const SHORT: [(&str, &str); 33] = [
     ("web", "Serve a page, and open it"),
     ("out", "Draw to a file: .svg, .png or .html"),
     ("by", "Group by these columns or expressions"),
-    ("agg", "Compute these: count, sum(x), p99(x) as slow, …"),
+    ("agg", "Compute these: `sum(x), p99(x)` [default: count]"),
     ("filter", "Count only records for which this holds"),
     ("select", "Write these columns of the result"),
     ("having", "Write only rows for which this holds"),
@@ -121,13 +121,10 @@ const SHORT: [(&str, &str); 33] = [
         "out_of_order",
         "Hold the watermark back, for records this late",
     ),
-    ("grace", "Accept late records this long after the close"),
-    ("emit", "Rows when a window is final, or at every update"),
-    (
-        "trigger",
-        "When rows are shown: `early(every 5s) watermark`, …",
-    ),
-    ("refine", "How a later row relates to an earlier one"),
+    ("grace", "Accept records this late [default: 0s]"),
+    ("emit", "Rows that are `final`, or all `changes`"),
+    ("trigger", "Rows leave: `early(every 5s) watermark`, …"),
+    ("refine", "`accumulating`, `discarding`, `retracting`"),
     ("from", "A file, a topic, or `-`; `k help sources`"),
     ("to", "A file, a topic, or `-`"),
     ("format", "The format of the rows"),
@@ -145,7 +142,16 @@ const PAGES: [(&str, &str); 3] = [
 ];
 
 /// Returns the command line's description with its commands in groups, and examples for each.
-pub(super) fn arrange(mut command: clap::Command) -> clap::Command {
+///
+/// For `-h` the commands of many flags name a few of them, in as few lines as they need.
+pub(super) fn arrange(mut command: clap::Command, is_short: bool) -> clap::Command {
+    let shorten = |command| {
+        if is_short {
+            gather(shorten(command))
+        } else {
+            shorten(command)
+        }
+    };
     command = command.mut_subcommands(|command| {
         let examples = EXAMPLES
             .iter()
@@ -187,6 +193,44 @@ fn shorten(command: clap::Command) -> clap::Command {
             _ => arg.hide_short_help(true),
         }
     })
+}
+
+/// Lets the few flags of a short help take few lines: values that the text names are not listed again,
+/// and no heading is there for one flag.
+fn gather(command: clap::Command) -> clap::Command {
+    let usage = "k window [OPTIONS] WINDOW [SOURCE]...";
+    let command = match command.get_name() {
+        "window" => command.override_usage(usage),
+        _ => command,
+    };
+    let help = clap::Arg::new("help").short('h').long("help");
+    let help = help.action(clap::ArgAction::Help);
+    let help = help.help("Print help (see more with '--help')");
+    let headings = ["exit", "group", "broker"].map(|id| (id, "Input and output"));
+    let headings = headings.into_iter().chain([("refine", "When rows leave")]);
+    let headings: Vec<(&str, &str)> = headings.collect();
+    command
+        .mut_args(|arg| {
+            let heading = headings.iter().find(|(id, _)| arg.get_id() == id);
+            let has_values = arg.get_action().takes_values();
+            let values = arg.get_possible_values();
+            let values: Vec<String> = values
+                .iter()
+                .map(|of| format!("`{}`", of.get_name()))
+                .collect();
+            let arg = arg.hide_possible_values(has_values);
+            let arg = match arg.get_id().as_str() {
+                "format" => arg.help(values.join(", ")),
+                "agg" | "grace" | "refine" => arg.hide_default_value(true),
+                _ => arg,
+            };
+            match heading {
+                Some((_, heading)) => arg.help_heading(*heading),
+                None => arg,
+            }
+        })
+        .disable_help_flag(true)
+        .arg(help.help_heading("Messages"))
 }
 
 /// Returns the page for the words behind `k`; `None` if they do not ask for one.

@@ -15,6 +15,6 @@ pub(super) struct Options {
 pub(super) fn run(options: Options, _context: &Context) -> Result<()> {
     let folder = options.folder;
     std::fs::create_dir_all(&folder)
-        .and_then(|()| clap_mangen::generate_to(super::command(), &folder))
+        .and_then(|()| clap_mangen::generate_to(super::command(false), &folder))
         .map_err(|source| Error::io(format!("write in `{}`", folder.display()), source))
 }

@@ -75,7 +75,9 @@ struct Cli {
     #[arg(short, long, global = true, help_heading = "Messages")]
     verbose: bool,
 
-    /// Colour messages: auto, always or never; NO_COLOR is respected.
+    /// Colour messages: auto, always or never
+    ///
+    /// NO_COLOR is respected.
     #[arg(
         long,
         global = true,
@@ -195,12 +197,14 @@ pub fn main() -> ExitCode {
 }
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+    let args: Vec<OsString> = args.into_iter().collect();
+    let is_short = args.iter().any(|arg| arg == "-h");
+    Cli::from_arg_matches(&command(is_short).try_get_matches_from(args)?)
 }
 
 /// Returns the command line's description. A value may begin with `-`, so that it is reported as a bad
-/// value of its flag instead of an unknown flag.
-fn command() -> clap::Command {
+/// value of its flag instead of an unknown flag. `is_short` says that it is for `-h`.
+fn command(is_short: bool) -> clap::Command {
     fn values_may_begin_with_a_dash(command: clap::Command) -> clap::Command {
         command
             .mut_args(|arg| {
@@ -217,7 +221,7 @@ fn command() -> clap::Command {
     let command = command.mut_subcommand("plot", |plot| {
         plot.mut_group("window", |window| window.required(false))
     });
-    let command = help::arrange(command.mut_subcommand("explain", explain::relax));
+    let command = help::arrange(command.mut_subcommand("explain", explain::relax), is_short);
     command.mut_subcommand("watch", watch::adapt)
 }
 
@@ -260,6 +264,6 @@ fn print(page: &[u8]) -> Result<()> {
 mod tests {
     #[test]
     fn the_command_line_is_consistent() {
-        super::command().debug_assert();
+        super::command(false).debug_assert();
     }
 }

@@ -201,14 +201,14 @@ impl Expression {
 
     /// Returns the same expression as a number, if it is undeclared.
     #[must_use]
-    pub fn as_number(mut self) -> Self {
+    pub fn into_number(mut self) -> Self {
         self.typed = convert::used_as(self.typed, DataType::Number);
         self
     }
 
     /// Returns the same text as an undeclared value.
     #[must_use]
-    pub fn as_any(mut self) -> Self {
+    pub fn into_any(mut self) -> Self {
         self.typed = convert::kept_as(self.typed, DataType::Any);
         self
     }

@@ -75,7 +75,7 @@ enum RowFormat {
                --sliding DURATION | --global")]
 #[command(after_help = "Examples:
   k gen --rate 100 --seconds 60 --out - | k window --tumbling 10s
-  k window --hopping 1m,10s --by caller --agg 'count, sum(duration)' --from data/mono_signal.csv
+  k window --hopping 1m,10s --by caller --from data/mono_signal.csv
   k window --tumbling 10s --where \"disposition = 'connected'\" --format json")]
 pub(super) struct Options {
     #[command(flatten)]

@@ -25,6 +25,7 @@ use crate::sink::topic::Shared;
 
 /// What a crash may do to the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "the terms of the field")]
 pub enum Guarantee {
     /// Some may be lost.
     AtMostOnce,

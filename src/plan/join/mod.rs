@@ -315,10 +315,10 @@ fn as_one_type(left: Expression, right: Expression) -> Result<[Expression; 2]> {
         )
     };
     let (left, right) = match (left.data_type(), right.data_type()) {
-        (DataType::Any, _) if is_number(&right) => (left.as_number(), right),
-        (_, DataType::Any) if is_number(&left) => (left, right.as_number()),
-        (DataType::Any, DataType::Text) => (left, right.as_any()),
-        (DataType::Text, DataType::Any) => (left.as_any(), right),
+        (DataType::Any, _) if is_number(&right) => (left.into_number(), right),
+        (_, DataType::Any) if is_number(&left) => (left, right.into_number()),
+        (DataType::Any, DataType::Text) => (left, right.into_any()),
+        (DataType::Text, DataType::Any) => (left.into_any(), right),
         _ => (left, right),
     };
     let types = [left.data_type(), right.data_type()];

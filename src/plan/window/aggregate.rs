@@ -51,8 +51,8 @@ impl Aggregate {
         let function =
             Function::named(&call.function, call.distinct, parameter.as_ref()).map_err(wrong)?;
         let argument = argument.map(|argument| match function {
-            _ if function.calculates_with_doubles() => argument.as_number().decimal_as_double(),
-            _ if function.takes_numbers() => argument.as_number(),
+            _ if function.calculates_with_doubles() => argument.into_number().decimal_as_double(),
+            _ if function.takes_numbers() => argument.into_number(),
             _ => argument,
         });
         let aggregate = Aggregate {
