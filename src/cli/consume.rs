@@ -44,7 +44,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
-    /// The format of the output [default: a table on a terminal, else json]
+    /// The format of the output. A table and CSV have a column for each of the value's; those of several
+    /// topics, which may have other columns each, are in one column `value` [default: a table on a
+    /// terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 

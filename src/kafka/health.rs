@@ -27,7 +27,7 @@ pub(super) struct Trouble {
     away: BTreeSet<String>,
     /// Whether no broker can be reached.
     all_down: bool,
-    /// An error after which the client is of no more use.
+    /// An error after which the client is unusable.
     pub(super) fatal: Option<(RDKafkaErrorCode, String)>,
 }
 
@@ -130,7 +130,7 @@ impl Outage {
     /// Says when an outage begins and ends; a broker that restarts is waited for.
     ///
     /// # Errors
-    /// `retry` when it lasts too long, `refused` when the client is of no more use.
+    /// `retry` when it lasts too long, `refused` when the client is unusable.
     pub(crate) fn ride_out(&mut self, settings: &Settings, health: &Health) -> Result<()> {
         let down = match settings.check_health(health) {
             Err(error) if error.remedy() == Remedy::Retry => error,

@@ -213,7 +213,7 @@ impl Settings {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns an error once no broker can be reached or the client is of no more use.
+    /// Returns an error once no broker can be reached or the client is unusable.
     fn check_health(&self, health: &Health) -> Result<()> {
         if let Some((_, reason)) = &health.lock().fatal {
             return Err(Error::refused(format!(

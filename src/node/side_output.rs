@@ -139,7 +139,7 @@ impl SideOutput {
         })
     }
 
-    /// Sees to it that what was set aside can be read by others.
+    /// Makes sure that others can read what was set aside.
     ///
     /// # Errors
     /// Those of the output.

@@ -34,7 +34,7 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Sees to it that every row written so far can be read by others.
+    /// Makes sure that others can read every row written so far.
     ///
     /// # Errors
     /// As [`Sink::write`].

@@ -368,7 +368,7 @@ impl FileSource {
         self.filled -= bytes;
     }
 
-    /// Sees to it that a read has room.
+    /// Makes sure that a read has room.
     fn make_room(&mut self) -> Result<()> {
         if self.filled < self.buffer.len() {
             return Ok(());
@@ -392,7 +392,7 @@ impl FileSource {
     }
 }
 
-/// Reads from a growing file. One that has become shorter was written anew: what comes now is not what
+/// Reads from a growing file. One that has become shorter was written again: what comes now is not what
 /// follows.
 fn read_on(file: &mut File, room: &mut [u8]) -> io::Result<usize> {
     if file.metadata()?.len() < file.stream_position()? {

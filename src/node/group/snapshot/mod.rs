@@ -146,7 +146,7 @@ impl Snapshots {
             max_age_ms: self.max_age_ms,
         };
         if self.locks.contains_key(&partition) {
-            return Ok(Some(home)); // the task has to begin anew
+            return Ok(Some(home)); // the task has to begin again
         }
         let path = self.folder.join(format!("{partition}.lock"));
         let mut options = OpenOptions::new();
