@@ -151,6 +151,32 @@ fn each_record_is_a_mark_by_what_became_of_it_at_its_place() {
 }
 
 #[test]
+fn a_record_of_another_age_lies_at_the_edge_and_leaves_the_rest_readable() {
+    let workdir = Workdir::new();
+    let line = |n: i64| format!("{},{n},a\n", 1_767_225_600_000 + n * 100);
+    let lines = (0..100).map(|n| {
+        if n == 40 {
+            "0,40,a\n".to_owned()
+        } else {
+            line(n)
+        }
+    });
+    let lines = format!("at,seen,who\n{}", lines.collect::<String>());
+    let svg = draw(&workdir, &lines, "plot --tumbling 10s --time at");
+    assert!(svg.contains("1 record far outside"), "{svg}");
+    let drawn = elements(&svg);
+    let dots = drawn
+        .iter()
+        .filter(|element| element.said.contains_key("data-record"));
+    let across: Vec<f64> = dots.map(|dot| dot.positions[0]).collect();
+    assert_eq!(across.len(), 100);
+    // Ten seconds take most of the width, and the stray record is left of them.
+    let (first, last) = (across[0], across[99]);
+    assert!(last - first > 400.0, "{across:?}");
+    assert!(across[40] <= first);
+}
+
+#[test]
 fn panes_say_what_the_rows_say() {
     let workdir = Workdir::new();
     let svg = draw(&workdir, LINES, FLAGS);
