@@ -8,7 +8,7 @@ use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use crate::error::{Error, Result};
 use crate::journal::Event;
 
-/// How many bytes of events are packed together: they become about an eighth.
+/// How many bytes of events are packed together: they become about a seventh.
 const CHUNK: usize = 256 << 10;
 /// How many packed bytes are kept: about a million records.
 const MOST: usize = 64 << 20;
