@@ -44,6 +44,7 @@ fn a_picture_of_a_topic_has_every_record_and_the_panes_of_its_rows() {
         .map(String::as_str)
         .collect();
     assert_eq!(partitions, BTreeSet::from(["0", "1", "2"]));
+    assert!(svg.contains("held back by"));
     assert!(svg.contains(&format!("topic:{topic}: --tumbling 10s --grace 1h")));
     // At the end of the topic the last panes leave: the rows of `k window --exit`.
     let window = format!("window {topic} -b {broker} --tumbling 10s --grace 1h --exit");
