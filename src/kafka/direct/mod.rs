@@ -3,22 +3,28 @@
 //!
 //! In: a topic, its partitions and where each begins. Out: [`Entries`].
 //!
-//! - [`machine`]: what is asked of which broker, and when; a caller steps it
+//! - [`cluster`]: brokers, connections, who leads; a caller steps it
+//! - [`reading`]: what is fetched from which broker, and when; a caller steps it
 //! - [`chunk`]: answers → records that were checked and unpacked
-//! - [`thread`]: the sockets
+//! - [`sockets`]: all waiting for the network
+//! - [`reader`]: the thread that steps a reader by its sockets
 
 pub mod chunk;
-pub mod machine;
+pub mod cluster;
+pub mod reading;
+mod reader;
+mod sockets;
 #[cfg(test)]
 mod tests;
-mod thread;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::chunk::{Broken, Chunk, Progress};
-use self::machine::{Failure, Machine, Options};
-use self::thread::{Shared, Wiring};
+use self::cluster::Loss;
+use self::reader::Shared;
+use self::reading::{Failure, Options, Reading};
+use self::sockets::Wiring;
 use super::batch::{Damage, Entry};
 use super::unreadable::{gone, purged};
 use super::wire::connection::Family;
@@ -93,20 +99,11 @@ impl Direct {
         health: Arc<Health>,
     ) -> Result<Self> {
         let options = options(settings);
-        let wiring = Wiring {
-            family: family(settings),
-            timeout: Duration::from_millis(
-                settings.number("socket.connection.setup.timeout.ms", 5_000),
-            ),
-            limit: options.limit,
-            health,
-            report: settings.report.clone(),
-        };
-        let brokers = settings.brokers.split(',');
-        let brokers: Vec<String> = brokers.map(|broker| broker.trim().to_owned()).collect();
-        let machine = Machine::new(options, topic, &brokers, starts, Instant::now());
+        let wiring = wiring(settings, options.limit, health);
+        let brokers = brokers(settings);
+        let machine = Reading::new(options, topic, &brokers, starts, Instant::now());
         let (shared, ear) = Shared::new(starts.len())?;
-        let thread = thread::start(machine, wiring, shared.clone(), ear)?;
+        let thread = reader::start(machine, wiring, shared.clone(), ear)?;
         let partition = |&(number, position): &(i32, i64)| Partition {
             number,
             position,
@@ -212,6 +209,11 @@ impl Direct {
         self.shared.lock().queues[nth].high_watermark
     }
 
+    /// Returns the numbers of the partitions that nobody leads.
+    pub fn orphans(&self) -> Vec<i32> {
+        self.shared.lock().orphans.clone()
+    }
+
     /// Has the brokers asked whether the topic is still there.
     pub fn look_up(&self) {
         self.shared.look_up();
@@ -220,8 +222,8 @@ impl Direct {
     fn error(&self, nth: usize, failure: &Failure) -> Error {
         let (topic, number) = (&self.topic, self.partitions[nth].number);
         match failure {
-            Failure::Gone => gone(topic),
-            Failure::Replaced => gone(topic).during(format!(
+            Failure::Lost(Loss::Gone) => gone(topic),
+            Failure::Lost(Loss::Replaced) => gone(topic).during(format!(
                 "reading topic `{topic}`, which another one of that name has taken the place of"
             )),
             Failure::OutOfRange => purged(topic, number)
@@ -231,7 +233,7 @@ impl Direct {
                  {offset} on"
             ))
             .hint("a broker without them became the leader: `unclean.leader.election.enable` is on"),
-            Failure::Refused(code) => refusal_of(*code)
+            Failure::Lost(Loss::Refused(code)) | Failure::Refused(code) => refusal_of(*code)
                 .told(format!("read topic `{topic}`"))
                 .during(format!("reading topic `{topic}`, partition {number}")),
             Failure::Broken(broken) => broken_batch(topic, number, broken),
@@ -272,7 +274,7 @@ fn options(settings: &Settings) -> Options {
     let partition = settings.number("fetch.message.max.bytes", partition as u64) as usize;
     let fetch_bytes = fetch.min(limit.saturating_sub(HEAD)).max(1);
     Options {
-        client: settings.property("client.id").unwrap_or("k").to_owned(),
+        cluster: cluster_options(settings),
         committed: !settings.uncommitted,
         max_wait: Duration::from_millis(settings.number("fetch.wait.max.ms", 500)),
         min_bytes: settings.number("fetch.min.bytes", 1) as i32,
@@ -280,8 +282,32 @@ fn options(settings: &Settings) -> Options {
         partition_bytes: partition.clamp(1, fetch_bytes),
         room,
         limit,
-        patience: Duration::from_millis(settings.number("socket.timeout.ms", 20_000)),
-        metadata_age: Duration::from_millis(settings.number("metadata.max.age.ms", 300_000)),
+    }
+}
+
+fn cluster_options(settings: &Settings) -> cluster::Options {
+    let ms = |name, default| Duration::from_millis(settings.number(name, default));
+    cluster::Options {
+        client: settings.property("client.id").unwrap_or("k").to_owned(),
+        patience: ms("socket.timeout.ms", 20_000),
+        metadata_age: ms("metadata.max.age.ms", 300_000),
+    }
+}
+
+/// Returns the addresses that the user has named.
+fn brokers(settings: &Settings) -> Vec<String> {
+    let brokers = settings.brokers.split(',');
+    brokers.map(|broker| broker.trim().to_owned()).collect()
+}
+
+fn wiring(settings: &Settings, limit: usize, health: Arc<Health>) -> Wiring {
+    let timeout = settings.number("socket.connection.setup.timeout.ms", 5_000);
+    Wiring {
+        family: family(settings),
+        timeout: Duration::from_millis(timeout),
+        limit,
+        health,
+        report: settings.report.clone(),
     }
 }
 

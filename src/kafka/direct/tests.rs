@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::batch::{Builder, Codec, Damage, Sender};
-use super::super::wire::answers::{self, ID, Part};
+use super::super::wire::answers::{self, ID, Part, whole};
 use super::super::wire::code;
 use super::super::wire::connection::Frame;
 use super::chunk::Progress;
-use super::machine::{Action, Failure, Machine, Options};
+use super::cluster::{self, Action, Loss};
+use super::reading::{Failure, Options, Reading};
+use super::sockets::Machine as _;
 
 /// A machine, and the time and the brokers as the test has them.
 struct Stage {
-    machine: Machine,
+    machine: Reading,
     now: Instant,
     /// The last request of each broker that is to be answered: its kind, its number and its bytes.
     asked: BTreeMap<usize, Vec<(i16, i32, Vec<u8>)>>,
@@ -30,7 +32,7 @@ impl Stage {
         let starts: Vec<(i32, i64)> = (0..partitions).map(|number| (number, 0)).collect();
         let now = Instant::now();
         let mut stage = Stage {
-            machine: Machine::new(options, "t", &["h:1".to_owned()], &starts, now),
+            machine: Reading::new(options, "t", &["h:1".to_owned()], &starts, now),
             now,
             asked: BTreeMap::new(),
             connecting: Vec::new(),
@@ -52,14 +54,15 @@ impl Stage {
     fn step(&mut self, time: Duration) {
         self.now += time;
         self.machine.tick(self.now);
-        while let Some(action) = self.machine.action() {
+        while let Some(action) = self.machine.cluster().action() {
             match action {
                 Action::Connect(node) => self.connecting.push(node),
                 Action::Close(node, _) => {
                     self.closed.push(node);
                     self.asked.remove(&node);
                 }
-                Action::Send(node, bytes) => {
+                Action::Send(node, pieces) => {
+                    let bytes = whole(&pieces);
                     let kind = i16::from_be_bytes([bytes[4], bytes[5]]);
                     let number = i32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
                     self.asked
@@ -97,7 +100,7 @@ impl Stage {
         let at = self.connecting.iter().position(|it| *it == node);
         self.connecting
             .remove(at.expect("it is being connected to"));
-        self.machine.connected(node, self.now);
+        self.machine.cluster().connected(node, self.now);
         self.step(Duration::ZERO);
         let (number, _) = self.take(node, VERSIONS);
         self.answer(node, answers::versions(number, is_old));
@@ -119,7 +122,7 @@ impl Stage {
     /// Loses the connection to a broker.
     fn lose(&mut self, node: usize) {
         self.asked.remove(&node);
-        self.machine.lost(node, self.now);
+        self.machine.cluster().lost(node, self.now);
         self.step(Duration::ZERO);
     }
 
@@ -144,7 +147,11 @@ impl Stage {
 
 fn options() -> Options {
     Options {
-        client: "k".to_owned(),
+        cluster: cluster::Options {
+            client: "k".to_owned(),
+            patience: Duration::from_secs(20),
+            metadata_age: Duration::from_secs(300),
+        },
         committed: true,
         max_wait: Duration::from_millis(500),
         min_bytes: 1,
@@ -152,8 +159,6 @@ fn options() -> Options {
         partition_bytes: 1 << 10,
         room: 1 << 20,
         limit: 1 << 20,
-        patience: Duration::from_secs(20),
-        metadata_age: Duration::from_secs(300),
     }
 }
 
@@ -256,7 +261,7 @@ fn a_lost_connection_costs_no_record_and_doubles_none() {
     let mut stage = Stage::fetching(1, options());
     stage.fetched(0, &records(batch(0, 3, None)));
     stage.lose(0);
-    assert!(stage.machine.is_cut_off());
+    assert!(stage.machine.cluster().is_cut_off());
     assert!(stage.connecting.is_empty(), "not at once");
     assert_eq!(
         stage.read().map(|read| read.len()),
@@ -265,7 +270,7 @@ fn a_lost_connection_costs_no_record_and_doubles_none() {
     );
     stage.step(Duration::from_millis(100));
     stage.connect(0, false);
-    assert!(!stage.machine.is_cut_off());
+    assert!(!stage.machine.cluster().is_cut_off());
     stage.lead(0, &[(1, 1)], &[(1, 5)]);
     let (_, request) = stage.take(0, FETCH);
     assert_eq!(offset_of(&request), 3);
@@ -338,7 +343,7 @@ fn a_topic_is_gone_once_no_broker_has_known_it_for_a_while() {
         match stage.read() {
             Ok(read) => assert!(read.is_empty()),
             Err(failure) => {
-                assert_eq!(failure, Failure::Gone);
+                assert_eq!(failure, Failure::Lost(Loss::Gone));
                 break stage.now - began;
             }
         }
@@ -358,7 +363,7 @@ fn a_topic_that_was_made_again_is_another_one() {
     let (number, _) = stage.take(0, METADATA);
     let frame = answers::metadata(number, &[(1, 1)], (code::NONE, [8; 16]), &[(1, 0)]);
     stage.answer(0, frame);
-    assert_eq!(stage.read(), Err(Failure::Replaced));
+    assert_eq!(stage.read(), Err(Failure::Lost(Loss::Replaced)));
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! What brokers answer, for tests.
 
+use super::bytes::Pieces;
 use super::code;
+
+/// Returns the bytes of a request in one.
+pub fn whole(pieces: &Pieces) -> Vec<u8> {
+    pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
+}
 
 /// The id of the topic.
 pub const ID: [u8; 16] = [9; 16];
@@ -48,18 +54,15 @@ impl Answer {
     }
 }
 
-/// Returns what a broker knows: a fetch by ids, or only the oldest versions that are spoken.
+/// Returns what a broker knows: topics by their ids, or only the oldest versions that are spoken.
 pub fn versions(correlation: i32, is_old: bool) -> Vec<u8> {
-    let (fetch, metadata) = if is_old { (10, 7) } else { (17, 13) };
-    let answer = Answer::default().i32(correlation).i16(code::NONE).i32(2);
-    answer
-        .i16(1)
-        .i16(4)
-        .i16(fetch)
-        .i16(3)
-        .i16(0)
-        .i16(metadata)
-        .0
+    let newest = [(0, 7, 13), (1, 10, 17), (3, 7, 13), (22, 0, 6)];
+    let mut answer = Answer::default().i32(correlation).i16(code::NONE);
+    answer = answer.i32(newest.len() as i32);
+    for (api, oldest, newest) in newest {
+        answer = answer.i16(api).i16(0).i16(if is_old { oldest } else { newest });
+    }
+    answer.0
 }
 
 /// Returns brokers by number and port, and the leaders of partitions 0 and on with their epochs.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// An answer that is cut off, or claims what cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,14 @@ impl fmt::Display for Garbled {
 
 impl std::error::Error for Garbled {}
 
+/// The bytes of a request, one piece behind the other: batches among them are not copied.
+pub type Pieces = Vec<Arc<Vec<u8>>>;
+
 /// Writes a request.
 #[derive(Debug)]
 pub struct Output {
+    pieces: Pieces,
+    /// What follows them.
     bytes: Vec<u8>,
     is_flexible: bool,
 }
@@ -28,13 +34,28 @@ pub struct Output {
 impl Output {
     pub(super) fn new(is_flexible: bool) -> Self {
         Output {
+            pieces: Vec::new(),
             bytes: Vec::with_capacity(256),
             is_flexible,
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub(super) fn into_pieces(mut self) -> Pieces {
+        self.end_piece();
+        self.pieces
+    }
+
+    fn end_piece(&mut self) {
+        if !self.bytes.is_empty() {
+            self.pieces.push(Arc::new(std::mem::take(&mut self.bytes)));
+        }
+    }
+
+    /// Writes bytes with their length, without copying them.
+    pub fn shared(&mut self, bytes: &Arc<Vec<u8>>) {
+        self.array(bytes.len());
+        self.end_piece();
+        self.pieces.push(bytes.clone());
     }
 
     /// Writes a number.
@@ -78,6 +99,15 @@ impl Output {
             self.bytes.extend_from_slice(text.as_bytes());
         } else {
             self.classic_string(text)
+        }
+    }
+
+    /// Writes a string that is null.
+    pub fn null(&mut self) {
+        if self.is_flexible {
+            self.varint(0)
+        } else {
+            self.i16(-1)
         }
     }
 

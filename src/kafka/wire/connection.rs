@@ -3,11 +3,14 @@
 //! Frames are read into buffers that are used again once all that borrows from them is gone: a fresh
 //! page of memory costs as much as the records that fit on it.
 
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::bytes::Pieces;
 
 /// Which addresses of a host are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,8 +185,9 @@ pub struct Connection {
     /// The largest frame that is taken.
     limit: usize,
     pool: Arc<Pool>,
-    /// What is to be sent yet.
-    unsent: Vec<u8>,
+    /// What is to be sent yet, and how much of the first piece was.
+    unsent: VecDeque<Arc<Vec<u8>>>,
+    sent: usize,
     /// The length of the next frame, and how much of that has come.
     head: ([u8; 4], usize),
     /// The next frame once its length is known, and how much of it has come.
@@ -197,7 +201,8 @@ impl Connection {
             stream,
             limit,
             pool: pool.clone(),
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
+            sent: 0,
             head: ([0; 4], 0),
             frame: None,
         }
@@ -217,8 +222,8 @@ impl Connection {
     ///
     /// # Errors
     /// The connection's end.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Cut> {
-        self.unsent.extend_from_slice(bytes);
+    pub fn send(&mut self, pieces: Pieces) -> Result<(), Cut> {
+        self.unsent.extend(pieces);
         self.flush()
     }
 
@@ -227,15 +232,34 @@ impl Connection {
     /// # Errors
     /// The connection's end.
     pub fn flush(&mut self) -> Result<(), Cut> {
+        /// As many pieces go out at once.
+        const AT_ONCE: usize = 64;
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(sent) => drop(self.unsent.drain(..sent)),
+            let pieces = self.unsent.iter().take(AT_ONCE).enumerate();
+            let slices = pieces.map(|(nth, piece)| {
+                IoSlice::new(if nth == 0 { &piece[self.sent..] } else { piece })
+            });
+            let slices: Vec<IoSlice<'_>> = slices.collect();
+            match self.stream.write_vectored(&slices) {
+                Ok(0) => return Err(Cut::Closed),
+                Ok(sent) => self.pass(sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Cut::Io(error)),
             }
         }
         Ok(())
+    }
+
+    /// Takes so many bytes for sent.
+    fn pass(&mut self, sent: usize) {
+        self.sent += sent;
+        while let Some(first) = self.unsent.front()
+            && first.len() <= self.sent
+        {
+            self.sent -= first.len();
+            self.unsent.pop_front();
+        }
     }
 
     /// Returns the next frame, once all of it has come.

@@ -1,7 +1,6 @@
-//! `Metadata`: which brokers there are, and which of them leads each partition of a topic.
+//! `Metadata`: which brokers there are, and which of them leads each partition of topics.
 
 use super::bytes::{Garbled, Input, Output};
-use super::code;
 
 /// A topic's id; zeros for none.
 pub type TopicId = [u8; 16];
@@ -26,11 +25,20 @@ pub struct Leader {
     pub epoch: i32,
 }
 
-/// What a broker knows of its cluster and a topic.
+/// What a broker knows of its cluster and some topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// All brokers.
     pub brokers: Vec<Broker>,
+    /// The topics that were asked for.
+    pub topics: Vec<Found>,
+}
+
+/// What a broker knows of a topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
     /// Why there is nothing of the topic; [`code::NONE`] where there is.
     pub error: i16,
     /// The topic's id, if topics have any.
@@ -39,14 +47,16 @@ pub struct Metadata {
     pub leaders: Vec<Leader>,
 }
 
-/// Writes a request for one topic; it creates none.
-pub fn write(output: &mut Output, version: i16, topic: &str) {
-    output.array(1);
-    if version >= 10 {
-        output.id(TopicId::default()); // asked for by its name
+/// Writes a request for topics; it creates none.
+pub fn write(output: &mut Output, version: i16, topics: &[String]) {
+    output.array(topics.len());
+    for topic in topics {
+        if version >= 10 {
+            output.id(TopicId::default()); // asked for by its name
+        }
+        output.string(topic);
+        output.tags();
     }
-    output.string(topic);
-    output.tags();
     output.i8(0); // do not create it
     if version >= 8 {
         if version <= 10 {
@@ -57,7 +67,7 @@ pub fn write(output: &mut Output, version: i16, topic: &str) {
     output.tags();
 }
 
-/// Reads the answer to a request for one topic.
+/// Reads an answer.
 ///
 /// # Errors
 /// [`Garbled`].
@@ -78,21 +88,17 @@ pub fn read(mut input: Input<'_>, version: i16) -> Result<Metadata, Garbled> {
     })?;
     input.string()?; // the cluster's id
     input.i32()?; // its controller
-    let mut topics = input.list(|input| read_topic(input, version))?;
+    let topics = input.list(|input| read_topic(input, version))?;
     if (8..=10).contains(&version) {
         input.i32()?;
     }
     input.skip_tags()?;
-    let topic = topics.pop().unwrap_or(Metadata {
-        error: code::UNKNOWN_TOPIC,
-        ..Metadata::default()
-    });
-    Ok(Metadata { brokers, ..topic })
+    Ok(Metadata { brokers, topics })
 }
 
-fn read_topic(input: &mut Input<'_>, version: i16) -> Result<Metadata, Garbled> {
+fn read_topic(input: &mut Input<'_>, version: i16) -> Result<Found, Garbled> {
     let error = input.i16()?;
-    input.string()?;
+    let name = input.string()?.unwrap_or_default().to_owned();
     let id = if version >= 10 {
         Some(input.id()?).filter(|id| *id != TopicId::default())
     } else {
@@ -118,8 +124,8 @@ fn read_topic(input: &mut Input<'_>, version: i16) -> Result<Metadata, Garbled> 
         input.i32()?;
     }
     input.skip_tags()?;
-    Ok(Metadata {
-        brokers: Vec::new(),
+    Ok(Found {
+        name,
         error,
         id,
         leaders,

@@ -1,15 +1,15 @@
-//! Kafka's protocol: frames, and the three requests that reading needs.
+//! Kafka's protocol: frames, and the requests that reading and writing need.
 //!
 //! In: requests as plain values. Out: their bytes for a broker, and answers that borrow
 //! their records from the frame they came in. Written by hand from Kafka's own schemas
-//! (`clients/src/main/resources/common/message`), because three requests are less to read than a
-//! generator's ninety, and because an answer's records must stay where they are.
+//! (`clients/src/main/resources/common/message`), because five requests are less to read than a
+//! generator's ninety, and because batches must stay where they are.
 //!
 //! Every request goes out in the highest version that both sides know; the lowest here are those of
 //! Kafka 2.1, and Kafka 4 knows them all.
 //!
 //! - [`bytes`]: numbers, strings and arrays, in the classic and in the flexible form
-//! - [`versions`], [`metadata`], [`fetch`]: the requests
+//! - [`versions`], [`metadata`], [`fetch`], [`produce`], [`producer`]: the requests
 //! - [`connection`]: one socket: frames out, frames in
 
 #[cfg(test)]
@@ -18,55 +18,79 @@ pub mod bytes;
 pub mod connection;
 pub mod fetch;
 pub mod metadata;
+pub mod produce;
+pub mod producer;
 #[cfg(test)]
 mod tests;
 pub mod versions;
 
-use bytes::{Garbled, Input, Output};
+use std::sync::Arc;
+
+use bytes::{Garbled, Input, Output, Pieces};
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
+    /// Records into partitions.
+    Produce,
     /// Records of partitions.
     Fetch,
     /// Where topics and brokers are.
     Metadata,
     /// Which requests a broker knows.
     Versions,
+    /// An id for a producer, so that brokers tell a batch that is sent again.
+    InitProducer,
 }
 
 impl Api {
+    /// Those that are sent once a broker has said what it knows.
+    pub const NEEDED: [Api; 4] = [
+        Api::Produce,
+        Api::Fetch,
+        Api::Metadata,
+        Api::InitProducer,
+    ];
+
     /// Returns its number.
     pub fn key(self) -> i16 {
         match self {
+            Api::Produce => 0,
             Api::Fetch => 1,
             Api::Metadata => 3,
             Api::Versions => 18,
+            Api::InitProducer => 22,
         }
     }
 
     /// Returns the lowest and the highest version that is spoken here.
     pub fn versions(self) -> (i16, i16) {
         match self {
+            // From 7 on a batch may be packed by zstd.
+            Api::Produce => (7, 13),
             // From 14 on a reader says the same by other fields.
             Api::Fetch => (10, 13),
             Api::Metadata => (7, 12),
             // Every broker answers it, so nobody has to guess.
             Api::Versions => (0, 0),
+            // From 3 on a producer could keep its id.
+            Api::InitProducer => (0, 2),
         }
     }
 
     /// Returns the version from which on strings and arrays are compact, and tags may follow.
     fn flexible_from(self) -> i16 {
         match self {
+            Api::Produce => 9,
             Api::Fetch => 12,
             Api::Metadata => 9,
             Api::Versions => 3,
+            Api::InitProducer => 2,
         }
     }
 }
 
-/// The codes of errors that a reader acts upon; the others end it with their words.
+/// The codes of errors that a client acts upon; the others end it with their words.
 pub mod code {
     /// All is well.
     pub const NONE: i16 = 0;
@@ -74,6 +98,14 @@ pub mod code {
     pub const OFFSET_OUT_OF_RANGE: i16 = 1;
     /// The broker knows no such topic or partition.
     pub const UNKNOWN_TOPIC: i16 = 3;
+    /// A batch is larger than its topic allows.
+    pub const MESSAGE_TOO_LARGE: i16 = 10;
+    /// A batch does not follow the last one of its producer.
+    pub const OUT_OF_ORDER: i16 = 45;
+    /// A batch was written before.
+    pub const DUPLICATE: i16 = 46;
+    /// The broker has forgotten the producer.
+    pub const UNKNOWN_PRODUCER: i16 = 59;
     /// The broker knows no topic of that id.
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
     /// The leader knows of another id.
@@ -82,6 +114,9 @@ pub mod code {
     /// leader, request timed out, replica not available, network exception, storage error, fenced leader
     /// epoch, unknown leader epoch, offset not available.
     pub const PASSING: [i16; 9] = [5, 6, 7, 9, 13, 56, 74, 75, 78];
+    /// What passes by itself where records are written: corrupt on its way, coordinator loading or not
+    /// available, too few brokers in sync (before or after the leader has appended), a quota.
+    pub const PASSING_WRITES: [i16; 6] = [2, 14, 15, 19, 20, 89];
 }
 
 /// Returns the bytes of a request, its length before it; `body` writes what stands behind the head.
@@ -91,7 +126,7 @@ pub fn request(
     correlation: i32,
     client: &str,
     body: impl FnOnce(&mut Output),
-) -> Vec<u8> {
+) -> Pieces {
     let mut output = Output::new(version >= api.flexible_from());
     output.i32(0); // the length, below
     output.i16(api.key());
@@ -100,10 +135,13 @@ pub fn request(
     output.classic_string(client); // in the head also where others are compact
     output.tags();
     body(&mut output);
-    let mut bytes = output.into_bytes();
-    let length = (bytes.len() - 4) as i32;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    bytes
+    let mut pieces = output.into_pieces();
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    if let Some(first) = pieces.first_mut() {
+        let length = (length - 4) as i32;
+        Arc::make_mut(first)[..4].copy_from_slice(&length.to_be_bytes());
+    }
+    pieces
 }
 
 /// Returns the number of the request that a frame answers, and what stands behind it.

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
-use super::answers::Answer;
+use super::answers::{Answer, whole};
 use super::fetch::{self, Wanted};
 use super::{Api, body, metadata, request, versions};
 
 #[test]
 fn a_request_has_its_length_its_head_and_its_body() {
-    let bytes = request(Api::Versions, 0, 7, "k", |_| {});
+    let bytes = whole(&request(Api::Versions, 0, 7, "k", |_| {}));
     assert_eq!(bytes, [0, 0, 0, 11, 0, 18, 0, 0, 0, 0, 0, 7, 0, 1, b'k']);
     // A flexible one has tags behind its head and its body, and compact strings within.
-    let bytes = request(Api::Metadata, 12, 1, "k", |output| {
-        metadata::write(output, 12, "t")
-    });
+    let bytes = whole(&request(Api::Metadata, 12, 1, "k", |output| {
+        metadata::write(output, 12, &["t".to_owned()])
+    }));
     let id = [0; 16];
     let head = [0, 3, 0, 12, 0, 0, 0, 1, 0, 1, b'k', 0];
     let mut expected = vec![0, 0, 0, 35];
@@ -23,7 +23,8 @@ fn a_request_has_its_length_its_head_and_its_body() {
 #[test]
 fn the_best_version_that_both_sides_know_is_spoken() {
     let answer = |fetch: (i16, i16), metadata: (i16, i16)| {
-        let answer = Answer::default().i32(0).i16(0).i32(2);
+        let answer = Answer::default().i32(0).i16(0).i32(4);
+        let answer = answer.i16(0).i16(0).i16(13).i16(22).i16(0).i16(6);
         let answer = answer.i16(1).i16(fetch.0).i16(fetch.1);
         let answer = answer.i16(3).i16(metadata.0).i16(metadata.1).0;
         let input = body(Api::Versions, 0, &answer).expect("a head");
@@ -70,10 +71,10 @@ fn a_topics_leaders_are_read_in_the_classic_and_in_the_flexible_form() {
     let input = body(Api::Metadata, 12, &flexible.0).expect("a head");
     let mut flexible = metadata::read(input, 12).expect("an answer");
 
-    assert_eq!(flexible.id.take(), Some(id));
+    assert_eq!(flexible.topics[0].id.take(), Some(id));
     assert_eq!(flexible, classic);
     assert_eq!(classic.brokers[0].address, "[::1]:9092");
-    let leaders = classic.leaders.iter();
+    let leaders = classic.topics[0].leaders.iter();
     let leaders: Vec<_> = leaders
         .map(|leader| (leader.broker, leader.epoch))
         .collect();
@@ -139,7 +140,7 @@ fn a_fetch_names_topics_as_its_version_does() {
         max_bytes: 4,
     }];
     let size = |version| {
-        let bytes = request(Api::Fetch, version, 0, "k", |output| {
+        let bytes = whole(&request(Api::Fetch, version, 0, "k", |output| {
             let request = fetch::Request {
                 topic: "topic",
                 id: [0; 16],
@@ -150,7 +151,7 @@ fn a_fetch_names_topics_as_its_version_does() {
                 partitions: &wanted,
             };
             fetch::write(output, version, &request);
-        });
+        }));
         bytes.len()
     };
     let head = 4 + 8 + 3;

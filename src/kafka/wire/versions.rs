@@ -5,19 +5,13 @@ use super::{Api, code};
 
 /// The version of each request that both sides know best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Versions {
-    fetch: i16,
-    metadata: i16,
-}
+pub struct Versions([i16; Api::NEEDED.len()]);
 
 impl Versions {
     /// Returns the version to send a request in.
     pub fn of(&self, api: Api) -> i16 {
-        match api {
-            Api::Fetch => self.fetch,
-            Api::Metadata => self.metadata,
-            Api::Versions => 0,
-        }
+        let nth = Api::NEEDED.iter().position(|needed| *needed == api);
+        nth.map_or(0, |nth| self.0[nth])
     }
 }
 
@@ -39,9 +33,13 @@ pub fn read(mut input: Input<'_>) -> Result<Result<Versions, TooOld>, Garbled> {
         let version = highest.min(*to);
         (version >= lowest.max(*from)).then_some(version)
     };
-    Ok(match (error, best(Api::Fetch), best(Api::Metadata)) {
-        // Before Kafka 3.1 topics have an id here that cannot be fetched by, which does no harm.
-        (code::NONE, Some(fetch), Some(metadata)) => Ok(Versions { fetch, metadata }),
-        _ => Err(TooOld),
-    })
+    // Before Kafka 3.1 topics have an id here that cannot be fetched by, which does no harm.
+    let mut versions = [0; Api::NEEDED.len()];
+    for (version, api) in versions.iter_mut().zip(Api::NEEDED) {
+        match best(api) {
+            Some(best) if error == code::NONE => *version = best,
+            _ => return Ok(Err(TooOld)),
+        }
+    }
+    Ok(Ok(Versions(versions)))
 }
