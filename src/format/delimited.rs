@@ -184,14 +184,16 @@ impl Decoder {
             spelling: &self.dialect.spelling,
             arena,
         };
-        let times: Vec<Option<i64>> = messages.iter().map(|message| message.timestamp).collect();
+        let is_timed = matches!(self.layout.time, TimeFrom::Record);
+        let times = is_timed.then(|| messages.iter().map(|message| message.timestamp).collect());
+        let times: Option<Vec<Option<i64>>> = times;
         let rows = Joined { rows, messages };
         let none = (empty_columns(&self.layout), Vec::new());
         Some(decode_columns(
             wanted,
             &rows,
             origins,
-            Some(&times),
+            times.as_deref(),
             none,
             malformed,
         ))

@@ -46,6 +46,35 @@ const UNHEEDED: [(&str, &[&str]); 12] = [
     ("topic.blacklist", &[""]),
 ];
 
+/// Properties of writing that the direct client does not heed; other values than these ask for librdkafka.
+const UNHEEDED_WRITING: [(&str, &[&str]); 14] = [
+    ("transactional.id", &[""]),
+    ("acks", &[]),
+    ("request.required.acks", &[]),
+    ("enable.idempotence", &[]),
+    ("enable.gapless.guarantee", &["false"]),
+    ("compression.level", &["-1"]),
+    ("message.send.max.retries", &["2147483647"]),
+    ("retries", &["2147483647"]),
+    ("queue.buffering.max.messages", &[]),
+    ("batch.num.messages", &[]),
+    ("queuing.strategy", &["fifo"]),
+    ("dr_msg_cb", &[]),
+    ("message.copy.max.bytes", &[]),
+    ("queue.buffering.backpressure.threshold", &[]),
+];
+
+/// Returns whether the direct client heeds all that was set for writing.
+pub(super) fn heeds_writing(properties: &[(String, String)]) -> bool {
+    !properties.iter().any(|property| is_unheeded(property, &UNHEEDED_WRITING))
+}
+
+/// Returns whether a property is one of some, and has another value than its usual ones.
+fn is_unheeded((name, value): &(String, String), among: &[(&str, &[&str])]) -> bool {
+    let mut known = among.iter().filter(|(known, _)| known == name);
+    known.any(|(_, usual)| !usual.contains(&value.to_ascii_lowercase().as_str()))
+}
+
 /// Which client, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -112,13 +141,9 @@ impl Choice {
 
 /// Returns what of the properties the direct client does not heed.
 fn unheeded(brokers: &str, properties: &[(String, String)]) -> Option<String> {
-    let is_other = |(name, value): &&(String, String)| {
+    let is_other = |property: &&(String, String)| {
         let login = ["sasl.", "ssl.", "https.", "enable.sasl", "oauthbearer"];
-        let mut known = UNHEEDED.iter();
-        match known.find(|(known, _)| known == name) {
-            Some((_, usual)) => !usual.contains(&value.to_ascii_lowercase().as_str()),
-            None => login.iter().any(|start| name.starts_with(start)),
-        }
+        is_unheeded(property, &UNHEEDED) || login.iter().any(|start| property.0.starts_with(start))
     };
     // A value may be a secret.
     if let Some((name, _)) = properties.iter().find(is_other) {

@@ -1,7 +1,9 @@
 //! Records of one partition, wherever they lie: in librdkafka's memory, or in the batches that they
 //! came in.
 
-use super::batch;
+use std::ops::Range;
+
+use super::batch::{self, Entry};
 use super::direct::Entries;
 use super::port::OwnRecord;
 use super::queue::Messages;
@@ -65,17 +67,7 @@ impl Fetched {
     pub fn get(&self, nth: usize) -> Message<'_> {
         match &self.0 {
             Kept::Messages(messages) => messages.get(nth),
-            Kept::Entries(entries) => {
-                let (entry, bytes) = (&entries.entries()[nth], entries.bytes());
-                Message {
-                    partition: entries.partition(),
-                    offset: entry.offset,
-                    timestamp: (entry.timestamp >= 0).then_some(entry.timestamp),
-                    key: entry.key.of(bytes),
-                    value: entry.value.of(bytes),
-                    headers: Headers::of(entries, nth),
-                }
-            }
+            Kept::Entries(entries) => message_of(entries, nth, &entries.entries()[nth]),
             Kept::Own(records) => {
                 let record = &records[nth];
                 Message {
@@ -88,6 +80,33 @@ impl Fetched {
                 }
             }
         }
+    }
+
+    /// Returns the records of a range.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn messages(&self, range: Range<usize>) -> Vec<Message<'_>> {
+        match &self.0 {
+            Kept::Entries(entries) => {
+                let found = range.clone().zip(&entries.entries()[range]);
+                found.map(|(nth, entry)| message_of(entries, nth, entry)).collect()
+            }
+            _ => range.map(|nth| self.get(nth)).collect(),
+        }
+    }
+}
+
+#[inline(always)]
+fn message_of<'a>(entries: &'a Entries, nth: usize, entry: &Entry) -> Message<'a> {
+    let bytes = entries.bytes();
+    Message {
+        partition: entries.partition(),
+        offset: entry.offset,
+        timestamp: (entry.timestamp >= 0).then_some(entry.timestamp),
+        key: entry.key.of(bytes),
+        value: entry.value.of(bytes),
+        headers: Headers::of(entries, nth),
     }
 }
 

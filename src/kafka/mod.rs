@@ -148,6 +148,11 @@ impl Settings {
         self.client.client
     }
 
+    /// Returns whether records can be written by the direct client: it heeds all that was set.
+    fn writes_directly(&self) -> bool {
+        client::heeds_writing(&self.properties)
+    }
+
     /// Returns a property that is a number, or what it is where a person has not set it; its range is
     /// checked by librdkafka.
     fn number(&self, name: &str, default: u64) -> u64 {

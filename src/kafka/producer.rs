@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 
 pub use super::native::produce::{Block, Record};
+use super::client::Client;
+use super::direct::writer::{Refusal, Writer};
 use super::native::produce::{Sender, TopicHandle};
 use super::port::{Deliveries, Sends, Step, StepError};
 use super::{Health, Outage, Settings, words_of};
@@ -81,6 +83,8 @@ pub struct Options {
     /// it was, and what another partition had on its way then may be taken twice (its issue 4953).
     /// One request at a time is never refused for that; many small ones take longer.
     pub(crate) one_at_a_time: bool,
+    /// Whether a member of a group sends, which librdkafka does: its transactions are there.
+    pub(crate) in_group: bool,
 }
 
 /// One of the topics that a [`Producer`] sends to.
@@ -90,20 +94,23 @@ pub struct TopicId(usize);
 /// What carries records to their topics.
 pub(super) enum Carrier {
     Librdkafka(Sender),
+    Direct(Box<Writer>),
     Cluster(Box<dyn Sends>),
 }
 
 /// A topic as its carrier knows it; must be dropped before that.
 enum Handle {
     Librdkafka(TopicHandle),
+    Direct(usize),
     /// By its name.
     Cluster,
 }
 
 impl Carrier {
-    fn topic(&self, name: &str) -> Result<Handle> {
+    fn topic(&mut self, name: &str) -> Result<Handle> {
         match self {
             Carrier::Librdkafka(sender) => Ok(Handle::Librdkafka(sender.topic(name)?)),
+            Carrier::Direct(writer) => Ok(Handle::Direct(writer.topic(name))),
             Carrier::Cluster(_) => Ok(Handle::Cluster),
         }
     }
@@ -119,14 +126,22 @@ impl Carrier {
             (Carrier::Librdkafka(sender), Handle::Librdkafka(topic)) => {
                 sender.send(topic, block, record)
             }
+            (Carrier::Direct(writer), &Handle::Direct(topic)) => {
+                let sent = writer.send(topic, block.bytes(), record);
+                sent.map_err(|refusal| match refusal {
+                    Refusal::Full => RDKafkaErrorCode::QueueFull,
+                    Refusal::TooLarge => RDKafkaErrorCode::MessageSizeTooLarge,
+                })
+            }
             (Carrier::Cluster(sender), _) => sender.send(name, block, record),
-            (Carrier::Librdkafka(_), Handle::Cluster) => Err(RDKafkaErrorCode::UnknownTopic),
+            _ => Err(RDKafkaErrorCode::UnknownTopic), // a handle of another carrier
         }
     }
 
     fn serve(&mut self, timeout: Duration) -> Deliveries {
         match self {
             Carrier::Librdkafka(sender) => sender.serve(timeout),
+            Carrier::Direct(writer) => writer.serve(timeout),
             Carrier::Cluster(sender) => sender.serve(timeout),
         }
     }
@@ -134,13 +149,28 @@ impl Carrier {
     pub(super) fn hurry(&mut self) {
         match self {
             Carrier::Librdkafka(sender) => sender.hurry(),
+            Carrier::Direct(writer) => writer.hurry(),
             Carrier::Cluster(sender) => sender.hurry(),
+        }
+    }
+
+    /// Sends what waits for a moment, where that is longer than one look.
+    fn press(&mut self) {
+        if let Carrier::Direct(writer) = self {
+            writer.hurry()
         }
     }
 
     pub(super) fn step(&mut self, step: Step<'_>) -> Result<(), StepError> {
         match self {
             Carrier::Librdkafka(sender) => sender.step(step),
+            Carrier::Direct(_) => Err(StepError {
+                code: RDKafkaErrorCode::InvalidTransactionalState,
+                reason: "transactions are librdkafka's".to_owned(),
+                is_fatal: true,
+                is_abortable: false,
+                is_retriable: false,
+            }),
             Carrier::Cluster(sender) => sender.step(step),
         }
     }
@@ -341,6 +371,7 @@ impl Producer {
     /// # Errors
     /// As [`serve`](Self::serve), and `stopped` on a signal.
     pub fn flush(&mut self, mut on_wait: impl FnMut(u64)) -> Result<()> {
+        self.sender.press();
         while self.in_flight() > 0 {
             self.settings.interrupt.check()?;
             self.serve(POLL_TIMEOUT)?;
@@ -352,6 +383,7 @@ impl Producer {
     /// Gives the records in flight some time to be acknowledged after a run has ended early,
     /// whatever has ended it. Returns how many of all were.
     pub(crate) fn settle(&mut self, within: Duration) -> u64 {
+        self.sender.press();
         let deadline = clock::now() + within;
         while self.in_flight() > 0 && clock::now() < deadline {
             self.take_in(POLL_TIMEOUT);
@@ -454,6 +486,13 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Carrier, Arc<Healt
     let (context, health) = settings.context();
     if let Some(cluster) = &settings.cluster {
         return Ok((Carrier::Cluster(cluster.sender(options)), health));
+    }
+    let is_own = options.transactional.is_none() && !options.in_group;
+    if is_own && settings.client() == Client::Direct && settings.writes_directly() {
+        settings.report.detail("writing by the direct client");
+        let within = options.within.unwrap_or(DELIVERY_TIMEOUT);
+        let writer = Writer::start(settings, options, within, health.clone())?;
+        return Ok((Carrier::Direct(Box::new(writer)), health));
     }
     let acks = options.acks.to_string();
     let idempotent = (options.acks == Acks::All && !options.may_double).to_string();

@@ -343,13 +343,24 @@ impl KafkaSource {
         let partition = &mut self.partitions[nth];
         let is_beyond = partition.is_beyond(self.until);
         partition.taken = range.end;
-        let mut messages: Vec<Message<'_>> = range.map(|nth| partition.fetched.get(nth)).collect();
+        let mut messages = partition.fetched.messages(range);
         if let Some(last) = messages.last() {
             partition.position = last.offset + 1;
             partition.at_end = false;
             partition.done = partition.end.is_some_and(|end| partition.position >= end);
         }
-        if let Some(cut) = messages.iter().position(is_beyond) {
+        // Where the last one is not beyond the end, none is.
+        let is_cut = match self.until {
+            Until::Never => false,
+            Until::End | Until::Offset(_) => messages.last().is_some_and(&is_beyond),
+            Until::Time(_) => true,
+        };
+        let cut = if is_cut {
+            messages.iter().position(is_beyond)
+        } else {
+            None
+        };
+        if let Some(cut) = cut {
             partition.position = messages[cut].offset;
             partition.done = true;
             messages.truncate(cut);

@@ -1,7 +1,8 @@
 //! Records → a batch for a broker.
 
 use super::packing::Codec;
-use super::{Attributes, CHECKED_FROM, Damage, HEADER, LENGTH_FROM, MAGIC};
+use super::{Attributes, Batch, CHECKED_FROM, Damage, HEADER, Headers, LENGTH_FROM, MAGIC};
+use super::{Reader, Unpacker};
 use crate::record::Header;
 
 /// Who sends a batch, for brokers that tell a repeated one by it.
@@ -10,61 +11,78 @@ pub struct Sender {
     /// The producer's id.
     pub id: i64,
     /// Its epoch.
-    pub(crate) epoch: i16,
+    pub epoch: i16,
     /// The sequence number of the batch's first record.
-    pub(crate) sequence: i32,
+    pub sequence: i32,
     /// Whether the records belong to its transaction.
-    pub(crate) is_transactional: bool,
+    pub is_transactional: bool,
 }
 
 /// Gathers the records of one batch.
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
-    records: Vec<u8>,
-    /// One record without its length, while that is not known.
-    record: Vec<u8>,
+    /// Room for the head of the batch, and the records.
+    bytes: Vec<u8>,
     count: i32,
     first_timestamp: i64,
     max_timestamp: i64,
 }
 
 impl Builder {
+    /// Returns one that uses the memory of a batch that is gone.
+    pub fn reusing(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Builder {
+            bytes,
+            ..Builder::default()
+        }
+    }
+
     /// Returns how many records there are.
     pub fn count(&self) -> i32 {
         self.count
     }
 
-    /// Returns the size of the batch, unpacked, in bytes.
+    /// Returns the size of the batch, unpacked, in bytes; 0 before the first record.
     pub fn size(&self) -> usize {
-        HEADER + self.records.len()
+        self.bytes.len()
     }
 
     /// Adds a record; the timestamp is in ms since 1970, UTC, or -1 for none.
+    #[inline]
     pub fn push<'h>(
         &mut self,
         timestamp: i64,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: impl ExactSizeIterator<Item = Header<'h>>,
+        headers: impl ExactSizeIterator<Item = Header<'h>> + Clone,
     ) {
         if self.count == 0 {
+            self.bytes.resize(HEADER, 0);
             (self.first_timestamp, self.max_timestamp) = (timestamp, timestamp);
         }
         self.max_timestamp = self.max_timestamp.max(timestamp);
-        let record = &mut self.record;
-        record.clear();
-        record.push(0);
-        push_varint(record, timestamp.wrapping_sub(self.first_timestamp));
-        push_varint(record, i64::from(self.count));
-        push_bytes(record, key);
-        push_bytes(record, value);
-        push_varint(record, headers.len() as i64);
-        for header in headers {
-            push_bytes(record, Some(header.name));
-            push_bytes(record, header.value);
+        let (delta, nth) = (
+            timestamp.wrapping_sub(self.first_timestamp),
+            i64::from(self.count),
+        );
+        let mut size = 1 + size_of_varint(delta) + size_of_varint(nth);
+        size += size_of_bytes(key) + size_of_bytes(value) + size_of_varint(headers.len() as i64);
+        for header in headers.clone() {
+            size += size_of_bytes(Some(header.name)) + size_of_bytes(header.value);
         }
-        push_varint(&mut self.records, self.record.len() as i64);
-        self.records.extend_from_slice(&self.record);
+        let bytes = &mut self.bytes;
+        push_varint(bytes, size as i64);
+        bytes.push(0);
+        push_varint(bytes, delta);
+        push_varint(bytes, nth);
+        push_bytes(bytes, key);
+        push_bytes(bytes, value);
+        push_varint(bytes, headers.len() as i64);
+        for header in headers {
+            push_bytes(bytes, Some(header.name));
+            push_bytes(bytes, header.value);
+        }
         self.count += 1;
     }
 
@@ -78,42 +96,86 @@ impl Builder {
         codec: Codec,
         sender: Option<Sender>,
     ) -> Result<Vec<u8>, Damage> {
+        let mut batch = self.pack(codec)?;
+        batch[..8].copy_from_slice(&base_offset.to_be_bytes());
+        stamp(&mut batch, sender);
+        Ok(batch)
+    }
+
+    /// Returns the batch, to be [stamped](stamp) before it is sent, and is empty again.
+    ///
+    /// # Errors
+    /// As [`Builder::finish`].
+    pub fn pack(&mut self, codec: Codec) -> Result<Vec<u8>, Damage> {
         const LARGEST: usize = i32::MAX as usize;
-        let mut batch = Vec::with_capacity(self.size());
-        batch.extend_from_slice(&base_offset.to_be_bytes());
-        batch.extend_from_slice(&[0; 4]); // the length, below
-        batch.extend_from_slice(&(-1_i32).to_be_bytes()); // the leader writes its epoch
-        batch.extend_from_slice(&MAGIC.to_be_bytes());
-        batch.extend_from_slice(&[0; 4]); // the checksum, below
-        let is_transactional = sender.is_some_and(|sender| sender.is_transactional);
-        let transactional = if is_transactional {
-            Attributes::TRANSACTIONAL
-        } else {
-            0
-        };
-        batch.extend_from_slice(&(codec as i16 | transactional).to_be_bytes());
-        batch.extend_from_slice(&(self.count - 1).max(0).to_be_bytes());
-        batch.extend_from_slice(&self.first_timestamp.to_be_bytes());
-        batch.extend_from_slice(&self.max_timestamp.to_be_bytes());
-        let (id, epoch, sequence) = sender.map_or((-1, -1, -1), |sender| {
-            (sender.id, sender.epoch, sender.sequence)
-        });
-        batch.extend_from_slice(&id.to_be_bytes());
-        batch.extend_from_slice(&epoch.to_be_bytes());
-        batch.extend_from_slice(&sequence.to_be_bytes());
-        batch.extend_from_slice(&self.count.to_be_bytes());
-        codec.pack(&self.records, &mut batch)?;
+        let mut batch = std::mem::take(&mut self.bytes);
+        let count = std::mem::take(&mut self.count);
+        batch.resize(batch.len().max(HEADER), 0);
+        if codec != Codec::None {
+            let mut packed = Vec::with_capacity(batch.len() / 2);
+            packed.resize(HEADER, 0);
+            codec.pack(&batch[HEADER..], &mut packed)?;
+            batch = packed;
+        }
         if batch.len() > LARGEST {
             return Err(Damage::TooLarge(LARGEST));
         }
+        let mut put = |at: usize, bytes: &[u8]| batch[at..at + bytes.len()].copy_from_slice(bytes);
+        put(12, &(-1_i32).to_be_bytes()); // the leader writes its epoch
+        put(16, &MAGIC.to_be_bytes());
+        put(21, &(codec as i16).to_be_bytes());
+        put(23, &(count - 1).max(0).to_be_bytes());
+        put(27, &self.first_timestamp.to_be_bytes());
+        put(35, &self.max_timestamp.to_be_bytes());
+        put(57, &count.to_be_bytes());
         let length = (batch.len() - LENGTH_FROM) as i32;
         batch[8..12].copy_from_slice(&length.to_be_bytes());
-        let checksum = crc32c::crc32c(&batch[CHECKED_FROM..]);
-        batch[17..21].copy_from_slice(&checksum.to_be_bytes());
-        self.records.clear();
-        self.count = 0;
         Ok(batch)
     }
+}
+
+/// Writes into a batch who sends it, and its checksum; `None` for brokers that cannot tell whether they
+/// have it.
+pub fn stamp(batch: &mut [u8], sender: Option<Sender>) {
+    let transactional = sender.is_some_and(|sender| sender.is_transactional);
+    let (low, high) = (batch[22], Attributes::TRANSACTIONAL as u8);
+    batch[22] = if transactional { low | high } else { low & !high };
+    let (id, epoch, sequence) = sender.map_or((-1, -1, -1), |sender| {
+        (sender.id, sender.epoch, sender.sequence)
+    });
+    batch[43..51].copy_from_slice(&id.to_be_bytes());
+    batch[51..53].copy_from_slice(&epoch.to_be_bytes());
+    batch[53..57].copy_from_slice(&sequence.to_be_bytes());
+    let checksum = crc32c::crc32c(&batch[CHECKED_FROM..]);
+    batch[17..CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Returns the records of a batch in two of half as many each, with how many the first one has; `None`
+/// for one record, and for what is not a batch of [`Builder`]'s.
+pub fn halve(batch: &[u8], unpacker: &mut Unpacker) -> Option<[(Vec<u8>, i32); 2]> {
+    let batch = Batch::take(&mut &*batch).ok()??;
+    let count = batch.header.count;
+    let codec = batch.header.attributes.codec().ok()?;
+    let mut records = Vec::new();
+    unpacker.unpack(codec, batch.packed(), &mut records).ok()?;
+    let mut entries = Vec::new();
+    let mut reader = Reader::new(batch.header, 0..records.len());
+    reader.read(&records, 0, count as usize, &mut entries).ok()?;
+    let (first, second) = entries.split_at_checked(entries.len() / 2)?;
+    if first.is_empty() {
+        return None;
+    }
+    let half = |entries: &[super::Entry]| {
+        let mut builder = Builder::default();
+        for entry in entries {
+            let headers: Vec<Header<'_>> = Headers::new(entry.headers, &records).collect();
+            let (key, value) = (entry.key.of(&records), entry.value.of(&records));
+            builder.push(entry.timestamp, key, value, headers.iter().copied());
+        }
+        let count = builder.count();
+        Some((builder.pack(codec).ok()?, count))
+    };
+    Some([half(first)?, half(second)?])
 }
 
 fn push_bytes(record: &mut Vec<u8>, bytes: Option<&[u8]>) {
@@ -121,9 +183,23 @@ fn push_bytes(record: &mut Vec<u8>, bytes: Option<&[u8]>) {
     record.extend_from_slice(bytes.unwrap_or_default());
 }
 
+fn size_of_bytes(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| size_of_varint(bytes.len() as i64) + bytes.len())
+}
+
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63) as u64
+}
+
+/// Returns how many bytes a zigzag varint has.
+fn size_of_varint(value: i64) -> usize {
+    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
 /// Writes a zigzag varint.
 fn push_varint(record: &mut Vec<u8>, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63) as u64;
+    let mut rest = zigzag(value);
     while rest >= 0x80 {
         record.push(rest as u8 | 0x80);
         rest >>= 7;

@@ -22,9 +22,7 @@ mod records;
 
 use std::fmt;
 
-pub use encode::Builder;
-#[cfg(test)]
-pub(crate) use encode::Sender;
+pub use encode::{Builder, Sender, halve, stamp};
 pub use packing::{Codec, Unpacker};
 pub use records::{Entry, Headers, Reader};
 

@@ -119,7 +119,7 @@ impl Reader {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, bytes: &[u8]) -> Option<Entry> {
         let mut cursor = Cursor {
             bytes,
@@ -235,32 +235,39 @@ impl Cursor<'_> {
         (self.at <= self.bytes.len()).then_some(())
     }
 
-    /// Reads a zigzag varint of at most 64 bits.
-    #[inline]
+    /// Reads a zigzag varint of at most 64 bits; nearly all have one byte or two.
+    #[inline(always)]
     fn varint(&mut self) -> Option<i64> {
-        let first = *self.bytes.get(self.at)?;
-        self.at += 1;
-        let mut value = u64::from(first & 0x7F);
-        if first >= 0x80 {
-            let mut shift = 7;
-            loop {
-                let byte = *self.bytes.get(self.at)?;
+        let value = match *self.bytes.get(self.at..)? {
+            [first, ..] if first < 0x80 => {
                 self.at += 1;
-                value |= u64::from(byte & 0x7F) << shift;
-                if byte < 0x80 {
-                    break;
-                }
-                shift += 7;
-                if shift > 63 {
-                    return None;
-                }
+                u64::from(first)
             }
-        }
+            [first, second, ..] if second < 0x80 => {
+                self.at += 2;
+                u64::from(first & 0x7F) | u64::from(second) << 7
+            }
+            _ => self.long_varint()?,
+        };
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
+    #[inline(never)]
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
     /// Reads a length and passes over as many bytes.
-    #[inline]
+    #[inline(always)]
     fn span(&mut self) -> Option<Span> {
         let length = self.varint()?;
         let start = self.at as u32;

@@ -247,6 +247,11 @@ impl<Q> Cluster<Q> {
         &self.topics[nth]
     }
 
+    /// Returns how many topics there are; they count from 0.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
     /// Returns how many brokers are known; they count from 0.
     pub fn len(&self) -> usize {
         self.nodes.len()

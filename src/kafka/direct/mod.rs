@@ -1,21 +1,28 @@
-//! Reads partitions without librdkafka: whole batches stay in the memory that they came in, and
-//! nothing is made of a record but the places of its parts.
+//! Reads and writes partitions without librdkafka. Of what is read, whole batches stay in the memory that
+//! they came in, and nothing is made of a record but the places of its parts; what is written is put into
+//! a batch at once.
 //!
-//! In: a topic, its partitions and where each begins. Out: [`Entries`].
+//! In: a topic, its partitions and where each begins; out: [`Entries`]. Or in: records; out: what became of
+//! them ([`writer`]).
 //!
 //! - [`cluster`]: brokers, connections, who leads; a caller steps it
 //! - [`reading`]: what is fetched from which broker, and when; a caller steps it
 //! - [`chunk`]: answers → records that were checked and unpacked
+//! - [`writing`]: what is sent to which broker, and when; a caller steps it
+//! - [`backlog`]: a partition's batches that are not acknowledged, and when they are sent again
 //! - [`sockets`]: all waiting for the network
-//! - [`reader`]: the thread that steps a reader by its sockets
+//! - [`reader`], [`writer`]: the threads that step the machines by their sockets
 
+mod backlog;
 pub mod chunk;
 pub mod cluster;
-pub mod reading;
 mod reader;
+pub mod reading;
 mod sockets;
 #[cfg(test)]
 mod tests;
+pub(super) mod writer;
+pub(super) mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::reading::{Failure, Reading};
-use super::sockets::{Bell, Sockets, Wiring};
+use super::sockets::{Bell, Machine as _, Sockets, Wiring};
 use crate::error::{Error, Result};
 
 /// What the thread and the reader share.

@@ -358,16 +358,6 @@ impl Reading {
             .sum()
     }
 
-    /// Does what is due.
-    pub fn tick(&mut self, now: Instant) {
-        self.cluster.tick(now);
-        self.take_news();
-        let room = Room::of(self);
-        for nth in 0..self.cluster.len() {
-            self.fetch_from(nth, &room, now);
-        }
-    }
-
     /// Returns when something is due next, if nothing happens until then.
     pub fn wakes_at(&self, now: Instant) -> Instant {
         let mut at = now + LATER;
@@ -500,6 +490,15 @@ impl Machine for Reading {
 
     fn cluster(&mut self) -> &mut Cluster<Vec<usize>> {
         &mut self.cluster
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.cluster.tick(now);
+        self.take_news();
+        let room = Room::of(self);
+        for nth in 0..self.cluster.len() {
+            self.fetch_from(nth, &room, now);
+        }
     }
 
     fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), String> {

@@ -25,6 +25,9 @@ pub trait Machine {
     /// Returns what it knows of the brokers.
     fn cluster(&mut self) -> &mut Cluster<Self::Question>;
 
+    /// Does what is due.
+    fn tick(&mut self, now: Instant);
+
     /// Takes an answer of a broker.
     ///
     /// # Errors
@@ -160,6 +163,12 @@ impl Sockets {
             bell.ring();
         });
         Ok(())
+    }
+
+    /// Returns whether something is still to be sent.
+    pub fn has_unsent(&self) -> bool {
+        let mut connections = self.links.iter().filter_map(|link| link.connection.as_ref());
+        connections.any(Connection::has_unsent)
     }
 
     /// Waits until a socket has something, the bell rings, or so much time has passed.

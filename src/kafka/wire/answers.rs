@@ -123,3 +123,21 @@ pub fn fetched(correlation: i32, throttle_ms: i32, parts: &[Part]) -> Vec<u8> {
     }
     answer.bytes(&[0, 0]).0
 }
+
+/// Returns the id and the epoch of a producer.
+pub fn producer(correlation: i32, error: i16, id: i64, epoch: i16) -> Vec<u8> {
+    let answer = Answer::to(correlation).i32(0);
+    answer.i16(error).i64(id).i16(epoch).bytes(&[0]).0
+}
+
+/// Returns what became of batches: partitions, codes and offsets.
+pub fn produced(correlation: i32, throttle_ms: i32, parts: &[(i32, i16, i64)]) -> Vec<u8> {
+    let mut answer = Answer::to(correlation).compact(1).bytes(&ID);
+    answer = answer.compact(parts.len());
+    for &(partition, error, offset) in parts {
+        answer = answer.i32(partition).i16(error).i64(offset).i64(-1).i64(0);
+        // No record is at fault, and there are no words.
+        answer = answer.compact(0).bytes(&[0, 0]);
+    }
+    answer.bytes(&[0]).i32(throttle_ms).bytes(&[0]).0
+}

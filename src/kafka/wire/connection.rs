@@ -115,9 +115,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// So many are kept, and none that is larger than so many bytes.
-    const MOST: usize = 4;
-    const LARGEST: usize = 32 << 20;
+    /// As many bytes are kept at most: what is given back to the system comes back as pages to be cleared.
+    const MOST: usize = 32 << 20;
 
     fn frame(self: &Arc<Self>, length: usize) -> Frame {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +134,8 @@ impl Pool {
 
     fn give_back(&self, bytes: Vec<u8>) {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < Self::MOST && bytes.len() <= Self::LARGEST {
+        let kept: usize = buffers.iter().map(Vec::len).sum();
+        if kept + bytes.len() <= Self::MOST {
             buffers.push(bytes);
             // The smallest lies at the end: most answers are small, or as large as the last.
             buffers.sort_by_key(|buffer| std::cmp::Reverse(buffer.len()));

@@ -175,6 +175,7 @@ impl Described {
         admin.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
         let options = Options {
             may_double: true, // the topic is compacted
+            in_group: true,
             ..Options::default()
         };
         let mut producer = Producer::new(settings, &options)?;

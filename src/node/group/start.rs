@@ -297,6 +297,7 @@ pub fn open_producer(
         patient: true,
         at_once: Some(AT_ONCE),
         within: Some(lease.within),
+        in_group: true,
         ..producer::Options::default()
     };
     let producer = Shared::new(Producer::new(settings, &options)?);
