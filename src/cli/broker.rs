@@ -41,7 +41,7 @@ struct Connection {
     /// Set a librdkafka property; pass secrets as NAME=@FILE or NAME=env:VAR.
     ///
     /// Topics are read directly, and at most 64 MiB of their records wait in memory
-    /// (`queued.max.messages.kbytes=65536`); `client=librdkafka` has librdkafka read them.
+    /// (`queued.max.messages.kbytes=65536`); `client=librdkafka` has librdkafka read and write them.
     #[arg(short = 'X', value_name = "NAME=VALUE")]
     properties: Vec<String>,
 

@@ -1,4 +1,4 @@
-//! Which client reads topics: `k`'s own, or librdkafka.
+//! Which client reads and writes topics: `k`'s own, or librdkafka.
 //!
 //! `-X client=direct|librdkafka` chooses. Without it, a property that the direct client does not heed is left to
 //! librdkafka.
@@ -66,7 +66,9 @@ const UNHEEDED_WRITING: [(&str, &[&str]); 14] = [
 
 /// Returns whether the direct client heeds all that was set for writing.
 pub(super) fn heeds_writing(properties: &[(String, String)]) -> bool {
-    !properties.iter().any(|property| is_unheeded(property, &UNHEEDED_WRITING))
+    !properties
+        .iter()
+        .any(|property| is_unheeded(property, &UNHEEDED_WRITING))
 }
 
 /// Returns whether a property is one of some, and has another value than its usual ones.

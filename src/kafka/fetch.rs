@@ -34,6 +34,9 @@ pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once the user has stopped the run or no broker can be reached.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a partition is without a leader before that is said: another one is mostly found at once.
+const ORPHANED: Duration = Duration::from_secs(2);
+
 /// Reads the partitions of one topic. Not a member of its group: every partition is assigned here.
 pub struct Fetcher {
     settings: Settings,
@@ -52,6 +55,8 @@ pub struct Fetcher {
     /// Whether the topic is gone, once the broker has answered.
     lookup: Option<mpsc::Receiver<bool>>,
     open: open::Watch,
+    /// Partitions without a leader: since when, and which ones were reported.
+    orphans: (Option<Instant>, Vec<i32>),
     /// Whether the failure of the last commit was reported.
     told_uncommitted: bool,
 }
@@ -91,6 +96,7 @@ impl Fetcher {
             looked_up: clock::now(),
             lookup: None,
             open: open::Watch::new(settings),
+            orphans: (None, Vec::new()),
             told_uncommitted: false,
         })
     }
@@ -261,6 +267,7 @@ impl Fetcher {
         for open in self.open.look(behind) {
             self.settings.report.status(open.waited_for());
         }
+        self.watch_leaders();
         match self.lookup.as_ref().map(mpsc::Receiver::try_recv) {
             Some(Err(mpsc::TryRecvError::Empty)) => return Ok(()),
             Some(Ok(true)) => return Err(gone(&self.topic)),
@@ -277,6 +284,26 @@ impl Fetcher {
             }
         }
         Ok(())
+    }
+
+    /// Says which partitions have had no leader for a while, once.
+    fn watch_leaders(&mut self) {
+        let Way::Direct(direct) = &self.way else {
+            return;
+        };
+        let orphans = direct.orphans();
+        let (since, told) = &mut self.orphans;
+        if orphans.is_empty() {
+            (*since, *told) = (None, orphans);
+        } else if since.get_or_insert_with(Instant::now).elapsed() >= ORPHANED && *told != orphans {
+            let numbers: Vec<String> = orphans.iter().map(i32::to_string).collect();
+            self.settings.report.status(format!(
+                "waiting for a leader of topic `{}`, partition {}",
+                self.topic,
+                numbers.join(", ")
+            ));
+            *told = orphans;
+        }
     }
 
     /// Returns the partitions that are not read to their end.

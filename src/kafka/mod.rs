@@ -9,7 +9,7 @@
 //! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
 //! - [`health`]: whether brokers can be reached
 //! - [`fetched`]: records, wherever they lie
-//! - [`client`], [`direct`]: reading without librdkafka, and whether it is
+//! - [`client`], [`direct`]: reading and writing without librdkafka, and whether it is
 //! - [`batch`], [`wire`]: records and requests as bytes
 //! - [`open`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set

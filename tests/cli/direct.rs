@@ -8,7 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::broker::{OwnBroker, Record, broker, read_topic, unique};
-use crate::proxy::{Fate, Proxy};
+use crate::proxy::{Kind, Proxy, is_bad};
 use crate::running::Running;
 use crate::workdir::Workdir;
 
@@ -175,17 +175,6 @@ fn a_compacted_topic_is_read_over_its_gaps() {
     assert!(read.iter().all(|record| expected.contains(record)));
 }
 
-/// What the connection does to every few answers.
-fn is_bad(nth: u64) -> Fate {
-    match nth % 11 {
-        2 => Fate::IsLate(Duration::from_millis(300)),
-        4 => Fate::IsCut,
-        6 => Fate::IsRefused,
-        9 => Fate::IsLost,
-        _ => Fate::Passes,
-    }
-}
-
 #[test]
 fn over_a_bad_connection_each_record_arrives_once() {
     let Some(broker) = broker() else { return };
@@ -193,7 +182,7 @@ fn over_a_bad_connection_each_record_arrives_once() {
     create(&dir, broker, &topic, "--partitions 3");
     produce(broker, &topic, "none", 9_000);
     let expected = read_topic(broker, &topic);
-    let proxy = Proxy::start(broker, is_bad);
+    let proxy = Proxy::start(broker, Kind::Fetch, is_bad);
     // Small answers, so that there are many; given up after a second.
     let small = "--exit -X max.partition.fetch.bytes=20000 -X fetch.max.bytes=40000 -X socket.timeout.ms=1000";
     let read = consumed(&dir, &proxy.address, &topic, small);
@@ -211,7 +200,7 @@ fn a_follower_over_a_bad_connection_reads_what_is_written_meanwhile() {
     let Some(broker) = broker() else { return };
     let (dir, topic) = (Workdir::new(), unique("followed"));
     create(&dir, broker, &topic, "--partitions 2");
-    let proxy = Proxy::start(broker, is_bad);
+    let proxy = Proxy::start(broker, Kind::Fetch, is_bad);
     let line = format!(
         "consume {topic} --limit 600 -b {} -X client=direct -X socket.timeout.ms=1000",
         proxy.address

@@ -67,3 +67,4 @@ mod window_parallel;
 mod window_rank;
 mod window_topic;
 mod workdir;
+mod written;

@@ -21,7 +21,7 @@ pub enum Fate {
     IsCut,
     /// Nothing arrives any more, and the connection stays open.
     IsLost,
-    /// Where records were asked for, the broker does not lead.
+    /// The broker says that it does not lead the first partition; what it wrote stays written.
     IsRefused,
 }
 
@@ -36,19 +36,31 @@ struct State {
     port: u16,
     /// Counts the answers.
     carried: AtomicU64,
+    kind: Kind,
     fate: fn(u64) -> Fate,
     has_ended: AtomicBool,
 }
 
+/// Whose answers are disturbed: only what reads or writes, or librdkafka's own repetitions would be
+/// tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Those to writers.
+    Produce = 0,
+    /// Those to readers.
+    Fetch = 1,
+}
+
 impl Proxy {
-    /// Stands before a broker; `fate` says what becomes of the nth answer.
-    pub fn start(broker: &str, fate: fn(u64) -> Fate) -> Self {
+    /// Stands before a broker; `fate` says what becomes of the nth answer of a kind.
+    pub fn start(broker: &str, kind: Kind, fate: fn(u64) -> Fate) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(State {
             broker: broker.to_owned(),
             port,
             carried: AtomicU64::new(0),
+            kind,
             fate,
             has_ended: AtomicBool::new(false),
         });
@@ -93,9 +105,7 @@ impl State {
             broker.write_all(&request).ok()?;
             let mut answer = frame(&mut broker)?;
             self.take_the_brokers_place(&mut answer);
-            let is_fetch = kind == 1;
-            // Only what reads is disturbed, or librdkafka's own repetitions would be tested.
-            let fate = if is_fetch {
+            let fate = if kind == self.kind as i16 {
                 (self.fate)(self.carried.fetch_add(1, Ordering::Relaxed))
             } else {
                 Fate::Passes
@@ -113,7 +123,7 @@ impl State {
                     client.read_to_end(&mut rest).ok()?; // until the reader gives it up
                     return None;
                 }
-                Fate::IsRefused => refuse(&mut answer, version),
+                Fate::IsRefused => refuse(&mut answer, self.kind, version),
             }
             client.write_all(&answer).ok()?;
         }
@@ -145,16 +155,32 @@ fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(frame)
 }
 
-/// Makes the first partition of a fetch say that its leader is elsewhere.
-fn refuse(answer: &mut [u8], version: i16) {
+/// Makes the first partition of an answer say that its leader is elsewhere.
+fn refuse(answer: &mut [u8], kind: Kind, version: i16) {
     const NOT_LEADER: [u8; 2] = [0, 6];
     assert_eq!(
         version, 13,
         "its place in the answer is that of this version"
     );
-    // Length, number, tags, throttle, error, session, one topic, its id, partitions below 127.
-    let at = 4 + 4 + 1 + 4 + 2 + 4 + 1 + 16 + 1;
+    // Length, number, tags, then of a fetch throttle, error, session; one topic, its id, partitions
+    // below 127.
+    let head = match kind {
+        Kind::Fetch => 4 + 2 + 4,
+        Kind::Produce => 0,
+    };
+    let at = 4 + 4 + 1 + head + 1 + 16 + 1;
     if let Some(error) = answer.get_mut(at + 4..at + 6) {
         error.copy_from_slice(&NOT_LEADER);
+    }
+}
+
+/// What a bad connection does to every few answers.
+pub fn is_bad(nth: u64) -> Fate {
+    match nth % 11 {
+        2 => Fate::IsLate(Duration::from_millis(300)),
+        4 => Fate::IsCut,
+        6 => Fate::IsRefused,
+        9 => Fate::IsLost,
+        _ => Fate::Passes,
     }
 }

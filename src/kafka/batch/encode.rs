@@ -139,7 +139,11 @@ impl Builder {
 pub fn stamp(batch: &mut [u8], sender: Option<Sender>) {
     let transactional = sender.is_some_and(|sender| sender.is_transactional);
     let (low, high) = (batch[22], Attributes::TRANSACTIONAL as u8);
-    batch[22] = if transactional { low | high } else { low & !high };
+    batch[22] = if transactional {
+        low | high
+    } else {
+        low & !high
+    };
     let (id, epoch, sequence) = sender.map_or((-1, -1, -1), |sender| {
         (sender.id, sender.epoch, sender.sequence)
     });
@@ -160,7 +164,9 @@ pub fn halve(batch: &[u8], unpacker: &mut Unpacker) -> Option<[(Vec<u8>, i32); 2
     unpacker.unpack(codec, batch.packed(), &mut records).ok()?;
     let mut entries = Vec::new();
     let mut reader = Reader::new(batch.header, 0..records.len());
-    reader.read(&records, 0, count as usize, &mut entries).ok()?;
+    reader
+        .read(&records, 0, count as usize, &mut entries)
+        .ok()?;
     let (first, second) = entries.split_at_checked(entries.len() / 2)?;
     if first.is_empty() {
         return None;

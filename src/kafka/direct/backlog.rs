@@ -7,9 +7,12 @@
 //!               └── failed: once all that is on its way was answered ──┘
 //! ```
 //!
-//! At most some are on their way. After a failure that passes, nothing more is sent until all that is
-//! on its way was answered; then everything that is left goes out again, in order. So a batch that a
-//! broker refuses because the one before it was refused needs no rule of its own. Where the first of
+//! At most some are on their way; at the begin, and after a failure, a single one until it is
+//! acknowledged: a broker that knows nothing of the producer, or has forgotten it in a restart, takes
+//! any number for the first, and would take the second batch before the first. After a failure that
+//! passes, nothing more is sent until all that is on its way was answered; then everything that is left
+//! goes out again, in order. So a batch that a broker refuses because the one before it was refused
+//! needs no rule of its own. Where the first of
 //! all is refused for its number, the broker has lost what came before: the partition then numbers
 //! from 0 again in the producer's next epoch, as KIP-360 says.
 
@@ -64,6 +67,8 @@ pub struct Backlog {
     bytes: usize,
     /// Whether nothing more is sent until all that is on its way was answered.
     drains: bool,
+    /// Whether a batch was acknowledged since the begin, or the last failure.
+    is_proven: bool,
     /// Whether the broker has lost what came before.
     has_gap: bool,
     /// As whom the records are numbered; none before the first.
@@ -124,6 +129,7 @@ impl Backlog {
     /// Takes the next batch to be sent, if there is one and fewer than `most` are on their way; returns
     /// what tells it from others, and its bytes. `identity` is `None` where records are not numbered.
     pub fn ask(&mut self, identity: Option<Identity>, most: usize) -> Option<(u64, Arc<Vec<u8>>)> {
+        let most = if self.is_proven { most } else { 1 };
         if self.asked >= most || self.drains {
             return None;
         }
@@ -145,7 +151,13 @@ impl Backlog {
     }
 
     /// Takes an answer for a batch: a code, and its offset.
-    pub fn answered(&mut self, ordinal: u64, error: i16, offset: i64, unpacker: &mut Unpacker) -> Fate {
+    pub fn answered(
+        &mut self,
+        ordinal: u64,
+        error: i16,
+        offset: i64,
+        unpacker: &mut Unpacker,
+    ) -> Fate {
         let Some(nth) = self.position(ordinal) else {
             return Fate::Waits;
         };
@@ -195,6 +207,7 @@ impl Backlog {
         let Some(batch) = self.batches.remove(nth) else {
             return Fate::Waits;
         };
+        self.is_proven = true;
         self.bytes -= batch.bytes.len();
         self.spare = Arc::try_unwrap(batch.bytes).ok();
         Fate::Written(batch.count, offset)
@@ -235,7 +248,7 @@ impl Backlog {
         if self.asked > 0 || !self.drains {
             return;
         }
-        self.drains = false;
+        (self.drains, self.is_proven) = (false, false);
         if std::mem::take(&mut self.has_gap)
             && let Some(identity) = &mut self.identity
         {
@@ -260,9 +273,7 @@ fn sender(identity: Option<Identity>, sequence: Option<i32>) -> Option<Sender> {
 
 /// Returns whether a batch that was refused by this code may be written later.
 fn passes(error: i16) -> bool {
-    code::PASSING.contains(&error)
-        || code::PASSING_WRITES.contains(&error)
-        || is_unknown(error)
+    code::PASSING.contains(&error) || code::PASSING_WRITES.contains(&error) || is_unknown(error)
 }
 
 /// Returns whether a broker knows nothing of a topic, or has nothing of a partition: whether any does is

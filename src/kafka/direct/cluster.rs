@@ -253,7 +253,7 @@ impl<Q> Cluster<Q> {
     }
 
     /// Returns how many brokers are known; they count from 0.
-    pub fn len(&self) -> usize {
+    pub fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
@@ -332,7 +332,14 @@ impl<Q> Cluster<Q> {
     pub fn connected(&mut self, node: usize, now: Instant) {
         self.nodes[node].link = Link::Greeting;
         let question = Question::Versions;
-        self.send(node, Api::Versions, 0, question, (now, Duration::ZERO), |_| {});
+        self.send(
+            node,
+            Api::Versions,
+            0,
+            question,
+            (now, Duration::ZERO),
+            |_| {},
+        );
     }
 
     /// Takes note that there is no connection to a broker, or none any more.
@@ -388,7 +395,11 @@ impl<Q> Cluster<Q> {
         let (correlation, _) = wire::answer(&frame).map_err(garbled)?;
         let asked = &mut self.nodes[node].asked;
         let is_it = |asked: &Asked<Q>| asked.correlation == correlation;
-        let asked = if asked.front().is_some_and(is_it) { asked.pop_front() } else { None };
+        let asked = if asked.front().is_some_and(is_it) {
+            asked.pop_front()
+        } else {
+            None
+        };
         let asked = asked.ok_or("it answers what was not asked")?;
         let version = asked.version;
         match asked.question {

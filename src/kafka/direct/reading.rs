@@ -496,7 +496,7 @@ impl Machine for Reading {
         self.cluster.tick(now);
         self.take_news();
         let room = Room::of(self);
-        for nth in 0..self.cluster.len() {
+        for nth in 0..self.cluster.nodes() {
             self.fetch_from(nth, &room, now);
         }
     }

@@ -167,7 +167,10 @@ impl Sockets {
 
     /// Returns whether something is still to be sent.
     pub fn has_unsent(&self) -> bool {
-        let mut connections = self.links.iter().filter_map(|link| link.connection.as_ref());
+        let mut connections = self
+            .links
+            .iter()
+            .filter_map(|link| link.connection.as_ref());
         connections.any(Connection::has_unsent)
     }
 

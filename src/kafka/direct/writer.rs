@@ -9,14 +9,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::error::RDKafkaErrorCode;
+
 use super::super::batch::{Builder, Codec};
-use super::super::producer::{self, Acks};
-use super::super::{Health, Settings};
+use super::super::port::Deliveries;
+use super::super::producer::{self, Acks, Record};
+use super::super::{Health, Settings, refusal_of};
 use super::sockets::{Bell, Machine as _, Sockets};
-use super::writing::{self, Outcome, Writing};
+use super::writing::{self, Failure, Outcome, Writing};
 use super::{brokers, cluster_options, wiring};
 use crate::error::{Error, Result};
-use crate::source::Header;
 use crate::term::units::now_ms;
 
 /// How large a batch is, unless the user or the topic says otherwise.
@@ -35,21 +37,6 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// Where a record goes, and what it has.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// The partition of its topic.
-    pub partition: i32,
-    /// In ms since 1970; `None` becomes the time of sending.
-    pub timestamp: Option<i64>,
-    /// `None` for null.
-    pub key: Option<&'a [u8]>,
-    /// `None` for null.
-    pub value: Option<&'a [u8]>,
-    /// In their order.
-    pub headers: &'a [Header<'a>],
-}
-
 /// See the module. Its thread ends when it is dropped; what was not sent is given up.
 pub struct Writer {
     limits: Limits,
@@ -63,6 +50,9 @@ pub struct Writer {
     queued: usize,
     /// Whether batches that are not full lie with the thread.
     is_lent: bool,
+    /// Whether nothing is waited for, until the next record.
+    hurries: bool,
+    health: Arc<Health>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -190,7 +180,7 @@ impl Writer {
         });
         let thread = Thread {
             machine,
-            sockets: Sockets::new(wiring(settings, limit, health), &shared.bell, ear)?,
+            sockets: Sockets::new(wiring(settings, limit, health.clone()), &shared.bell, ear)?,
             shared: shared.clone(),
             linger: limits.linger,
             is_silent: options.acks == Acks::Zero,
@@ -204,6 +194,8 @@ impl Writer {
             gathered: 0,
             queued: 0,
             is_lent: false,
+            hurries: false,
+            health,
         })
     }
 
@@ -217,35 +209,21 @@ impl Writer {
         self.topics.len() - 1
     }
 
-    /// Returns how many topics are known.
-    pub fn topics(&self) -> usize {
-        self.topics.len()
-    }
-
-    /// Returns a topic's name.
-    pub fn name(&self, topic: usize) -> &str {
-        &self.topics[topic].name
-    }
-
-    /// Returns the topic and the number of a partition that an outcome names.
-    pub fn place(&self, nth: usize) -> (&str, i32) {
-        let Gathered { topic, number, .. } = self.partitions[nth];
-        (&self.topics[topic].name, number)
-    }
-
-    /// Takes a record.
+    /// Takes a record, whose value lies in a block.
     ///
     /// # Errors
     /// [`Refusal`]; it is not taken.
-    pub fn send(&mut self, topic: usize, record: &Record<'_>) -> Result<(), Refusal> {
+    pub fn send(&mut self, topic: usize, block: &[u8], record: &Record<'_>) -> Result<(), Refusal> {
+        let value = record.value.clone().map(|range| &block[range]);
         let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let size = size(record.key) + size(record.value);
+        let size = size(record.key) + size(value);
         if size > self.limits.record {
             return Err(Refusal::TooLarge);
         }
         if self.gathered + self.queued >= self.limits.room {
             return Err(Refusal::Full);
         }
+        self.hurries = false;
         if self.is_lent {
             self.take_back();
         }
@@ -262,7 +240,9 @@ impl Writer {
         let before = gathered.builder.size();
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
         let headers = record.headers.iter().copied();
-        gathered.builder.push(timestamp, record.key, record.value, headers);
+        gathered
+            .builder
+            .push(timestamp, record.key, value, headers);
         self.gathered += gathered.builder.size() - before;
         Ok(())
     }
@@ -336,10 +316,48 @@ impl Writer {
         self.queued = state.queued;
     }
 
+    /// Has all that was taken so far sent without waiting for more.
+    pub fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
     /// Lends all batches to the thread, which sends them when they have waited long enough; at once where
-    /// it is to hurry. Returns what became of records, after waiting for at most `timeout` where
-    /// nothing has.
-    pub fn serve(&mut self, timeout: Duration, hurries: bool) -> Result<Outcome, String> {
+    /// it is to [hurry](Self::hurry). Returns what became of records, after waiting for at most `timeout`
+    /// where nothing has.
+    pub fn serve(&mut self, timeout: Duration) -> Deliveries {
+        match self.outcome(timeout) {
+            Ok(outcome) => self.deliveries(outcome),
+            Err(reason) => {
+                self.health.note(RDKafkaErrorCode::Fatal, &reason);
+                Deliveries::default()
+            }
+        }
+    }
+
+    /// Returns what became of records in librdkafka's codes, which the messages are about.
+    fn deliveries(&self, outcome: Outcome) -> Deliveries {
+        let place = |nth: usize| {
+            let Gathered { topic, number, .. } = self.partitions[nth];
+            (self.topics[topic].name.clone(), number)
+        };
+        let first_failure = outcome.first_failure.map(|(failure, nth)| {
+            let (topic, number) = place(nth);
+            (code(failure), topic, number)
+        });
+        let reached = outcome.reached.into_iter().map(|(nth, offset)| {
+            let (topic, number) = place(nth);
+            (topic, number, offset)
+        });
+        Deliveries {
+            acknowledged: outcome.acknowledged,
+            failed: outcome.failed,
+            first_failure,
+            reached: reached.collect(),
+        }
+    }
+
+    fn outcome(&mut self, timeout: Duration) -> Result<Outcome, String> {
+        let hurries = self.hurries;
         let deadline = Instant::now() + timeout;
         let shared = self.shared.clone();
         let mut state = shared.lock();
@@ -377,6 +395,18 @@ impl Writer {
         match &state.ended {
             Some(reason) => Err(reason.clone()),
             None => Ok(std::mem::take(&mut state.outcome)),
+        }
+    }
+}
+
+fn code(failure: Failure) -> RDKafkaErrorCode {
+    match failure {
+        Failure::Gone => RDKafkaErrorCode::UnknownTopicOrPartition,
+        Failure::TimedOut => RDKafkaErrorCode::MessageTimedOut,
+        Failure::Unpackable => RDKafkaErrorCode::BadCompression,
+        Failure::Refused(code) => {
+            let code = refusal_of(code).code();
+            code.unwrap_or(RDKafkaErrorCode::Unknown)
         }
     }
 }
@@ -459,7 +489,8 @@ impl Thread {
             };
             let at = since + self.linger;
             // One behind another is sent once that is acknowledged.
-            let is_next = self.machine.is_idle(nth) && taken.iter().all(|(other, ..)| *other != nth);
+            let is_next =
+                self.machine.is_idle(nth) && taken.iter().all(|(other, ..)| *other != nth);
             if is_next && (state.hurries || at <= now) {
                 state.queued += builder.size();
                 taken.push((nth, builder, since));
@@ -516,7 +547,8 @@ impl Thread {
             let mut state = self.shared.lock();
             let open = state.open.iter().zip(&state.idle);
             let mut open = open.filter(|(open, idle)| open.is_some() && **idle);
-            if state.is_closing || !state.full.is_empty() || state.hurries && open.next().is_some() {
+            if state.is_closing || !state.full.is_empty() || state.hurries && open.next().is_some()
+            {
                 left = Duration::ZERO;
             }
             state.is_waiting = !left.is_zero();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::super::batch::{Builder, Codec, Unpacker};
 use super::super::wire::connection::Frame;
-use super::super::wire::produce::{self, BY_ID, Name};
+use super::super::wire::produce::{self, BY_ID, Batches, Name};
 use super::super::wire::{self, Api, code, producer};
 use super::backlog::{Backlog, Fate, Identity, is_unknown};
 use super::cluster::{self, Cluster, LATER, Loss, SOON};
@@ -94,6 +94,9 @@ struct Partition {
     retry_at: Instant,
     failure: Option<Failure>,
 }
+
+/// A batch that is being sent: its partition, its ordinal and its bytes.
+type Taken = (usize, u64, Arc<Vec<u8>>);
 
 /// What is asked of brokers.
 #[derive(Debug)]
@@ -212,7 +215,9 @@ impl Writing {
         for partition in &self.partitions {
             note(partition.retry_at);
             let since = partition.backlog.since();
-            since.iter().for_each(|&since| note(since + self.options.within));
+            since
+                .iter()
+                .for_each(|&since| note(since + self.options.within));
         }
         at
     }
@@ -295,7 +300,8 @@ impl Writing {
         };
         self.is_identity_asked = true;
         let (api, times) = ((Api::InitProducer, version), (now, Duration::ZERO));
-        self.cluster.ask(node, api, Question::Identity, times, producer::write);
+        self.cluster
+            .ask(node, api, Question::Identity, times, producer::write);
     }
 
     fn take_identity(&mut self, answer: producer::Answer, now: Instant) {
@@ -361,13 +367,18 @@ impl Writing {
         true
     }
 
-    fn send(&mut self, node: usize, version: i16, batches: &[(usize, u64, Arc<Vec<u8>>)], now: Instant) {
-        let has_ids = |(nth, ..): &(usize, u64, Arc<Vec<u8>>)| {
+    /// Sends batches: their partitions, ordinals and bytes.
+    fn send(&mut self, node: usize, version: i16, batches: &[Taken], now: Instant) {
+        let has_ids = |(nth, ..): &Taken| {
             let topic = self.partitions[*nth].topic;
             self.cluster.topic(topic).id.is_some()
         };
-        let version = if batches.iter().all(has_ids) { version } else { version.min(BY_ID - 1) };
-        let mut topics: Vec<(usize, Vec<(i32, &Arc<Vec<u8>>)>)> = Vec::new();
+        let version = if batches.iter().all(has_ids) {
+            version
+        } else {
+            version.min(BY_ID - 1)
+        };
+        let mut topics: Vec<(usize, Batches<'_>)> = Vec::new();
         for (nth, _, bytes) in batches {
             let Partition { topic, number, .. } = self.partitions[*nth];
             match topics.iter_mut().find(|(known, _)| *known == topic) {
@@ -443,7 +454,9 @@ impl Writing {
 
     fn take_part(&mut self, nth: usize, ordinal: u64, (error, offset): (i16, i64), now: Instant) {
         let partition = &mut self.partitions[nth];
-        let fate = partition.backlog.answered(ordinal, error, offset, &mut self.unpacker);
+        let fate = partition
+            .backlog
+            .answered(ordinal, error, offset, &mut self.unpacker);
         match fate {
             Fate::Written(count, offset) => {
                 self.outcome.acknowledged += count as u64;
@@ -482,7 +495,7 @@ impl Machine for Writing {
         if self.options.is_idempotent && self.identity.is_none() {
             return self.ask_identity(now);
         }
-        for node in 0..self.cluster.len() {
+        for node in 0..self.cluster.nodes() {
             while self.write_to(node, now) {}
         }
     }

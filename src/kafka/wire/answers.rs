@@ -5,7 +5,10 @@ use super::code;
 
 /// Returns the bytes of a request in one.
 pub fn whole(pieces: &Pieces) -> Vec<u8> {
-    pieces.iter().flat_map(|piece| piece.iter().copied()).collect()
+    pieces
+        .iter()
+        .flat_map(|piece| piece.iter().copied())
+        .collect()
 }
 
 /// The id of the topic.
@@ -60,7 +63,10 @@ pub fn versions(correlation: i32, is_old: bool) -> Vec<u8> {
     let mut answer = Answer::default().i32(correlation).i16(code::NONE);
     answer = answer.i32(newest.len() as i32);
     for (api, oldest, newest) in newest {
-        answer = answer.i16(api).i16(0).i16(if is_old { oldest } else { newest });
+        answer = answer
+            .i16(api)
+            .i16(0)
+            .i16(if is_old { oldest } else { newest });
     }
     answer.0
 }

@@ -45,12 +45,7 @@ pub enum Api {
 
 impl Api {
     /// Those that are sent once a broker has said what it knows.
-    pub const NEEDED: [Api; 4] = [
-        Api::Produce,
-        Api::Fetch,
-        Api::Metadata,
-        Api::InitProducer,
-    ];
+    pub const NEEDED: [Api; 4] = [Api::Produce, Api::Fetch, Api::Metadata, Api::InitProducer];
 
     /// Returns its number.
     pub fn key(self) -> i16 {

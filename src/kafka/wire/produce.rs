@@ -20,6 +20,9 @@ pub struct Request<'a> {
     pub topics: &'a [Topic<'a>],
 }
 
+/// One batch each of some partitions.
+pub type Batches<'a> = Vec<(i32, &'a Arc<Vec<u8>>)>;
+
 /// The batches for one topic.
 #[derive(Debug)]
 pub struct Topic<'a> {
@@ -27,8 +30,8 @@ pub struct Topic<'a> {
     pub name: &'a str,
     /// Its id, for a version that goes by it.
     pub id: TopicId,
-    /// One batch each of some partitions.
-    pub batches: Vec<(i32, &'a Arc<Vec<u8>>)>,
+    /// See [`Batches`].
+    pub batches: Batches<'a>,
 }
 
 /// Writes a request.

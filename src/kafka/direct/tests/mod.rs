@@ -1,5 +1,6 @@
 //! The machines against scripted brokers: the test has the time and answers what is asked.
 
+mod fuzz;
 mod reading;
 mod writing;
 

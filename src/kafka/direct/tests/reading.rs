@@ -20,7 +20,7 @@ impl Stage<Reading> {
     }
 
     /// Starts, and goes on until the first partition is fetched: broker 1 at `h:1` leads it.
-    fn fetching(partitions: i32, options: Options) -> Self {
+    pub(super) fn fetching(partitions: i32, options: Options) -> Self {
         let mut stage = Stage::new(partitions, options);
         stage.connect(0, false);
         stage.lead(0, &[(1, 1)], &vec![(1, 5); partitions as usize]);
@@ -52,7 +52,7 @@ impl Stage<Reading> {
     }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         cluster: cluster_options(),
         committed: true,
