@@ -90,7 +90,9 @@ impl Fetched {
         match &self.0 {
             Kept::Entries(entries) => {
                 let found = range.clone().zip(&entries.entries()[range]);
-                found.map(|(nth, entry)| message_of(entries, nth, entry)).collect()
+                found
+                    .map(|(nth, entry)| message_of(entries, nth, entry))
+                    .collect()
             }
             _ => range.map(|nth| self.get(nth)).collect(),
         }

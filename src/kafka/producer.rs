@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-pub use super::native::produce::{Block, Record};
 use super::client::Client;
 use super::direct::writer::{Refusal, Writer};
+pub use super::native::produce::{Block, Record};
 use super::native::produce::{Sender, TopicHandle};
 use super::port::{Deliveries, Sends, Step, StepError};
 use super::{Health, Outage, Settings, words_of};

@@ -240,9 +240,7 @@ impl Writer {
         let before = gathered.builder.size();
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
         let headers = record.headers.iter().copied();
-        gathered
-            .builder
-            .push(timestamp, record.key, value, headers);
+        gathered.builder.push(timestamp, record.key, value, headers);
         self.gathered += gathered.builder.size() - before;
         Ok(())
     }
