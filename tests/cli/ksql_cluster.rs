@@ -265,6 +265,87 @@ fn a_killed_process_leaves_counts_that_are_exactly_once() {
     app.assert_counted("%BY_DISPOSITION", column("disposition"));
 }
 
+const CARRIED: &str = "
+    CREATE STREAM calls (k VARCHAR KEY, call_id BIGINT, caller VARCHAR)
+        WITH (KAFKA_TOPIC = '%calls', VALUE_FORMAT = 'JSON');
+    CREATE STREAM segments (k VARCHAR KEY, call_id BIGINT, tower VARCHAR)
+        WITH (KAFKA_TOPIC = '%segments', VALUE_FORMAT = 'JSON');
+    CREATE STREAM carried WITH (KEY_FORMAT = 'JSON') AS
+        SELECT c.call_id AS call_id, AS_VALUE(c.call_id) AS id, s.tower AS tower
+        FROM calls c JOIN segments s WITHIN 1 HOUR GRACE PERIOD 1 HOUR ON c.call_id = s.call_id;";
+
+#[derive(Deserialize)]
+struct CarriedBy {
+    #[serde(rename = "ID")]
+    id: u64,
+    #[serde(rename = "TOWER")]
+    tower: String,
+}
+
+#[test]
+fn a_join_goes_on_while_processes_come_and_are_killed() {
+    let Some(app) = App::new() else { return };
+    let generate = "gen --rate 100 --seconds 80 --callers 50 --seed 12 --out data";
+    app.dir.k(generate).assert_status(0);
+    let topics = [("calls", "mono_signal", 4), ("segments", "tower", 3)];
+    for (topic, _, partitions) in topics {
+        let topic = app.own(&format!("%{topic}"));
+        let create = format!(
+            "topic create {topic} --partitions {partitions} -b {}",
+            app.broker
+        );
+        app.dir.k(&create).assert_status(0);
+    }
+    app.dir.write("app.sql", app.own(CARRIED));
+    let mut first = vec![app.start(&["-f", "app.sql"])];
+    let second = app.start(&["-f", "app.sql"]);
+    await_that("not both are at work", || {
+        app.run("SHOW QUERIES;").stdout().contains("127.0.0.1 (2)")
+    });
+    let produced = topics.map(|(topic, file, _)| {
+        let topic = app.own(&format!("%{topic}"));
+        let produce = format!(
+            "produce data/{file}.csv -t {topic} --rate 3000 -b {}",
+            app.broker
+        );
+        Running::start(&app.dir, &produce)
+    });
+    let carried = app.own("%CARRIED");
+    await_that("nothing is joined", || {
+        !read_topic(app.broker, &carried).is_empty()
+    });
+    first.push(app.start(&["-f", "app.sql"]));
+    second.signal(Signal::KILL);
+    for produced in produced {
+        produced.ended().assert_status(0);
+    }
+    app.run_with(&["-f", "app.sql", "--exit"]).assert_status(0);
+    for running in first {
+        running.ended_by(Signal::INT).assert_status(130);
+    }
+    let towers = app.dir.read("data/tower.csv");
+    let mut lines = towers
+        .lines()
+        .map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().expect("a header");
+    let column = |name: &str| header.iter().position(|known| *known == name).expect("it");
+    let (id, tower) = (column("call_id"), column("tower"));
+    let truth = lines.map(|line| (line[id].parse().expect("an id"), line[tower].to_owned()));
+    let mut truth: Vec<(u64, String)> = truth.collect();
+    let row = |record: crate::broker::Record| {
+        let value = record.value.expect("a row");
+        let CarriedBy { id, tower } = serde_json::from_slice(&value).expect("a row");
+        (id, tower)
+    };
+    let mut found: Vec<_> = read_topic(app.broker, &carried)
+        .into_iter()
+        .map(row)
+        .collect();
+    truth.sort();
+    found.sort();
+    assert!(found == truth, "{} rows of {}", found.len(), truth.len());
+}
+
 /// What times are moved by: Kafka's begin behind 1970, and a week is whole windows.
 const WEEK_MS: i64 = 604_800_000;
 

@@ -113,7 +113,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         return replay::run(&options.replay, &read(file)?, &options.set, context);
     }
     let mut runner = match &options.data {
-        Some(data) => Runner::Folder(Shell::open(data, &options.app)?),
+        Some(data) => Runner::Folder(Box::new(Shell::open(data, &options.app)?)),
         None => {
             let settings = options.broker.settings(context)?;
             let name = super::names::prefixed;

@@ -10,7 +10,7 @@ use crate::ksql::shell::Shell;
 /// What carries out statements.
 pub(super) enum Runner {
     /// Over the files of a folder.
-    Folder(Shell),
+    Folder(Box<Shell>),
     /// Over Kafka.
     Cluster(Box<ClusterShell>),
 }

@@ -15,7 +15,7 @@ use crate::kafka::member::Place;
 use crate::ksql::catalog::Source;
 use crate::ksql::plan::Recipe;
 use crate::ksql::records;
-use crate::ksql::run::{self, Event, Feed, Leaving, Saved, Topology};
+use crate::ksql::run::{self, Entry, Event, Feed, Leaving, Saved, Topology};
 
 /// The most records that wait of one partition.
 const MOST_WAITING: usize = 2_000;
@@ -192,7 +192,7 @@ impl Task {
     ///
     /// # Errors
     /// `bug` where one cannot be written; `data` where the query cannot go on, before it commits.
-    pub fn changes(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    pub fn changes(&mut self) -> Result<Vec<Entry>> {
         if let Some(reason) = self.topology.failure() {
             return Err(Error::data(format!("the query ended: {reason}")));
         }

@@ -29,7 +29,7 @@ pub use foreign::ForeignJoin;
 pub use session::Sessions;
 pub use simple::{Convert, Filter, Flatten, Rekey, RekeyTable, Resize, Select, Test};
 pub use stages::{Feed, Stage};
-pub use store::{Changes, Saved};
+pub use store::{Changes, Entry, Saved};
 pub use streams::StreamJoin;
 pub use suppress::Suppress;
 pub use tables::{StreamTableJoin, Table, TableJoin};

@@ -229,13 +229,16 @@ impl<A: Saved, B: Saved, C: Saved> Saved for (A, B, C) {
     }
 }
 
-/// Entries of a changelog: key, and value or `None` for what is gone.
+/// An entry of a changelog: key, and value or `None` for what is gone.
+pub type Entry = (Vec<u8>, Option<Vec<u8>>);
+
+/// Entries of a changelog.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// What is put before each key: whose entries they are.
     prefix: Vec<u8>,
     /// The entries.
-    pub rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub rows: Vec<Entry>,
 }
 
 impl Changes {
