@@ -3,7 +3,7 @@
 //! A row of the result is the key's columns, the aggregates' results, the bounds of the window if
 //! there is one, and ROWTIME: what the clauses behind GROUP BY may name.
 
-use super::store::{Changes, STREAM_TIME, Saved, Store, StreamTime, Sweep};
+use super::store::{Saved, Store, StreamTime, Sweep, remembers};
 use super::{Event, Key, Operator, Row};
 use crate::engine::codec::Corrupt;
 use crate::engine::window::{Window, Windows};
@@ -189,21 +189,7 @@ impl Operator for Grouped {
         });
     }
 
-    fn has_state(&self) -> bool {
-        true
-    }
-
-    fn log_changes(&mut self) {
-        self.states.log_changes();
-    }
-
-    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
-        self.states.changes(0, changes)
-    }
-
-    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
-        self.states.restore(key, value).map(drop)
-    }
+    remembers!(states);
 }
 
 /// Aggregates of a stream in windows of a grid.
@@ -283,23 +269,5 @@ impl Operator for Windowed {
         }
     }
 
-    fn has_state(&self) -> bool {
-        true
-    }
-
-    fn log_changes(&mut self) {
-        self.states.log_changes();
-    }
-
-    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
-        self.states.changes(0, changes)?;
-        self.stream_time.changes(changes)
-    }
-
-    fn restore(&mut self, map: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
-        match map {
-            STREAM_TIME => self.stream_time.restore(value),
-            _ => self.states.restore(key, value).map(drop),
-        }
-    }
+    remembers!(states, stream_time);
 }

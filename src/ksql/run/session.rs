@@ -4,7 +4,7 @@
 //! session's bounds, those that were joined are taken back, each by a tombstone, before the new one.
 
 use super::aggregate::{Adder, Aggregated, State};
-use super::store::{Changes, STREAM_TIME, Saved, Store, StreamTime, Sweep};
+use super::store::{Saved, Store, StreamTime, Sweep, remembers};
 use super::{Event, Key, Operator, Row};
 use crate::engine::codec::Corrupt;
 use crate::engine::window::{Window, Windows};
@@ -138,23 +138,5 @@ impl Operator for Sessions {
         });
     }
 
-    fn has_state(&self) -> bool {
-        true
-    }
-
-    fn log_changes(&mut self) {
-        self.sessions.log_changes();
-    }
-
-    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
-        self.sessions.changes(0, changes)?;
-        self.stream_time.changes(changes)
-    }
-
-    fn restore(&mut self, map: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
-        match map {
-            STREAM_TIME => self.stream_time.restore(value),
-            _ => self.sessions.restore(key, value).map(drop),
-        }
-    }
+    remembers!(sessions, stream_time);
 }

@@ -425,6 +425,47 @@ impl StreamTime {
     }
 }
 
+/// What an [operator](super::Operator) does whose only state is a [`Store`], or one and its
+/// [`StreamTime`].
+macro_rules! remembers {
+    ($store:ident $(, $time:ident)?) => {
+        fn has_state(&self) -> bool {
+            true
+        }
+
+        fn log_changes(&mut self) {
+            self.$store.log_changes();
+        }
+
+        fn changes(
+            &mut self,
+            changes: &mut $crate::ksql::run::Changes,
+        ) -> $crate::error::Result<()> {
+            $(self.$time.changes(changes)?;)?
+            self.$store.changes(0, changes)
+        }
+
+        fn restore(
+            &mut self,
+            map: u8,
+            key: &[u8],
+            value: &[u8],
+        ) -> Result<(), $crate::engine::codec::Corrupt> {
+            $(
+                if map == $crate::ksql::run::store::STREAM_TIME {
+                    return self.$time.restore(value);
+                }
+            )?
+            if map != 0 {
+                return Err($crate::engine::codec::Corrupt);
+            }
+            self.$store.restore(key, value).map(drop)
+        }
+    };
+}
+
+pub(super) use remembers;
+
 /// Says when it is worth the time to look for entries that are no longer needed: once there are
 /// twice as many as were left the last time.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Tables: the last row of each key, and joins by it.
 
-use super::store::{Changes, Store};
+use super::store::{Changes, Store, remembers};
 use super::{Event, Key, Operator, Row};
 use crate::engine::codec::Corrupt;
 use crate::error::Result;
@@ -26,21 +26,7 @@ impl Operator for Table {
         out.push(Event { old, ..event });
     }
 
-    fn has_state(&self) -> bool {
-        true
-    }
-
-    fn log_changes(&mut self) {
-        self.rows.log_changes();
-    }
-
-    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
-        self.rows.changes(0, changes)
-    }
-
-    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
-        self.rows.restore(key, value).map(drop)
-    }
+    remembers!(rows);
 }
 
 /// Returns the columns of both sides; nulls for a side that has none.
@@ -110,21 +96,7 @@ impl Operator for StreamTableJoin {
         out.push(event.with_row(Some(row)));
     }
 
-    fn has_state(&self) -> bool {
-        true
-    }
-
-    fn log_changes(&mut self) {
-        self.rows.log_changes();
-    }
-
-    fn changes(&mut self, changes: &mut Changes) -> Result<()> {
-        self.rows.changes(0, changes)
-    }
-
-    fn restore(&mut self, _: u8, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
-        self.rows.restore(key, value).map(drop)
-    }
+    remembers!(rows);
 }
 
 /// Joins two tables by their keys.
