@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     signal: Arc<AtomicUsize>,
+    /// Whether the next signal ends the process at once.
+    again: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -25,7 +27,7 @@ impl Interrupt {
     /// `refused` when the operating system takes no handler.
     pub fn listen() -> Result<Self> {
         let interrupt = Interrupt::default();
-        let again = Arc::new(AtomicBool::new(false));
+        let again = &interrupt.again;
         for signal in [SIGINT, SIGTERM] {
             let refused = |source| Error::io("listen to signals", source);
             // Order matters: the shutdown looks at `again` before this signal sets it.
@@ -36,6 +38,12 @@ impl Interrupt {
                 .map_err(refused)?;
         }
         Ok(interrupt)
+    }
+
+    /// Forgets a signal, which has ended what it was meant for and not the process.
+    pub(crate) fn take(&self) {
+        self.signal.store(0, Ordering::Relaxed);
+        self.again.store(false, Ordering::Relaxed);
     }
 
     /// Asks for a stop as the signal `signal` would.

@@ -91,6 +91,20 @@ pub fn statements(text: &str) -> Result<Vec<(usize, &str)>> {
     Ok(found)
 }
 
+/// Returns whether a text ends with a statement's semicolon, and not within a quote or a comment.
+pub fn is_complete(text: &str) -> bool {
+    let mut scanner = Scanner { text, at: 0 };
+    let mut is_closed = false;
+    loop {
+        match scanner.piece() {
+            Ok(Some(piece)) if piece.lead == ' ' => {}
+            Ok(Some(piece)) => is_closed = piece.lead == ';',
+            Ok(None) => return is_closed,
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Returns a statement with as many line ends and blanks before it as there are in its text, so that
 /// errors count lines and columns of the whole text.
 pub fn in_place(text: &str, start: usize, statement: &str) -> String {

@@ -10,7 +10,7 @@
 //! (docs/design/ksql.md says why it is one of its own); [`mod@format`] reads and writes values in
 //! [`document`]s, which is what a topic's bytes are. [`session`] carries out statements; [`replay`]
 //! runs their queries over records in a file, deterministically; [`shell`] answers them over a
-//! [`folder`] whose files are topics, and [`cluster`] over Kafka; [`live`] leads each inserted row
+//! [`folder`] whose files are topics, [`cluster`] over Kafka, and [`server`] asks a ksqlDB server; [`live`] leads each inserted row
 //! through every query at once, for tests ([`trial`]) and their assertions ([`asserts`]). Windows and
 //! lateness are the engine's.
 
@@ -37,6 +37,7 @@ pub mod replay;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod scope;
+pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod syntax;

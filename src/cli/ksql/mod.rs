@@ -1,23 +1,28 @@
 //! `k ksql`: ksqlDB's language without a server.
 
+mod prompt;
 mod replay;
 mod rows;
 mod runner;
+mod screen;
 mod trial;
 
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use super::Context;
 use super::broker::BrokerOptions;
-use crate::error::{Error, Result};
-use crate::ksql::answer::Answer;
+use crate::error::{Error, Remedy, Result};
 use crate::ksql::cluster::shell::ClusterShell;
 use crate::ksql::lexer;
+use crate::ksql::server::Client;
 use crate::ksql::shell::Shell;
 use replay::ReplayOptions;
 use rows::Output;
 use runner::Runner;
+use screen::Screen;
 
 /// Run statements in ksqlDB's language, without a server.
 ///
@@ -40,6 +45,7 @@ use runner::Runner;
   k ksql --data data -e \"SHOW TOPICS;\"
   k ksql --data data -f app.sql
   k ksql --data data -e \"SELECT * FROM calls EMIT CHANGES LIMIT 3;\" --output json
+  k ksql --server http://localhost:8088 -e \"SHOW STREAMS;\"
   k ksql --file app.sql --replay calls.jsonl --capture out.jsonl
   k ksql test tests/ksql/cases",
     args_conflicts_with_subcommands = true
@@ -80,6 +86,14 @@ pub(super) struct Options {
     #[arg(long, value_name = "N")]
     query_row_limit: Option<u64>,
 
+    /// End a SELECT with EMIT CHANGES after so many ms
+    #[arg(long, value_name = "MS")]
+    query_timeout: Option<u64>,
+
+    /// Send the statements to a ksqlDB server's REST interface: http://localhost:8088
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "replay"])]
+    server: Option<String>,
+
     /// The app whose definitions these are
     #[arg(long, value_name = "NAME", default_value = "default_")]
     app: String,
@@ -112,9 +126,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
             .ok_or_else(|| Error::usage("--replay needs --file, the statements"))?;
         return replay::run(&options.replay, &read(file)?, &options.set, context);
     }
-    let mut runner = match &options.data {
-        Some(data) => Runner::Folder(Box::new(Shell::open(data, &options.app)?)),
-        None => {
+    let mut runner = match (&options.data, &options.server) {
+        (Some(data), _) => Runner::Folder(Box::new(Shell::open(data, &options.app)?)),
+        (None, Some(url)) => Runner::Server(Box::new(Client::open(url, &context.interrupt)?)),
+        (None, None) => {
             let settings = options.broker.settings(context)?;
             let name = super::names::prefixed;
             let shell = ClusterShell::open(&settings, context, &options.app, name)?;
@@ -127,8 +142,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         session.settings.set(name, Some(value.clone()));
     }
     session.variables.extend(options.define.iter().cloned());
-    let output = options.output.unwrap_or_else(Output::by_default);
-    let result = run_statements(&mut runner, options, output, context);
+    let mut screen = Screen::new(options.output.unwrap_or_else(Output::by_default));
+    screen.timeout = options.query_timeout.map(Duration::from_millis);
+    let result = run_statements(&mut runner, options, &mut screen, context);
     if let (count @ 1.., Some(first)) = runner.unread() {
         context.report.warning(format!(
             "{count} records could not be read and were left out; the first: {first}"
@@ -140,26 +156,26 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
 fn run_statements(
     runner: &mut Runner,
     options: &Options,
-    output: Output,
+    screen: &mut Screen,
     context: &Context,
 ) -> Result<()> {
     match (&options.execute, &options.file) {
-        (Some(statements), _) => run_all(runner, statements, output)?,
+        (Some(statements), _) => run_all(runner, statements, screen, context)?,
         (None, Some(file)) => {
             if !options.exit {
                 runner.work()?;
             }
-            run_all(runner, &read(file)?, output)?;
+            run_all(runner, &read(file)?, screen, context)?;
         }
         (None, None) if std::io::stdin().is_terminal() => {
             runner.work()?;
-            return prompt(runner, output, context);
+            return prompt::run(runner, screen, context);
         }
         (None, None) => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
             read.map_err(|source| Error::io("read stdin", source))?;
-            run_all(runner, &text, output)?;
+            run_all(runner, &text, screen, context)?;
         }
     }
     context.interrupt.check()?;
@@ -174,77 +190,58 @@ fn run_statements(
 }
 
 /// Runs the statements of a text, and shows what each gives.
-fn run_all(runner: &mut Runner, text: &str, output: Output) -> Result<()> {
+fn run_all(runner: &mut Runner, text: &str, screen: &mut Screen, context: &Context) -> Result<()> {
     for (start, statement) in lexer::statements(text)? {
         let (line, _) = lexer::place(text, start);
         let doing = || format!("carrying out the statement that begins on line {line}");
-        runner
-            .run(&lexer::in_place(text, start, statement), &mut |answer| {
-                show(&answer, output)
-            })
-            .map_err(|error| error.during(doing()))?;
+        if screen
+            .spool(statement)
+            .map_err(|error| error.during(doing()))?
+        {
+            continue;
+        }
+        let timer = screen.timeout.map(|timeout| Timer::start(timeout, context));
+        let statement = lexer::in_place(text, start, statement);
+        let ran = runner.run(&statement, &mut |answer| screen.show(&answer));
+        let is_over = timer.is_some_and(Timer::has_stopped_it);
+        if is_over {
+            context.interrupt.take();
+        }
+        match ran {
+            Err(error) if is_over && matches!(error.remedy(), Remedy::Stopped(_)) => {}
+            ran => ran.map_err(|error| error.during(doing()))?,
+        }
     }
     Ok(())
 }
 
-fn show(answer: &Answer, output: Output) -> Result<()> {
-    let text = match answer {
-        Answer::Said(said) if said.is_empty() => return Ok(()),
-        Answer::Said(said) => format!("{said}\n"),
-        Answer::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
-        Answer::Table { columns, rows } => output.text(columns, rows)?,
-        Answer::Rows {
-            columns,
-            rows,
-            is_first,
-        } => output.stream(columns, rows, *is_first)?,
-    };
-    super::print(text.as_bytes())
+/// Ends a query after a time, as Ctrl-C does.
+struct Timer {
+    /// Dropped when the query is done.
+    is_done: std::sync::mpsc::Sender<()>,
+    thread: std::thread::JoinHandle<bool>,
 }
 
-/// Reads statements from the terminal until `exit` or its end. One that is refused ends nothing.
-fn prompt(runner: &mut Runner, output: Output, context: &Context) -> Result<()> {
-    let mut typed = String::new();
-    let mut lines = std::io::stdin().lock().lines();
-    loop {
-        print!("{}", if typed.is_empty() { "ksql> " } else { "   -> " });
-        // A prompt that cannot be shown hides nothing that was asked for.
-        let _ = std::io::stdout().flush();
-        let Some(line) = lines.next() else {
-            return Ok(());
-        };
-        let line = line.map_err(|source| Error::io("read stdin", source))?;
-        match (typed.is_empty(), line.trim().trim_end_matches(';')) {
-            (true, "exit" | "quit") => return Ok(()),
-            (true, "help") => {
-                super::print(HELP.as_bytes())?;
-                continue;
+impl Timer {
+    fn start(timeout: Duration, context: &Context) -> Self {
+        let (is_done, wait) = std::sync::mpsc::channel();
+        let interrupt = context.interrupt.clone();
+        let thread = std::thread::spawn(move || {
+            let is_over = wait.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout);
+            if is_over {
+                interrupt.set(signal_hook::consts::SIGINT);
             }
-            _ => {}
-        }
-        typed.push_str(&line);
-        typed.push('\n');
-        if !line.trim_end().ends_with(';') {
-            continue;
-        }
-        let ran = run_all(runner, &typed, output);
-        typed.clear();
-        if let Err(error) = ran {
-            context.report.error(&error);
-        }
+            is_over
+        });
+        Timer { is_done, thread }
+    }
+
+    /// Returns whether it has ended the query.
+    fn has_stopped_it(self) -> bool {
+        drop(self.is_done);
+        self.thread.join().unwrap_or(false)
     }
 }
-
-const HELP: &str = "\
-SELECT … FROM … [EMIT CHANGES] [LIMIT n];      rows, once
-CREATE STREAM|TABLE name (…) WITH (…);         what a topic holds
-CREATE STREAM|TABLE name AS SELECT …;          a query whose rows go to a topic
-INSERT INTO name SELECT …;  INSERT INTO name VALUES (…);
-SHOW STREAMS|TABLES|TOPICS|QUERIES|FUNCTIONS;  DESCRIBE name;  DESCRIBE FUNCTION name;
-EXPLAIN SELECT …;  PRINT topic;  DROP STREAM|TABLE name;  TERMINATE id;
-SET 'property' = 'value';  DEFINE name = 'value';  RUN SCRIPT 'file';
-exit
-";
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path)

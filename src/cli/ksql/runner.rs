@@ -4,6 +4,7 @@ use super::Context;
 use crate::error::Result;
 use crate::ksql::answer::Answer;
 use crate::ksql::cluster::shell::ClusterShell;
+use crate::ksql::server::Client;
 use crate::ksql::session::Session;
 use crate::ksql::shell::Shell;
 
@@ -13,6 +14,8 @@ pub(super) enum Runner {
     Folder(Box<Shell>),
     /// Over Kafka.
     Cluster(Box<ClusterShell>),
+    /// By a ksqlDB server.
+    Server(Box<Client>),
 }
 
 impl Runner {
@@ -25,6 +28,7 @@ impl Runner {
         match self {
             Runner::Folder(shell) => show(shell.run(statement)?),
             Runner::Cluster(shell) => shell.run(statement, show),
+            Runner::Server(client) => client.run(statement, show),
         }
     }
 
@@ -33,7 +37,20 @@ impl Runner {
         match self {
             Runner::Folder(shell) => &mut shell.session,
             Runner::Cluster(shell) => &mut shell.session,
+            Runner::Server(client) => &mut client.session,
         }
+    }
+
+    /// Returns the names of streams, tables and their columns.
+    pub fn names(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for source in self.session().catalog.sources() {
+            names.push(source.name.clone());
+            names.extend(source.schema.columns().map(|column| column.name.clone()));
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Gives at most so many rows for a SELECT.
@@ -41,6 +58,7 @@ impl Runner {
         match self {
             Runner::Folder(shell) => shell.row_limit = limit,
             Runner::Cluster(shell) => shell.row_limit = limit,
+            Runner::Server(client) => client.row_limit = limit,
         }
     }
 
@@ -49,13 +67,14 @@ impl Runner {
         match self {
             Runner::Folder(shell) => &shell.unread,
             Runner::Cluster(shell) => &shell.unread,
+            Runner::Server(client) => &client.unread,
         }
     }
 
     /// Runs the app's queries here from now on; over a folder they have ended when they are answered.
     pub fn work(&mut self) -> Result<()> {
         match self {
-            Runner::Folder(_) => Ok(()),
+            Runner::Folder(_) | Runner::Server(_) => Ok(()),
             Runner::Cluster(shell) => shell.work(),
         }
     }
@@ -63,7 +82,7 @@ impl Runner {
     /// Runs the app's queries until a signal.
     pub fn stay(&mut self) -> Result<()> {
         match self {
-            Runner::Folder(_) => Ok(()),
+            Runner::Folder(_) | Runner::Server(_) => Ok(()),
             Runner::Cluster(shell) => shell.stay(),
         }
     }
@@ -71,7 +90,7 @@ impl Runner {
     /// Runs the app's queries until they have done what their topics hold now.
     pub fn finish(&mut self) -> Result<()> {
         match self {
-            Runner::Folder(_) => Ok(()),
+            Runner::Folder(_) | Runner::Server(_) => Ok(()),
             Runner::Cluster(shell) => shell.finish(),
         }
     }

@@ -1,0 +1,97 @@
+//! Where answers are shown: stdout, and the file of SPOOL.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
+use super::rows::Output;
+use crate::error::{Error, Result};
+use crate::ksql::answer::Answer;
+
+/// Shows answers.
+pub(super) struct Screen {
+    output: Output,
+    spool: Option<(String, File)>,
+    /// How long a query may take.
+    pub timeout: Option<Duration>,
+}
+
+impl Screen {
+    /// Returns the screen that writes rows in a form.
+    pub fn new(output: Output) -> Self {
+        Screen {
+            output,
+            spool: None,
+            timeout: None,
+        }
+    }
+
+    /// Shows an answer.
+    ///
+    /// # Errors
+    /// Of writing it.
+    pub fn show(&mut self, answer: &Answer) -> Result<()> {
+        let text = match answer {
+            Answer::Said(said) if said.is_empty() => return Ok(()),
+            Answer::Said(said) => format!("{said}\n"),
+            Answer::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+            Answer::Table { columns, rows } => self.output.text(columns, rows)?,
+            Answer::Rows {
+                columns,
+                rows,
+                is_first,
+            } => self.output.stream(columns, rows, *is_first)?,
+        };
+        self.copy(&text)?;
+        crate::cli::print(text.as_bytes())
+    }
+
+    /// Carries out SPOOL 'file' and SPOOL OFF; returns whether a statement is one of them.
+    ///
+    /// # Errors
+    /// Of a file that cannot be made; `usage` for what SPOOL does not take.
+    pub fn spool(&mut self, statement: &str) -> Result<bool> {
+        let mut words = statement.split_whitespace();
+        if !words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("SPOOL"))
+        {
+            return Ok(false);
+        }
+        let rest = words.collect::<Vec<_>>().join(" ");
+        let name = rest
+            .strip_prefix('\'')
+            .and_then(|rest| rest.strip_suffix('\''));
+        match name {
+            Some(name) if !name.is_empty() => {
+                let file = File::create(name)
+                    .map_err(|source| Error::io(format!("write `{name}`"), source))?;
+                self.spool = Some((name.to_owned(), file));
+                crate::cli::print(format!("What is shown goes to `{name}`, too\n").as_bytes())?;
+            }
+            None if rest.eq_ignore_ascii_case("OFF") => {
+                if let Some((name, _)) = self.spool.take() {
+                    crate::cli::print(format!("`{name}` is written\n").as_bytes())?;
+                }
+            }
+            _ => return Err(Error::usage("write SPOOL 'file'; or SPOOL OFF;")),
+        }
+        Ok(true)
+    }
+
+    /// Copies what was typed to the file of SPOOL.
+    ///
+    /// # Errors
+    /// Of writing it.
+    pub fn note_typed(&mut self, text: &str) -> Result<()> {
+        self.copy(&format!("ksql> {text}\n"))
+    }
+
+    fn copy(&mut self, text: &str) -> Result<()> {
+        let Some((name, file)) = &mut self.spool else {
+            return Ok(());
+        };
+        file.write_all(text.as_bytes())
+            .map_err(|source| Error::io(format!("write `{name}`"), source))
+    }
+}
