@@ -235,12 +235,29 @@ impl Session {
         self.started = number;
     }
 
-    /// Puts the values of variables in the place of `${name}`.
+    /// Puts the values of variables in the place of `${name}`; the case of a name does not count.
     pub fn with_variables(&self, text: &str) -> String {
-        let mut replaced = text.to_owned();
-        for (name, value) in &self.variables {
-            replaced = replaced.replace(&format!("${{{name}}}"), value);
+        let mut replaced = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let value = after.split_once('}').and_then(|(name, behind)| {
+                let mut variables = self.variables.iter();
+                let (_, value) = variables.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+                Some((value, behind))
+            });
+            replaced.push_str(before);
+            match value {
+                Some((value, behind)) => {
+                    replaced.push_str(value);
+                    rest = behind;
+                }
+                None => {
+                    replaced.push_str("${");
+                    rest = after;
+                }
+            }
         }
+        replaced.push_str(rest);
         replaced
     }
 

@@ -3,6 +3,8 @@
 //! `cases/` holds them as text that a person can read; `k ksql test tests/ksql/cases` runs them, too.
 //! `src/ksql/trial/text.rs` says how they are written.
 
+mod random;
+
 use std::path::Path;
 
 use k::ksql::trial;

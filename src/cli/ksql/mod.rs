@@ -191,13 +191,17 @@ fn run_statements(
 
 /// Runs the statements of a text, and shows what each gives.
 fn run_all(runner: &mut Runner, text: &str, screen: &mut Screen, context: &Context) -> Result<()> {
-    for (start, statement) in lexer::statements(text)? {
+    let statements = lexer::statements(text)?;
+    let is_script = statements.len() > 1;
+    for (start, statement) in statements {
         let (line, _) = lexer::place(text, start);
-        let doing = || format!("carrying out the statement that begins on line {line}");
-        if screen
-            .spool(statement)
-            .map_err(|error| error.during(doing()))?
-        {
+        let during = |error: Error| match is_script {
+            true => error.during(format!(
+                "carrying out the statement that begins on line {line}"
+            )),
+            false => error,
+        };
+        if screen.spool(statement).map_err(during)? {
             continue;
         }
         let timer = screen.timeout.map(|timeout| Timer::start(timeout, context));
@@ -209,7 +213,7 @@ fn run_all(runner: &mut Runner, text: &str, screen: &mut Screen, context: &Conte
         }
         match ran {
             Err(error) if is_over && matches!(error.remedy(), Remedy::Stopped(_)) => {}
-            ran => ran.map_err(|error| error.during(doing()))?,
+            ran => ran.map_err(during)?,
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ use crate::node::why_silent::Watch;
 use crate::node::{Node, Options as NodeOptions, Outputs, summary};
 use crate::notation::Notation;
 use crate::outlet::Outlet;
+use crate::plan::window::foreign::{Dialect, Origin};
 use crate::plan::{Noted, Plan, Query};
 use crate::result::Header;
 use crate::sink::RankSink;
@@ -119,6 +120,11 @@ pub(super) struct Options {
     #[command(flatten, next_help_heading = STREAMS)]
     stats: StatsOptions,
 
+    /// Print the plan as a statement of another engine, with its source, and read nothing more than
+    /// the first records
+    #[arg(long = "as", value_enum, value_name = "ENGINE", help_heading = STREAMS)]
+    dialect: Option<Dialect>,
+
     /// Read a file with this many threads, with the same result; for tumbling, hopping and global
     /// windows that show each row once [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = STREAMS)]
@@ -143,6 +149,10 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     };
     let schema = std::mem::take(&mut input.schema);
     let plan = input.form.plan(&query, schema, input.record_times)?;
+    if let Some(dialect) = options.dialect {
+        let statement = plan.statement(dialect, &options.origin()?)?;
+        return crate::cli::print(statement.as_bytes());
+    }
     options.refuse_collisions()?;
     options.times.refuse_for(&options.to)?;
     let (asked, layout) = (options.asked.time.is_some(), &plan.layout);
@@ -171,6 +181,42 @@ impl Options {
             (None, _) => Noted::Nothing,
             (Some(_), None) => Noted::Used,
             (Some(_), Some(columns)) => Noted::Named(columns.clone()),
+        }
+    }
+
+    /// Returns where a statement of another engine reads the records.
+    fn origin(&self) -> Result<Origin> {
+        let [from] = &self.asked.from[..] else {
+            return Err(Error::usage("--as takes one file or topic"));
+        };
+        let stem = |text: &str| {
+            text.chars()
+                .map(|c| if c.is_alphanumeric() { c } else { '_' })
+                .collect()
+        };
+        match from {
+            Endpoint::Topic(name) => Ok(Origin {
+                name: stem(name),
+                place: name.clone(),
+                is_topic: true,
+                is_json: true,
+            }),
+            Endpoint::File(path) => {
+                let name = path
+                    .file_stem()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or("records");
+                let ending = path.extension().and_then(|ending| ending.to_str());
+                Ok(Origin {
+                    name: stem(name),
+                    place: path.display().to_string(),
+                    is_topic: false,
+                    is_json: ending.is_some_and(|ending| ending.starts_with("json")),
+                })
+            }
+            Endpoint::Pipe => Err(Error::usage(
+                "--as needs a file or topic that the statement can name",
+            )),
         }
     }
 

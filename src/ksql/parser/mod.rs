@@ -470,8 +470,8 @@ mod tests {
     proptest::proptest! {
         /// Whatever the words and their order: a statement or an error, no panic.
         #[test]
-        fn no_text_makes_the_parser_panic(words in proptest::collection::vec(0..WORDS.len(), 0..40), noise in ".{0,20}") {
-            let mut text: Vec<&str> = words.into_iter().map(|word| WORDS[word]).collect();
+        fn no_text_makes_the_parser_panic(words in proptest::collection::vec(0..TOKENS.len(), 0..40), noise in ".{0,20}") {
+            let mut text: Vec<&str> = words.into_iter().map(|word| TOKENS[word]).collect();
             let _ = statement(&text.join(" "), &Types::new());
             text.push(&noise);
             let text = text.join(" ");
@@ -485,8 +485,67 @@ mod tests {
         }
     }
 
+    /// Texts of random words and noise, for as long as `K_FUZZ_SECONDS` says, from `K_FUZZ_SEED`; those
+    /// that are statements are carried out.
+    #[test]
+    #[ignore = "as long as K_FUZZ_SECONDS says; `scripts/fuzz-ksql` runs it"]
+    fn no_text_makes_the_language_panic_or_hang_for_long() {
+        use rand::{RngExt, SeedableRng};
+        use std::time::{Duration, Instant};
+        let number = |name, default| {
+            let given = std::env::var(name).ok();
+            given.map_or(default, |given| given.parse().expect("a number"))
+        };
+        let (seed, seconds) = (number("K_FUZZ_SEED", 1), number("K_FUZZ_SECONDS", 10));
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let (mut rounds, mut valid) = (0u64, 0u64);
+        while Instant::now() < end {
+            rounds += 1;
+            // Half of the texts are statements of which a few words are others.
+            let mut words: Vec<&str> = match random.random_bool(0.5) {
+                true => SEEDS[random.random_range(0..SEEDS.len())]
+                    .split(' ')
+                    .collect(),
+                false => Vec::new(),
+            };
+            for _ in 0..random.random_range(0..12) {
+                let at = random.random_range(0..=words.len());
+                match words.len() > at && random.random_bool(0.5) {
+                    true => words[at] = TOKENS[random.random_range(0..TOKENS.len())],
+                    false => words.insert(at, TOKENS[random.random_range(0..TOKENS.len())]),
+                }
+            }
+            let text = words.join(" ");
+            let began = Instant::now();
+            let mut session = crate::ksql::session::Session::default();
+            for source in [
+                "CREATE STREAM a (b INT KEY, c STRING, d ARRAY<INT>, e MAP<STRING, INT>, f STRUCT<g INT>) WITH (kafka_topic='a', value_format='JSON')",
+                "CREATE TABLE t (b INT PRIMARY KEY, c STRING) WITH (kafka_topic='t', value_format='JSON')",
+            ] {
+                session.execute(source).expect("a source");
+            }
+            valid += u64::from(session.execute(&text).is_ok());
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(2), "{took:?} for `{text}`");
+        }
+        println!("seed {seed}: {rounds} texts, {valid} of them carried out, no panic, no hang");
+    }
+
+    /// Statements that are changed word by word.
+    const SEEDS: [&str; 8] = [
+        "CREATE STREAM o AS SELECT b , c , d [ 1 ] , e [ 'x' ] , f -> g FROM a WHERE b > 1 AND c LIKE '%x'",
+        "CREATE TABLE o AS SELECT b , COUNT ( * ) , TOPK ( b , 2 ) FROM a WINDOW TUMBLING ( SIZE 1 SECONDS ) GROUP BY b HAVING COUNT ( * ) > 1 EMIT FINAL",
+        "CREATE STREAM o AS SELECT a . b , t . c FROM a LEFT JOIN t ON a . b = t . b",
+        "CREATE STREAM o AS SELECT b , TRANSFORM ( d , x => x + 1 ) , FILTER ( e , ( k , v ) => v > 1 ) FROM a",
+        "CREATE STREAM o WITH ( KAFKA_TOPIC = 'o' , PARTITIONS = 1 ) AS SELECT * FROM a PARTITION BY c",
+        "INSERT INTO a ( b , c ) VALUES ( 1 , 'x' )",
+        "CREATE STREAM o AS SELECT b , CASE WHEN c IS NULL THEN 1 ELSE CAST ( c AS INT ) END FROM a",
+        "CREATE STREAM s ( a DECIMAL ( 4 , 2 ) KEY , b STRUCT < c ARRAY < INT > > ) WITH ( KAFKA_TOPIC = 's' , FORMAT = 'JSON' )",
+    ];
+
     /// The words of the language, so that a text of them gets somewhere.
-    const WORDS: [&str; 66] = [
+    const TOKENS: [&str; 66] = [
         "CREATE", "STREAM", "TABLE", "AS", "SELECT", "FROM", "WHERE", "GROUP", "BY", "WINDOW",
         "TUMBLING", "SIZE", "SECONDS", "JOIN", "WITHIN", "ON", "WITH", "INSERT", "INTO", "VALUES",
         "DROP", "CASE", "WHEN", "THEN", "END", "CAST", "ARRAY", "MAP", "STRUCT", "NOT", "AND",

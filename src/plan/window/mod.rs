@@ -3,6 +3,7 @@
 //! In: a [`Query`], as flags ask for it, and the [`Schema`] of the input. Out: a [`Plan`].
 
 mod aggregate;
+pub(crate) mod foreign;
 mod rank;
 pub(crate) mod spec;
 mod text;
