@@ -3,21 +3,27 @@ import datetime, json, os, pathlib, platform, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KAFKA = ROOT / "scripts/kafka"
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "k/duckdb"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "k"
+
+
+def fetched(package):
+    """Returns the python that has a package of PyPI, fetched once into a folder of its own, or None."""
+    folder = CACHE / package
+    python = folder / "bin/python"
+    has = [str(python), "-c", f"import {package}"]
+    if not python.exists() or subprocess.run(has, capture_output=True).returncode:
+        made = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True)
+        is_fetched = made.returncode == 0 and subprocess.run(
+            [python, "-m", "pip", "install", "-q", package], capture_output=True).returncode == 0
+        if not is_fetched:
+            print(f"SKIPPED {package}: it could not be fetched from PyPI", file=sys.stderr)
+            return None
+    return str(python)
 
 
 def duckdb():
-    """Returns the python that has DuckDB, fetched once into a folder of its own, or None."""
-    python = CACHE / "bin/python"
-    has = [str(python), "-c", "import duckdb"]
-    if not python.exists() or subprocess.run(has, capture_output=True).returncode:
-        made = subprocess.run([sys.executable, "-m", "venv", CACHE], capture_output=True)
-        fetched = made.returncode == 0 and subprocess.run(
-            [python, "-m", "pip", "install", "-q", "duckdb"], capture_output=True).returncode == 0
-        if not fetched:
-            print("SKIPPED DuckDB: it could not be fetched from PyPI", file=sys.stderr)
-            return None
-    return str(python)
+    """Returns the python that has DuckDB, or None."""
+    return fetched("duckdb")
 
 
 def k(given=None):

@@ -462,7 +462,7 @@ mod tests {
                 "ksqlDB cannot say --distinct",
             ),
             (
-                "--limit 3 --order-by seconds",
+                "--limit 3 --order-by count",
                 Dialect::Spark,
                 "Spark SQL cannot say",
             ),
