@@ -117,8 +117,18 @@ impl Writer<'_> {
                 "--grace: it drops what comes behind the watermark",
             ),
         ];
-        match refused.into_iter().find(|(is_asked, _)| *is_asked) {
-            Some((_, what)) => Err(self.refuse(what)),
+        if let Some((_, what)) = refused.into_iter().find(|(is_asked, _)| *is_asked) {
+            return Err(self.refuse(what));
+        }
+        let used = self.used();
+        let mut derived = self.schema().derived.iter().map(|(at, _)| *at);
+        match derived.find(|at| used.contains(at)) {
+            Some(at) => {
+                let name = &self.schema().fields[at].name;
+                Err(self.refuse(&format!(
+                    "{name}, which `k` computes: no record has that column"
+                )))
+            }
             None => Ok(()),
         }
     }
