@@ -31,6 +31,7 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 mod expression;
+mod fault;
 pub mod format;
 pub mod interrupt;
 pub mod journal;

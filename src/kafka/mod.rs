@@ -30,7 +30,7 @@ mod native;
 pub(crate) mod open;
 pub(crate) mod own;
 pub mod partitioner;
-pub mod port;
+pub(crate) mod port;
 pub mod producer;
 pub(crate) mod queue;
 pub(crate) mod tls;
@@ -122,7 +122,12 @@ impl Settings {
     }
 
     /// Returns settings by which clients reach a cluster that is not behind librdkafka.
-    pub fn of_cluster(cluster: Arc<dyn Cluster>, report: Report, interrupt: Interrupt) -> Self {
+    #[cfg(test)]
+    pub(crate) fn of_cluster(
+        cluster: Arc<dyn Cluster>,
+        report: Report,
+        interrupt: Interrupt,
+    ) -> Self {
         Settings {
             client: Choice::default(),
             brokers: "cluster".to_owned(),

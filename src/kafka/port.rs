@@ -27,7 +27,7 @@ use super::producer::{self, Block, Record};
 use crate::error::Result;
 
 /// A cluster that is reached otherwise than by librdkafka.
-pub trait Cluster: fmt::Debug + Send + Sync {
+pub(crate) trait Cluster: fmt::Debug + Send + Sync {
     /// Begins to send.
     fn sender(&self, options: &producer::Options) -> Box<dyn Sends>;
 
@@ -72,7 +72,7 @@ pub trait Cluster: fmt::Debug + Send + Sync {
 }
 
 /// A member of a group, as the client of a consumer.
-pub trait Joins: Send {
+pub(crate) trait Joins: Send {
     /// Looks after the client; returns an error that it reports.
     fn poll(&mut self) -> Option<KafkaError>;
 
@@ -134,7 +134,7 @@ pub trait Joins: Send {
 }
 
 /// Reads a group's offsets, from any thread.
-pub trait KnowsOffsets: Send + Sync {
+pub(crate) trait KnowsOffsets: Send + Sync {
     /// Returns where the group has come to in some partitions, unless a transaction may still commit
     /// another offset.
     ///
@@ -147,15 +147,19 @@ pub trait KnowsOffsets: Send + Sync {
 }
 
 /// What proves to a transaction that a member is at work.
-pub enum Proof {
+pub(crate) enum Proof {
     /// Of librdkafka's consumer.
     Librdkafka(LibrdkafkaProof),
     /// The member's id and the group's generation.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "looked at by simulated brokers")
+    )]
     Member(String, i32),
 }
 
 /// Reads partitions that the caller has chosen.
-pub trait Reads: Send {
+pub(crate) trait Reads: Send {
     /// Reads what there is of the `nth` partition, at most `most` records, waiting no longer than
     /// `timeout` for the first.
     ///
@@ -177,7 +181,7 @@ pub trait Reads: Send {
 }
 
 /// Sends records, and takes the steps of transactions.
-pub trait Sends: Send {
+pub(crate) trait Sends: Send {
     /// Hands a record over.
     ///
     /// # Errors
@@ -204,21 +208,21 @@ pub trait Sends: Send {
 
 /// What became of records, as reported since the last look.
 #[derive(Debug, Default)]
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     /// How many were acknowledged.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// How many were not delivered.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// The first of these: why, its topic and its partition.
-    pub first_failure: Option<(RDKafkaErrorCode, String, i32)>,
+    pub(crate) first_failure: Option<(RDKafkaErrorCode, String, i32)>,
     /// The topic, the partition and the offset of the last record of each batch that was
     /// acknowledged, where the broker has reported it: not of one that it had already.
-    pub reached: Vec<(String, i32, i64)>,
+    pub(crate) reached: Vec<(String, i32, i64)>,
 }
 
 /// A step of a transaction.
 #[derive(Clone, Copy)]
-pub enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// Gets an epoch, which fences the holder of an earlier one; ends what that one left open.
     Init,
     /// Begins a transaction; asks no broker.
@@ -233,27 +237,27 @@ pub enum Step<'a> {
 
 /// Why a step of a transaction came to nothing.
 #[derive(Debug)]
-pub struct StepError {
+pub(crate) struct StepError {
     /// What happened.
-    pub code: RDKafkaErrorCode,
+    pub(crate) code: RDKafkaErrorCode,
     /// In words.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The client is unusable.
-    pub is_fatal: bool,
+    pub(crate) is_fatal: bool,
     /// The transaction has to be aborted.
-    pub is_abortable: bool,
+    pub(crate) is_abortable: bool,
     /// The same step may be tried again.
-    pub is_retriable: bool,
+    pub(crate) is_retriable: bool,
 }
 
 impl StepError {
     /// The group has continued without this member.
-    pub fn gone() -> Self {
+    pub(crate) fn gone() -> Self {
         Self::of(RDKafkaErrorCode::UnknownMemberId, false)
     }
 
     /// The transaction has to be aborted; after a fatal error the client is unusable, too.
-    pub fn of(code: RDKafkaErrorCode, is_fatal: bool) -> Self {
+    pub(crate) fn of(code: RDKafkaErrorCode, is_fatal: bool) -> Self {
         StepError {
             code,
             reason: code.to_string(),
@@ -266,29 +270,29 @@ impl StepError {
 
 /// A record in memory of its own.
 #[derive(Debug, Clone)]
-pub struct OwnRecord {
+pub(crate) struct OwnRecord {
     /// The partition that it lies in.
-    pub partition: i32,
+    pub(crate) partition: i32,
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// In ms since 1970, UTC.
-    pub timestamp: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
     /// Key and value, one after the other.
-    pub bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     /// Where its key is; `None` for null.
-    pub key: Option<Range<usize>>,
+    pub(crate) key: Option<Range<usize>>,
     /// Where its value is; `None` for null.
-    pub value: Option<Range<usize>>,
+    pub(crate) value: Option<Range<usize>>,
 }
 
 impl OwnRecord {
     /// Returns its key.
-    pub fn key(&self) -> Option<&[u8]> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         self.key.clone().map(|range| &self.bytes[range])
     }
 
     /// Returns its value.
-    pub fn value(&self) -> Option<&[u8]> {
+    pub(crate) fn value(&self) -> Option<&[u8]> {
         self.value.clone().map(|range| &self.bytes[range])
     }
 }

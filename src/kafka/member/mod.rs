@@ -24,6 +24,7 @@ use super::unreadable::{gone, not_read, purged};
 use super::{Failure, Health, Outage, Settings, is_settling, words_of};
 use crate::clock;
 use crate::error::{Error, Remedy, Result};
+use crate::fault::{Fault, is_planted};
 use crate::interrupt::Interrupt;
 use crate::record::Committed;
 
@@ -241,7 +242,9 @@ impl Member {
     /// `refused` when the client does not take it.
     pub fn begin(&mut self, place: &Place, offset: i64) -> Result<()> {
         if !self.begun.insert(place.clone()) {
-            self.sought.insert(place.clone(), offset);
+            if !is_planted(Fault::NotSought) {
+                self.sought.insert(place.clone(), offset);
+            }
             return Ok(());
         }
         let begun = self.client.assign(&[(place.clone(), offset)]);
@@ -356,7 +359,10 @@ impl Member {
 
     /// Returns what proves to a transaction that this member is at work. To be asked for again for
     /// each transaction; `None` where it has no place in the group, or has lost it.
-    pub fn proof(&self) -> Option<Proof> {
+    pub(crate) fn proof(&self) -> Option<Proof> {
+        if is_planted(Fault::NoProof) {
+            return Some(Proof::Member(String::new(), -1));
+        }
         let proof = self.client.proof().ok().flatten();
         proof.filter(|_| !self.is_lost())
     }

@@ -49,7 +49,7 @@ unsafe fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), StepError> {
 }
 
 /// What proves to a transaction that a member is at work.
-pub struct LibrdkafkaProof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
+pub(crate) struct LibrdkafkaProof(Owned<rd::rd_kafka_consumer_group_metadata_t>);
 
 // SAFETY: plain data that librdkafka only reads.
 unsafe impl Send for LibrdkafkaProof {}

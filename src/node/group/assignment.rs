@@ -16,6 +16,7 @@ use super::task::{Bounds, Task};
 use super::{Node, Slot, topics};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::fault::{Fault, is_planted};
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Place, Rebalance};
 use crate::source::kafka::{Since, Starts};
@@ -36,7 +37,9 @@ impl Node<'_> {
                 self.report
                     .detail(format!("taken {}", names(&places, self.starts.topic())));
                 // Other processes continue where this commit ends.
-                let committed = if lost {
+                let committed = if is_planted(Fault::ReleasedBeforeCommit) {
+                    Ok(())
+                } else if lost {
                     Err(Error::fenced("the group has continued without this member"))
                 } else {
                     self.commit()
@@ -115,6 +118,7 @@ impl Node<'_> {
                 input: self.starts.topic().into(),
                 id: self.topics.changelog.input().map(str::to_owned),
                 guarantee: self.options.guarantee,
+                first: self.bounds(&place)?.first(),
             },
             log: self.log_reader(),
             home,

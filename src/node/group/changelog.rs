@@ -11,6 +11,7 @@ use super::task::{Task, Work};
 use crate::engine::codec;
 use crate::engine::operator::Operator;
 use crate::error::Result;
+use crate::fault::{Fault, is_planted};
 use crate::kafka::producer::{Block, Producer, Record, TopicId};
 use crate::sink::topic::Shared;
 
@@ -64,6 +65,9 @@ impl Changelog {
     /// since the last commit, and its row would replace the right one.
     pub fn write(&self, task: &mut Task, producer: &mut Producer) -> Result<()> {
         let Changed { mut there, gone } = std::mem::take(&mut task.changed);
+        if is_planted(Fault::RowsForgotten) {
+            there = Rows::default();
+        }
         let mut value = Vec::new();
         codec::put(&mut value, &(task.operator.save_header()?, task.is_shown))?;
         let positions: &[i64] = match &task.work {

@@ -20,6 +20,7 @@ use super::task::Task;
 use super::topics::Topics;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::fault::{Fault, is_planted};
 use crate::kafka::member::{Answer, Member};
 use crate::sink::topic::Shared;
 
@@ -201,7 +202,7 @@ impl Commit {
     fn ask(&mut self, member: &mut Member, offsets: &TopicPartitionList) -> Result<Answer> {
         let now = clock::now();
         let answer = member.commit(offsets)?;
-        if answer == Answer::Gone {
+        if answer == Answer::Gone && !is_planted(Fault::AnswerIgnored) {
             self.answered = None;
             return Err(Error::fenced("the group has continued without this member"));
         }
@@ -230,13 +231,23 @@ impl Commit {
         tasks.iter_mut().try_for_each(|task| task.gather())?;
         let notes = tasks.iter().map(|task| Ok(task.note()?.to_string()));
         let notes: Vec<String> = notes.collect::<Result<_>>()?;
+        let too_far = i64::from(is_planted(Fault::CommittedTooFar));
         let reached = tasks.iter().zip(&notes);
-        let offsets = offsets(reached.map(|(task, note)| (&**task, (task.position, &**note))))?;
+        let offsets =
+            offsets(reached.map(|(task, note)| (&**task, (task.position + too_far, &**note))))?;
         self.count += 1;
         if self.guarantee != Guarantee::AtMostOnce {
             self.begin(tasks.iter().map(|task| &**task), member)?;
         }
         match self.guarantee {
+            Guarantee::ExactlyOnce if is_planted(Fault::OffsetsOutsideTransaction) => {
+                self.ask(member, &offsets)?;
+                flush(false)?;
+                self.write(&mut tasks, topics)?;
+                let none = TopicPartitionList::new();
+                self.producer.lock().commit_transaction(member, &none)?;
+                self.is_open = false;
+            }
             Guarantee::ExactlyOnce => {
                 flush(false)?;
                 self.write(&mut tasks, topics)?;
@@ -246,13 +257,18 @@ impl Commit {
                 self.crash_at(Step::Committed)?;
             }
             Guarantee::AtLeastOnce => {
+                if is_planted(Fault::OffsetsBeforeRows) {
+                    self.ask(member, &offsets)?;
+                }
                 flush(false)?;
                 // Rows first: a row of a window that is no longer in the state could not be
                 // computed again.
                 self.producer.lock().deliver()?;
                 self.begin(tasks.iter().map(|task| &**task), member)?; // that may have taken a while
                 self.write(&mut tasks, topics)?;
-                self.producer.lock().deliver()?;
+                if !is_planted(Fault::NotDelivered) {
+                    self.producer.lock().deliver()?;
+                }
                 self.crash_at(Step::Produced)?;
                 if self.ask(member, &offsets)? == Answer::Later {
                     return Ok(());
@@ -286,6 +302,7 @@ impl Commit {
     pub fn give_up(&mut self) -> Result<()> {
         let mut producer = self.producer.lock();
         match (self.guarantee, self.is_open) {
+            (Guarantee::ExactlyOnce, true) if is_planted(Fault::NotAborted) => {}
             (Guarantee::ExactlyOnce, true) => producer.abort_transaction()?,
             (Guarantee::ExactlyOnce, false) => {}
             _ => producer.renew()?,

@@ -36,7 +36,12 @@ pub struct CommitMetadata {
     /// What else the task needs to go on: upstream its watermark, downstream how far it has seen
     /// the tasks upstream.
     pub(super) state: Vec<u8>,
+    /// Whether a run with `--exit` has shown its open windows, and nothing has come since.
+    pub(super) is_shown: bool,
 }
+
+/// The last word of metadata where open windows were shown; earlier versions do not look at it.
+const SHOWN: &str = "shown";
 
 /// How long [`CommitMetadata::state`] may be: a broker takes 4,096 bytes of metadata
 /// (`offset.metadata.max.bytes`), of which base64 takes a quarter and the rest 130.
@@ -77,6 +82,7 @@ impl CommitMetadata {
             bytes,
             at: now_ms(),
             state: Vec::new(),
+            is_shown: false,
         }
     }
 
@@ -113,6 +119,7 @@ impl CommitMetadata {
                 None => Vec::new(),
                 Some(state) => STANDARD_NO_PAD.decode(state?).ok()?,
             },
+            is_shown: words.next() == Some(SHOWN),
         })
     }
 }
@@ -126,17 +133,20 @@ impl fmt::Display for CommitMetadata {
             bytes,
             at,
             state,
+            is_shown,
         } = self;
         let role = role.name();
         write!(
             f,
             "k:{role} watermark={watermark} rows={rows} bytes={bytes} at={at}"
         )?;
-        if state.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " state={}", STANDARD_NO_PAD.encode(state))
+        if !state.is_empty() || *is_shown {
+            write!(f, " state={}", STANDARD_NO_PAD.encode(state))?;
         }
+        if *is_shown {
+            write!(f, " {SHOWN}")?;
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +167,7 @@ mod tests {
                 rows: 7,
                 bytes: 70,
                 at: 9,
+                is_shown: role == Role::Window,
                 state,
             };
             assert_eq!(CommitMetadata::parse(&note.to_string()), Some(note));
@@ -176,6 +187,7 @@ mod tests {
                     rows: u64::MAX,
                     bytes: u64::MAX,
                     at: i64::MIN,
+                    is_shown: true,
                     state: state_downstream(&positions).expect("positions"),
                 };
                 assert!(note.to_string().len() <= 4_096);

@@ -44,6 +44,8 @@ pub mod plan;
 mod readable;
 mod repartition;
 mod restore;
+#[cfg(test)]
+mod simulation;
 pub mod snapshot;
 pub mod start;
 mod state_position;
@@ -51,6 +53,7 @@ mod task;
 mod topic_watch;
 mod topics;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -62,6 +65,7 @@ use crate::engine::operator::Open;
 use crate::engine::pane::Panes;
 use crate::engine::watermark::BEGINNING;
 use crate::error::{Error, Remedy, Result};
+use crate::fault::{Fault, is_planted};
 use crate::format::{Decoder, Origins};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
@@ -167,6 +171,8 @@ pub struct Node<'n> {
     told: Option<Vec<Place>>,
     /// When the group was last asked whether it has read everything.
     asked: Instant,
+    /// Since when everything is read, and open windows of some partition were not shown.
+    unshown: Cell<Option<Instant>>,
 }
 
 /// The state of a partition that this process owns.
@@ -283,6 +289,7 @@ impl<'n> Node<'n> {
             shared: None,
             told: None,
             asked: clock::now(),
+            unshown: Cell::default(),
             options,
         })
     }
@@ -516,6 +523,10 @@ impl<'n> Node<'n> {
             if let (Slot::Working(task), Some(&position)) = (slot, positions.get(place))
                 && !task.is_done
             {
+                let position = match self.member.high_watermark(place) {
+                    Some(end) if is_planted(Fault::PositionSkips) => end,
+                    _ => position,
+                };
                 task.reach(position);
             }
         }
@@ -595,7 +606,12 @@ impl<'n> Node<'n> {
         self.report
             .warning(format!("{error}; going back to the last commit"));
         self.commit.give_up()?;
-        self.panes.clear();
+        if !is_planted(Fault::PanesKept) {
+            self.panes.clear();
+        }
+        if is_planted(Fault::NotRolledBack) {
+            return Ok(());
+        }
         self.member.doubt_topics();
         if self.member.is_astray() {
             return self.rejoin();

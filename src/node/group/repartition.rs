@@ -22,6 +22,7 @@ use crate::clock::{self, Errand};
 use crate::engine::codec;
 use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
+use crate::fault::{Fault, is_planted};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, Topic};
 use crate::kafka::partitioner::partition_of;
@@ -99,6 +100,12 @@ impl Repartition {
             .take(partitions)
             .collect();
         let mut sent = Vec::new();
+        if is_planted(Fault::MarkBeforeParts) {
+            sent.push(MARK);
+            codec::put(&mut sent, &task.mark())?;
+            rows.iter_mut()
+                .for_each(|rows| rows.push(MARK_KEY, Some(&sent)));
+        }
         task.operator.take_parts(|key, part| {
             sent.clear();
             sent.push(PART);

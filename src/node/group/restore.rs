@@ -22,6 +22,7 @@ use crate::clock::{self, Errand};
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::operator::Operator;
 use crate::error::{Error, Remedy, Result};
+use crate::fault::{Fault, is_planted};
 use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
@@ -65,6 +66,8 @@ pub(super) struct Belongs {
     /// Its id now.
     pub id: Option<String>,
     pub guarantee: Guarantee,
+    /// Where a group begins that has committed nothing.
+    pub first: i64,
 }
 
 /// Reads a changelog topic.
@@ -171,6 +174,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         // All it has to know is in the metadata beside the offset.
         let note = committed.as_ref();
         let note = note.and_then(|committed| CommitMetadata::parse(&committed.metadata));
+        let note = note.filter(|_| !is_planted(Fault::UpstreamGoesBack));
         if let Some(note) = note {
             operator.load_header(&note.state).map_err(unreadable)?;
         }
@@ -199,6 +203,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     let (is_shown, mut positions, kept) = taken_up.map_err(unreadable)?;
     positions.resize(upstream, 0);
     let (id, guarantee) = (belongs.id.as_deref(), belongs.guarantee);
+    let begins = (guarantee, belongs.first);
     let misfit = |found: Misfit, place| {
         // It may have been created again since this process began.
         let found = match &kept {
@@ -209,7 +214,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
         };
         found.told(&belongs.group, place, &belongs.input, &log.topic)
     };
-    let goes_on = match state_position::fit(&kept, committed.as_ref(), id, role, guarantee) {
+    let goes_on = match state_position::fit(&kept, committed.as_ref(), id, role, begins) {
         // The user has said to continue without them.
         Err(Misfit::Elsewhere { .. }) if log.are_gone(&kept, committed.as_ref(), &place) => None,
         fitted => fitted.map_err(|found| misfit(found, &place))?,
@@ -217,7 +222,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
     // Those upstream have no state but beside their offsets.
     for ((place, upstream), &seen) in places[1..].iter().zip(told).zip(&positions) {
         if seen > 0 {
-            state_position::fit_upstream(upstream.as_ref())
+            state_position::fit_upstream(upstream.as_ref(), guarantee)
                 .map_err(|found| misfit(found, place))?;
         }
     }
@@ -294,7 +299,12 @@ impl LogReader {
     /// `retry` when no broker answers.
     pub fn extent(&self, admin: &Admin, partition: i32) -> Result<Range<i64>> {
         let first = self.offset(admin, partition, OffsetOf::Earliest)?;
-        let end = self.offset(admin, partition, OffsetOf::Latest)?;
+        let wanted = if is_planted(Fault::RestoredToStable) {
+            OffsetOf::LastStable
+        } else {
+            OffsetOf::Latest
+        };
+        let end = self.offset(admin, partition, wanted)?;
         Ok(first..end)
     }
 
@@ -315,6 +325,7 @@ impl LogReader {
         let mut fetcher = Fetcher::new(&self.settings, &self.topic, None)?;
         fetcher.assign(&[(partition, first)])?;
         let mut position = first;
+        let end = end - i64::from(is_planted(Fault::RestoreCutShort));
         while position < end && !is_enough.load(Ordering::Relaxed) {
             fetcher.serve()?;
             let fetched = fetcher.read(0, POLL_TIMEOUT, MAX_ROWS)?;
@@ -386,7 +397,9 @@ pub(super) fn take_up(
     let (is_shown, positions, kept) = match log.take_header() {
         Some(header) => {
             let (saved, is_shown, positions, kept) = read_header(&header)?;
-            operator.load_header(&saved)?;
+            if !is_planted(Fault::WatermarkGoesBack) {
+                operator.load_header(&saved)?;
+            }
             (is_shown, positions, kept)
         }
         None => (false, Vec::new(), Kept::Nothing),

@@ -11,6 +11,7 @@ use super::commit::Guarantee;
 use super::commit_metadata::{CommitMetadata, Role};
 use crate::engine::watermark::BEGINNING;
 use crate::error::Error;
+use crate::fault::{Fault, is_planted};
 use crate::kafka::member::Place;
 use crate::source::Committed;
 
@@ -60,7 +61,8 @@ pub(super) enum Misfit {
     },
 }
 
-/// Returns where a task continues without an offset of its group's: at that of its state.
+/// Returns where a task continues without an offset of its group's: at that of its state. `first` is
+/// where a group begins that has committed nothing.
 ///
 /// # Errors
 /// A misfit, where it would count records twice or leave some out.
@@ -69,7 +71,7 @@ pub(super) fn fit(
     committed: Option<&Committed>,
     input: Option<&str>,
     role: Role,
-    guarantee: Guarantee,
+    (guarantee, first): (Guarantee, i64),
 ) -> Result<Option<i64>, Misfit> {
     // An offset that the user has set has no note.
     let note = committed.and_then(|committed| CommitMetadata::parse(&committed.metadata));
@@ -86,7 +88,11 @@ pub(super) fn fit(
         (Kept::Unsaid, None) => Err(Misfit::NoOffset { position: None }),
         (Kept::State(stand), None) => {
             let is_known = stand.input.is_some() && input.is_some();
-            let goes_on = role == Role::Window && is_known && !may_lose;
+            // Without a transaction the group's first commit may have broken off before its offsets.
+            let broke_off = guarantee == Guarantee::AtLeastOnce
+                && stand.base <= first
+                && !is_planted(Fault::FirstCommitRefused);
+            let goes_on = (role == Role::Window || broke_off) && is_known && !may_lose;
             let position = Some(stand.position);
             if goes_on {
                 Ok(position)
@@ -110,11 +116,16 @@ pub(super) fn fit(
 }
 
 /// Checks whether a group still has the offset of a task upstream, which those downstream have seen.
+/// Without a transaction they may have seen it before its first offset was committed.
 ///
 /// # Errors
 /// A misfit, where it would read records again.
-pub(super) fn fit_upstream(committed: Option<&Committed>) -> Result<(), Misfit> {
+pub(super) fn fit_upstream(
+    committed: Option<&Committed>,
+    guarantee: Guarantee,
+) -> Result<(), Misfit> {
     match committed {
+        None if guarantee == Guarantee::AtLeastOnce => Ok(()),
         None => Err(Misfit::NoOffset { position: None }),
         Some(committed) if CommitMetadata::parse(&committed.metadata).is_some() => Ok(()),
         Some(committed) => Err(Misfit::Elsewhere {
@@ -253,13 +264,24 @@ mod tests {
             (state(a), None, b, ExactlyOnce, Err(Misfit::MadeAgain)),
             (state(a), at(70), b, ExactlyOnce, Err(Misfit::MadeAgain)),
         ] {
-            let found = fit(&kept, committed.as_ref(), input, Role::Window, guarantee);
+            let begins = (guarantee, 0);
+            let found = fit(&kept, committed.as_ref(), input, Role::Window, begins);
             assert_eq!(
                 found, expected,
                 "{kept:?} {committed:?} {input:?} {guarantee:?}"
             );
         }
-        let handed_on = fit(&state(a), None, a, Role::Downstream, ExactlyOnce);
-        assert_eq!(handed_on, no_offset(Some(70)));
+        for (guarantee, first, expected) in [
+            (ExactlyOnce, 0, no_offset(Some(70))),
+            (ExactlyOnce, 60, no_offset(Some(70))),
+            (AtLeastOnce, 0, no_offset(Some(70))),
+            // The first commit has broken off between changelog and offset.
+            (AtLeastOnce, 60, Ok(Some(70))),
+            (AtMostOnce, 60, no_offset(Some(70))),
+        ] {
+            let begins = (guarantee, first);
+            let handed_on = fit(&state(a), None, a, Role::Downstream, begins);
+            assert_eq!(handed_on, expected, "{guarantee:?} from {first}");
+        }
     }
 }

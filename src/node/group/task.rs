@@ -17,6 +17,7 @@ use crate::engine::combine::handoff::Parts;
 use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::error::Result;
+use crate::fault::{Fault, is_planted};
 use crate::kafka::member::Place;
 use crate::node::Outputs;
 use crate::node::evaluate::{Evaluator, Unfit};
@@ -116,6 +117,15 @@ pub(super) enum Bounds {
     Upstream { first: i64, ends: Option<Vec<i64>> },
 }
 
+impl Bounds {
+    /// Returns where a task begins without a commit.
+    pub fn first(&self) -> i64 {
+        match self {
+            Bounds::Offsets { first, .. } | Bounds::Upstream { first, .. } => *first,
+        }
+    }
+}
+
 impl Task {
     /// Returns the task whose state was restored.
     pub fn new(place: &Place, role: Role, restored: Restored, bounds: Bounds) -> Result<Self> {
@@ -139,6 +149,7 @@ impl Task {
             } => (first, end, None, is_fixed),
             Bounds::Upstream { first, ends } => (first, None, ends, true),
         };
+        let committed = committed.filter(|_| !is_planted(Fault::BeginsAgain));
         let position = committed.unwrap_or(first);
         let work = match role {
             Role::Window => Work::Window,
@@ -308,6 +319,7 @@ impl Task {
         let watermark = self.operator.watermarks().combined();
         Ok(CommitMetadata {
             state,
+            is_shown: self.is_shown,
             ..CommitMetadata::new(role, watermark, self.operator.logged())
         })
     }

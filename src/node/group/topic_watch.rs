@@ -59,7 +59,7 @@ impl TopicWatch {
     /// `refused` once one is gone or another one.
     pub fn check(&mut self) -> Result<()> {
         match self.look.as_mut().map(Errand::answer) {
-            None if clock::since(self.looked) < LOOKUP_INTERVAL => return Ok(()),
+            None if clock::since(self.looked) < LOOKUP_INTERVAL => Ok(()),
             None => {
                 let (client, settings) = (self.client.take(), self.settings.clone());
                 let topics = self.topics.clone();
@@ -67,9 +67,9 @@ impl TopicWatch {
                     let admin = client.map_or_else(|| Admin::new(&settings), Ok)?;
                     Ok((admin.topic_ids(&names(&topics))?, admin))
                 }));
-                return Ok(());
+                Ok(())
             }
-            Some(None) => return Ok(()),
+            Some(None) => Ok(()),
             Some(Some(answer)) => {
                 self.look = None;
                 self.looked = clock::now();
