@@ -315,7 +315,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Some records by column: `columns[c]` is the column `c` of a [`Schema`], every one `rows` long.
+/// Some records by column: `columns[c]` is the column `c` of a `Schema`, every one `rows` long.
 ///
 /// Columns that the plan does not name are not decoded: they are empty vectors of their type.
 #[derive(Debug, Clone, Default)]

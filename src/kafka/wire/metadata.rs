@@ -39,7 +39,7 @@ pub struct Metadata {
 pub struct Found {
     /// Its name.
     pub name: String,
-    /// Why there is nothing of the topic; [`code::NONE`] where there is.
+    /// Why there is nothing of the topic; [`NONE`](super::code::NONE) where there is.
     pub error: i16,
     /// The topic's id, if topics have any.
     pub id: Option<TopicId>,
