@@ -31,7 +31,7 @@ pub use delay::Delay;
 pub use delay::Law;
 pub use duration::parse_ms;
 pub use generate::{Arrivals, CHUNK, Chunk, Departure, Generator};
-pub use recipe::{Arrival, Order, Recipe};
+pub use recipe::{Arrival, Order, RECIPE_FILE, Recipe};
 pub use reorder::{Leaves, Reorder};
 pub use rows::{Format, Rows, subscriber_name, tower_name};
 

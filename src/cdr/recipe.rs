@@ -8,6 +8,9 @@ use super::{callers, towers};
 use crate::error::{Error, Result};
 use crate::term::units;
 
+/// The file beside generated calls that holds their recipe. It is no data.
+pub const RECIPE_FILE: &str = "gen.json";
+
 /// What to generate; the same recipe gives the same bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::cdr::RECIPE_FILE;
 use crate::context::Context;
 use crate::error::{Error, Result};
 
@@ -75,7 +76,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
 }
 
 fn refuse_to_overwrite(folder: &Path) -> Result<()> {
-    const FILES: [&str; 4] = ["mono_signal.csv", "tower.csv", "gen.json", "calls_10s.csv"];
+    const FILES: [&str; 4] = ["mono_signal.csv", "tower.csv", RECIPE_FILE, "calls_10s.csv"];
     let mut paths = FILES.iter().map(|name| folder.join(name));
     match paths.find(|path| path.exists()) {
         Some(path) => Err(

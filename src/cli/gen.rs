@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::job::{Job, Tally};
 use self::summary::Summary;
-use crate::cdr::{self, Arrival, Delay, Format, Generator, Order, Recipe};
+use crate::cdr::{self, Arrival, Delay, Format, Generator, Order, RECIPE_FILE, Recipe};
 use crate::cli::endpoint::{self, Endpoint};
 use crate::context::Context;
 use crate::error::{Error, Remedy, Result};
@@ -319,7 +319,7 @@ impl Outputs {
         let wanted = [Only::Mono, Only::Tower].map(is_wanted);
         let paths = names(options.format).map(|name| folder.join(name));
         let recipe_file = RecipeFile {
-            path: folder.join("gen.json"),
+            path: folder.join(RECIPE_FILE),
             describes: names(options.format)
                 .into_iter()
                 .zip(wanted)

@@ -1,6 +1,6 @@
 //! The seam between what `k`'s clients decide and what carries it out.
 //!
-//! [`Member`](super::member::Member), [`Producer`](super::producer::Producer),
+//! [`Member`], [`Producer`](super::producer::Producer),
 //! [`Fetcher`](super::fetch::Fetcher) and [`Admin`](super::admin::Admin) decide: in which order a
 //! commit's steps follow each other, when a fence holds, what is read again. What they decide is
 //! carried out by librdkafka, or by a [`Cluster`] that the settings name in its place. A simulated

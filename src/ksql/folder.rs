@@ -15,6 +15,7 @@ use super::format::Kind;
 use super::records::Record;
 use super::run::Headers;
 use super::value::{Value, base64, from_base64};
+use crate::cdr::RECIPE_FILE;
 use crate::error::{Error, Result};
 
 /// The columns that are the key of a file's rows, the preferred one first.
@@ -48,7 +49,7 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Returns the topics there are.
+    /// Returns the topics there are: every file of records, and not the recipe of `k gen`.
     ///
     /// # Errors
     /// Of reading the folder.
@@ -57,9 +58,11 @@ impl Folder {
         let mut topics = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let is_topic = path
-                .extension()
-                .is_some_and(|ending| ending == "csv" || ending == "json");
+            let is_recipe = path.file_name().is_some_and(|name| name == RECIPE_FILE);
+            let is_topic = !is_recipe
+                && path
+                    .extension()
+                    .is_some_and(|ending| ending == "csv" || ending == "json");
             if let Some(name) = path
                 .file_stem()
                 .and_then(|name| name.to_str())
@@ -312,4 +315,28 @@ fn envelope(record: &Record, sink: &Source) -> String {
         part("value", value),
     ])
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_is_not_a_topic() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [
+            "calls.csv",
+            "calls.json",
+            "rows.json",
+            RECIPE_FILE,
+            "notes.txt",
+        ] {
+            std::fs::write(folder.path().join(name), "").expect("a file");
+        }
+        let topics = Folder::open(folder.path()).and_then(|folder| folder.topics());
+        assert_eq!(
+            topics.ok(),
+            Some(vec!["calls".to_owned(), "rows".to_owned()])
+        );
+    }
 }
