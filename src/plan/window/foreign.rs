@@ -410,6 +410,21 @@ impl Writer<'_> {
     }
 }
 
+/// Writes a duration in ksqlDB's largest fitting unit.
+fn duration(ms: i64) -> String {
+    let units = [
+        (86_400_000, "DAYS"),
+        (3_600_000, "HOURS"),
+        (60_000, "MINUTES"),
+        (1_000, "SECONDS"),
+    ];
+    let fitting = units
+        .into_iter()
+        .find(|(unit_ms, _)| ms > 0 && ms % unit_ms == 0);
+    let (unit_ms, unit) = fitting.unwrap_or((1, "MILLISECONDS"));
+    format!("{} {unit}", ms / unit_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,19 +496,4 @@ mod tests {
             assert!(error.to_string().starts_with(words), "{error}");
         }
     }
-}
-
-/// Writes a duration in ksqlDB's largest fitting unit.
-fn duration(ms: i64) -> String {
-    let units = [
-        (86_400_000, "DAYS"),
-        (3_600_000, "HOURS"),
-        (60_000, "MINUTES"),
-        (1_000, "SECONDS"),
-    ];
-    let fitting = units
-        .into_iter()
-        .find(|(unit_ms, _)| ms > 0 && ms % unit_ms == 0);
-    let (unit_ms, unit) = fitting.unwrap_or((1, "MILLISECONDS"));
-    format!("{} {unit}", ms / unit_ms)
 }
