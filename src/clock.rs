@@ -1,4 +1,4 @@
-//! Time, and work that waits elsewhere: the one place from which a node of a group takes either.
+//! The clock and the background threads of a group's node, which tests can replace.
 //!
 //! In a test, a stand-in may take the place of the system's clock and threads for everything that one
 //! thread runs. So the same code runs again step by step, as often as a seed asks for it. Outside of

@@ -1,4 +1,5 @@
-//! When a window closes, when it expires, and so who is late: decided here alone.
+//! When a window closes, when it expires, and so who is late: decided here for every window. Joins
+//! have no windows, and rules of their own ([`crate::engine::join`]).
 //!
 //! ```text
 //! watermark   ───────────────────────┬─────────────────┬──────────────►

@@ -1,4 +1,4 @@
-//! What happens to a window that leaves.
+//! What to do with a window that leaves: show it, merge it, or hand it on.
 
 use super::aggregate::Slot;
 use super::combine::handoff::Combining;

@@ -1,4 +1,4 @@
-//! The journal: what the engine did, event by event, as lines of JSON.
+//! The format of a journal's file: the engine's events as lines of JSON.
 //!
 //! In: [`Event`]s of the engine, or a file that `--journal` has written. Out: the same [`Event`],
 //! which is written and read by this one definition. `docs/journal.md` describes every member;

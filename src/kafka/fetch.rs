@@ -16,7 +16,7 @@ use super::client::Client;
 use super::direct::Direct;
 use super::fetched::Fetched;
 use super::native::high_watermark;
-use super::open;
+use super::open_transactions;
 use super::port::Reads;
 use super::queue::Queue;
 use super::unreadable::{gone, not_read};
@@ -54,7 +54,7 @@ pub struct Fetcher {
     looked_up: Instant,
     /// Whether the topic is gone, once the broker has answered.
     lookup: Option<mpsc::Receiver<bool>>,
-    open: open::Watch,
+    open: open_transactions::Watch,
     /// Partitions without a leader: since when, and which ones were reported.
     orphans: (Option<Instant>, Vec<i32>),
     /// Whether the failure of the last commit was reported.
@@ -95,7 +95,7 @@ impl Fetcher {
             outage: Outage::default(),
             looked_up: clock::now(),
             lookup: None,
-            open: open::Watch::new(settings),
+            open: open_transactions::Watch::new(settings),
             orphans: (None, Vec::new()),
             told_uncommitted: false,
         })
@@ -321,7 +321,7 @@ impl Fetcher {
     }
 
     /// Returns the open transaction that was waited for long enough.
-    pub fn hopeless(&self) -> Option<&open::Open> {
+    pub fn hopeless(&self) -> Option<&open_transactions::Open> {
         self.open.hopeless()
     }
 

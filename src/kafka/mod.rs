@@ -9,9 +9,9 @@
 //! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
 //! - [`health`]: whether brokers can be reached
 //! - [`fetched`]: records, wherever they lie
-//! - [`client`], [`direct`]: reading and writing without librdkafka, and whether it is
+//! - [`client`], [`direct`]: reading and writing without librdkafka, and the choice of it
 //! - [`batch`], [`wire`]: records and requests as bytes
-//! - [`open`]: transactions that keep readers waiting
+//! - [`open_transactions`]: transactions that keep readers waiting
 //! - [`own`]: properties that only `k` may set
 //! - [`port`]: the seam to librdkafka, or to what takes its place
 //! - [`partitioner`]: which partition a key belongs to
@@ -27,7 +27,7 @@ pub mod fetched;
 pub(crate) mod health;
 pub mod member;
 mod native;
-pub(crate) mod open;
+pub(crate) mod open_transactions;
 pub(crate) mod own;
 pub mod partitioner;
 pub(crate) mod port;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bumpalo::Bump;
 
-use super::ahead::{self, Ahead};
+use super::future::{self, Ahead};
 use crate::clock;
 use crate::column::{Column, Columns, Misfit, ValueRef};
 use crate::engine::operator::{Input, Noted};
@@ -79,7 +79,7 @@ impl<'m> Places<'m> {
         unfit: &'m [Unfit<'_>],
     ) -> Self {
         let appended = if rows.for_journal {
-            ahead::appended(decoded, &batch.records)
+            future::appended(decoded, &batch.records)
         } else {
             Vec::new()
         };

@@ -4,10 +4,10 @@
 //! In: batches of a source. Out: rows in a sink, the account of every record, and on request the
 //! records set aside and a journal.
 
-mod ahead;
 pub(crate) mod consume;
 mod evaluate;
 mod footer;
+mod future;
 pub(crate) mod group;
 pub(crate) mod input;
 pub(crate) mod join;

@@ -1,4 +1,4 @@
-//! A run that goes on: what is kept of it, and a stretch of that to be drawn.
+//! Chooses the stretch of a running stream that is drawn.
 
 use super::gather::{Dot, Gathered, Partition};
 use super::recent::{Fired, Kept, Recent};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lives::{Key, Lives, OTHERS, Shown};
 use super::recent::{Fired, Recent};
+use super::sample::Steps;
 use super::spread::Spread;
-use super::thinned::Steps;
 use super::{FATES, Fate};
 use crate::column::ValueRef;
 use crate::engine::key;

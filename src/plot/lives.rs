@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::thinned::Thinned;
+use super::sample::Thinned;
 use crate::engine::pane::Timing;
 use crate::engine::window::Window;
 

@@ -12,7 +12,7 @@
 //! | [`density`] | records by the thousand: counts on a grid that grows with them |
 //! | [`lives`] | windows from their first record to their last pane |
 //! | [`replay`] | a journal's events as the engine's |
-//! | [`thinned`] | lines that are thinned as they grow |
+//! | [`sample`] | lines of which a bounded sample is kept |
 //! | [`vary`] | what other bounds would lose |
 //! | `draw` | what was gathered → marks |
 
@@ -23,8 +23,8 @@ mod gather;
 pub mod lives;
 pub mod recent;
 pub mod replay;
+pub mod sample;
 mod spread;
-pub mod thinned;
 pub mod vary;
 
 pub use draw::{about, draw, draw_stretch};

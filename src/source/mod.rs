@@ -3,9 +3,9 @@
 //! In: what the reader is given. Out: [`Batch`]es, each of one partition and in its order. A source
 //! decodes nothing; `format` does.
 
-mod ahead;
 pub mod file;
 pub(crate) mod kafka;
+mod read_ahead;
 pub(crate) mod reshape;
 pub(crate) mod series;
 mod survey;

@@ -1,11 +1,11 @@
-//! A run that goes on: what its engine reports, kept for a while, and drawn when somebody looks.
+//! Keeps the events of a running stream for a while, and draws a frame when one is wanted.
 
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::explanation::{self, Target};
 use super::tape::Tape;
-use super::told::{self, Target};
 use crate::engine::pane::journal as engine;
 use crate::error::{Error, Result};
 use crate::journal::{Event, Plan};
@@ -197,7 +197,7 @@ impl Live {
             };
             (kept.tape.taped(), nearest.map(Target::Record))
         };
-        told::tell(&self.plan, &taped, nearest.as_ref().unwrap_or(target))
+        explanation::tell(&self.plan, &taped, nearest.as_ref().unwrap_or(target))
     }
 
     /// Draws what is seen until a moment of processing time; `None` for now.

@@ -24,8 +24,8 @@ use hyper::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::explanation::Target;
 use super::live::{Frame, Live};
-use super::told::Target;
 use crate::error::{Error, Result};
 use crate::journal::Bounds;
 use crate::picture::ink::Theme;

@@ -12,7 +12,7 @@ use crate::explain::{Moment, Wanted};
 use crate::journal::{self, Bounds, Json};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
-use crate::node::group::look::{self, Built, Held, Reached};
+use crate::node::group::inspect::{self, Built, Held, Reached};
 use crate::node::why_silent;
 use crate::plan::Plan;
 use crate::source::kafka::{Since, Starts};
@@ -82,15 +82,15 @@ impl Group {
             plan,
             topic,
             is_repartitioned,
-        }) = look::built(&admin, &settings, name)?
+        }) = inspect::built(&admin, &settings, name)?
         else {
             return Err(Error::refused(format!("there is no state of a group `{name}`"))
                 .hint("a group is of `k window --group NAME --from TOPIC --to TOPIC`; `k node list` shows them"));
         };
         let starts = Starts::find(&admin, &topic, Since::Beginning)?;
         Ok(Group {
-            reached: look::reached(&settings, name, &starts)?,
-            held: look::held(&plan, &settings, name, &starts, is_repartitioned)?,
+            reached: inspect::reached(&settings, name, &starts)?,
+            held: inspect::held(&plan, &settings, name, &starts, is_repartitioned)?,
             name: name.to_owned(),
             plan,
             is_repartitioned,

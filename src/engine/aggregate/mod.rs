@@ -1,4 +1,4 @@
-//! What is computed: one small state a window and key, for each aggregate.
+//! What is computed: for each aggregate, one small state per window and key.
 //!
 //! In: a column of arguments and, a row, the slot of its window and key. Out: a [`Value`] a slot.
 //! States of one aggregate lie side by side in one vector, so that a batch is added in one tight

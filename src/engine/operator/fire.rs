@@ -1,4 +1,4 @@
-//! When panes leave, and what they hold: triggers and refinements over the slots of a store.
+//! Fires panes when windows close, expire or are triggered: triggers and refinements over the slots of a store.
 
 use super::{Books, Input, Operator};
 use crate::column::Value;

@@ -14,13 +14,13 @@ mod fire;
 mod handoff;
 mod input;
 mod listener;
-mod open;
+mod open_windows;
 mod restore;
 
 pub use assign::Late;
 pub use input::{Input, Noted};
 use listener::Listener;
-pub use open::{Awaited, Open};
+pub use open_windows::{Awaited, Open};
 
 use super::account::Account;
 use super::aggregate::{Accumulator, Arguments, Seen};

@@ -1,4 +1,4 @@
-//! What the engine did, reported to a listener as it happens.
+//! The events that the engine reports to a listener as they happen.
 //!
 //! From these events alone every pane and the account can be computed again. Without a listener
 //! nothing of this is made. Times are ms since 1970, UTC; keys are the bytes of [`crate::engine::state::keys`].

@@ -1,5 +1,5 @@
 //! Reads and writes partitions without librdkafka. Of what is read, whole batches stay in the memory that
-//! they came in, and nothing is made of a record but the places of its parts; what is written is put into
+//! they came in, and of a record only the positions of its parts are stored; what is written is put into
 //! a batch at once.
 //!
 //! In: a topic, its partitions and where each begins; out: [`Entries`]. Or in: records; out: what became of

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::super::batch::{Builder, Codec, Unpacker};
 use super::super::wire::connection::Frame;
 use super::super::wire::produce::{self, BY_ID, Batches, Name};
-use super::super::wire::{self, Api, code, producer};
+use super::super::wire::{self, Api, code, init_producer_id};
 use super::backlog::{Backlog, Fate, Identity, is_unknown};
 use super::cluster::{self, Cluster, LATER, Loss, SOON};
 use super::sockets::Machine;
@@ -300,16 +300,21 @@ impl Writing {
         };
         self.is_identity_asked = true;
         let (api, times) = ((Api::InitProducer, version), (now, Duration::ZERO));
-        self.cluster
-            .ask(node, api, Question::Identity, times, producer::write);
+        self.cluster.ask(
+            node,
+            api,
+            Question::Identity,
+            times,
+            init_producer_id::write,
+        );
     }
 
-    fn take_identity(&mut self, answer: producer::Answer, now: Instant) {
+    fn take_identity(&mut self, answer: init_producer_id::Answer, now: Instant) {
         self.is_identity_asked = false;
         self.identity_at = now + SOON;
         match answer.error {
             code::NONE => {
-                let producer::Answer { id, epoch, .. } = answer;
+                let init_producer_id::Answer { id, epoch, .. } = answer;
                 self.identity = Some(Identity { id, epoch });
             }
             error if code::PASSING.contains(&error) || code::PASSING_WRITES.contains(&error) => {}
@@ -512,7 +517,7 @@ impl Machine for Writing {
             Question::Identity => {
                 self.is_identity_asked = false;
                 let input = wire::body(Api::InitProducer, version, &frame).map_err(garbled)?;
-                self.take_identity(producer::read(input).map_err(garbled)?, now);
+                self.take_identity(init_producer_id::read(input).map_err(garbled)?, now);
                 Ok(())
             }
             Question::Batches(asked) => {

@@ -17,9 +17,9 @@ pub(super) mod answers;
 pub mod bytes;
 pub mod connection;
 pub mod fetch;
+pub mod init_producer_id;
 pub mod metadata;
 pub mod produce;
-pub mod producer;
 #[cfg(test)]
 mod tests;
 pub mod versions;

@@ -1,4 +1,5 @@
-//! What a task remembers, and how far it has read, as its last commit has left them.
+//! Restores a task of a query: what it remembers, and how far it has read, as its last commit has left
+//! them. (`node::group::restore` does it for `k window`, whose state is made of windows.)
 //!
 //! First the group's offsets, which waits for a transaction of a process that is gone; then the
 //! changelog, up to where it ended after that.

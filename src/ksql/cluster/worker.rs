@@ -1,4 +1,6 @@
-//! A query at work in this process: a member of its group.
+//! A query at work in this process: a member of its group. It is not `node::group`, whose tasks window
+//! one topic: a task here has several inputs, which it takes in the order of their times, and operators
+//! instead of windows.
 //!
 //! Life of a task:
 //! 1. The group gives the leading partition of a stage to this process: what the task remembers is

@@ -3,8 +3,8 @@
 //! A function is a [`Scalar`], [`Aggregate`] or [`TableFunction`] in the table of its file: a
 //! signature that says name, parameters and result, a sentence about it, and its body. Where a name
 //! has several signatures the arguments choose (see [`signature`]). To add one, write a line in the
-//! family's table; to add a family, write a file and name it in [`scalars`], [`aggregates()`] or
-//! [`table_functions`].
+//! family's table; to add a family, write a file and name it in [`scalars`], [`table_functions`] or,
+//! for aggregates, `FAMILIES`.
 //!
 //! ```text
 //! strict("LEN(text STRING) INT", "How many characters a text has.", |call| …)

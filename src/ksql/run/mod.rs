@@ -5,11 +5,11 @@
 //! ```
 //! An [`Event`] is a row of a stream or a change of a table. Operators keep their state; none knows
 //! a clock, a topic or a file. Windows are those of `engine::window`, and `engine::lateness` says
-//! which records are late.
+//! which records are late; for joins of streams that is `streams`.
 
 mod aggregate;
 mod foreign;
-mod session;
+mod session_windows;
 mod simple;
 mod stages;
 mod store;
@@ -26,7 +26,7 @@ use crate::error::Result;
 
 pub use aggregate::{Aggregated, Grouped, Windowed};
 pub use foreign::ForeignJoin;
-pub use session::Sessions;
+pub use session_windows::Sessions;
 pub use simple::{Convert, Filter, Flatten, Rekey, RekeyTable, Resize, Select, Test};
 pub use stages::{Feed, Stage};
 pub use store::{Changes, Entry, Saved};

@@ -36,9 +36,9 @@ pub mod commit;
 pub mod commit_metadata;
 mod ended;
 mod idle;
+pub mod inspect;
 pub mod keys;
 mod log;
-pub mod look;
 pub mod metrics;
 pub mod plan;
 mod readable;
@@ -71,7 +71,7 @@ use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
-use crate::kafka::open;
+use crate::kafka::open_transactions;
 use crate::node::Outputs;
 use crate::node::evaluate::{Evaluator, now_ms};
 use crate::node::side_output::SideOutput;
@@ -147,7 +147,7 @@ pub struct Node<'n> {
     /// `Some` where tasks wait for what others read.
     silence: Option<Idle>,
     /// The transactions that tasks wait for.
-    open: open::Watch,
+    open: open_transactions::Watch,
     /// Notices when topics are deleted.
     lookout: TopicWatch,
     /// Asks the cluster when the node does nothing else.
@@ -272,7 +272,7 @@ impl<'n> Node<'n> {
             sink: parts.sink,
             outputs: parts.outputs,
             silence,
-            open: open::Watch::new(parts.settings),
+            open: open_transactions::Watch::new(parts.settings),
             lookout,
             admin: parts.admin,
             results: results.partitions.len() as i32,

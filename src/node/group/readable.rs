@@ -7,7 +7,7 @@ use super::{Node, Slot};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::kafka::admin::OffsetOf;
-use crate::kafka::open::Open;
+use crate::kafka::open_transactions::Open;
 
 /// How often the end of the results is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

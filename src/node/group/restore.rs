@@ -1,4 +1,4 @@
-//! A task's state, rebuilt from its changelog on a thread of its own.
+//! Restores a task of `k window`: its windows, rebuilt from its changelog on a thread of its own.
 //!
 //! First the group's offset is requested, which waits for a transaction that may still commit
 //! another one. Only then is the end of the changelog looked up, since the previous owner of the
@@ -27,7 +27,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Offsets, Place};
-use crate::kafka::open::Open;
+use crate::kafka::open_transactions::Open;
 use crate::node::evaluate::now_ms;
 use crate::source::Committed;
 

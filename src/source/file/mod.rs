@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use super::ahead::Ahead;
+use super::read_ahead::Ahead;
 use super::reshape::{Open, Reshape};
 use super::series::{Section, Series};
 use super::unpack::{MAGIC_BYTES, packing};

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::super::batch::{Batch, Builder, Codec, Reader, Sender, Unpacker, halve, stamp};
 use super::super::super::wire::answers::{self, Part};
 use super::super::super::wire::connection::Frame;
-use super::super::super::wire::{Api, body, fetch, metadata, produce, producer, versions};
+use super::super::super::wire::{Api, body, fetch, init_producer_id, metadata, produce, versions};
 use super::super::chunk::Progress;
 use super::super::reading::Reading;
 use super::super::sockets::Machine as _;
@@ -188,7 +188,7 @@ fn a_mutated_answer_is_read_or_refused_within_its_bounds() {
             0 => drop(body(Api::Versions, 0, &frame).map(versions::read)),
             1 => drop(read(Api::Metadata).map(|input| metadata::read(input, version))),
             2 => drop(read(Api::Produce).map(|input| produce::read(input, version))),
-            3 => drop(body(Api::InitProducer, 2, &frame).map(producer::read)),
+            3 => drop(body(Api::InitProducer, 2, &frame).map(init_producer_id::read)),
             _ => drop(read(Api::Fetch).map(|input| fetch::read(input, version))),
         }
     });

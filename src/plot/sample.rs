@@ -1,4 +1,4 @@
-//! Things in a row of which only so many are kept: the first, the last, and every so manieth between.
+//! Keeps a bounded sample of a series: the first, the last, and every nth between.
 //! Of a line that is drawn, thousands of steps are as good as millions.
 
 /// Things in a row, at most `MOST` and two more.

@@ -1,4 +1,4 @@
-//! What is told of a record or a window that somebody points at: what `k explain` says.
+//! Explains the record or window that a person has clicked on, as `k explain` does.
 
 use super::tape::Taped;
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub(super) fn tell(plan: &Plan, taped: &Taped, target: &Target) -> Result<Vec<St
         }
         (true, false) => lines.push("Nothing is known of it.".to_owned()),
         (false, true) => {
-            lines.push("(What happened before the events that are kept is not told.)".to_owned());
+            lines.push("(Earlier events are no longer kept.)".to_owned());
         }
         (false, false) => {}
     }
