@@ -94,7 +94,7 @@ fn find_overlaps(path: &Path, out: &mut impl Write, interrupt: &Interrupt) -> Re
         };
         let decoded = decoder.decode(&batch.records, Origins::Forget, &arena);
         if let Some(first) = decoded.malformed.first() {
-            return Err(first.told(&path.display().to_string()).into());
+            return Err(first.to_error(&path.display().to_string()).into());
         }
         for (row, &start) in decoded.times.iter().enumerate() {
             counts.calls += 1;

@@ -50,7 +50,7 @@ pub(crate) fn sleep(time: Duration) {
 #[derive(Debug)]
 pub(crate) struct Errand<T> {
     answer: mpsc::Receiver<T>,
-    /// Not there where a stand-in does the work.
+    /// Missing where a stand-in does the work.
     thread: Option<JoinHandle<()>>,
 }
 

@@ -31,9 +31,9 @@ pub(crate) enum Fault {
     RestoreCutShort,
     /// A changelog is read to where transactions were open.
     RestoredToStable,
-    /// The watermark begins anew with each restoration.
+    /// The watermark begins again with each restoration.
     WatermarkGoesBack,
-    /// The watermark of a task upstream begins anew with each restoration.
+    /// The watermark of a task upstream begins again with each restoration.
     UpstreamGoesBack,
     /// A commit leaves the rows out of the changelog.
     RowsForgotten,

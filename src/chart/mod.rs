@@ -156,7 +156,7 @@ impl Chart<'_> {
         if span != Span::ALL_TIME {
             self.say(Size::Label, Ink::Faint, &format!("window {span}"));
         }
-        // A line for what is said of them.
+        // A line that names them.
         let room = self.lines_left().saturating_sub(1).max(1);
         if keys.len() > room {
             let words = format!(

@@ -153,7 +153,7 @@ impl Sink for ChartSink {
             return Ok(());
         }
         if open.is_empty() && footer.is_empty() {
-            // Something is said; the chart is drawn again below it.
+            // A message is printed; the chart is drawn again below it.
             self.is_new = true;
             return self.erase();
         }

@@ -99,13 +99,13 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
                     options.truth.display()
                 ));
             }
-            Err(told(exercise, mistake))
+            Err(error_of(exercise, mistake))
         }
     }
 }
 
 /// Returns an error with what differs, why, and what to do.
-fn told(exercise: &Exercise, mistake: Mistake) -> Error {
+fn error_of(exercise: &Exercise, mistake: Mistake) -> Error {
     let mut lines = vec![format!("exercise {} is not right yet", exercise.number)];
     lines.push(format!("  asked: {}", exercise.asked));
     lines.extend(mistake.differs.into_iter().map(|line| format!("  {line}")));

@@ -107,7 +107,7 @@ impl RangeOptions {
         })
     }
 
-    /// Returns where reading is said to begin.
+    /// Returns where reading should begin.
     pub fn begins(&self) -> Option<&str> {
         self.places.since.as_deref()
     }

@@ -211,7 +211,7 @@ pub(super) fn start(options: Start, context: &Context) -> Result<()> {
             if options.dry_run {
                 return print(&stack.start_commands(&wanted)?.join("\n"));
             }
-            told(&stack.start(&wanted)?, context)?;
+            report_started(&stack.start(&wanted)?, context)?;
         }
         Setup::Process(broker) => {
             options.choice.check_without_containers()?;
@@ -223,7 +223,7 @@ pub(super) fn start(options: Start, context: &Context) -> Result<()> {
             if options.dry_run {
                 return print(&broker.start_commands(&wanted)?.join("\n"));
             }
-            told(&broker.start(&wanted)?, context)?;
+            report_started(&broker.start(&wanted)?, context)?;
             if options.choice.only.is_empty() {
                 context.report.status(
                     "left out: ksqldb, kafka-ui; they need containers (`k start --engine podman`)",
@@ -247,7 +247,7 @@ fn kafka_home() -> Option<PathBuf> {
 }
 
 /// Reports what was started.
-fn told(started: &Started, context: &Context) -> Result<()> {
+fn report_started(started: &Started, context: &Context) -> Result<()> {
     if started.ran_before {
         context
             .report

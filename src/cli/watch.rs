@@ -79,7 +79,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "PORT", requires = "web", help_heading = WATCHING)]
     port: Option<u16>,
 
-    /// Serve the page at this address of the machine, such as 0.0.0.0 for all: whoever reaches it can
+    /// Serve the page at this address of the machine, such as 0.0.0.0 for all: everyone who reaches it can
     /// read the stream
     #[arg(long, value_name = "ADDRESS", requires = "web", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), help_heading = WATCHING)]
     listen: IpAddr,
@@ -195,7 +195,7 @@ impl Options {
             .status(format!("watching at {url}; Ctrl-C ends it"));
         if !self.listen.is_loopback() {
             context.report.warning(format!(
-                "`--listen {}`: whoever reaches this machine at port {} can read the stream",
+                "`--listen {}`: everyone who reaches this machine at port {} can read the stream",
                 self.listen,
                 address.port()
             ));
@@ -205,7 +205,7 @@ impl Options {
         }
         while !context.interrupt.is_set() {
             if is_over() && !live.has_ended() {
-                return Ok(()); // what the reading has failed with is told
+                return Ok(()); // the reading reports why it failed
             }
             context.interrupt.sleep_until(Instant::now() + REDRAW);
         }
@@ -314,7 +314,7 @@ fn show(live: &Arc<Live>, is_over: &dyn Fn() -> bool, context: &Context) -> Resu
     loop {
         context.interrupt.check()?;
         if is_over() && !live.has_ended() {
-            return Ok(()); // what the reading has failed with is told
+            return Ok(()); // the reading reports why it failed
         }
         if Instant::now() >= due {
             frame = Some(screen.draw(live, until)?);

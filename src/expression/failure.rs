@@ -1,4 +1,4 @@
-//! Rows that failed, and what is said of them.
+//! Rows that failed, and how they are reported.
 
 use super::functions::MAX_GROWTH;
 use super::scalar::Reason;

@@ -186,7 +186,7 @@ pub struct Malformed<'a> {
 
 impl Malformed<'_> {
     /// Returns the error of a run that this record of `source` ends.
-    pub fn told(&self, source: &str) -> Error {
+    pub fn to_error(&self, source: &str) -> Error {
         let Misfit { reason, cure } = &self.misfit;
         let error = Error::data(format!("{}: {reason}", self.place.within(source)));
         let error = match cure {

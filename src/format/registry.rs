@@ -17,13 +17,13 @@ pub fn schema_id(value: &[u8]) -> Option<u32> {
 }
 
 /// Says what such a value is, for people.
-pub fn told(id: u32) -> String {
+pub fn describe(id: u32) -> String {
     format!("in the format of a Schema Registry (schema id {id}); `k` reads JSON, CSV and text")
 }
 
 /// Returns why such a value does not fit; `None` for any other one.
 pub fn misfit(value: &[u8]) -> Option<Misfit> {
-    schema_id(value).map(|id| Misfit::from(format!("the value is {}", told(id))).or(CURE))
+    schema_id(value).map(|id| Misfit::from(format!("the value is {}", describe(id))).or(CURE))
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl TimeFrom {
     }
 
     /// Says for people where times come from; `schema` has the columns.
-    pub fn told(&self, schema: &Schema) -> String {
+    pub fn describe(&self, schema: &Schema) -> String {
         match self {
             TimeFrom::Column(index, unit) => {
                 let name = &schema.fields[*index].name;

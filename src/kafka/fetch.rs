@@ -34,7 +34,7 @@ pub(super) const LOOK_UP: Duration = Duration::from_secs(3);
 /// How long a commit may take once the user has stopped the run or no broker can be reached.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a partition is without a leader before that is said: another one is mostly found at once.
+/// How long a partition is without a leader before that is reported: mostly another one is elected at once.
 const ORPHANED: Duration = Duration::from_secs(2);
 
 /// Reads the partitions of one topic. Not a member of its group: every partition is assigned here.
@@ -127,7 +127,7 @@ impl Fetcher {
                     let soon = clock::now() + Duration::from_millis(100);
                     self.settings.interrupt.sleep_until(soon);
                 }
-                Err(error) => return Err(self.told(&error, "read the group's offsets")),
+                Err(error) => return Err(self.error_of(&error, "read the group's offsets")),
             }
         };
         let found = |&partition: &i32| {
@@ -183,7 +183,7 @@ impl Fetcher {
             let mut element = list.add_partition(&self.topic, *partition);
             element.set_metadata(committed.metadata.as_str());
             let set = element.set_offset(Offset::Offset(committed.offset));
-            set.map_err(|error| self.told(&error, "commit"))?;
+            set.map_err(|error| self.error_of(&error, "commit"))?;
         }
         let consumer = self.consumer()?.clone();
         let (began, mut hurried) = (clock::now(), None);
@@ -200,7 +200,7 @@ impl Fetcher {
                 is_patient.then_some(()).ok_or_else(unreachable)
             },
         )?;
-        committed.map_err(|error| self.told(&error, "commit the group's offsets"))
+        committed.map_err(|error| self.error_of(&error, "commit the group's offsets"))
     }
 
     /// Begins to fetch partitions at offsets.
@@ -235,10 +235,10 @@ impl Fetcher {
             // Before the assignment: a queue that is forwarded later may have spilt records.
             queues.push(Queue::of_partition(consumer, &self.topic, partition)?);
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
-                .map_err(|error| self.told(&error, "assign"))?;
+                .map_err(|error| self.error_of(&error, "assign"))?;
         }
         let assigned = consumer.assign(&list);
-        assigned.map_err(|error| self.told(&error, "assign partitions"))?;
+        assigned.map_err(|error| self.error_of(&error, "assign partitions"))?;
         Ok(queues)
     }
 
@@ -249,7 +249,7 @@ impl Fetcher {
     pub fn serve(&self) -> Result<()> {
         let consumer = self.consumer.as_ref();
         match consumer.and_then(|consumer| consumer.poll(Duration::ZERO)) {
-            Some(Err(error)) if !is_passing(&error) => Err(self.told(&error, "read")),
+            Some(Err(error)) if !is_passing(&error) => Err(self.error_of(&error, "read")),
             _ => Ok(()),
         }
     }
@@ -381,13 +381,13 @@ impl Fetcher {
         }
     }
 
-    fn told(&self, error: &KafkaError, what: &str) -> Error {
+    fn error_of(&self, error: &KafkaError, what: &str) -> Error {
         match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure,
             ) => self.settings.unreachable(&self.health),
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(&self.topic),
-            Some(code) => Failure::Refused(code, words_of(code)).told(what),
+            Some(code) => Failure::Refused(code, words_of(code)).into_error(what),
             None => Error::refused(format!("cannot {what}: {error}")),
         }
         .during(format!("reading topic `{}`", self.topic))

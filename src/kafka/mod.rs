@@ -434,7 +434,7 @@ impl Failure {
     }
 
     /// Returns the error for people; `what` completes "cannot …".
-    pub fn told(self, what: impl std::fmt::Display) -> Error {
+    pub fn into_error(self, what: impl std::fmt::Display) -> Error {
         match self {
             Failure::Refused(_, reason) => {
                 Error::refused(format!("cannot {what}: {}", lower_first(&reason)))

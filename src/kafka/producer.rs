@@ -361,7 +361,7 @@ impl Producer {
     pub fn serve(&mut self, timeout: Duration) -> Result<()> {
         self.take_in(timeout);
         if let Some(failure) = &self.failure {
-            return Err(self.told(failure));
+            return Err(self.error_of(failure));
         }
         self.outage.ride_out(&self.settings, &self.health)
     }
@@ -409,7 +409,7 @@ impl Producer {
             self.take_in(Duration::from_millis(1));
         }
         match &self.failure {
-            Some(failure) => self.told(failure),
+            Some(failure) => self.error_of(failure),
             None => error,
         }
     }
@@ -431,7 +431,7 @@ impl Producer {
         self.sent - self.acknowledged - self.failed
     }
 
-    fn told(&self, failure: &(RDKafkaErrorCode, String, i32)) -> Error {
+    fn error_of(&self, failure: &(RDKafkaErrorCode, String, i32)) -> Error {
         let (code, topic, partition) = failure;
         let place = format!("writing to topic `{topic}`, partition {partition}");
         match code {

@@ -111,7 +111,7 @@ impl Producer {
                         clock::sleep(Duration::from_millis(50));
                     }
                 }
-                Err(error) => return Err(told(error, what)),
+                Err(error) => return Err(error_of(error, what)),
             }
         }
     }
@@ -127,17 +127,17 @@ impl Producer {
     }
 }
 
-fn told(error: StepError, what: &str) -> Error {
+fn error_of(error: StepError, what: &str) -> Error {
     let StepError { code, reason, .. } = error;
     match code {
         RDKafkaErrorCode::TransactionalIdAuthorizationFailed
         | RDKafkaErrorCode::GroupAuthorizationFailed
         | RDKafkaErrorCode::TopicAuthorizationFailed
         | RDKafkaErrorCode::ClusterAuthorizationFailed
-        | RDKafkaErrorCode::UnsupportedVersion => Failure::Refused(code, reason).told(what),
+        | RDKafkaErrorCode::UnsupportedVersion => Failure::Refused(code, reason).into_error(what),
         _ if error.is_fatal || error.is_abortable => {
             Error::fenced(format!("cannot {what}: {}", words_of(code)))
         }
-        _ => Failure::Refused(code, reason).told(what),
+        _ => Failure::Refused(code, reason).into_error(what),
     }
 }

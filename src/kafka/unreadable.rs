@@ -25,7 +25,7 @@ pub(super) fn not_read(topic: &str, partition: i32, code: RDKafkaErrorCode) -> E
         ))
         .hint("`-X receive.message.max.bytes=2147483647` allows 2 GB, the maximum"),
         _ => Failure::Refused(code, words_of(code))
-            .told(format!("read topic `{topic}`"))
+            .into_error(format!("read topic `{topic}`"))
             .during(format!("reading topic `{topic}`, partition {partition}")),
     }
 }

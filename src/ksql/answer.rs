@@ -16,7 +16,7 @@ use super::syntax::{Emit, Query, SourceKind, Statement};
 use super::value::text_of;
 use crate::error::{Error, Result};
 
-/// What is said to a statement.
+/// The answer to a statement.
 #[derive(Debug)]
 pub enum Answer {
     /// A sentence; empty for nothing.

@@ -248,7 +248,7 @@ fn compare(
     }
 }
 
-/// Returns how a stream or table differs from what is said of it.
+/// Returns how a stream or table differs from what is asserted.
 fn source_differences(
     text: &str,
     source: &Source,

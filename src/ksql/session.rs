@@ -81,9 +81,9 @@ impl Persistent {
 
 /// What a statement has done.
 pub enum Effect {
-    /// What is said to a person.
+    /// A message for the user.
     Said(String),
-    /// Nothing: what is said to be is so already.
+    /// Nothing: it is so already.
     Unchanged(String),
     /// A row to write to a topic.
     Inserted(Record),

@@ -420,7 +420,7 @@ fn value_schema(records: &Records<'_>, given: Given) -> Result<(Form, Schema)> {
     };
     let framed = first.and_then(registry::schema_id);
     if let (Some(id), None, false) = (framed, &given.declared, is_json) {
-        let told = registry::told(id);
+        let told = registry::describe(id);
         return Err(Error::data(format!("the first value is {told}")).hint(registry::CURE));
     }
     let json = given.form(Notation::Json);
@@ -477,7 +477,7 @@ fn delimited_schema(names: &[String], declared: Option<Schema>) -> Result<Schema
 pub fn tell_time(asked: bool, time: &TimeFrom, schema: &Schema, of: &str, context: &Context) {
     let is_record = matches!(time, TimeFrom::Record);
     if context.report.is_verbose() {
-        let told = time.told(schema);
+        let told = time.describe(schema);
         context.report.detail(format!("time of {of}: {told}"));
     }
     if asked || !is_record || schema.fields.is_empty() {

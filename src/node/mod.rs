@@ -369,7 +369,7 @@ impl<'n> Node<'n> {
             }
             outputs.take_in(operator, input, decoded, unfit, panes)?;
             match Unfit::first_malformed(unfit) {
-                Some(first) if !skip_bad => Err(first.told(source)),
+                Some(first) if !skip_bad => Err(first.to_error(source)),
                 _ => Ok(()),
             }
         })
@@ -421,7 +421,7 @@ impl<'n> Node<'n> {
         if !self.watch.as_ref().is_some_and(Watch::is_due) {
             return Ok(());
         }
-        // Open windows are drawn below what is said, not above it.
+        // Open windows are drawn below messages, not above them.
         self.sink.show_open(&Panes::default(), "")?;
         if let Some(watch) = &mut self.watch {
             watch.tell(&self.operator, source);

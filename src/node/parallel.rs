@@ -218,7 +218,7 @@ impl Reader<'_, '_> {
         self.rows.decode(&batch, arena, |input, _, unfit| {
             let stop = Unfit::first_malformed(unfit).filter(|_| !skip_bad);
             let high = highest(input.times).unwrap_or(BEGINNING);
-            let stop = stop.map(|first| first.told(&shared.name));
+            let stop = stop.map(|first| first.to_error(&shared.name));
             let Some(before) = shared.take_turn(number, high, stop) else {
                 return Ok(false);
             };
@@ -371,7 +371,7 @@ fn lock_soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     for _ in 0..SPINS {
         match mutex.try_lock() {
             Ok(guard) => return guard,
-            Err(_) => std::thread::yield_now(), // whoever has it may be waiting for this processor
+            Err(_) => std::thread::yield_now(), // its owner may be waiting for this processor
         }
     }
     lock(mutex)

@@ -28,7 +28,7 @@ pub fn width(text: &str, pixels: f64) -> f64 {
     units * pixels / f64::from(face.units_per_em())
 }
 
-/// Draws a text: `pen` is told where each letter begins, in pixels from the beginning, and by what its
+/// Draws a text: `pen` gets where each letter begins, in pixels from the beginning, and by what its
 /// units are multiplied, and then draws it.
 pub fn draw<P: OutlineBuilder>(
     text: &str,

@@ -8,14 +8,14 @@ use crate::term::units::format_time_of_day;
 
 /// A record that was late or dropped, as a line of text says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct LateRecord {
     /// Its number among all that were read.
     pub(crate) record: u64,
     /// What it was and when.
     pub(crate) words: String,
 }
 
-/// A place in a picture, and how far from it somebody may mean, both by event and processing time.
+/// A place in a picture, and how far from it a click may be, both by event and processing time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Near {
     /// Its event time, and the most that one may be off.
@@ -154,14 +154,14 @@ impl Gathered {
     }
 
     /// Returns the last records up to a moment that were late or dropped, the latest first.
-    pub(crate) fn lates(&self, until: i64) -> impl Iterator<Item = Told> {
+    pub(crate) fn lates(&self, until: i64) -> impl Iterator<Item = LateRecord> {
         let recent = self.recent.as_deref().into_iter();
         let lates = recent.flat_map(|recent: &Recent| recent.lates.iter().rev());
         let lates = lates.skip_while(move |late| late.dot.when > until);
-        lates.map(|late| self.told(late))
+        lates.map(|late| self.describe(late))
     }
 
-    fn told(&self, late: &Kept) -> Told {
+    fn describe(&self, late: &Kept) -> LateRecord {
         let dot = late.dot;
         let place = match self.partitions.len() {
             0 | 1 => dot.place.to_string(),
@@ -175,7 +175,7 @@ impl Gathered {
             (Fate::Malformed, _) => String::new(),
             (_, by) => format!(" by {}", super::draw::about(by)),
         };
-        Told {
+        LateRecord {
             record: dot.record,
             words: format!("{}{by}: record {place} of {at}", late.fate.name()),
         }

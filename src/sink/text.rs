@@ -47,7 +47,7 @@ impl TextSink {
         }
     }
 
-    /// Writes times so; ms until it is told.
+    /// Writes times so; ms by default.
     pub(crate) fn with_times(self, times: Times) -> Self {
         let is_time = |role| matches!(role, Role::Start | Role::End | Role::Time);
         let columns = self.header.columns();

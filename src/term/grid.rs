@@ -279,7 +279,7 @@ impl Grid {
     }
 }
 
-/// Returns what a person is told of columns that were left out.
+/// Returns the note on columns that were left out.
 pub fn left_out(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| {
         let names = names.join(", ");

@@ -390,7 +390,7 @@ fn extent(table: &ResultTable) -> Option<Span> {
 }
 
 /// Returns a difference in one line for people: `window …: count is 467, should be 1000`.
-pub fn told(difference: &Difference) -> String {
+pub fn describe(difference: &Difference) -> String {
     let shown = |value: &Option<Value>| value.as_ref().map(plain).unwrap_or_default();
     let (a, b) = (shown(&difference.a), shown(&difference.b));
     let Difference {

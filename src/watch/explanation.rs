@@ -9,7 +9,7 @@ use crate::plot::cut::Near;
 /// How many records and rows of a window are named.
 const MOST: usize = 10;
 
-/// What somebody points at.
+/// What was clicked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The record of a number among all that were read.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Event, Plan};
 use crate::node::Gauge;
 use crate::picture::{Medium, Scene};
-use crate::plot::cut::Told;
+use crate::plot::cut::LateRecord;
 use crate::plot::{Clock, Gathered, Subject, View, about, draw_stretch, replay};
 use crate::term::rate::Rate;
 use crate::term::units::{
@@ -83,7 +83,7 @@ struct Kept {
 struct Looked {
     rate: Rate,
     per_second: f64,
-    /// How many events there were when somebody looked last, and when there were fewer.
+    /// How many events there were when a frame was drawn last, and when there were fewer.
     events: u64,
     changed: Instant,
     group: Option<GroupLag>,
@@ -107,7 +107,7 @@ pub(crate) struct Frame {
     /// The last panes, the latest first.
     pub(crate) panes: Vec<String>,
     /// The last records that were late or dropped, the latest first.
-    pub(crate) lates: Vec<Told>,
+    pub(crate) lates: Vec<LateRecord>,
 }
 
 /// The engine's side of a [`Live`].

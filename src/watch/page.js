@@ -69,7 +69,7 @@ function state() {
 const events = new EventSource("events");
 events.addEventListener("frame", (event) => {
   const frame = JSON.parse(event.data);
-  // Another run counts its records anew.
+  // Another run counts its records from 0.
   if (latest !== null && latest.run !== frame.run) {
     until = null;
     by("told").hidden = true;

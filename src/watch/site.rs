@@ -5,7 +5,7 @@
 //! | `/` | the page; `/watch.js`, `/watch.css` are its parts |
 //! | `/events` | a frame several times a second, as server-sent events |
 //! | `/frame?until=MS` | the frame that ends at a moment of processing time |
-//! | `/explain?record=N`, `/explain?start=MS&end=MS&key=K` | what is told of a record, of a window |
+//! | `/explain?record=N`, `/explain?start=MS&end=MS&key=K` | the explanation of a record, of a window |
 //! | `/explain?at=MS&at_most=MS&when=MS&when_most=MS` | the same of the record nearest to an event and a processing time; if none is, of the window that is named behind it |
 //!
 //! A frame is an object of JSON with the picture as SVG in it. The server keeps nothing of a client: who
@@ -54,7 +54,7 @@ pub(crate) struct Site {
 struct Desk {
     live: Arc<Live>,
     theme: Theme,
-    /// Which run of the program this is: another one counts anew.
+    /// Which run of the program this is: another one counts from 0.
     run: String,
     events: watch::Sender<Bytes>,
 }
@@ -126,7 +126,7 @@ impl Drop for Site {
     }
 }
 
-/// Draws frames as long as somebody looks.
+/// Draws frames as long as a client is connected.
 fn draw_on(desk: &Desk, stop: &AtomicBool) {
     let (mut last, mut number) = (String::new(), 0_u64);
     while !stop.load(Ordering::Relaxed) {

@@ -189,7 +189,7 @@ pub(super) fn standing(asked: &Asked, how: &How, context: &Context) -> Result<St
     let reason = if asked.windows.is_given() {
         reason
     } else {
-        "no windows were named: with `--tumbling 10s`, say, it is told which waits for what"
+        "no windows were named: with `--tumbling 10s`, say, it shows which window waits for what"
             .to_owned()
     };
     Ok(Standing::of(

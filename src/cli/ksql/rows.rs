@@ -20,7 +20,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// Returns what is right where nothing is said.
+    /// Returns the default.
     pub fn by_default() -> Self {
         if std::io::stdout().is_terminal() {
             Output::Table

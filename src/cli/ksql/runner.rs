@@ -19,7 +19,7 @@ pub(super) enum Runner {
 }
 
 impl Runner {
-    /// Carries out a statement; `show` gets what is said to it.
+    /// Carries out a statement; `show` gets its answers.
     pub fn run(
         &mut self,
         statement: &str,

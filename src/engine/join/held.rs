@@ -255,7 +255,7 @@ impl Held {
     }
 
     /// Drops the spans that end at or below `passed`; returns how many of their records were not
-    /// settled. Those that leave in order have been taken before. `on_newest` is told the key and
+    /// settled. Those that leave in order have been taken before. `on_newest` gets the key and
     /// the place of each record that was the newest of its key, and of the next older one.
     pub fn drop_passed(&mut self, passed: i64, mut on_newest: impl FnMut(&[u8], Id, Id)) -> u64 {
         let mut unsettled = 0;

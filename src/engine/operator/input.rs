@@ -17,7 +17,7 @@ pub struct Input<'b, 'a> {
     pub origin: u32,
     /// A number of the first record that grows with its place in the partition: an offset, a line.
     pub first: u64,
-    /// What a listener is told of each record beside the rest.
+    /// What a listener gets for each record beside the rest.
     pub noted: Noted<'b, 'a>,
     /// The records among them that do not fit, in their order.
     pub malformed: &'b [Misfit<'b>],

@@ -19,7 +19,7 @@ impl Admin {
     /// `retry` when no broker answers.
     pub(crate) fn groups(&self) -> Result<Vec<Group>> {
         let groups = self.ask(|requests| requests.groups());
-        let mut groups = groups.map_err(|failure| failure.told("list the groups"))?;
+        let mut groups = groups.map_err(|failure| failure.into_error("list the groups"))?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
     }
@@ -35,7 +35,7 @@ impl Admin {
             Err(failure) if failure.code() == Some(RDKafkaErrorCode::GroupIdNotFound) => {
                 Err(self.unknown_group(name))
             }
-            Err(failure) => Err(failure.told(format!("describe group `{name}`"))),
+            Err(failure) => Err(failure.into_error(format!("describe group `{name}`"))),
             Ok(described) => Ok(described),
         }
     }
@@ -84,7 +84,7 @@ impl Admin {
             }
         };
         let commits = commits
-            .map_err(|failure| failure.told(format!("read the offsets of group `{name}`")))?;
+            .map_err(|failure| failure.into_error(format!("read the offsets of group `{name}`")))?;
         let commits = commits.into_iter();
         Ok(commits
             .map(|(topic, partition, committed)| ((topic, partition), committed))
@@ -114,7 +114,7 @@ impl Admin {
                 Err(Error::refused(format!("group `{name}` has members"))
                     .hint("stop its members first; `k group describe` shows them"))
             }
-            _ => Err(failure.told(format!("delete group `{name}`"))),
+            _ => Err(failure.into_error(format!("delete group `{name}`"))),
         })
     }
 
@@ -135,7 +135,7 @@ impl Admin {
                 failure.code(),
                 Some(RDKafkaErrorCode::NonEmptyGroup | RDKafkaErrorCode::UnknownMemberId)
             );
-            let error = failure.told(format!("set the offsets of group `{name}`"));
+            let error = failure.into_error(format!("set the offsets of group `{name}`"));
             if has_members {
                 error.hint("stop its members first; `k group describe` shows them")
             } else {

@@ -240,7 +240,7 @@ impl Admin {
             }
             Some(code) => {
                 let what = format!("use topic `{name}`");
-                Err(Failure::Refused(code, words_of(code)).told(what))
+                Err(Failure::Refused(code, words_of(code)).into_error(what))
             }
         }
     }
@@ -314,7 +314,7 @@ impl Admin {
         check_topic_name(name)?;
         let replication = replication.unwrap_or(-1);
         self.ask(|requests| requests.create_topic(name, partitions, replication, settings, false))
-            .map_err(|failure| failure.told(format!("create topic `{name}`")))?;
+            .map_err(|failure| failure.into_error(format!("create topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))
             .map(drop)
     }
@@ -325,7 +325,7 @@ impl Admin {
     /// As [`create_topic`](Self::create_topic).
     pub(crate) fn check_topic_creation(&self) -> Result<()> {
         self.ask(|requests| requests.create_topic("k-check", 1, -1, &[], true))
-            .map_err(|failure| failure.told("create a topic"))
+            .map_err(|failure| failure.into_error("create a topic"))
     }
 
     /// Creates a topic for event times of any age, says so, and waits until it can be written to.
@@ -376,7 +376,7 @@ impl Admin {
         }
         match created {
             Err(failure) if failure.code() != Some(RDKafkaErrorCode::TopicAlreadyExists) => {
-                return Err(failure.told(format!("create topic `{name}`")));
+                return Err(failure.into_error(format!("create topic `{name}`")));
             }
             _ => {}
         }
@@ -394,7 +394,7 @@ impl Admin {
             return Ok(cluster.topic_ids(names).into_iter().collect());
         }
         let ids = self.ask(|requests| requests.topic_ids(names));
-        let ids = ids.map_err(|failure| failure.told("look topics up"))?;
+        let ids = ids.map_err(|failure| failure.into_error("look topics up"))?;
         Ok(ids.into_iter().collect())
     }
 
@@ -404,7 +404,7 @@ impl Admin {
     /// `refused` with the broker's reason, `retry` when no broker answers.
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
         self.ask(|requests| requests.delete_topic(name))
-            .map_err(|failure| failure.told(format!("delete topic `{name}`")))?;
+            .map_err(|failure| failure.into_error(format!("delete topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_none()).map(drop)
     }
 
@@ -423,7 +423,7 @@ impl Admin {
         let list = offset_list(before)?;
         self.connect(topic)?;
         self.ask(|requests| requests.delete_records(&list))
-            .map_err(|failure| failure.told(format!("delete records of topic `{topic}`")))
+            .map_err(|failure| failure.into_error(format!("delete records of topic `{topic}`")))
     }
 
     /// Gives a topic more partitions, `total` in all.
@@ -432,7 +432,9 @@ impl Admin {
     /// `refused` with the broker's reason, such as fewer than there are.
     pub(crate) fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
         self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
-            .map_err(|failure| failure.told(format!("give topic `{topic}` {total} partitions")))?;
+            .map_err(|failure| {
+                failure.into_error(format!("give topic `{topic}` {total} partitions"))
+            })?;
         let grown = |topic: &Topic| topic.partitions.len() >= total as usize && topic.is_ready();
         self.wait_for(topic, |topic| topic.is_some_and(grown))
             .map(drop)
@@ -448,7 +450,9 @@ impl Admin {
         }
         let mut settings = self
             .ask(|requests| requests.topic_settings(topic))
-            .map_err(|failure| failure.told(format!("read the settings of topic `{topic}`")))?;
+            .map_err(|failure| {
+                failure.into_error(format!("read the settings of topic `{topic}`"))
+            })?;
         settings.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(settings)
     }
@@ -463,7 +467,7 @@ impl Admin {
         changes: &[(String, Option<String>)],
     ) -> Result<()> {
         self.ask(|requests| requests.alter_settings(topic, changes))
-            .map_err(|failure| failure.told(format!("change topic `{topic}`")))
+            .map_err(|failure| failure.into_error(format!("change topic `{topic}`")))
     }
 }
 

@@ -59,7 +59,7 @@ impl Admin {
                     self.settings.interrupt.check()?;
                     continue;
                 }
-                infos => infos.map_err(|failure| failure.told("look up offsets"))?,
+                infos => infos.map_err(|failure| failure.into_error("look up offsets"))?,
             };
             let (unsettled, settled): (Vec<_>, Vec<_>) = infos
                 .into_iter()

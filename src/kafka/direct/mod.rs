@@ -241,7 +241,7 @@ impl Direct {
             ))
             .hint("a broker without them became the leader: `unclean.leader.election.enable` is on"),
             Failure::Lost(Loss::Refused(code)) | Failure::Refused(code) => refusal_of(*code)
-                .told(format!("read topic `{topic}`"))
+                .into_error(format!("read topic `{topic}`"))
                 .during(format!("reading topic `{topic}`, partition {number}")),
             Failure::Broken(broken) => broken_batch(topic, number, broken),
         }

@@ -2,7 +2,7 @@
 //!
 //! In: batches, the time, what has become of connections and requests. Out: requests, and what became
 //! of the records. A broker has a few requests at a time, each with one batch at most of each
-//! partition that it leads. What happens to a batch that fails is told in [`backlog`].
+//! partition that it leads. [`backlog`] says what happens to a batch that fails.
 //!
 //! [`reading`]: super::reading
 //! [`backlog`]: super::backlog

@@ -19,7 +19,7 @@ use super::super::native::transaction::LibrdkafkaProof;
 use super::super::port::{Joins, KnowsOffsets, Proof};
 use super::super::queue::{Bell, Queue};
 use super::super::{Context, Health, REQUEST_TIMEOUT, Settings, aside, not_created};
-use super::{Place, Rebalance, SESSION, SESSION_MS, told};
+use super::{Place, Rebalance, SESSION, SESSION_MS, error_of};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -133,7 +133,7 @@ impl Librdkafka {
         };
         let consumer: BaseConsumer<_> = config.create_with_context(joined).map_err(not_created)?;
         let subscribed = consumer.subscribe(topics);
-        subscribed.map_err(|error| told(settings, &health, &error, "join the group"))?;
+        subscribed.map_err(|error| error_of(settings, &health, &error, "join the group"))?;
         let client = Librdkafka {
             settings: settings.clone(),
             queues: BTreeMap::new(),

@@ -126,9 +126,9 @@ impl Member {
     /// As [`Member::join`].
     pub fn rejoin(&mut self) -> Result<()> {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let mut anew = Member::join(&self.settings, &self.group, &topics)?;
-        anew.gone = std::mem::take(&mut self.gone);
-        *self = anew;
+        let mut again = Member::join(&self.settings, &self.group, &topics)?;
+        again.gone = std::mem::take(&mut self.gone);
+        *self = again;
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Member {
                     self.doubted = Some(clock::now());
                     self.check_topics()?;
                 }
-                Some(error) if !is_passing(&error) => return Err(self.told(&error, "read")),
+                Some(error) if !is_passing(&error) => return Err(self.error_of(&error, "read")),
                 _ => {}
             }
             let decided = self.client.decided();
@@ -212,7 +212,7 @@ impl Member {
     /// `bug` when nothing was given.
     pub fn accept(&mut self) -> Result<()> {
         let accepted = self.client.assign(&[]);
-        accepted.map_err(|error| self.told(&error, "take partitions"))
+        accepted.map_err(|error| self.error_of(&error, "take partitions"))
     }
 
     /// Lets go of partitions that are taken.
@@ -229,7 +229,7 @@ impl Member {
             }
         }
         let released = self.client.unassign(&begun);
-        released.map_err(|error| self.told(&error, "release partitions"))
+        released.map_err(|error| self.error_of(&error, "release partitions"))
     }
 
     /// Begins to fetch a partition at an offset, again if it was being fetched.
@@ -248,7 +248,7 @@ impl Member {
             return Ok(());
         }
         let begun = self.client.assign(&[(place.clone(), offset)]);
-        begun.map_err(|error| self.told(&error, "begin"))
+        begun.map_err(|error| self.error_of(&error, "begin"))
     }
 
     /// Lets a partition continue from where it was begun again; returns whether it does. The client
@@ -347,7 +347,7 @@ impl Member {
                 Some(
                     RDKafkaErrorCode::IllegalGeneration | RDKafkaErrorCode::RebalanceInProgress,
                 ) => Ok(Answer::Later),
-                _ => Err(self.told(&error, "commit the group's offsets")),
+                _ => Err(self.error_of(&error, "commit the group's offsets")),
             },
         }
     }
@@ -375,8 +375,8 @@ impl Member {
         }
     }
 
-    fn told(&self, error: &KafkaError, what: &str) -> Error {
-        told(&self.settings, &self.health, error, what)
+    fn error_of(&self, error: &KafkaError, what: &str) -> Error {
+        error_of(&self.settings, &self.health, error, what)
     }
 }
 
@@ -416,9 +416,8 @@ impl Offsets {
                     let topic = places.first().map_or("", |place| &place.topic);
                     return Err(match code {
                         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => gone(topic),
-                        Some(code) => {
-                            Failure::Refused(code, words_of(code)).told("read the group's offsets")
-                        }
+                        Some(code) => Failure::Refused(code, words_of(code))
+                            .into_error("read the group's offsets"),
                         None => Error::refused(format!("cannot read the group's offsets: {error}")),
                     });
                 }
@@ -427,12 +426,12 @@ impl Offsets {
     }
 }
 
-fn told(settings: &Settings, health: &Health, error: &KafkaError, what: &str) -> Error {
+fn error_of(settings: &Settings, health: &Health, error: &KafkaError, what: &str) -> Error {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::BrokerTransportFailure) => {
             settings.unreachable(health)
         }
-        Some(code) => Failure::Refused(code, words_of(code)).told(what),
+        Some(code) => Failure::Refused(code, words_of(code)).into_error(what),
         None => Error::refused(format!("cannot {what}: {error}")),
     }
 }

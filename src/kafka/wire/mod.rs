@@ -9,7 +9,7 @@
 //! Kafka 2.1, and Kafka 4 knows them all.
 //!
 //! - [`bytes`]: numbers, strings and arrays, in the classic and in the flexible form
-//! - [`versions`], [`metadata`], [`fetch`], [`produce`], [`producer`]: the requests
+//! - [`versions`], [`metadata`], [`fetch`], [`produce`], [`init_producer_id`]: the requests
 //! - [`connection`]: one socket: frames out, frames in
 
 #[cfg(test)]

@@ -187,11 +187,11 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        let _ = self.end(); // whoever wanted to know has asked
+        let _ = self.end(); // an error that matters was returned by `check`
     }
 }
 
-/// Ends queries: all are told before one is waited for.
+/// Ends queries: all get the signal before any is waited for.
 fn end(hands: Vec<Hand>) -> Result<()> {
     for hand in &hands {
         hand.stop.store(true, Ordering::Relaxed);

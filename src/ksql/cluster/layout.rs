@@ -4,7 +4,7 @@
 //! stage, so these must be spread alike: as many partitions, and the same bytes for the same key.
 //! Where two sources are not, the second is repartitioned, too.
 //!
-//! The first topic of a stage leads: the group gives out its partitions, and whoever owns one reads
+//! The first topic of a stage leads: the group gives out its partitions, and the owner of one reads
 //! the others' partitions of the same number.
 
 use std::sync::Arc;
@@ -235,7 +235,7 @@ impl Layout {
                 return Err(Error::refused(format!(
                     "the query's topics have {partitions} partitions now, and topic `{name}`, which holds its work, has {found}"
                 ))
-                .hint("TERMINATE the query and create it again: it is computed anew from what its topics hold"));
+                .hint("TERMINATE the query and create it again: everything is computed again"));
             }
         }
         Ok(())

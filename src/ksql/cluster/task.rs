@@ -99,7 +99,7 @@ impl Task {
         self.inputs[input].queue.len() < MOST_WAITING
     }
 
-    /// Takes records of an input in. `skip` is told of those that are no rows.
+    /// Takes records of an input in. `skip` gets the reason of each that is not a row.
     ///
     /// # Errors
     /// `refused` for what another version has sent between stages.

@@ -164,7 +164,7 @@ impl Worker {
         })
     }
 
-    /// Works until it is told to stop, or a signal.
+    /// Works until it is stopped, or a signal comes.
     ///
     /// # Errors
     /// `refused` where the world does not let it go on; what was committed stays.

@@ -339,7 +339,7 @@ fn count(call: &Call) -> usize {
     usize::try_from(call.whole(1)).unwrap_or_default()
 }
 
-/// Masks the characters at the places that are said, by the four masks that begin at an argument.
+/// Masks the characters at the given places, by the four masks that begin at an argument.
 fn masked(call: &Call, masks: usize, is_masked: impl Fn(usize, usize) -> bool) -> Outcome {
     let Some(text) = call.some_text(0) else {
         return Ok(Value::Null);

@@ -1,6 +1,6 @@
 //! What operators remember, and which of it has changed: the rows of a changelog.
 //!
-//! An operator keeps its entries in maps. Where it is told to, it also notes the keys of those that
+//! An operator keeps its entries in maps. Where asked, it also notes the keys of those that
 //! change, so that a commit writes them and no others. Bytes are those of [`codec`].
 
 use std::collections::{HashMap, HashSet};

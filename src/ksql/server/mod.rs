@@ -178,7 +178,7 @@ impl Client {
         Ok(())
     }
 
-    /// Waits until a command has been carried out; returns what is said then.
+    /// Waits until a command has been carried out; returns its last message.
     fn outcome(&self, entity: &Document, id: &str) -> Result<String> {
         let due = crate::clock::now() + STATEMENT_TIMEOUT;
         let mut status = entity

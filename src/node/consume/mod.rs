@@ -275,7 +275,7 @@ impl<'r> Consumption<'r> {
 fn tell_frame(topic: &str, messages: &[Message<'_>], context: &Context) {
     let first = messages.iter().find_map(|message| message.value);
     if let Some(id) = first.and_then(registry::schema_id) {
-        let told = registry::told(id);
+        let told = registry::describe(id);
         context
             .report
             .warning(format!("topic `{topic}`: the first value is {told}"));

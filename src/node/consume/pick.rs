@@ -297,7 +297,7 @@ impl Picker {
                 if self.skip_bad {
                     Fate::Skipped
                 } else {
-                    Fate::Refused(misfit.told(&self.source))
+                    Fate::Refused(misfit.to_error(&self.source))
                 }
             } else {
                 let row = rows.next_if(|(_, (origin, _))| *origin == place);

@@ -142,5 +142,5 @@ pub(super) fn another_key(topic: &str, message: &Message<'_>) -> Error {
         "reading {topic}, partition {}, offset {}",
         message.partition, message.offset
     ))
-    .hint("begin anew with `--reset --repartition`, which brings them together")
+    .hint("start over with `--reset --repartition`, which brings them together")
 }

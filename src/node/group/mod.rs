@@ -26,7 +26,7 @@
 //! - [`start`]: what a process and its group agree on before it joins
 //! - [`plan`]: rejects the state of another plan
 //! - [`commit_metadata`]: what is kept beside a commit's offset
-//! - [`look`]: a group as it is seen from outside
+//! - [`inspect`]: a group as it is seen from outside
 //! - [`keys`]: whether records need repartitioning
 //! - [`metrics`]: the figures for Prometheus
 
@@ -167,7 +167,7 @@ pub struct Node<'n> {
     arena: Bump,
     /// When the group last rebalanced; `None` before this process is a member.
     shared: Option<Instant>,
-    /// The partitions that a person was told of last.
+    /// The partitions that were reported last.
     told: Option<Vec<Place>>,
     /// When the group was last asked whether it has read everything.
     asked: Instant,

@@ -212,7 +212,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
             }
             _ => found,
         };
-        found.told(&belongs.group, place, &belongs.input, &log.topic)
+        found.to_error(&belongs.group, place, &belongs.input, &log.topic)
     };
     let goes_on = match state_position::fit(&kept, committed.as_ref(), id, role, begins) {
         // The user has said to continue without them.

@@ -137,7 +137,7 @@ pub(super) fn fit_upstream(
 
 impl Misfit {
     /// Returns the error to report.
-    pub fn told(&self, group: &str, place: &Place, input: &str, changelog: &str) -> Error {
+    pub fn to_error(&self, group: &str, place: &Place, input: &str, changelog: &str) -> Error {
         let Place { topic, partition } = place;
         let put_back = |position: i64| {
             format!(
@@ -145,7 +145,7 @@ impl Misfit {
                  {topic}:{partition} --to-offset {position}` continues with the state"
             )
         };
-        let anew = "or start over with `--reset`, or use another group: what the topic holds is computed again";
+        let afresh = "or start over with `--reset`, or use another group: what the topic holds is computed again";
         match *self {
             Misfit::MadeAgain => {
                 made_again(input).during(format!("restoring the state of group `{group}`"))
@@ -154,15 +154,15 @@ impl Misfit {
                 "group `{group}` has read topic `{topic}`, partition {partition}, up to offset \
                  {committed}, but its state is gone from topic `{changelog}`"
             ))
-            .hint(anew.trim_start_matches("or ")),
+            .hint(afresh.trim_start_matches("or ")),
             Misfit::NoOffset { position } => {
                 let error = Error::refused(format!(
                     "group `{group}` has a state of topic `{topic}`, partition {partition}, but no \
                      offset any more: it expired or was deleted"
                 ));
                 match position {
-                    Some(position) => error.hint(put_back(position)).hint(anew),
-                    None => error.hint(anew.trim_start_matches("or ")),
+                    Some(position) => error.hint(put_back(position)).hint(afresh),
+                    None => error.hint(afresh.trim_start_matches("or ")),
                 }
             }
             Misfit::Elsewhere {
@@ -178,12 +178,12 @@ impl Misfit {
                 }
             ))
             .hint(put_back(position))
-            .hint(anew),
+            .hint(afresh),
             Misfit::Elsewhere { committed, .. } => Error::refused(format!(
                 "group `{group}` was set to offset {committed} of topic `{topic}`, partition \
                  {partition}, but its state is at another offset"
             ))
-            .hint(anew.trim_start_matches("or ")),
+            .hint(afresh.trim_start_matches("or ")),
         }
     }
 }

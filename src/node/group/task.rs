@@ -360,7 +360,7 @@ pub(super) fn take_in(
         }
         outputs.take_in(operator, input, decoded, unfit, panes)?;
         match Unfit::first_malformed(unfit) {
-            Some(first) if !skip_bad => Err(first.told(&task.name)),
+            Some(first) if !skip_bad => Err(first.to_error(&task.name)),
             _ => Ok(()),
         }
     });

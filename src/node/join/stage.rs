@@ -251,7 +251,7 @@ impl Stage {
     fn refuse(&self, load: &mut Load, malformed: &Malformed<'_>) {
         load.malformed += 1;
         if !self.skip_bad {
-            load.stop = Some(malformed.told(&self.name));
+            load.stop = Some(malformed.to_error(&self.name));
         }
     }
 }

@@ -362,7 +362,7 @@ impl Reader {
         })?;
         context.report.detail(match time {
             TimeFrom::Nowhere => "time of the records: the time of sending".to_owned(),
-            _ => format!("time of the records: {}", time.told(&schema)),
+            _ => format!("time of the records: {}", time.describe(&schema)),
         });
         let mut wanted: Vec<usize> = match writer {
             Writer::Raw => key
@@ -456,7 +456,7 @@ fn account(
     name: &str,
 ) -> (Option<(usize, Error)>, u64) {
     match (malformed.first(), skip_bad) {
-        (Some(first), false) => (Some((first.before, first.told(name))), 0),
+        (Some(first), false) => (Some((first.before, first.to_error(name))), 0),
         _ => (None, malformed.len() as u64),
     }
 }

@@ -1,7 +1,7 @@
 //! A source that is windowed again, for someone who wants to know what becomes of its records.
 //!
 //! The engine is the one that `k window` runs, with a listener and without a sink. Records go through
-//! it as fast as there where nobody wants them one by one: who hears is asked before each batch.
+//! it as fast where no listener wants them one by one: the listener is asked before each batch.
 
 pub mod hear;
 

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(again.to_string(), printed, "{text}");
         assert_eq!(again.columns, first.columns, "{text}");
         for (again, first) in again.sides.iter().zip(&first.sides) {
-            let time = |side: &SidePlan| side.time.told(&side.schema);
+            let time = |side: &SidePlan| side.time.describe(&side.schema);
             assert_eq!(time(again), time(first), "{text}");
             assert_eq!(again.layout().wanted, first.layout().wanted, "{text}");
             assert_eq!(again.carried, first.carried, "{text}");

@@ -42,7 +42,7 @@ impl Frame {
                     Shape::Outline(left)
                 }
             };
-            let mark = Mark::new(Ink::Window, shape).tip(self.told(life, gathered));
+            let mark = Mark::new(Ink::Window, shape).tip(self.describe(life, gathered));
             marks.push(
                 with_window(mark, life.window(), gathered.lives.name(life.key))
                     .data("records", life.records)
@@ -60,7 +60,7 @@ impl Frame {
         }
     }
 
-    fn told(&self, life: &Life, gathered: &Gathered) -> String {
+    fn describe(&self, life: &Life, gathered: &Gathered) -> String {
         let key = gathered.lives.name(life.key);
         let of = if key.is_empty() {
             String::new()

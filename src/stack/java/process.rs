@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-/// How often a process that was told to end is looked at.
+/// How often a process that was asked to end is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A process of this machine.

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use super::compare::{Cause, Comparison, compare, told};
+use super::compare::{Cause, Comparison, compare, describe};
 use super::exercises::Exercise;
 use super::foreign::Foreign;
 use super::mistakes::{LATE_REMEDY, mistakes};
@@ -202,7 +202,7 @@ fn differences(comparison: &Comparison) -> Vec<String> {
         units::format_count(count),
         units::format_plural(all, "row")
     );
-    let examples = comparison.differences.iter().take(2).map(told);
+    let examples = comparison.differences.iter().take(2).map(describe);
     std::iter::once(how_much).chain(examples).collect()
 }
 
@@ -265,7 +265,7 @@ fn wrong_columns(question: &Question, answer: &ResultTable) -> Option<Why> {
 }
 
 /// Returns what the kinds of differences let think. Data of another `k gen` may look like those with
-/// some mistake: where they may, that is said, too.
+/// some mistake: where they may, the answer says so.
 fn likely(comparison: &Comparison, foreign: &Foreign, suspect: &Suspect) -> Why {
     let of = |wanted: &dyn Fn(&Cause) -> bool| {
         let mut causes = comparison

@@ -320,7 +320,7 @@ impl Snapshot {
                 Ok(draft) => self.replace(draft?, rewriting.until),
                 Err(TryRecvError::Empty) => Ok(()),
                 Err(TryRecvError::Disconnected) => {
-                    Err(io::Error::other("it could not be written anew"))
+                    Err(io::Error::other("it could not be written again"))
                 }
             },
             None if self.length > self.began_with.saturating_mul(2) + self.spare => {
@@ -424,7 +424,7 @@ mod tests {
         assert_eq!(flaw(0..8, now + A_DAY_MS), old);
         assert_eq!(flaw(0..8, now - A_DAY_MS), old, "the clock went back");
         let elsewhere = Some("does not fit the topic".to_owned());
-        assert_eq!(flaw(0..7, now), elsewhere, "the topic was made anew");
+        assert_eq!(flaw(0..7, now), elsewhere, "the topic was created again");
         assert_eq!(flaw(9..20, now), elsewhere, "records were deleted");
         assert_eq!(max_age_ms(-1), i64::MAX);
     }
@@ -441,7 +441,7 @@ mod tests {
             end += 1;
             snapshot.note(b"a", Some(&i64::to_le_bytes(end)));
             snapshot.commit(Some(end)).expect("it is added");
-            assert!(end < 10_000_000, "it is never written anew");
+            assert!(end < 10_000_000, "it is never written again");
         }
         assert!(snapshot.rewriting.is_none());
         let length = std::fs::metadata(home.path()).expect("a file").len();
@@ -467,7 +467,7 @@ mod tests {
         };
         assert!(take(&mut one));
         std::fs::write(folder.path().join("0.new-1"), "left").expect("a file");
-        assert!(take(&mut one), "its task begins anew");
+        assert!(take(&mut one), "its task begins again");
         assert!(!take(&mut other));
         one.release(0);
         assert!(take(&mut other));
