@@ -40,10 +40,10 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Forgets a signal, which has ended what it was meant for and not the process.
-    pub(crate) fn take(&self) {
-        self.signal.store(0, Ordering::Relaxed);
+    /// Forgets a signal, which has ended what it was meant for and not the process; returns it, or 0.
+    pub(crate) fn take(&self) -> i32 {
         self.again.store(false, Ordering::Relaxed);
+        self.signal.swap(0, Ordering::Relaxed) as i32
     }
 
     /// Asks for a stop as the signal `signal` would.

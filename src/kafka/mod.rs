@@ -139,6 +139,11 @@ impl Settings {
         }
     }
 
+    /// Returns the same settings for work that stops when another interrupt says so.
+    pub(crate) fn stopped_by(self, interrupt: Interrupt) -> Self {
+        Settings { interrupt, ..self }
+    }
+
     /// Returns the same settings for a reader of all records, whatever became of their
     /// transactions.
     pub(crate) fn reading_uncommitted(self, uncommitted: bool) -> Self {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::{broker, read_topic, unique};
 use crate::running::{Running, await_that};
+use crate::terminal::dialogue;
 use crate::workdir::{Run, Workdir};
 
 /// An app that nobody else uses.
@@ -145,6 +146,32 @@ fn what_one_process_defines_others_see_and_do_not_define_otherwise() {
     await_that("the topics are still there", || {
         !app.topics().contains(&app.own("%calls"))
     });
+}
+
+#[test]
+fn ctrl_c_at_the_prompt_ends_what_is_shown_and_not_the_queries() {
+    let Some(app) = App::new() else { return };
+    let flags = app.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let create = app.own(
+        "CREATE STREAM calls (id STRING KEY, v INT) WITH (KAFKA_TOPIC='%calls', VALUE_FORMAT='JSON', PARTITIONS=1);\\r",
+    );
+    let steps = [
+        ("ksql> ", &*create),
+        (
+            "Stream created",
+            "CREATE TABLE t AS SELECT id, COUNT(*) AS n FROM calls GROUP BY id EMIT CHANGES;\\r",
+        ),
+        ("Created query", "INSERT INTO calls VALUES ('first', 1);\\r"),
+        ("1 row inserted", "SELECT * FROM calls EMIT CHANGES;\\r"),
+        ("first", "\\x03INSERT INTO calls VALUES ('second', 1);\\r"),
+        ("1 row inserted", "SELECT * FROM t EMIT CHANGES LIMIT 2;\\r"),
+        ("second", "exit\\r"),
+    ];
+    let Some((status, seen)) = dialogue(&app.dir, &flags, &steps) else {
+        return;
+    };
+    assert_eq!(status, 0, "{seen}");
 }
 
 #[test]

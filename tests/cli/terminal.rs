@@ -6,22 +6,28 @@ use std::process::{Command, Stdio};
 use crate::skip::{Need, skipped};
 use crate::workdir::Workdir;
 
-/// Runs `k` on a terminal of its own, by Python's `pty`: types `keys` once it has written `drawn`, and returns
-/// its exit status and what it wrote; `None` where there is no Python.
+/// Runs `k` on a terminal of its own: types `keys` once it has written `drawn`, as [`dialogue`] does.
 pub fn on_a_terminal(
     dir: &Workdir,
     args: &[&str],
     drawn: &str,
     keys: &str,
 ) -> Option<(i32, String)> {
+    dialogue(dir, args, &[(drawn, keys)])
+}
+
+/// Runs `k` on a terminal of its own, by Python's `pty`. Each step waits until something new was written
+/// that holds its first text, then types its second. Returns the exit status and what was written; `None`
+/// where there is no Python.
+pub fn dialogue(dir: &Workdir, args: &[&str], steps: &[(&str, &str)]) -> Option<(i32, String)> {
     const DRIVER: &str = r#"
-import fcntl, os, pty, select, signal, struct, sys, termios, time
+import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 pid, terminal = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
     fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    os.execv(sys.argv[1], sys.argv[1:-2])
-seen, typed, end = b"", False, time.monotonic() + 60
+    os.execv(sys.argv[1], sys.argv[1:-1])
+seen, begin, steps, end = b"", 0, json.loads(sys.argv[-1]), time.monotonic() + 60
 while time.monotonic() < end:
     if select.select([terminal], [], [], 0.1)[0]:
         try:
@@ -31,9 +37,9 @@ while time.monotonic() < end:
         if not read:
             break
         seen += read
-    if not typed and sys.argv[-2].encode() in seen:
-        os.write(terminal, sys.argv[-1].encode().decode("unicode_escape").encode())
-        typed = True
+    if steps and steps[0][0].encode() in seen[begin:]:
+        begin = len(seen)
+        os.write(terminal, steps.pop(0)[1].encode().decode("unicode_escape").encode())
 else:
     os.kill(pid, signal.SIGKILL)
 sys.stdout.buffer.write(seen)
@@ -42,9 +48,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     let driver = Command::new("python3")
         .args(["-c", DRIVER, env!("CARGO_BIN_EXE_k")])
         .args(args)
-        .args([drawn, keys])
+        .arg(serde_json::to_string(steps).expect("JSON"))
         .current_dir(dir.path("."))
         .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", dir.path("state"))
         .stdin(Stdio::null())
         .output();
     let Ok(output) = driver else {

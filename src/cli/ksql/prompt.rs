@@ -10,6 +10,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Editor, Helper};
+use signal_hook::consts::SIGTERM;
 
 use super::Context;
 use super::runner::Runner;
@@ -138,17 +139,17 @@ pub(super) fn run(runner: &mut Runner, screen: &mut Screen, context: &Context) -
             .warning(format!("cannot read `{}`: {error}", file.display()));
     }
     crate::cli::print(b"`help` says what there is, `exit` leaves.\n")?;
-    loop {
+    let ended = loop {
         let names = runner.names();
         editor.set_helper(Some(Words { names }));
         let text = match editor.readline("ksql> ") {
             Ok(text) => text,
             Err(ReadlineError::Interrupted) => continue,
-            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Eof) => break Ok(()),
             Err(error) => return Err(failed(error)),
         };
         match own(&text) {
-            Some(Own::Exit) => break,
+            Some(Own::Exit) => break Ok(()),
             Some(Own::Help) => {
                 crate::cli::print(HELP.as_bytes())?;
                 continue;
@@ -156,14 +157,16 @@ pub(super) fn run(runner: &mut Runner, screen: &mut Screen, context: &Context) -
             None => screen.note_typed(&text)?,
         }
         let ran = super::run_all(runner, &text, screen, context);
-        // A signal has ended a query, not the prompt.
-        context.interrupt.take();
+        // Ctrl-C has ended a query, not the prompt.
+        if context.interrupt.take() == SIGTERM {
+            break Err(Error::stopped(SIGTERM));
+        }
         if let Err(error) = ran
             && !matches!(error.remedy(), Remedy::Stopped(_))
         {
             context.report.error(&error);
         }
-    }
+    };
     // A history that cannot be kept is no reason to fail what was typed.
     if let Some(file) = &history {
         let kept = file.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -176,7 +179,7 @@ pub(super) fn run(runner: &mut Runner, screen: &mut Screen, context: &Context) -
                 .warning(format!("cannot write `{}`: {error}", file.display()));
         }
     }
-    Ok(())
+    ended
 }
 
 fn history() -> Option<PathBuf> {

@@ -1,16 +1,17 @@
 //! The queries of an app that run in this process, a thread each, and how far their groups are.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use signal_hook::consts::SIGTERM;
 
 use super::layout::Layout;
 use super::topics;
 use super::worker::{Work, Worker};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::ksql::plan::Recipe;
@@ -28,7 +29,8 @@ pub(super) struct Crew {
 }
 
 struct Hand {
-    stop: Arc<AtomicBool>,
+    /// Its own: a signal may end what is shown at the prompt, while queries go on.
+    interrupt: Interrupt,
     thread: JoinHandle<Result<()>>,
 }
 
@@ -64,13 +66,15 @@ impl Crew {
         }
         let layout = layout_of(admin, &work.recipe, &work.group)?;
         layout.create_topics(admin)?;
-        let (id, stop) = (work.id.clone(), Arc::<AtomicBool>::default());
-        let (settings, context) = (self.settings.clone(), self.context.clone());
-        let with = stop.clone();
-        let thread = std::thread::spawn(move || {
-            Worker::join(work, layout, &settings, &context, with)?.run()
-        });
-        self.hands.insert(id, Hand { stop, thread });
+        let (id, interrupt) = (work.id.clone(), Interrupt::default());
+        let settings = self.settings.clone().stopped_by(interrupt.clone());
+        let context = Context {
+            report: self.context.report.clone(),
+            interrupt: interrupt.clone(),
+        };
+        let thread =
+            std::thread::spawn(move || Worker::join(work, layout, &settings, &context)?.run());
+        self.hands.insert(id, Hand { interrupt, thread });
         Ok(())
     }
 
@@ -194,7 +198,7 @@ impl Drop for Crew {
 /// Ends queries: all get the signal before any is waited for.
 fn end(hands: Vec<Hand>) -> Result<()> {
     for hand in &hands {
-        hand.stop.store(true, Ordering::Relaxed);
+        hand.interrupt.set(SIGTERM);
     }
     let mut ended = Ok(());
     for hand in hands {

@@ -15,8 +15,6 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::{Offset, TopicPartitionList};
@@ -67,7 +65,6 @@ pub(super) struct Worker {
     work: Work,
     settings: Settings,
     context: Context,
-    stop: Arc<AtomicBool>,
     layout: Rc<Layout>,
     admin: Admin,
     member: Member,
@@ -117,7 +114,6 @@ impl Worker {
         layout: Layout,
         settings: &Settings,
         context: &Context,
-        stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let admin = Admin::new(settings)?;
         layout.create_topics(&admin)?;
@@ -146,7 +142,6 @@ impl Worker {
             work,
             settings: settings.clone(),
             context: context.clone(),
-            stop,
             layout: Rc::new(layout),
             admin,
             member,
@@ -164,7 +159,7 @@ impl Worker {
         })
     }
 
-    /// Works until it is stopped, or a signal comes.
+    /// Works until its interrupt is set.
     ///
     /// # Errors
     /// `refused` where the world does not let it go on; what was committed stays.
@@ -192,7 +187,7 @@ impl Worker {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.context.interrupt.is_set()
+        self.context.interrupt.is_set()
     }
 
     fn work(&mut self) -> Result<()> {
