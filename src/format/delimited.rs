@@ -16,9 +16,10 @@ use super::header::parse_header;
 use super::parts::Parts;
 use super::plain::Cutter;
 use super::quoted::Reader;
+use super::rows::{Rows, without_return, wrong_width};
 use super::scan::Separators;
 use super::{
-    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, shown, times_of,
+    Decoded, Layout, Malformed, Misfit, NO_TIME, Origin, Origins, Place, TimeFrom, times_of,
 };
 use crate::column::known;
 use crate::column::{Column, Columns, DataType, Schema, Values};
@@ -382,28 +383,6 @@ impl<'a> Rows<'a> for Table<'a, '_> {
     }
 }
 
-/// Records that have the right number of fields, however they lie in memory. A column goes by its
-/// index in the schema.
-pub(super) trait Rows<'a> {
-    /// Returns the number of records.
-    fn count(&self) -> usize;
-    /// Returns the bytes of a row's field.
-    fn field(&self, row: usize, column: usize) -> &'a [u8];
-    /// Returns a field for a message.
-    fn shown(&self, row: usize, column: usize) -> String {
-        shown(self.field(row, column))
-    }
-    /// Returns a row's field, and what ends with it.
-    fn ending(&self, row: usize, column: usize) -> Ending<'a> {
-        let bytes = self.field(row, column);
-        Ending { bytes, last: None }
-    }
-    /// Returns a row's field as text; `None` where it is not UTF-8.
-    fn text(&self, row: usize, column: usize) -> Option<&'a str>;
-    /// Returns where a row is.
-    fn origin(&self, row: usize) -> Origin<'a>;
-}
-
 /// Rows in which more than the empty field is null, or numbers have a decimal comma.
 struct Respelled<'r, 'a, R> {
     rows: &'r R,
@@ -571,15 +550,6 @@ fn collect<F, T: FromField<F>>(
     };
     let values = (0..count).map(value).collect();
     Values::with_nulls(values, &nulls)
-}
-
-pub(super) fn without_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-pub(super) fn wrong_width(fields: usize, width: usize) -> String {
-    let plural = if fields == 1 { "" } else { "s" };
-    format!("{fields} field{plural} where the header has {width}")
 }
 
 #[cfg(test)]

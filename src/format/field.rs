@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use wide::{bytemuck, i16x8, u8x16};
 
 use super::{TimeUnit, text_to_ms};
+use crate::column::{Column, DataType};
 use crate::number::{Number, parse_decimal, parse_double, parse_integer};
 
 /// A value that is read from a field of the form `F`.
@@ -136,6 +137,34 @@ fn join(digits: u8x16) -> Option<i64> {
     let eights = fours.dot(i16x8::new([10_000, 1, 10_000, 1, 10_000, 1, 10_000, 1]));
     let [first, last, ..] = eights.to_array();
     Some(i64::from(first) * 100_000_000 + i64::from(last))
+}
+
+/// Reads a text as a column's type, as a field of CSV is read; an empty one stays an empty text.
+///
+/// # Errors
+/// What it is not.
+pub(super) fn push_text<'a>(
+    column: &mut Column<'a>,
+    data_type: DataType,
+    text: &'a str,
+) -> Result<(), &'static str> {
+    let bytes = text.as_bytes();
+    match column {
+        Column::Bigint(values) if data_type == DataType::Timestamp => {
+            let time = Time::from_field(bytes)?;
+            values.push(time.map(|Time(at)| at));
+        }
+        Column::Bigint(values) => {
+            let last = None;
+            values.push(FromField::from_field(Ending { bytes, last })?);
+        }
+        Column::Double(values) => values.push(FromField::from_field(bytes)?),
+        Column::Decimal(values) => values.push(FromField::from_field(bytes)?),
+        Column::Boolean(values) => values.push(FromField::from_field(bytes)?),
+        Column::Number(values) => values.push(FromField::from_field(bytes)?),
+        Column::Text(values) | Column::Any(values) => values.push(Some(text)),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::dialect::csv_reader;
 use super::shown;
 use crate::error::{Error, Result};
-use crate::source::without_newlines;
 
 /// Returns the names in a header line. The first and the last column may have none, as the index that
 /// pandas writes: such a column is there and is never used.
@@ -56,4 +55,10 @@ pub fn parse_header(line: &[u8], delimiter: u8) -> Result<Vec<String>> {
         names.push(name.to_owned());
     }
     Ok(names)
+}
+
+/// Returns the error of lines that end in carriage returns alone.
+pub(crate) fn without_newlines() -> Error {
+    Error::data("lines end with carriage returns instead of newlines")
+        .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
 }

@@ -20,7 +20,7 @@ pub use find::find;
 pub(crate) use find::text_of;
 
 use super::dialect::Spelling;
-use super::field::{Ending, FromField, Time};
+use super::field::push_text;
 use super::parts::Parts;
 use super::tree::{Target, Tree};
 use super::{
@@ -518,34 +518,6 @@ impl<'a> Member<'a, '_> {
             format!("column `{name}`: {shown} is {expected}")
         })
     }
-}
-
-/// Reads a text as a column's type, as a field of CSV is read; an empty one stays an empty text.
-///
-/// # Errors
-/// What it is not.
-pub(super) fn push_text<'a>(
-    column: &mut Column<'a>,
-    data_type: DataType,
-    text: &'a str,
-) -> Result<(), &'static str> {
-    let bytes = text.as_bytes();
-    match column {
-        Column::Bigint(values) if data_type == DataType::Timestamp => {
-            let time = Time::from_field(bytes)?;
-            values.push(time.map(|Time(at)| at));
-        }
-        Column::Bigint(values) => {
-            let last = None;
-            values.push(FromField::from_field(Ending { bytes, last })?);
-        }
-        Column::Double(values) => values.push(FromField::from_field(bytes)?),
-        Column::Decimal(values) => values.push(FromField::from_field(bytes)?),
-        Column::Boolean(values) => values.push(FromField::from_field(bytes)?),
-        Column::Number(values) => values.push(FromField::from_field(bytes)?),
-        Column::Text(values) | Column::Any(values) => values.push(Some(text)),
-    }
-    Ok(())
 }
 
 /// What the text of a value has to say.

@@ -15,6 +15,7 @@ mod parts;
 mod plain;
 mod quoted;
 pub(crate) mod registry;
+mod rows;
 mod scan;
 pub mod schema;
 mod time;

@@ -1,6 +1,6 @@
 //! The parts of a record beside its value, as columns.
 
-use super::json::push_text;
+use super::field::push_text;
 use super::{Layout, Misfit, shown};
 use crate::column::derived::{Derived, Part};
 use crate::column::{Column, Field};

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::delimited::{Rows, without_return, wrong_width};
 use super::field::Ending;
+use super::rows::{Rows, without_return, wrong_width};
 use super::scan::{BEFORE_FIRST, Separators};
 use super::{Malformed, Origin, Place};
 use crate::source::Lines;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::delimited::without_return;
+use super::rows::without_return;
 
 /// Reads record by record.
 pub(super) struct Reader<'b> {

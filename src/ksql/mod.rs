@@ -29,6 +29,7 @@ pub(crate) mod format;
 pub(crate) mod functions;
 pub(crate) mod lexer;
 pub(crate) mod live;
+pub(crate) mod names;
 pub(crate) mod parser;
 pub(crate) mod plan;
 pub(crate) mod properties;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::syntax::quoted;
+use super::names::quoted;
 use super::types::Type;
 
 /// A column.

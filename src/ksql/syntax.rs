@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::decimal::Decimal;
 use super::lexer::Span;
+use super::names::typed;
 use super::types::Type;
 
 /// What is declared by CREATE: an endless sequence of rows, or the last row of each key.
@@ -735,26 +736,6 @@ macro_rules! parts {
 impl ExprKind {
     parts!(for_each, &'a Expr, iter,);
     parts!(for_each_mut, &'a mut Expr, iter_mut, mut);
-}
-
-/// Returns a name in backticks.
-pub fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
-/// Returns a name as it would be typed: in backticks where it must be.
-pub fn typed(name: &str) -> String {
-    let mut chars = name.chars();
-    let is_plain = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_uppercase() || c == '_')
-        && chars.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        && !super::parser::is_reserved(name);
-    if is_plain {
-        name.to_owned()
-    } else {
-        quoted(name)
-    }
 }
 
 fn text(text: &str) -> String {

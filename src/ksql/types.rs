@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::syntax::quoted;
+use super::names::quoted;
 
 /// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

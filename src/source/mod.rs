@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 pub use crate::record::{Committed, Header, Message};
 pub(crate) use crate::record::{Headers, Read, TAKEN_BACK};
 pub(crate) use series::Section;
-pub(crate) use survey::{Survey, without_newlines};
+pub(crate) use survey::Survey;
 
 /// How many of the first records are looked at, for the names of JSON's members.
 pub(crate) const SAMPLE: usize = 1_000;

@@ -1,8 +1,7 @@
 //! Reading a pipe ahead: what the kernel delivers is copied while earlier records are processed.
 //!
 //! A pipe's reader and its writer share one lock, and each read wakes the writer. On a thread of
-//! its own this costs the records no time. What is
-//! packed is unpacked there as well.
+//! its own this costs the records no time. What is packed is unpacked there as well.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -12,9 +11,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::file::CHUNK;
 use super::unpack::{may_be_packed, packing};
 
+/// How many bytes are read at a time; some thousand records, and they stay in the processor's cache.
+pub(crate) const CHUNK: usize = 256 << 10;
 /// How many blocks wait to be taken.
 const BLOCKS: usize = 4;
 

@@ -1,6 +1,5 @@
 //! What framing and decoding need to know of lines, found in one pass.
 
-use crate::error::Error;
 use multiversion::multiversion;
 
 /// What some bytes contain.
@@ -42,12 +41,6 @@ fn survey(bytes: &[u8]) -> Survey {
         newlines,
         quoted: quotes.contains(&true),
     }
-}
-
-/// Returns the error of lines that end in carriage returns alone.
-pub(crate) fn without_newlines() -> Error {
-    Error::data("lines end with carriage returns instead of newlines")
-        .hint("`tr '\\r' '\\n' < FILE | k …` converts them")
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use bumpalo::Bump;
 
-use super::{Table, without_return};
+use super::super::rows::without_return;
+use super::Table;
 use crate::format::dialect::{Dialect, Spelling};
 use crate::format::{Decoded, Layout, Origins, Place};
 use crate::source::Records;

@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::super::shown;
 use super::*;
 use crate::column::{Field, Schema, ValueRef};
 

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::ksql::decimal::Decimal;
 use crate::ksql::functions;
 use crate::ksql::lexer::{Kind, Span, Token};
+use crate::ksql::names;
 use crate::ksql::syntax::{Comparison, Expr, ExprKind, Name, Operator};
 
 /// The units of time that may stand as an argument: `TIMESTAMPADD(MINUTES, 5, t)`.
@@ -311,7 +312,7 @@ impl Parser<'_> {
             "ARRAY" if self.is_symbol_ahead(1, "[") => self.array(),
             "MAP" if is_call => self.map(),
             "STRUCT" if is_call => self.structure_of(),
-            _ if is_call && (!super::is_reserved(word) || matches!(word, "LEFT" | "RIGHT")) => {
+            _ if is_call && (!names::is_reserved(word) || matches!(word, "LEFT" | "RIGHT")) => {
                 self.call()
             }
             _ => self.column(),

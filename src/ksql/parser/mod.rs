@@ -11,6 +11,7 @@ mod types;
 use std::collections::BTreeMap;
 
 use super::lexer::{self, Kind, Span, Token};
+use super::names;
 use super::syntax::{Expr, ExprKind, Name, Statement};
 use super::types::Type;
 use crate::error::{Error, Result};
@@ -19,56 +20,6 @@ use crate::error::{Error, Result};
 const MAX_NESTING: u32 = 64;
 /// How deep an expression's tree may be.
 const MAX_DEPTH: u32 = 400;
-
-/// Words that are no names unless they are quoted.
-const RESERVED: [&str; 46] = [
-    "AND",
-    "AS",
-    "BETWEEN",
-    "BY",
-    "CASE",
-    "CAST",
-    "CREATE",
-    "DELETE",
-    "DESCRIBE",
-    "DROP",
-    "ELSE",
-    "END",
-    "EXISTS",
-    "FALSE",
-    "FROM",
-    "FULL",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "INNER",
-    "INSERT",
-    "INTO",
-    "IS",
-    "JOIN",
-    "LEFT",
-    "LIKE",
-    "LIMIT",
-    "NOT",
-    "NULL",
-    "ON",
-    "OR",
-    "OUTER",
-    "PRINT",
-    "RIGHT",
-    "SELECT",
-    "STREAM",
-    "TABLE",
-    "TERMINATE",
-    "THEN",
-    "TRUE",
-    "VALUES",
-    "WHEN",
-    "WHERE",
-    "WINDOW",
-    "WITH",
-    "WITHIN",
-];
 
 /// The words of the language that a person types, for completion.
 pub const WORDS: &[&str] = &[
@@ -165,11 +116,6 @@ pub const WORDS: &[&str] = &[
     "WITH",
     "WITHIN",
 ];
-
-/// Returns whether a word is no name unless it is quoted.
-pub fn is_reserved(word: &str) -> bool {
-    RESERVED.contains(&word)
-}
 
 /// Types by the names that CREATE TYPE gave them.
 pub type Types = BTreeMap<String, Type>;
@@ -319,7 +265,7 @@ impl<'a> Parser<'a> {
         let Token { kind, at } = self.ahead(0).clone();
         let text = match kind {
             Kind::Quoted(text) => text,
-            Kind::Word(word) if !is_reserved(&word) => word,
+            Kind::Word(word) if !names::is_reserved(&word) => word,
             Kind::Word(word) => {
                 let message =
                     format!("`{word}` is a reserved word; as {what} write it in backticks");

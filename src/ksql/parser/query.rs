@@ -3,6 +3,7 @@
 use super::Parser;
 use crate::error::Result;
 use crate::ksql::lexer::Kind;
+use crate::ksql::names;
 use crate::ksql::syntax::{
     Emit, Grouping, Join, JoinKind, Query, Relation, SelectItem, Window, WindowKind, Within,
 };
@@ -89,7 +90,7 @@ impl Parser<'_> {
         }
         let is_alias = self.take_word("AS")
             || matches!(self.ahead(0).kind, Kind::Quoted(_))
-            || !(self.peeked_word().is_empty() || super::is_reserved(self.peeked_word()));
+            || !(self.peeked_word().is_empty() || names::is_reserved(self.peeked_word()));
         let alias = if is_alias {
             Some(self.name("an alias")?)
         } else {
@@ -110,7 +111,7 @@ impl Parser<'_> {
         let is_alias = self.take_word("AS")
             || matches!(self.ahead(0).kind, Kind::Quoted(_))
             || !(next.is_empty()
-                || super::is_reserved(&next)
+                || names::is_reserved(&next)
                 || AFTER_RELATION.contains(&next.as_str()));
         let alias = if is_alias {
             self.name("an alias")?

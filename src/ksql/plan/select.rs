@@ -2,9 +2,10 @@
 
 use super::{Item, KeyPart, Planner, Stage};
 use crate::error::Result;
+use crate::ksql::names::typed;
 use crate::ksql::run::Select;
 use crate::ksql::schema::{Column, ROWKEY, Schema, is_reserved};
-use crate::ksql::syntax::{Expr, ExprKind, typed};
+use crate::ksql::syntax::{Expr, ExprKind};
 
 impl Planner<'_> {
     /// Plans SELECT; returns the columns that come out.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::expression::Expression;
 use crate::format::{TimeFrom, TimeUnit};
 use crate::ksql::lexer::{self, Kind};
-use crate::ksql::parser;
+use crate::ksql::names;
 use crate::term::units::parse_duration;
 
 /// Another engine.
@@ -173,7 +173,7 @@ impl Writer<'_> {
         let is_plain = self.dialect == Dialect::Ksql
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !parser::is_reserved(&name.to_uppercase());
+            && !names::is_reserved(&name.to_uppercase());
         match is_plain {
             true => name.to_owned(),
             false => format!("`{}`", name.replace('`', "``")),

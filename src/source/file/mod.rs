@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use super::read_ahead::Ahead;
+use super::read_ahead::{Ahead, CHUNK};
 use super::reshape::{Open, Reshape};
 use super::series::{Section, Series};
 use super::unpack::{MAGIC_BYTES, packing};
@@ -29,8 +29,6 @@ pub use framing::Framing;
 
 use framing::Whole;
 
-/// How many bytes are read ahead; some thousand records, and they stay in the processor's cache.
-pub(crate) const CHUNK: usize = 256 << 10;
 /// The longest record that is taken for one.
 const MAX_RECORD_BYTES: usize = 16 << 20;
 /// How long a pipe may be silent before the types are inferred from what has come.

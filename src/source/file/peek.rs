@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::framing::QuotedRecords;
 use super::{FileSource, Framing, MAX_RECORD_BYTES, SAMPLE_SILENCE};
 use crate::error::Result;
+use crate::format::header::without_newlines;
 use crate::interrupt::Interrupt;
 use crate::source::Survey;
 use crate::source::reshape::{Reshape, Shape};
-use crate::source::survey::without_newlines;
 
 impl FileSource {
     /// Waits for the first byte that is not white space and returns it without consuming it; `None`
