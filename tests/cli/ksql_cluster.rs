@@ -395,6 +395,8 @@ static INPUT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"^(\S+) @(\d+) (null|"[^"\\]*") : (.*)$"#).expect("a pattern"));
 static TOPIC: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)(KAFKA_TOPIC\s*=\s*')([^']*)'").expect("a pattern"));
+static JSON_KEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(KEY_)?FORMAT\s*=\s*'JSON'").expect("a pattern"));
 
 /// Returns the cases whose results do not depend on how records of several topics or partitions are
 /// interleaved, as far as their text tells.
@@ -442,7 +444,7 @@ fn case(text: &str) -> Option<Case> {
                 case.input.push(Input {
                     topic: topic.to_owned(),
                     time: time.parse::<i64>().ok()? + WEEK_MS,
-                    key: text(key).map(|key| key.trim_matches('"').to_owned()),
+                    key: text(key),
                     value: text(value),
                 });
             }
@@ -453,6 +455,16 @@ fn case(text: &str) -> Option<Case> {
                 case.statements.push('\n');
             }
         }
+    }
+    // Keys are texts: as they are, or as JSON, in all of a case's topics.
+    let sources = case.statements.lines().filter(|line| TOPIC.is_match(line));
+    let are_json: Vec<bool> = sources.map(|line| JSON_KEY.is_match(line)).collect();
+    if are_json.iter().all(|is_json| !is_json) {
+        for key in case.input.iter_mut().filter_map(|input| input.key.as_mut()) {
+            *key = key.trim_matches('"').to_owned();
+        }
+    } else if are_json.contains(&false) {
+        return None;
     }
     let upper = case.statements.to_uppercase();
     let mut times = case
@@ -500,10 +512,9 @@ impl Case {
     /// Runs the case by a replay; returns what is in each topic that it writes.
     fn replayed(&self, app: &App, statements: &str) -> BTreeMap<String, Rows> {
         let line = |input: &Input| {
-            let key = input
-                .key
-                .as_ref()
-                .map_or("null".to_owned(), |key| format!("\"{key}\""));
+            let key = input.key.as_ref().map_or("null".to_owned(), |key| {
+                format!("\"{}\"", key.trim_matches('"'))
+            });
             let value = input.value.as_deref().unwrap_or("null");
             let (topic, time) = (app.own(&format!("%{}", input.topic)), input.time);
             format!(
