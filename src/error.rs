@@ -35,15 +35,6 @@ pub enum Remedy {
 }
 
 /// What happened, where, and what to do next.
-///
-/// ```
-/// use k::error::Error;
-/// let error = Error::retry("cannot reach Kafka at `127.0.0.1:9092`: connection refused")
-///     .during("reading topic `mono_signal`, partition 2, offset 1041")
-///     .hint("start the stack with `k start`, or name another broker with `--broker`");
-/// assert_eq!(error.exit_status(), 1);
-/// assert_eq!(error.lines().len(), 3);
-/// ```
 #[derive(Debug)]
 pub struct Error(Box<Details>);
 
@@ -246,6 +237,15 @@ fn reason_of(source: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_says_what_where_and_the_way_out() {
+        let error = Error::retry("cannot reach Kafka at `127.0.0.1:9092`: connection refused")
+            .during("reading topic `mono_signal`, partition 2, offset 1041")
+            .hint("start the stack with `k start`, or name another broker with `--broker`");
+        assert_eq!(error.exit_status(), 1);
+        assert_eq!(error.lines().len(), 3);
+    }
 
     #[test]
     fn carets_stand_under_the_wrong_token() {

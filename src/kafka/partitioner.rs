@@ -7,10 +7,6 @@
 ///
 /// MurmurHash2, 32 bits, little endian, with Kafka's seed; source:
 /// `org.apache.kafka.common.utils.Utils.murmur2`.
-///
-/// ```
-/// assert_eq!(k::kafka::partitioner::murmur2(b"foobar"), -790332482);
-/// ```
 pub(crate) fn murmur2(bytes: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;

@@ -1,25 +1,12 @@
 //! The flags to type: a line of `k window` that suits what was found.
 
 use super::{ColumnFound, Findings, Reading, TimeFound};
+use crate::column::name::quoted_name;
 use crate::term::units::{DAY, HOUR, MINUTE, SECOND, format_duration};
-
-/// Returns a column's name as an expression has it.
-pub fn quoted(name: &str) -> String {
-    let mut characters = name.chars();
-    let starts = characters
-        .next()
-        .is_some_and(|c| c.is_alphabetic() || c == '_');
-    let is_word = starts && characters.all(|c| c.is_alphanumeric() || c == '_');
-    if is_word {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
 
 /// Returns the expression of a column's times by a pattern.
 pub fn parsed(name: &str, pattern: &str) -> String {
-    format!("parse_timestamp({}, '{pattern}')", quoted(name))
+    format!("parse_timestamp({}, '{pattern}')", quoted_name(name))
 }
 
 /// Returns a word of a command as a shell takes it.
@@ -125,13 +112,16 @@ impl Findings {
         if let Some(identity) = self.identity()
             && self.repeated_identities() > 0
         {
-            add("--distinct", quoted(&identity.name));
+            add("--distinct", quoted_name(&identity.name));
         }
         if let Some(group) = self.group() {
-            add("--by", quoted(&group.name));
+            add("--by", quoted_name(&group.name));
         }
         if let Some(measure) = self.measure() {
-            add("--agg", format!("count, sum({})", quoted(&measure.name)));
+            add(
+                "--agg",
+                format!("count, sum({})", quoted_name(&measure.name)),
+            );
         }
         words.retain(|word| !word.is_empty()); // a flag without a value
         if self.malformed > 0 || time.others > 0 {
@@ -172,9 +162,10 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_expressions_and_for_a_shell() {
-        assert_eq!(quoted("Zeit"), "Zeit");
-        assert_eq!(quoted("Order ID"), "\"Order ID\"");
-        assert_eq!(quoted("1st"), "\"1st\"");
+        assert_eq!(quoted_name("Zeit"), "Zeit");
+        assert_eq!(quoted_name("Order ID"), "\"Order ID\"");
+        assert_eq!(quoted_name("1st"), "\"1st\"");
+        assert_eq!(quoted_name("when"), "\"when\"");
         assert_eq!(for_shell("data/a.csv"), "data/a.csv");
         assert_eq!(
             for_shell("parse_timestamp(t, 'dd')"),

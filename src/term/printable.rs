@@ -4,12 +4,6 @@ use std::fmt::Write;
 
 /// Returns bytes as text that moves no cursor: control characters and those that turn the direction
 /// of writing are escaped, bytes that are not UTF-8 are written `\xff`.
-///
-/// ```
-/// use k::term::printable::printable;
-/// assert_eq!(printable("café\n\u{1b}[2J".as_bytes()), "café\\n\\u{1b}[2J");
-/// assert_eq!(printable(b"\xff!"), "\\xff!");
-/// ```
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -44,6 +38,12 @@ fn is_invisible_order(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_moves_a_cursor_or_is_not_utf_8_is_escaped() {
+        assert_eq!(printable("café\n\u{1b}[2J".as_bytes()), "café\\n\\u{1b}[2J");
+        assert_eq!(printable(b"\xff!"), "\\xff!");
+    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {

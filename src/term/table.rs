@@ -20,17 +20,6 @@ pub enum Align {
 }
 
 /// A table of results, in which nothing can move the cursor; printed by its `Display` without a newline at the end.
-///
-/// ```
-/// use k::term::table::{Align, Table};
-/// let mut table = Table::new(&[("topic", Align::Left), ("records", Align::Right)]);
-/// table.row(["mono_signal", "6000"]);
-/// table.row(["tower", "11976"]);
-/// assert_eq!(
-///     table.to_string(),
-///     "topic        records\nmono_signal     6000\ntower          11976"
-/// );
-/// ```
 #[derive(Debug)]
 pub struct Table(comfy_table::Table);
 
@@ -81,5 +70,21 @@ impl fmt::Display for Table {
             f.write_str(line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right() {
+        let mut table = Table::new(&[("topic", Align::Left), ("records", Align::Right)]);
+        table.row(["mono_signal", "6000"]);
+        table.row(["tower", "11976"]);
+        assert_eq!(
+            table.to_string(),
+            "topic        records\nmono_signal     6000\ntower          11976"
+        );
     }
 }

@@ -179,3 +179,20 @@ fn a_topic_has_the_time_of_its_records_too() {
         assert!(run.stdout().contains(part), "`{part}` in {}", run.stdout());
     }
 }
+
+#[test]
+fn columns_named_like_words_of_expressions_are_quoted() {
+    let dir = Workdir::new();
+    dir.write(
+        "shifts.csv",
+        "when;case\n05.01.2026 10:01;3\n16.01.2026 10:02;4\n",
+    );
+    let run = dir.k("look shifts.csv");
+    run.assert_status(0);
+    assert!(
+        run.stdout()
+            .contains("parse_timestamp(\"when\", 'dd.MM.yyyy HH:mm')"),
+        "{}",
+        run.stdout()
+    );
+}
