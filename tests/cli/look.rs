@@ -190,8 +190,7 @@ fn columns_named_like_words_of_expressions_are_quoted() {
     let run = dir.k("look shifts.csv");
     run.assert_status(0);
     assert!(
-        run.stdout()
-            .contains("parse_timestamp(\"when\", 'dd.MM.yyyy HH:mm')"),
+        run.stdout().contains("parse_timestamp(\"when\", "),
         "{}",
         run.stdout()
     );
