@@ -1,3 +1,5 @@
+//! Envelopes of `k consume` and `kcat -J`, decoded as the records that they hold.
+
 use super::*;
 use crate::format::{Layout, TimeFrom, delimited, schema};
 

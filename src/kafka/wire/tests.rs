@@ -1,3 +1,5 @@
+//! Requests as bytes, and answers read from bytes that are whole, cut or garbled.
+
 use std::time::Duration;
 
 use super::answers::{Answer, whole};

@@ -1,3 +1,5 @@
+//! Each mistake of an exercise is named by its cause, and nothing else is.
+
 use super::super::exercises::{EXERCISES, find};
 use super::super::truth::Part;
 use super::*;

@@ -1,3 +1,5 @@
+//! Reading against brokers that a test plays: which requests go out, and what scripted answers give.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Writing against brokers that a test plays: order, sequence numbers, and what failures cost.
+
 use std::time::{Duration, Instant};
 
 use super::super::super::batch::{Batch, Builder, Codec};
