@@ -4,8 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::KeyCode;
 use rustix::process::Signal;
 
 use super::broker::BrokerOptions;
@@ -13,6 +12,7 @@ use super::names;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::admin::Admin;
+use crate::term::screen::{Pressed, Screen};
 use crate::term::units::{self, format_time, now_ms};
 use crate::top::draw::{Around, draw};
 use crate::top::view::View;
@@ -52,9 +52,6 @@ pub(super) struct Options {
 
 /// How many rows a page has.
 const PAGE: isize = 10;
-
-/// How long a wait lasts before keys and signals are checked.
-const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     if !options.once && !std::io::stdout().is_terminal() {
@@ -131,18 +128,20 @@ fn watch(
             };
             let view = View::new(&history, filter);
             scroll = scroll.min(view.longest());
-            screen.draw(&view, around)?;
+            screen.draw(|frame| draw(frame, &view, around))?;
             is_new = false;
         }
         match screen.wait()? {
-            Wish::Nothing => {}
-            Wish::Redraw => is_new = true,
-            Wish::Scroll(rows) => {
-                scroll = scroll.saturating_add_signed(rows);
-                is_new = true;
+            Pressed::Nothing => {}
+            Pressed::Redraw => is_new = true,
+            Pressed::Key(key) => {
+                if let Some(rows) = scrolled(key) {
+                    scroll = scroll.saturating_add_signed(rows);
+                    is_new = true;
+                }
             }
-            Wish::Leave => return Ok(()),
-            Wish::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
+            Pressed::Leave => return Ok(()),
+            Pressed::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
         }
     }
 }
@@ -155,66 +154,17 @@ fn print(text: &str) -> Result<()> {
     written.map_err(|source| Error::io("write", source))
 }
 
-/// The terminal's alternate screen; restored however the run ends.
-struct Screen(DefaultTerminal);
-
-/// What a key asks for.
-enum Wish {
-    Nothing,
-    Redraw,
-    /// See rows further down, or up.
-    Scroll(isize),
-    Leave,
-    /// Ctrl-C: in raw mode it is a key, not a signal.
-    Interrupt,
-}
-
-impl Screen {
-    /// Takes over the terminal; a panic restores it too.
-    fn open() -> Result<Self> {
-        let terminal = ratatui::try_init();
-        terminal
-            .map(Screen)
-            .map_err(|source| Error::io("take the terminal over", source))
-    }
-
-    fn draw(&mut self, view: &View, around: Around<'_>) -> Result<()> {
-        let drawn = self.0.draw(|frame| draw(frame, view, around));
-        drawn
-            .map(|_| ())
-            .map_err(|source| Error::io("draw on the terminal", source))
-    }
-
-    /// Waits a moment for a key.
-    fn wait(&self) -> Result<Wish> {
-        let unread = |source| Error::io("read the terminal", source);
-        if !event::poll(POLL_TIMEOUT).map_err(unread)? {
-            return Ok(Wish::Nothing);
-        }
-        Ok(match event::read().map_err(unread)? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
-                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                    Wish::Interrupt
-                }
-                KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
-                KeyCode::Down | KeyCode::Char('j') => Wish::Scroll(1),
-                KeyCode::Up | KeyCode::Char('k') => Wish::Scroll(-1),
-                KeyCode::PageDown | KeyCode::Char(' ') => Wish::Scroll(PAGE),
-                KeyCode::PageUp => Wish::Scroll(-PAGE),
-                KeyCode::Home => Wish::Scroll(isize::MIN),
-                KeyCode::End => Wish::Scroll(isize::MAX),
-                _ => Wish::Nothing,
-            },
-            Event::Resize(..) => Wish::Redraw,
-            _ => Wish::Nothing,
-        })
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
+/// Returns how many rows a key scrolls.
+fn scrolled(key: KeyCode) -> Option<isize> {
+    Some(match key {
+        KeyCode::Down | KeyCode::Char('j') => 1,
+        KeyCode::Up | KeyCode::Char('k') => -1,
+        KeyCode::PageDown | KeyCode::Char(' ') => PAGE,
+        KeyCode::PageUp => -PAGE,
+        KeyCode::Home => isize::MIN,
+        KeyCode::End => isize::MAX,
+        _ => return None,
+    })
 }
 
 /// Takes samples from a broker.

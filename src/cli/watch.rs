@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::KeyCode;
 use rustix::process::Signal;
 
 use super::endpoint::OneInput;
@@ -23,17 +22,16 @@ use crate::node::{Node, Options as NodeOptions, Outputs};
 use crate::picture::ink::Theme;
 use crate::plan::{Noted, Plan, Query};
 use crate::plot::View;
+use crate::term::screen::{Pressed, Screen};
 use crate::term::units::{format_duration, parse_positive_duration};
 use crate::watch::site::Site;
-use crate::watch::{Ear, Frame, GroupLag, Live, Scope, screen};
+use crate::watch::{Ear, Frame, GroupLag, Live, Scope, screen as page};
 
 /// The heading of what is shown and where.
 const WATCHING: &str = "What is shown";
 
 /// How often the terminal is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
-/// How long a wait for a key lasts.
-const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 /// How often a group's progress is asked for.
 const ASKING: Duration = Duration::from_secs(2);
 
@@ -292,23 +290,9 @@ fn open_browser(url: &str, context: &Context) {
     }
 }
 
-/// What a key asks for.
-enum Wish {
-    Nothing,
-    Redraw,
-    Pause,
-    /// Look back, or forward again, by so many tenths of what is shown.
-    Scrub(i64),
-    Begin,
-    Now,
-    Leave,
-    /// Ctrl-C: in raw mode it is a key, not a signal.
-    Interrupt,
-}
-
 /// Draws on the terminal until the user quits, or the reading has failed.
 fn show(live: &Arc<Live>, is_over: &dyn Fn() -> bool, context: &Context) -> Result<()> {
-    let mut screen = Terminal::open()?;
+    let mut screen = Screen::open()?;
     let (mut until, mut due) = (None, Instant::now());
     let mut frame: Option<Frame> = None;
     loop {
@@ -317,92 +301,55 @@ fn show(live: &Arc<Live>, is_over: &dyn Fn() -> bool, context: &Context) -> Resu
             return Ok(()); // the reading reports why it failed
         }
         if Instant::now() >= due {
-            frame = Some(screen.draw(live, until)?);
+            frame = Some(draw(&mut screen, live, until)?);
             due = Instant::now() + REDRAW;
         }
         let Some(frame) = &frame else { continue };
         let (from, to) = frame.stretch;
-        let wish = screen.wait()?;
-        if !matches!(wish, Wish::Nothing) {
-            due = Instant::now();
+        let pressed = screen.wait()?;
+        if matches!(pressed, Pressed::Nothing) {
+            continue;
         }
-        match wish {
-            Wish::Nothing | Wish::Redraw => {}
-            Wish::Pause => until = until.is_none().then_some(to),
-            Wish::Scrub(tenths) => {
-                let at = to.saturating_add((to - from) / 10 * tenths);
-                until = Some(at.clamp(frame.since, frame.now));
-            }
-            Wish::Begin => until = Some(frame.since),
-            Wish::Now => until = None,
-            Wish::Leave => return Ok(()),
-            Wish::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
-        }
-    }
-}
-
-/// The terminal's alternate screen; restored however the run ends.
-struct Terminal(DefaultTerminal);
-
-impl Terminal {
-    fn open() -> Result<Self> {
-        let terminal = ratatui::try_init();
-        terminal
-            .map(Terminal)
-            .map_err(|source| Error::io("take the terminal over", source))
-    }
-
-    fn draw(&mut self, live: &Live, until: Option<i64>) -> Result<Frame> {
-        let failed = |source| Error::io("draw on the terminal", source);
-        let size = self.0.size().map_err(failed)?;
-        let frame = live.frame(until, screen::medium(size.into()));
-        let keys = "space pauses, arrows look back, q quits";
-        let back = frame.now - frame.stretch.1;
-        let status = match until {
-            None if frame.has_ended => format!("the input has ended; {keys}"),
-            None => format!("live; {keys}"),
-            Some(_) if back > 0 => {
-                let back = format_duration(back / 1_000 * 1_000);
-                format!("{back} ago; End comes back to now, {keys}")
-            }
-            Some(_) => format!("paused; End comes back to now, {keys}"),
+        // Back, or forward again, by so many tenths of what is shown.
+        let scrubbed = |tenths: i64| {
+            let at = to.saturating_add((to - from) / 10 * tenths);
+            Some(at.clamp(frame.since, frame.now))
         };
-        let drawn = self
-            .0
-            .draw(|terminal| screen::draw(terminal, &frame, &status));
-        drawn.map_err(failed)?;
-        Ok(frame)
-    }
-
-    /// Waits a moment for a key.
-    fn wait(&self) -> Result<Wish> {
-        let unread = |source| Error::io("read the terminal", source);
-        if !event::poll(POLL_TIMEOUT).map_err(unread)? {
-            return Ok(Wish::Nothing);
-        }
-        Ok(match event::read().map_err(unread)? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
-                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                    Wish::Interrupt
-                }
-                KeyCode::Char('q') | KeyCode::Esc => Wish::Leave,
-                KeyCode::Char(' ' | 'p') => Wish::Pause,
-                KeyCode::Left | KeyCode::Char('h') => Wish::Scrub(-2),
-                KeyCode::Right | KeyCode::Char('l') => Wish::Scrub(2),
-                KeyCode::PageUp => Wish::Scrub(-10),
-                KeyCode::PageDown => Wish::Scrub(10),
-                KeyCode::Home => Wish::Begin,
-                KeyCode::End => Wish::Now,
-                _ => Wish::Nothing,
+        match pressed {
+            Pressed::Nothing | Pressed::Redraw => {}
+            Pressed::Leave => return Ok(()),
+            Pressed::Interrupt => return Err(Error::stopped(Signal::INT.as_raw())),
+            Pressed::Key(key) => match key {
+                KeyCode::Char(' ' | 'p') => until = until.is_none().then_some(to),
+                KeyCode::Left | KeyCode::Char('h') => until = scrubbed(-2),
+                KeyCode::Right | KeyCode::Char('l') => until = scrubbed(2),
+                KeyCode::PageUp => until = scrubbed(-10),
+                KeyCode::PageDown => until = scrubbed(10),
+                KeyCode::Home => until = Some(frame.since),
+                KeyCode::End => until = None,
+                // A key without a meaning draws nothing.
+                _ => continue,
             },
-            Event::Resize(..) => Wish::Redraw,
-            _ => Wish::Nothing,
-        })
+        }
+        due = Instant::now();
     }
 }
 
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
+/// Draws what a stream has been until `until`, or is now; returns what was drawn.
+fn draw(screen: &mut Screen, live: &Live, until: Option<i64>) -> Result<Frame> {
+    let size = screen.size()?;
+    let frame = live.frame(until, page::medium(size.into()));
+    let keys = "space pauses, arrows look back, q quits";
+    let back = frame.now - frame.stretch.1;
+    let status = match until {
+        None if frame.has_ended => format!("the input has ended; {keys}"),
+        None => format!("live; {keys}"),
+        Some(_) if back > 0 => {
+            let back = format_duration(back / 1_000 * 1_000);
+            format!("{back} ago; End comes back to now, {keys}")
+        }
+        Some(_) => format!("paused; End comes back to now, {keys}"),
+    };
+    screen.draw(|terminal| page::draw(terminal, &frame, &status))?;
+    Ok(frame)
 }

@@ -68,17 +68,7 @@ impl Fetched {
         match &self.0 {
             Kept::Messages(messages) => messages.get(nth),
             Kept::Entries(entries) => message_of(entries, nth, &entries.entries()[nth]),
-            Kept::Own(records) => {
-                let record = &records[nth];
-                Message {
-                    partition: record.partition,
-                    offset: record.offset,
-                    timestamp: record.timestamp,
-                    key: record.key(),
-                    value: record.value(),
-                    headers: Headers::NONE,
-                }
-            }
+            Kept::Own(records) => records[nth].message(),
         }
     }
 

@@ -25,6 +25,7 @@ use super::member::{Member, Place, Rebalance};
 use super::native::transaction::LibrdkafkaProof;
 use super::producer::{self, Block, Record};
 use crate::error::Result;
+use crate::record::{Headers, Message};
 
 /// A cluster that is reached otherwise than by librdkafka.
 pub(crate) trait Cluster: fmt::Debug + Send + Sync {
@@ -294,5 +295,17 @@ impl OwnRecord {
     /// Returns its value.
     pub(crate) fn value(&self) -> Option<&[u8]> {
         self.value.clone().map(|range| &self.bytes[range])
+    }
+
+    /// Returns it as readers see it.
+    pub(crate) fn message(&self) -> Message<'_> {
+        Message {
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key(),
+            value: self.value(),
+            headers: Headers::NONE,
+        }
     }
 }

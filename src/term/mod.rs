@@ -6,6 +6,7 @@ pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod rate;
 pub mod report;
+pub(crate) mod screen;
 pub(crate) mod step;
 pub(crate) mod table;
 pub mod units;

@@ -16,7 +16,7 @@ use super::super::wire::{self, Api, code};
 
 /// How long is waited before something is tried again, at first and at most.
 pub const SOON: Duration = Duration::from_millis(100);
-pub const LATER: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(1);
 /// How long no broker may know a topic before it is gone: one that has just started may not yet.
 const FORGOTTEN: Duration = Duration::from_secs(2);
 
@@ -503,14 +503,17 @@ impl<Q> Cluster<Q> {
         self.ask_who_leads(now);
     }
 
-    /// Tells `note` of each time when something is due here.
-    pub fn note_due(&self, mut note: impl FnMut(Instant)) {
-        for node in &self.nodes {
-            note(node.retry_at);
-            note(node.throttled_until);
-            node.asked.iter().for_each(|asked| note(asked.deadline));
-        }
-        self.lookup.last.iter().for_each(|&last| note(last + SOON));
+    /// Returns when something is due next, here or among `others`, if nothing happens until then.
+    pub fn wakes_at(&self, now: Instant, others: impl Iterator<Item = Instant>) -> Instant {
+        let of_nodes = self.nodes.iter().flat_map(|node| {
+            let deadlines = node.asked.iter().map(|asked| asked.deadline);
+            [node.retry_at, node.throttled_until]
+                .into_iter()
+                .chain(deadlines)
+        });
+        let looked_up = self.lookup.last.iter().map(|&last| last + SOON);
+        let due = of_nodes.chain(looked_up).chain(others);
+        due.filter(|&due| due > now).fold(now + LATER, Instant::min)
     }
 
     /// Asks a broker something, which may take so long as it was asked to wait, and the patience.

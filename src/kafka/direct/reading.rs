@@ -31,7 +31,7 @@ use super::super::wire::connection::Frame;
 use super::super::wire::fetch::{self, BY_ID, Part, Wanted};
 use super::super::wire::{self, Api, code};
 use super::chunk::{Answered, Broken, Chunk};
-use super::cluster::{self, Cluster, LATER, Loss, SOON};
+use super::cluster::{self, Cluster, Loss, SOON};
 use super::sockets::Machine;
 
 /// How long a broker waits for records while others of its partitions have no room: those may have
@@ -360,17 +360,8 @@ impl Reading {
 
     /// Returns when something is due next, if nothing happens until then.
     pub fn wakes_at(&self, now: Instant) -> Instant {
-        let mut at = now + LATER;
-        let mut note = |due: Instant| {
-            if due > now {
-                at = at.min(due);
-            }
-        };
-        self.cluster.note_due(&mut note);
-        self.partitions
-            .iter()
-            .for_each(|partition| note(partition.retry_at));
-        at
+        let partitions = self.partitions.iter().map(|partition| partition.retry_at);
+        self.cluster.wakes_at(now, partitions)
     }
 
     /// Fetches from a broker all partitions that it leads and that have room.

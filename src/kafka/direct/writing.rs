@@ -15,7 +15,7 @@ use super::super::wire::connection::Frame;
 use super::super::wire::produce::{self, BY_ID, Batches, Name};
 use super::super::wire::{self, Api, code, init_producer_id};
 use super::backlog::{Backlog, Fate, Identity, is_unknown};
-use super::cluster::{self, Cluster, LATER, Loss, SOON};
+use super::cluster::{self, Cluster, Loss, SOON};
 use super::sockets::Machine;
 
 /// How many bytes of batches a request has, but for one that is larger by itself.
@@ -204,22 +204,13 @@ impl Writing {
 
     /// Returns when something is due next, if nothing happens until then.
     pub fn wakes_at(&self, now: Instant) -> Instant {
-        let mut at = now + LATER;
-        let mut note = |due: Instant| {
-            if due > now {
-                at = at.min(due);
-            }
-        };
-        self.cluster.note_due(&mut note);
-        note(self.identity_at);
-        for partition in &self.partitions {
-            note(partition.retry_at);
+        let of_partitions = self.partitions.iter().flat_map(|partition| {
             let since = partition.backlog.since();
-            since
-                .iter()
-                .for_each(|&since| note(since + self.options.within));
-        }
-        at
+            let expired = since.into_iter().map(|since| since + self.options.within);
+            std::iter::once(partition.retry_at).chain(expired)
+        });
+        let others = std::iter::once(self.identity_at).chain(of_partitions);
+        self.cluster.wakes_at(now, others)
     }
 
     fn has_work(&self) -> bool {

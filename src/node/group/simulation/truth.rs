@@ -30,7 +30,7 @@ use crate::node::group::repartition;
 use crate::node::group::restore::Restored;
 use crate::node::group::task::{self, Bounds, Task};
 use crate::node::group::topics::Topics;
-use crate::record::{Headers, Message};
+use crate::record::Message;
 use crate::sink::Sink;
 use crate::sink::topic::{Shared, TopicSink};
 
@@ -195,7 +195,7 @@ impl Truth {
             };
             let mut task = begin(INPUT, partition, role, operator, 0)?;
             for records in records.chunks(20) {
-                let messages = records.iter().map(message).collect();
+                let messages = records.iter().map(OwnRecord::message).collect();
                 task::take_in(
                     &mut task,
                     messages,
@@ -231,7 +231,7 @@ impl Truth {
             let parts = sent
                 .iter()
                 .filter(|(place, _)| place.partition == partition);
-            let parts: Vec<Message<'_>> = parts.map(|(_, record)| message(record)).collect();
+            let parts: Vec<Message<'_>> = parts.map(|(_, record)| record.message()).collect();
             repartition::take_in(&mut task, &parts, &mut self.panes)?;
             self.write()?;
             task.finish(&mut self.panes);
@@ -291,15 +291,4 @@ fn begin(
         is_fixed: true,
     };
     Task::new(&place, role, restored, bounds)
-}
-
-fn message(record: &OwnRecord) -> Message<'_> {
-    Message {
-        partition: record.partition,
-        offset: record.offset,
-        timestamp: record.timestamp,
-        key: record.key(),
-        value: record.value(),
-        headers: Headers::NONE,
-    }
 }
