@@ -152,7 +152,7 @@ fn a_broker_that_crashes_twice_gets_every_record_once() {
     };
     let (dir, topic) = (Workdir::new(), unique("crashed"));
     let line = format!(
-        "produce - -t {topic} --value csv -b {} -X client=direct -X message.timeout.ms=170000",
+        "produce - -t {topic} --value csv -b {} -X client=direct -X message.timeout.ms=600000",
         own.address
     );
     let mut running = Running::start(&dir, &line);

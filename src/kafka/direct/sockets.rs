@@ -269,17 +269,72 @@ impl Sockets {
             self.wiring.report.detail(format!("kafka: {said}"));
         }
         self.wiring.health.note_lost(address, reason);
+        // Said each time: a probe that was answered may have had it forgotten before any connection
+        // of these came back.
+        if machine.cluster().is_cut_off() {
+            self.wiring.health.note_all_lost();
+        }
         self.note_health(machine);
     }
 
-    /// Notes whether any broker can be reached.
+    /// Has the trouble forgotten once a broker can be reached again.
     fn note_health(&mut self, machine: &mut impl Machine) {
         let is_cut_off = machine.cluster().is_cut_off();
-        if is_cut_off && !self.is_cut_off {
-            self.wiring.health.note_all_lost();
-        } else if !is_cut_off && self.is_cut_off {
+        if !is_cut_off && self.is_cut_off {
             self.wiring.health.forget();
         }
         self.is_cut_off = is_cut_off;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cluster::Options;
+    use super::*;
+    use crate::term::report::{ColorChoice, Verbosity};
+
+    /// Asks nothing.
+    struct Quiet(Cluster<()>);
+
+    impl Machine for Quiet {
+        type Question = ();
+
+        fn cluster(&mut self) -> &mut Cluster<()> {
+            &mut self.0
+        }
+
+        fn tick(&mut self, now: Instant) {
+            self.0.tick(now);
+        }
+
+        fn answered(&mut self, _: usize, _: Frame, _: Instant) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn brokers_that_are_lost_again_before_they_were_reached_are_noted_again() {
+        let health = Arc::new(Health::default());
+        let wiring = Wiring {
+            family: Family::Any,
+            timeout: Duration::from_secs(1),
+            limit: 1_000,
+            health: health.clone(),
+            report: Report::new(Verbosity::Quiet, ColorChoice::Never),
+        };
+        let (bell, ear) = Bell::new().unwrap();
+        let mut sockets = Sockets::new(wiring, &bell, ear).unwrap();
+        let options = Options {
+            client: "k".to_owned(),
+            patience: Duration::from_secs(1),
+            metadata_age: Duration::from_secs(1),
+        };
+        let brokers = ["a:1".to_owned()];
+        let mut machine = Quiet(Cluster::new(options, &brokers, Instant::now()));
+        sockets.lose(&mut machine, 0, "connection refused");
+        assert!(health.all_down());
+        health.forget(); // another client was answered
+        sockets.lose(&mut machine, 0, "connection refused");
+        assert!(health.all_down());
     }
 }
