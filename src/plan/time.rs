@@ -69,7 +69,9 @@ impl Missing {
             }
             Missing::Column => format!("no event time: {has_no_column}"),
         };
-        Error::usage(message).hint(format!("name a column with `--time`; {there_are}"))
+        Error::usage(message).hint(format!(
+            "name a column with `--time` (`k look` finds those of times); {there_are}"
+        ))
     }
 }
 
