@@ -76,7 +76,12 @@ pub fn about(session: &Session, statement: Statement, text: &str) -> Result<Answ
                     ));
                 }
             };
-            let plan = plan::plan(text, &query, &session.catalog, Target { name: None })?;
+            let plan = plan::plan(
+                text,
+                &query,
+                &session.catalog,
+                Target::screen(&session.settings),
+            )?;
             Ok(Answer::Lines(explain(&query, &plan, &session.catalog)))
         }
         Statement::ExplainQuery(id) => {

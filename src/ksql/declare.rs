@@ -46,6 +46,11 @@ pub fn declare(text: &str, create: &Create, settings: &Settings) -> Result<Sourc
         Some(format) => format,
         None => with.default_value_format()?,
     };
+    with.check_delimiters(key_format, value_format)?;
+    let windows = with.windows()?;
+    if windows.is_some() && schema.key.is_empty() {
+        return Err(with.error("WINDOW_TYPE", "Windowed sources require a key column."));
+    }
     let source = Source {
         name: name.text.clone(),
         kind: create.kind,
@@ -54,7 +59,7 @@ pub fn declare(text: &str, create: &Create, settings: &Settings) -> Result<Sourc
         topic,
         key_format,
         value_format: Format::plain(value_format.kind),
-        windows: with.windows()?,
+        windows,
         time: with.time(fold),
         is_read_only: create.is_source,
         is_derived: false,
@@ -297,6 +302,14 @@ pub fn check_replaced(text: &str, catalog: &Catalog, new: &Source, at: Span) -> 
             "DataSource topics differ: '{}' and '{}'",
             old.topic, new.topic
         ));
+    }
+    for (part, old, new) in [
+        ("key", old.key_format, new.key_format),
+        ("value", old.value_format, new.value_format),
+    ] {
+        if old != new {
+            return refuse(format!("{part} formats differ: {old} and {new}"));
+        }
     }
     let added = |old: &[Column], new: &[Column]| old.iter().all(|column| new.contains(column));
     if !added(&old.schema.value, &new.schema.value) || old.schema.key != new.schema.key {

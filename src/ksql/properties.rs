@@ -8,6 +8,9 @@ use super::lexer;
 use super::syntax::{Literal, Properties};
 use crate::error::{Error, Result};
 
+/// What WITH may say only of columns that it declares: a query's windows are its own.
+const OF_DECLARATIONS: [&str; 2] = ["WINDOW_TYPE", "WINDOW_SIZE"];
+
 /// What WITH may say.
 const KNOWN: [&str; 18] = [
     "KAFKA_TOPIC",
@@ -74,17 +77,57 @@ pub struct With<'a> {
 }
 
 impl With<'_> {
+    /// Checks the names of CREATE … AS SELECT.
+    ///
+    /// # Errors
+    /// As [`With::check`], and `usage` for what is said of declared columns alone.
+    pub fn check_query(&self) -> Result<()> {
+        self.check_names(&|name| KNOWN.contains(&name) && !OF_DECLARATIONS.contains(&name))?;
+        self.check()
+    }
+
+    /// Returns the name that INSERT INTO … SELECT gives its query, in upper case.
+    ///
+    /// # Errors
+    /// `usage` for any other property, and for what cannot be part of a topic's name.
+    pub fn query_id(&self) -> Result<Option<String>> {
+        self.check_names(&|name| name == "QUERY_ID")?;
+        let Some(id) = self.get("QUERY_ID").map(|id| id.to_uppercase()) else {
+            return Ok(None);
+        };
+        let is_plain = id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if id.is_empty() || !is_plain {
+            let message =
+                format!("Query IDs may contain only alphanumeric characters and '_'. Got: '{id}'");
+            return Err(self.error("QUERY_ID", &message));
+        }
+        Ok(Some(id))
+    }
+
+    fn check_names(&self, is_known: &dyn Fn(&str) -> bool) -> Result<()> {
+        for (name, (_, at)) in &self.properties.entries {
+            if !is_known(name) {
+                let message = format!("Invalid config variable(s) in the WITH clause: {name}");
+                let known: Vec<&str> = KNOWN[..13]
+                    .iter()
+                    .chain(&["QUERY_ID"])
+                    .copied()
+                    .filter(|name| is_known(name))
+                    .collect();
+                return Err(lexer::error(self.text, *at, &message)
+                    .hint(format!("known are {}", known.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the names.
     ///
     /// # Errors
     /// `usage` for one that there is not, and for what contradicts itself.
     pub fn check(&self) -> Result<()> {
-        for (name, (_, at)) in &self.properties.entries {
-            if !KNOWN.contains(&name.as_str()) {
-                let message = format!("Invalid config variable(s) in the WITH clause: {name}");
-                return Err(lexer::error(self.text, *at, &message)
-                    .hint(format!("known are {}", KNOWN[..13].join(", "))));
-            }
+        self.check_names(&|name| KNOWN.contains(&name))?;
+        for name in self.properties.entries.keys() {
             if name.contains("_SCHEMA_") {
                 return Err(Error::not_yet(format!(
                     "{name}: there is no schema registry"
@@ -105,8 +148,38 @@ impl With<'_> {
                 "TIMESTAMP_FORMAT needs TIMESTAMP, the column that it is the pattern of",
             ));
         }
+        if let Some((literal, at)) = self.properties.entries.get("PARTITIONS")
+            && literal
+                .to_string()
+                .parse::<i32>()
+                .is_ok_and(|count| count < 1)
+        {
+            let message = format!("PARTITIONS must be at least 1, not {literal}");
+            return Err(lexer::error(self.text, *at, &message));
+        }
+        if let Some(pattern) = self.get("TIMESTAMP_FORMAT") {
+            let known = crate::expression::functions::pattern::check(&pattern);
+            known.map_err(|reason| self.error("TIMESTAMP_FORMAT", &reason))?;
+        }
         self.delimiter("KEY_DELIMITER")?;
         self.delimiter("VALUE_DELIMITER")?;
+        Ok(())
+    }
+
+    /// Refuses a delimiter of a format that has none.
+    ///
+    /// # Errors
+    /// `usage` that names the format.
+    pub fn check_delimiters(&self, key: Format, value: Format) -> Result<()> {
+        for (name, format) in [("KEY_DELIMITER", key), ("VALUE_DELIMITER", value)] {
+            if self.has(name) && format.kind != Kind::Delimited {
+                let message = format!(
+                    "{} does not support the following configs: [delimiter]",
+                    format.kind
+                );
+                return Err(self.error(name, &message));
+            }
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::catalog::{Catalog, Source};
 use super::declare::{check_formats, check_replaced, check_time, declare, fold};
 use super::expr;
 use super::format::{Format, Kind};
+use super::functions::Limits;
 use super::lexer::{self, Span};
 use super::parser;
 use super::plan::{Plan, Recipe};
@@ -142,8 +143,11 @@ impl Session {
                 kind,
                 if_exists,
                 name,
-                ..
-            } => self.drop(text, kind, if_exists, &name),
+                delete_topic,
+            } => {
+                self.refuse_deletion(text, &name, delete_topic)?;
+                self.drop(text, kind, if_exists, &name)
+            }
             Statement::Alter {
                 kind,
                 name,
@@ -309,7 +313,7 @@ impl Session {
             properties,
             settings: &self.settings,
         };
-        with.check()?;
+        with.check_query()?;
         let (plan, recipe) = self.planned(text, query, &name.text)?;
         if plan.kind != *kind {
             let message = format!(
@@ -329,7 +333,8 @@ impl Session {
         } else {
             "CTAS"
         };
-        self.start(prefix, sink.clone(), (plan, recipe), true);
+        let id = self.numbered(&format!("{prefix}_{name}"));
+        self.start(id, sink.clone(), (plan, recipe), true);
         self.catalog.put(sink);
         Ok(Effect::Said(format!(
             "Created query with ID {}",
@@ -374,6 +379,7 @@ impl Session {
             catalog: self.catalog.clone(),
             target: target.to_owned(),
             columns: None,
+            limits: Limits::of(&self.settings),
         };
         let plan = recipe.plan()?;
         let named = |what: &str| -> Result<()> {
@@ -429,6 +435,7 @@ impl Session {
                 ..Format::plain(plan.value_format.kind)
             },
         };
+        with.check_delimiters(key_format, value_format)?;
         let prefix = self
             .settings
             .get("ksql.output.topic.name.prefix")
@@ -462,9 +469,17 @@ impl Session {
         Ok(sink)
     }
 
-    fn start(&mut self, prefix: &str, sink: Source, made: (Plan, Recipe), is_own: bool) {
+    fn has_query(&self, id: &str) -> bool {
+        self.queries.iter().any(|query| query.id == id)
+    }
+
+    /// Returns the ID of the next query: `CSAS_OUT_3`.
+    fn numbered(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.started)
+    }
+
+    fn start(&mut self, id: String, sink: Source, made: (Plan, Recipe), is_own: bool) {
         let (plan, recipe) = made;
-        let id = format!("{prefix}_{}_{}", sink.name, self.started);
         self.started += 1;
         let reads = plan
             .inputs
@@ -493,12 +508,15 @@ impl Session {
         properties: &Properties,
         query: &Query,
     ) -> Result<Effect> {
-        With {
+        let with = With {
             text,
             properties,
             settings: &self.settings,
+        };
+        let id = with.query_id()?;
+        if let Some(id) = id.as_ref().filter(|id| self.has_query(id)) {
+            return Err(with.error("QUERY_ID", &format!("Query ID '{id}' already exists.")));
         }
-        .check()?;
         let Some(sink) = self.catalog.get(&name.text).cloned() else {
             let message = format!("Source `{name}` does not exist.");
             return Err(self
@@ -542,7 +560,8 @@ impl Session {
             columns: Some(sink.schema.clone()),
             ..recipe
         };
-        self.start("INSERTQUERY", sink, (recipe.plan()?, recipe), false);
+        let id = id.unwrap_or_else(|| self.numbered(&format!("INSERTQUERY_{name}")));
+        self.start(id, sink, (recipe.plan()?, recipe), false);
         Ok(Effect::Said(format!(
             "Created query with ID {}",
             self.last_id()
@@ -604,6 +623,14 @@ impl Session {
                 text,
                 unknown.at,
                 &format!("Column name {unknown} does not exist."),
+            ));
+        }
+        let twice = |at: usize| columns[..at].iter().any(|known| *known == columns[at]);
+        if let Some(at) = (0..columns.len()).find(|at| twice(*at)) {
+            return Err(lexer::error(
+                text,
+                columns[at].at,
+                &format!("Column name {} is there twice.", columns[at]),
             ));
         }
         if names.len() != values.len() {
@@ -672,6 +699,16 @@ impl Session {
         let record =
             records::write(&sink, &event, 0).map_err(|misfit| Error::data(misfit.reason()))?;
         Ok(Effect::Inserted(record))
+    }
+
+    /// Refuses to delete the topic of a SOURCE stream or table: it is another one's.
+    fn refuse_deletion(&self, text: &str, name: &Name, delete_topic: bool) -> Result<()> {
+        let source = self.catalog.get(&name.text);
+        if delete_topic && source.is_some_and(|source| source.is_read_only) {
+            let message = format!("Cannot delete topic for read-only source: {name}");
+            return Err(lexer::error(text, name.at, &message));
+        }
+        Ok(())
     }
 
     fn drop(

@@ -264,7 +264,12 @@ impl Shell {
     }
 
     fn select(&mut self, query: &Query, text: &str) -> Result<Answer> {
-        let mut plan = plan::plan(text, query, &self.session.catalog, Target { name: None })?;
+        let mut plan = plan::plan(
+            text,
+            query,
+            &self.session.catalog,
+            Target::screen(&self.session.settings),
+        )?;
         let limit = match (query.limit, self.row_limit) {
             (Some(limit), Some(most)) => Some(limit.min(most)),
             (limit, most) => limit.or(most),

@@ -43,13 +43,18 @@ pub fn days_of(date: Date) -> i32 {
 
 /// Reads `2020-05-11`.
 pub fn parse_date(text: &str) -> Option<i32> {
-    let moment = parse_timestamp(text.trim())?;
+    let moment = parse_timestamp(text)?;
     Some(i32::try_from(moment.div_euclid(86_400_000)).unwrap_or_default())
 }
 
 /// Reads `21:58`, `21:58:33.123`, in ms.
 pub fn parse_time(text: &str) -> Option<i32> {
-    let time: Time = text.trim().parse().ok()?;
+    let text = text.trim();
+    let time: Time = text.parse().ok()?;
+    // Hours alone, and digits without colons, are no time of day in ksqlDB.
+    if text.as_bytes().get(2) != Some(&b':') {
+        return None;
+    }
     let ms =
         (i32::from(time.hour()) * 3_600 + i32::from(time.minute()) * 60 + i32::from(time.second()))
             * 1_000;
@@ -58,37 +63,38 @@ pub fn parse_time(text: &str) -> Option<i32> {
 
 /// Reads a moment of which the end may be missing: `2020`, `2020-05`, `2020-05-11T21`,
 /// `2020-05-11T21:58:33.123`, with a zone behind the `T`: `Z`, `+01:00`, `+0100`; UTC without one.
+/// Each part has all of its digits.
 pub fn parse_timestamp(text: &str) -> Option<i64> {
-    let (date, time) = match text.split_once(['T', ' ']) {
-        Some((date, time)) => (date, time),
-        None => (text, ""),
-    };
-    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i16>());
-    let year = parts.next()?.ok()?;
-    let month = parts.next().unwrap_or(Ok(1)).ok()?;
-    let day = parts.next().unwrap_or(Ok(1)).ok()?;
-    let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-    let date = Date::new(year, month, day).ok()?;
+    let text = text.trim();
+    let (date, time) = text.split_once('T').unwrap_or((text, ""));
+    let is_whole = [4, 7, 10].contains(&date.len());
+    let date = completed(date, "0000-01-01").filter(|_| is_whole)?;
     let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
     let (time, zone) = time.split_at(zone_at);
     let zone = match zone {
         "" | "Z" => TimeZone::UTC,
         _ => offset(zone)?,
     };
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut parts = time.splitn(3, ':').map(|part| {
-        if part.is_empty() {
-            Ok(0)
-        } else {
-            part.parse::<i8>()
-        }
-    });
-    let mut next = || parts.next().unwrap_or(Ok(0)).ok();
-    let (hour, minute, second) = (next()?, next()?, next()?);
-    let nanos: i32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let time = completed(time, "00:00:00.000")?;
+    let number = |text: &str, from: usize, to: usize| text.get(from..to)?.parse::<i16>().ok();
+    let small = |text: &str, from: usize| i8::try_from(number(text, from, from + 2)?).ok();
+    let date = Date::new(number(&date, 0, 4)?, small(&date, 5)?, small(&date, 8)?).ok()?;
+    let nanos = i32::from(number(&time, 9, 12)?) * 1_000_000;
+    let (hour, minute, second) = (small(&time, 0)?, small(&time, 3)?, small(&time, 6)?);
     let time = Time::new(hour, minute, second, nanos).ok()?;
     let moment = zone.to_timestamp(DateTime::from_parts(date, time)).ok()?;
     Some(moment.as_millisecond())
+}
+
+/// Returns a text with the end of a template where its own is missing; none for a text that has
+/// another form.
+fn completed(text: &str, template: &str) -> Option<String> {
+    let fits = |(found, wanted): (char, char)| match wanted {
+        '0' | '1' => found.is_ascii_digit(),
+        _ => found == wanted,
+    };
+    let is_prefix = text.len() <= template.len() && text.chars().zip(template.chars()).all(fits);
+    is_prefix.then(|| format!("{text}{}", &template[text.len()..]))
 }
 
 /// Reads a moment by a pattern of Java's `DateTimeFormatter`; `zone` counts where the text has none.
@@ -118,6 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_of_day_has_hours_and_minutes() {
+        assert_eq!(parse_time("10:00"), Some(36_000_000));
+        for text in ["10", "1000", "1:00", "25:00", ""] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn the_end_of_a_moment_may_be_missing() {
         let day = 1_514_764_800_000;
         for (text, ms) in [
@@ -126,6 +140,10 @@ mod tests {
             ("2018-01-01T00:00:00.001", Some(day + 1)),
             ("2018-01-01T01+01:00", Some(day)),
             ("2018-01-01T00:00:01Z", Some(day + 1_000)),
+            ("2018-01-01T00:00:00.1", Some(day + 100)),
+            ("2018-01-01T0:00", None),
+            ("2018-01-01 00:00", None),
+            ("2018-1-1", None),
             ("2018-13", None),
             ("then", None),
             ("", None),

@@ -1,7 +1,8 @@
 //! Times as text by a pattern: the letters of Java's `DateTimeFormatter`, which ksqlDB takes.
 //!
-//! Known are y M d D E H h k m s S a X x Z z V, text in single quotes, and all that is not a
-//! letter. Names are English. In: ms since 1970, or text. Out: the other.
+//! Known are G y u M L Q q d D E H h K k m s S a X x Z O z V, `[…]` around what a text may lack,
+//! text in single quotes, and all that is not a letter. Names are English. In: ms since 1970, or
+//! text. Out: the other.
 
 use std::fmt::Write;
 
@@ -33,6 +34,61 @@ const DAYS: [&str; 7] = [
     "Sunday",
 ];
 
+/// Zones by the names that clocks have there: short and long, in winter and in summer.
+const ZONES: [(&str, [&str; 2], [&str; 2]); 9] = [
+    (
+        "America/Los_Angeles",
+        ["PST", "PDT"],
+        ["Pacific Standard Time", "Pacific Daylight Time"],
+    ),
+    (
+        "America/Denver",
+        ["MST", "MDT"],
+        ["Mountain Standard Time", "Mountain Daylight Time"],
+    ),
+    (
+        "America/Chicago",
+        ["CST", "CDT"],
+        ["Central Standard Time", "Central Daylight Time"],
+    ),
+    (
+        "America/New_York",
+        ["EST", "EDT"],
+        ["Eastern Standard Time", "Eastern Daylight Time"],
+    ),
+    (
+        "Europe/London",
+        ["GMT", "BST"],
+        ["Greenwich Mean Time", "British Summer Time"],
+    ),
+    (
+        "Europe/Berlin",
+        ["CET", "CEST"],
+        [
+            "Central European Standard Time",
+            "Central European Summer Time",
+        ],
+    ),
+    (
+        "Europe/Athens",
+        ["EET", "EEST"],
+        [
+            "Eastern European Standard Time",
+            "Eastern European Summer Time",
+        ],
+    ),
+    (
+        "Asia/Tokyo",
+        ["JST", "JDT"],
+        ["Japan Standard Time", "Japan Daylight Time"],
+    ),
+    (
+        "UTC",
+        ["UTC", "UTC"],
+        ["Coordinated Universal Time", "Coordinated Universal Time"],
+    ),
+];
+
 /// A piece of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece<'p> {
@@ -40,6 +96,10 @@ enum Piece<'p> {
     Text(&'p str),
     /// A letter, and how often it is repeated.
     Field(char, usize),
+    /// `[`: what follows may be missing.
+    Open,
+    /// `]`.
+    Close,
 }
 
 /// Reads a pattern's pieces from left to right.
@@ -82,6 +142,14 @@ impl<'p> Iterator for Pieces<'p> {
                 continue;
             }
             let quoted = self.quoted;
+            if !quoted && (first == '[' || first == ']') {
+                self.take(1);
+                return Some(if first == '[' {
+                    Piece::Open
+                } else {
+                    Piece::Close
+                });
+            }
             if !quoted && first.is_ascii_alphabetic() {
                 let length = self
                     .rest
@@ -91,7 +159,9 @@ impl<'p> Iterator for Pieces<'p> {
                 self.take(length);
                 return Some(Piece::Field(first, length));
             }
-            let ends = |c: char| c == '\'' || (!quoted && c.is_ascii_alphabetic());
+            let ends = |c: char| {
+                c == '\'' || (!quoted && (c.is_ascii_alphabetic() || c == '[' || c == ']'))
+            };
             let length = self.rest.find(ends).unwrap_or(self.rest.len());
             return Some(Piece::Text(self.take(length)));
         }
@@ -101,18 +171,31 @@ impl<'p> Iterator for Pieces<'p> {
 /// Says what is wrong with a pattern.
 pub(crate) fn check(pattern: &str) -> Result<(), String> {
     let mut pieces = Pieces::of(pattern);
+    let mut open = 0_usize;
     for piece in pieces.by_ref() {
+        match piece {
+            Piece::Open => open += 1,
+            Piece::Close => {
+                open = open
+                    .checked_sub(1)
+                    .ok_or("a `]` in the pattern closes nothing")?;
+            }
+            _ => {}
+        }
         let known = match piece {
-            Piece::Text(text) => !text.contains(['[', ']', '{', '}', '#']),
-            Piece::Field('y' | 'u' | 'M' | 'L' | 'E' | 'z', 1..=4) => true,
-            Piece::Field('d' | 'H' | 'h' | 'k' | 'm' | 's', 1..=2) => true,
-            Piece::Field('D' | 'X' | 'x' | 'Z', 1..=3) => true,
+            Piece::Open | Piece::Close => true,
+            Piece::Text(text) => !text.contains(['{', '}', '#']),
+            Piece::Field('G' | 'y' | 'u' | 'M' | 'L' | 'E' | 'z', 1..=4) => true,
+            Piece::Field('d' | 'H' | 'h' | 'K' | 'k' | 'm' | 's', 1..=2) => true,
+            Piece::Field('D' | 'Q' | 'q' | 'X' | 'x' | 'Z', 1..=3) => true,
+            Piece::Field('O', 1 | 4) => true,
             Piece::Field('S', 1..=9) | Piece::Field('a', 1) | Piece::Field('V', 2) => true,
             Piece::Field(..) => false,
         };
         if !known {
             let what = match piece {
                 Piece::Text(text) => text.to_owned(),
+                Piece::Open | Piece::Close => String::new(),
                 Piece::Field(letter, times) => letter.to_string().repeat(times),
             };
             return Err(format!("`{what}` has no meaning in a time pattern"));
@@ -130,6 +213,8 @@ pub(crate) fn format(time: &Zoned, pattern: &str, text: &mut impl Write) -> std:
     for piece in Pieces::of(pattern) {
         match piece {
             Piece::Text(as_it_is) => text.write_str(as_it_is)?,
+            // A moment lacks nothing.
+            Piece::Open | Piece::Close => {}
             Piece::Field(letter, width) => format_field(time, letter, width, text)?,
         }
     }
@@ -149,6 +234,13 @@ fn format_field(
             return text.write_str(name(&MONTHS, time.month() - 1, width));
         }
         'M' | 'L' => time.month().into(),
+        'G' => {
+            let names = ["Before Christ", "BC", "Anno Domini", "AD"];
+            let at = usize::from(time.year() > 0) * 2 + usize::from(width < 4);
+            return text.write_str(names[at]);
+        }
+        'Q' | 'q' if width == 3 => return write!(text, "Q{}", (time.month() + 2) / 3),
+        'Q' | 'q' => ((time.month() + 2) / 3).into(),
         'd' => time.day().into(),
         'D' => time.day_of_year().into(),
         'E' => {
@@ -158,15 +250,30 @@ fn format_field(
         'H' => time.hour().into(),
         'k' => (i32::from(time.hour()) + 23) % 24 + 1,
         'h' => (i32::from(time.hour()) + 11) % 12 + 1,
+        'K' => i32::from(time.hour()) % 12,
         'm' => time.minute().into(),
         's' => time.second().into(),
         'S' => time.subsec_nanosecond() / 10_i32.pow(9 - width as u32),
         'a' => return text.write_str(if time.hour() < 12 { "AM" } else { "PM" }),
         'V' => return text.write_str(time.time_zone().iana_name().unwrap_or("UTC")),
-        'z' => return write!(text, "{}", time.strftime("%Z")),
+        'z' => return format_zone(time, width, text),
         _ => return format_offset(time.offset(), letter, width, text),
     };
     write!(text, "{number:0width$}")
+}
+
+/// `PDT`, or `Pacific Daylight Time` of a width of 4, where that name is known.
+fn format_zone(time: &Zoned, width: usize, text: &mut impl Write) -> std::fmt::Result {
+    let short = time.strftime("%Z").to_string();
+    let long = ZONES.iter().find_map(|(zone, short_names, long_names)| {
+        let at = short_names.iter().position(|name| *name == short)?;
+        let is_there = time.time_zone().iana_name() == Some(*zone);
+        (is_there || time.offset() == Offset::UTC).then_some(long_names[at])
+    });
+    match long {
+        Some(long) if width == 4 => text.write_str(long),
+        _ => text.write_str(&short),
+    }
 }
 
 fn name<'n>(names: &[&'n str], at: i8, width: usize) -> &'n str {
@@ -187,7 +294,16 @@ fn format_offset(
         return text.write_char('Z');
     }
     let sign = if minutes < 0 { '-' } else { '+' };
+    let is_zero = minutes == 0;
     let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+    if letter == 'O' {
+        return match (width, minutes) {
+            _ if is_zero => text.write_str("GMT"),
+            (4, _) => write!(text, "GMT{sign}{hours:02}:{minutes:02}"),
+            (_, 0) => write!(text, "GMT{sign}{hours}"),
+            _ => write!(text, "GMT{sign}{hours}:{minutes:02}"),
+        };
+    }
     write!(text, "{sign}{hours:02}")?;
     match (letter, width) {
         ('X' | 'x', 1) if minutes == 0 => Ok(()),
@@ -197,8 +313,9 @@ fn format_offset(
 }
 
 /// What a text has told of a time so far; what is missing is taken from 1970-01-01T00:00.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Told {
+    is_before_christ: bool,
     year: Option<i16>,
     month: Option<i8>,
     day: Option<i8>,
@@ -214,30 +331,61 @@ struct Told {
 /// Returns the time in a text, read by a checked pattern; `zone` counts where the text names none.
 /// `None` where the text does not fit.
 pub(crate) fn parse(text: &str, pattern: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let pieces: Vec<Piece> = Pieces::of(pattern).collect();
     let mut told = Told::default();
-    let mut rest = text;
-    let mut pieces = Pieces::of(pattern).peekable();
-    while let Some(piece) = pieces.next() {
-        match piece {
-            Piece::Text(as_it_is) => rest = rest.strip_prefix(as_it_is)?,
-            Piece::Field(letter, width) => {
-                // Adjacent digits are separated by their counts.
-                let adjacent = matches!(pieces.peek(), Some(Piece::Field(next, width))
-                    if is_numeric(*next, *width));
-                rest = told.take(rest, letter, width, adjacent)?;
-            }
-        }
-    }
-    match rest {
+    match read_pieces(&pieces, text, &mut told)? {
         "" => told.time(zone),
         _ => None,
     }
 }
 
+/// Takes what pieces of a pattern stand for off the front of `text`; returns the rest.
+fn read_pieces<'t>(pieces: &[Piece], text: &'t str, told: &mut Told) -> Option<&'t str> {
+    let mut rest = text;
+    let mut at = 0;
+    while let Some(piece) = pieces.get(at) {
+        at += 1;
+        match piece {
+            Piece::Text(as_it_is) => rest = rest.strip_prefix(as_it_is)?,
+            Piece::Field(letter, width) => {
+                // Adjacent digits are separated by their counts.
+                let adjacent = matches!(pieces.get(at), Some(Piece::Field(next, width))
+                    if is_numeric(*next, *width));
+                rest = told.take(rest, *letter, *width, adjacent)?;
+            }
+            Piece::Open => {
+                let end = at + length_in_brackets(&pieces[at..]);
+                let mut more = told.clone();
+                if let Some(behind) = read_pieces(&pieces[at..end], rest, &mut more) {
+                    (*told, rest) = (more, behind);
+                }
+                at = end;
+            }
+            Piece::Close => {}
+        }
+    }
+    Some(rest)
+}
+
+/// Returns how many pieces there are before the bracket that closes; all where none does.
+fn length_in_brackets(pieces: &[Piece]) -> usize {
+    let mut open = 1;
+    let closes = pieces.iter().position(|piece| {
+        match piece {
+            Piece::Open => open += 1,
+            Piece::Close => open -= 1,
+            _ => {}
+        }
+        open == 0
+    });
+    closes.unwrap_or(pieces.len())
+}
+
 fn is_numeric(letter: char, width: usize) -> bool {
     match letter {
         'M' | 'L' => width <= 2,
-        'y' | 'u' | 'd' | 'D' | 'H' | 'h' | 'k' | 'm' | 's' | 'S' => true,
+        'Q' | 'q' => width <= 2,
+        'y' | 'u' | 'd' | 'D' | 'H' | 'h' | 'K' | 'k' | 'm' | 's' | 'S' => true,
         _ => false,
     }
 }
@@ -260,6 +408,7 @@ impl Told {
             ('y' | 'u', 2) => 2,
             ('y' | 'u', _) => 4,
             ('D', _) => 3,
+            ('Q' | 'q', _) => width,
             _ => 2,
         };
         let digits = text
@@ -291,6 +440,12 @@ impl Told {
                     .map(|hour| hour % 12);
                 self.afternoon.get_or_insert(false);
             }
+            'K' => {
+                self.hour = small.filter(|hour| (0..=11).contains(hour));
+                self.afternoon.get_or_insert(false);
+            }
+            // The quarter follows from the month.
+            'Q' | 'q' => {}
             'm' => self.minute = small?,
             's' => self.second = small?,
             _ => self.nanosecond = number * 10_i32.pow(9 - width as u32),
@@ -305,6 +460,17 @@ impl Told {
                 self.month = Some(month + 1);
                 Some(rest)
             }
+            'G' => {
+                let names = [("Anno Domini", "AD"), ("Before Christ", "BC")];
+                let short_or_long = |(long, short)| if width < 4 { short } else { long };
+                let names = names.map(short_or_long);
+                let at = names.iter().position(|name| text.starts_with(name))?;
+                self.is_before_christ = at == 1;
+                text.strip_prefix(names[at])
+            }
+            'Q' | 'q' => text
+                .strip_prefix('Q')?
+                .strip_prefix(|c: char| ('1'..='4').contains(&c)),
             // The day of the week follows from the date.
             'E' => take_name(text, &DAYS, width).map(|(_, rest)| rest),
             'a' => {
@@ -313,11 +479,29 @@ impl Told {
                 self.afternoon = Some(afternoon);
                 (afternoon || half.eq_ignore_ascii_case("am")).then_some(rest)
             }
+            'z' if width == 4 && zone_named(text).is_some() => {
+                let (zone, rest) = zone_named(text)?;
+                self.zone = Some(TimeZone::get(zone).ok()?);
+                Some(rest)
+            }
             'V' | 'z' => {
                 let in_name = |c: char| c.is_ascii_alphanumeric() || "/_+-".contains(c);
                 let end = text.find(|c| !in_name(c)).unwrap_or(text.len());
                 let (name, rest) = text.split_at(end);
-                self.zone = Some(TimeZone::get(name).ok()?);
+                let known = ZONES.iter().find(|(_, short, _)| short.contains(&name));
+                let zone = known
+                    .filter(|_| letter == 'z')
+                    .map_or(name, |(zone, ..)| *zone);
+                self.zone = Some(TimeZone::get(zone).ok()?);
+                Some(rest)
+            }
+            'O' => {
+                let rest = text.strip_prefix("GMT")?;
+                let (offset, rest) = match rest.starts_with(['+', '-']) {
+                    true => take_offset(rest).or_else(|| take_hour(rest))?,
+                    false => (Offset::UTC, rest),
+                };
+                self.zone = Some(TimeZone::fixed(offset));
                 Some(rest)
             }
             _ => {
@@ -329,7 +513,10 @@ impl Told {
     }
 
     fn time(self, zone: &TimeZone) -> Option<Timestamp> {
-        let year = self.year.unwrap_or(1970);
+        let year = match (self.year, self.is_before_christ) {
+            (Some(year), true) => 1 - year,
+            (year, _) => year.unwrap_or(1970),
+        };
         let date = match self.day_of_year {
             Some(day) => Date::new(year, 1, 1)
                 .ok()?
@@ -366,6 +553,22 @@ fn take_name<'t>(text: &'t str, names: &[&str], width: usize) -> Option<(i8, &'t
         let (word, rest) = text.split_at_checked(name.len())?;
         word.eq_ignore_ascii_case(name).then_some((at, rest))
     })
+}
+
+/// Takes a zone's long name off the front of `text`; returns the zone and the rest.
+fn zone_named(text: &str) -> Option<(&'static str, &str)> {
+    ZONES.iter().find_map(|(zone, _, long)| {
+        let rest = long.iter().find_map(|name| text.strip_prefix(name))?;
+        Some((*zone, rest))
+    })
+}
+
+/// Takes `+1` off the front of `text`.
+fn take_hour(text: &str) -> Option<(Offset, &str)> {
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let hours: i32 = text.get(1..2)?.parse().ok()?;
+    let offset = Offset::from_seconds(sign * hours * 3_600).ok()?;
+    Some((offset, text.get(2..)?))
 }
 
 /// Takes `Z`, `+01`, `+0130` or `+01:30` off the front of `text`.

@@ -188,8 +188,12 @@ impl Compiler<'_> {
                 if fields.is_empty() {
                     return Err(self.invalid(expr, "a STRUCT needs at least one field"));
                 }
-                let (mut nodes, mut types) = (Vec::new(), Vec::new());
+                let (mut nodes, mut types) = (Vec::new(), Vec::<Field>::new());
                 for (name, value) in fields {
+                    if types.iter().any(|field| field.name == name.text) {
+                        let message = format!("Duplicate field names found in STRUCT: {name}");
+                        return Err(lexer::error(self.text, name.at, &message));
+                    }
                     let node = self.node(value, lambdas)?;
                     let of = node.type_or_string();
                     types.push(Field {

@@ -28,6 +28,7 @@ use std::sync::LazyLock;
 
 pub use signature::{Argument, Chosen, Pattern, Signature};
 
+use super::properties::Settings;
 use super::types::Type;
 use super::value::Value;
 
@@ -165,6 +166,31 @@ pub struct Spec {
     pub constants: Vec<Value>,
     /// The result's type.
     pub returns: Type,
+    /// How many values it may keep.
+    pub limits: Limits,
+}
+
+/// How many values aggregates keep of a group: ksqlDB's properties, all where none is set.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// `ksql.functions.collect_list.limit`.
+    pub collect_list: usize,
+    /// `ksql.functions.collect_set.limit`.
+    pub collect_set: usize,
+}
+
+impl Limits {
+    /// Reads them from a session's settings; what is not above zero is no limit, as in ksqlDB.
+    pub fn of(settings: &Settings) -> Self {
+        let limit = |name: &str| {
+            let written = settings.get(name).and_then(|text| text.trim().parse().ok());
+            written.filter(|limit| *limit > 0).unwrap_or(usize::MAX)
+        };
+        Limits {
+            collect_list: limit("ksql.functions.collect_list.limit"),
+            collect_set: limit("ksql.functions.collect_set.limit"),
+        }
+    }
 }
 
 /// A function of many rows. Its state is a value, so that it can be kept anywhere.

@@ -170,23 +170,46 @@ fn refuse_letters(pattern: &str, refused: &str, what: &str) -> Result<(), String
     }
 }
 
+/// Returns a zone by its name as Java has it: `Europe/Berlin`, `UTC`, `Z`, `+2`, `-0930`, `+01:00`,
+/// and such an offset behind `UTC`, `GMT` or `UT`.
 fn zone(name: &str) -> Result<TimeZone, String> {
-    let offset = name.strip_prefix(['+', '-']).map(|_| name.replace(':', ""));
-    let fixed = offset.and_then(|digits| {
-        let sign = if digits.starts_with('-') { -1 } else { 1 };
-        let hours: i32 = digits.get(1..3)?.parse().ok()?;
-        let minutes: i32 = digits
-            .get(3..5)
-            .map_or(Some(0), |minutes| minutes.parse().ok())?;
-        jiff::tz::Offset::from_seconds(sign * (hours * 3_600 + minutes * 60))
-            .ok()
-            .map(TimeZone::fixed)
-    });
-    match fixed {
-        Some(zone) => Ok(zone),
-        None if name.eq_ignore_ascii_case("utc") || name == "Z" => Ok(TimeZone::UTC),
-        None => TimeZone::get(name).map_err(|_| format!("unknown zone {name}")),
+    let unknown = || format!("unknown zone {name}");
+    if ["UTC", "GMT", "UT", "Z"]
+        .iter()
+        .any(|utc| utc.eq_ignore_ascii_case(name))
+    {
+        return Ok(TimeZone::UTC);
     }
+    let prefixes = ["UTC", "GMT", "UT", ""].into_iter();
+    let offset = prefixes
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .find(|rest| rest.starts_with(['+', '-']));
+    match offset {
+        Some(offset) => offset_of(offset).ok_or_else(unknown),
+        None => TimeZone::get(name).map_err(|_| unknown()),
+    }
+}
+
+/// Reads `+2`, `+02`, `-0930`, `-09:30`.
+fn offset_of(text: &str) -> Option<TimeZone> {
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits = &text[1..];
+    if !digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b':')
+    {
+        return None;
+    }
+    let (hours, minutes) = match (digits.split_once(':'), digits.len()) {
+        (Some((hours, minutes)), 5) => (hours, minutes),
+        (None, 4) => digits.split_at_checked(2)?,
+        (None, 1 | 2) => (digits, "0"),
+        _ => return None,
+    };
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    jiff::tz::Offset::from_seconds(sign * (hours * 3_600 + minutes * 60))
+        .ok()
+        .map(TimeZone::fixed)
 }
 
 fn moment(ms: i64) -> Result<Timestamp, String> {

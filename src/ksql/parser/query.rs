@@ -166,6 +166,8 @@ impl Parser<'_> {
             let ms = self.duration()?;
             (ms, ms)
         };
+        // The reference writes a comma before GRACE PERIOD, its examples do not.
+        self.take_symbol(",");
         let grace_ms = self.grace()?;
         Ok(Within {
             before_ms,

@@ -70,11 +70,22 @@ impl Parser<'_> {
             return Ok(Type::Struct(Vec::new()));
         }
         self.symbol("<")?;
-        let fields = self.list(|parser| {
-            let name = parser.name("a field's name")?.text;
-            let of = parser.of_type()?;
-            Ok(Field { name, of })
-        })?;
+        let mut fields: Vec<Field> = Vec::new();
+        loop {
+            let name = self.name("a field's name")?;
+            if fields.iter().any(|field| field.name == name.text) {
+                let message = format!("Duplicate field names found in STRUCT: {name}");
+                return Err(self.error(name.at, &message));
+            }
+            let of = self.of_type()?;
+            fields.push(Field {
+                name: name.text,
+                of,
+            });
+            if !self.take_symbol(",") {
+                break;
+            }
+        }
         self.symbol(">")?;
         Ok(Type::Struct(fields))
     }

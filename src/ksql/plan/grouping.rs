@@ -11,6 +11,7 @@ use crate::ksql::schema::{ROWTIME, WINDOWEND, WINDOWSTART};
 use crate::ksql::scope::Scope;
 use crate::ksql::syntax::{Emit, Expr, ExprKind, Grouping, SourceKind, WindowKind};
 use crate::ksql::types::Type;
+use crate::ksql::value::Value;
 use crate::ksql::window::windows_of;
 
 impl Planner<'_> {
@@ -289,10 +290,16 @@ impl Planner<'_> {
                 );
                 return Err(self.error(call, &message));
             };
+            // Each whole number among the constants is how many values are kept.
+            if let Some(n) = constants.iter().filter_map(Value::as_i64).find(|n| *n < 1) {
+                let message = format!("{name} keeps 1 value or more, not {n}");
+                return Err(self.error(call, &message));
+            }
             let spec = Spec {
                 types,
                 constants,
                 returns,
+                limits: self.target.limits,
             };
             aggregates.push(Aggregated {
                 function: chosen.function,

@@ -403,13 +403,13 @@ impl Planner<'_> {
         match join.kind {
             JoinKind::Right => {
                 return Err(refuse(&format!(
-                    "RIGHT OUTER JOIN on a foreign key is not supported: {} = …",
+                    "Invalid join type encountered: RIGHT OUTER JOIN on a foreign key is not supported: {}",
                     join.on
                 )));
             }
             JoinKind::Outer => {
                 return Err(refuse(&format!(
-                    "FULL OUTER JOIN on a foreign key is not supported: {} = …",
+                    "Invalid join type encountered: FULL OUTER JOIN on a foreign key is not supported: {}",
                     join.on
                 )));
             }

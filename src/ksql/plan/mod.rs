@@ -14,8 +14,9 @@ mod select;
 use super::catalog::{Catalog, KeyWindows, Source};
 use super::expr::{self, Node};
 use super::format::Format;
-use super::functions;
+use super::functions::{self, Limits};
 use super::lexer;
+use super::properties::Settings;
 use super::run::{Convert, Event, Filter, Flatten, Operator, Place, Rekey, Table, Test, Topology};
 use super::schema::{Column, ROWTIME, Schema, WINDOWEND, WINDOWSTART};
 use super::scope::{Named, Scope};
@@ -82,6 +83,8 @@ pub struct Recipe {
     pub target: String,
     /// The columns that it fills, where they are wider than the query's.
     pub columns: Option<Schema>,
+    /// How many values aggregates keep.
+    pub limits: Limits,
 }
 
 impl Recipe {
@@ -90,8 +93,11 @@ impl Recipe {
     /// # Errors
     /// As [`plan`].
     pub fn plan(&self) -> Result<Plan> {
-        let name = Some(self.target.as_str());
-        let mut plan = plan(&self.text, &self.query, &self.catalog, Target { name })?;
+        let target = Target {
+            name: Some(&self.target),
+            limits: self.limits,
+        };
+        let mut plan = plan(&self.text, &self.query, &self.catalog, target)?;
         if let Some(columns) = &self.columns {
             plan.convert_to(columns);
         }
@@ -104,6 +110,18 @@ impl Recipe {
 pub struct Target<'a> {
     /// The name of what is made; `None` of a SELECT alone.
     pub name: Option<&'a str>,
+    /// How many values aggregates keep.
+    pub limits: Limits,
+}
+
+impl Target<'_> {
+    /// Returns that of a SELECT alone, in a session with these settings.
+    pub fn screen(settings: &Settings) -> Self {
+        Target {
+            name: None,
+            limits: Limits::of(settings),
+        }
+    }
 }
 
 /// Plans a query.

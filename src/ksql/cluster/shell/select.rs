@@ -25,7 +25,12 @@ use crate::source::Message;
 impl ClusterShell {
     /// Answers a query with what its topics hold now.
     pub(super) fn pull(&mut self, query: &Query, text: &str) -> Result<Answer> {
-        let mut plan = plan::plan(text, query, &self.session.catalog, Target { name: None })?;
+        let mut plan = plan::plan(
+            text,
+            query,
+            &self.session.catalog,
+            Target::screen(&self.session.settings),
+        )?;
         let now = Instant::now();
         let mut queues: BTreeMap<(usize, i32), Queue<Event>> = BTreeMap::new();
         for (nth, (source, _)) in plan.inputs.clone().iter().enumerate() {
@@ -76,7 +81,12 @@ impl ClusterShell {
             inputs,
             schema,
             ..
-        } = plan::plan(text, query, &self.session.catalog, Target { name: None })?;
+        } = plan::plan(
+            text,
+            query,
+            &self.session.catalog,
+            Target::screen(&self.session.settings),
+        )?;
         let limit = self.limit(query).unwrap_or(u64::MAX);
         if !self.session.queries.is_empty() {
             self.work()?;

@@ -8,26 +8,26 @@ use crate::ksql::functions::{Aggregate, Outcome, Spec};
 use crate::ksql::types::{Field, Type};
 use crate::ksql::value::Value;
 
-/// How many values COLLECT_LIST, COLLECT_SET and HISTOGRAM keep.
-const MAX_COLLECTED: usize = 1_000;
+/// How many different values HISTOGRAM counts.
+const MAX_COUNTED: usize = 1_000;
 
 pub(super) const AGGREGATES: &[Aggregate] = &[
     Aggregate {
         signature: "COLLECT_LIST(value T) ARRAY<T>",
-        about: "All values in order, at most 1000.",
+        about: "All values in order, at most `ksql.functions.collect_list.limit`.",
         start: |_| Value::array(Vec::new()),
-        add: |_, state, values| {
+        add: |spec, state, values| {
             Ok(changed(state, |list| {
-                if list.len() < MAX_COLLECTED {
+                if list.len() < spec.limits.collect_list {
                     list.push(values[0].clone())
                 }
             }))
         },
         undo: Some(|_, state, values| Ok(changed(state, |list| remove_last(list, &values[0])))),
-        merge: |_, first, second| {
+        merge: |spec, first, second| {
             Ok(changed(first, |list| {
                 list.extend(elements(&second).iter().cloned());
-                list.truncate(MAX_COLLECTED);
+                list.truncate(spec.limits.collect_list);
             }))
         },
         result: as_it_is,
@@ -36,15 +36,19 @@ pub(super) const AGGREGATES: &[Aggregate] = &[
     },
     Aggregate {
         signature: "COLLECT_SET(value T) ARRAY<T>",
-        about: "The different values in the order in which they came first, at most 1000.",
+        about: "The different values in the order in which they came first, at most `ksql.functions.collect_set.limit`.",
         start: |_| Value::array(Vec::new()),
-        add: |_, state, values| Ok(changed(state, |list| add_new(list, &values[0]))),
+        add: |spec, state, values| {
+            let limit = spec.limits.collect_set;
+            Ok(changed(state, |list| add_new(list, &values[0], limit)))
+        },
         undo: None,
-        merge: |_, first, second| {
+        merge: |spec, first, second| {
+            let limit = spec.limits.collect_set;
             Ok(changed(first, |list| {
                 elements(&second)
                     .iter()
-                    .for_each(|value| add_new(list, value))
+                    .for_each(|value| add_new(list, value, limit))
             }))
         },
         result: as_it_is,
@@ -161,8 +165,8 @@ fn remove_last(list: &mut Vec<Value>, value: &Value) {
     }
 }
 
-fn add_new(list: &mut Vec<Value>, value: &Value) {
-    if list.len() < MAX_COLLECTED && !list.contains(value) {
+fn add_new(list: &mut Vec<Value>, value: &Value, limit: usize) {
+    if list.len() < limit && !list.contains(value) {
         list.push(value.clone());
     }
 }
@@ -192,7 +196,7 @@ fn counted(state: Value, value: &Value, by: i64) -> Value {
                 map[at].1 = Value::Bigint(count);
             }
         }
-        None if map.len() < MAX_COLLECTED => map.push((value.clone(), Value::Bigint(by))),
+        None if map.len() < MAX_COUNTED => map.push((value.clone(), Value::Bigint(by))),
         None => {}
     }
     Value::Map(entries)
