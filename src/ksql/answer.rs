@@ -82,7 +82,7 @@ pub fn about(session: &Session, statement: Statement, text: &str) -> Result<Answ
                 &session.catalog,
                 Target::screen(&session.settings),
             )?;
-            Ok(Answer::Lines(explain(&query, &plan, &session.catalog)))
+            Ok(Answer::Lines(explain(&query, &plan, session)))
         }
         Statement::ExplainQuery(id) => {
             let query = session.queries.iter().find(|query| query.id == id.text);

@@ -1,25 +1,28 @@
 //! EXPLAIN: what a query does, step by step, and the flags of `k` that do the same.
 
-use super::catalog::Catalog;
 use super::format::Kind;
 use super::plan::Plan;
 use super::schema::{WINDOWEND, WINDOWSTART};
+use super::session::Session;
 use super::syntax::{
     Emit, Expr, ExprKind, JoinKind, Name, Query, SelectItem, SourceKind, WindowKind,
 };
 use super::window::DEFAULT_GRACE_MS;
+use crate::plan::clauses::quoted;
 use crate::term::units::format_duration;
 
 /// Returns the lines of EXPLAIN.
-pub fn explain(query: &Query, plan: &Plan, catalog: &Catalog) -> Vec<String> {
+pub fn explain(query: &Query, plan: &Plan, session: &Session) -> Vec<String> {
     let mut lines = vec![format!("Result: {} [{}]", plan.kind, plan.schema)];
     lines.push("Steps:".to_owned());
     let mut step = |text: String| lines.push(format!("  {text}"));
     for (source, _) in &plan.inputs {
         let format = format!("{}, {}", source.key_format.kind, source.value_format.kind);
         step(format!(
-            "read {} {} from topic {} ({format})",
-            source.kind, source.name, source.topic
+            "read {} {} from {} ({format})",
+            source.kind,
+            source.name,
+            place(session, &source.topic)
         ));
     }
     for join in &query.joins {
@@ -61,7 +64,12 @@ pub fn explain(query: &Query, plan: &Plan, catalog: &Catalog) -> Vec<String> {
         .iter()
         .for_each(|having| step(format!("keep groups where {having}")));
     step(format!("write [{}]", plan.schema));
-    if let Some(line) = flags(query, catalog) {
+    let engine = match &plan.windowing {
+        Some(_) if session.folder.is_some() => "the window engine",
+        _ => "the row engine",
+    };
+    lines.push(format!("Runs on: {engine}"));
+    if let Some(line) = flags(query, session) {
         lines.push("The same by flags:".to_owned());
         lines.push(format!("  {line}"));
     }
@@ -85,21 +93,40 @@ fn windows(kind: WindowKind) -> String {
     }
 }
 
+/// Returns where a topic's records are: its file, if it is one.
+fn place(session: &Session, topic: &str) -> String {
+    match file_of(session, topic) {
+        Some(file) => format!("`{file}`"),
+        None => format!("topic {topic}"),
+    }
+}
+
+fn file_of(session: &Session, topic: &str) -> Option<String> {
+    let file = session.folder.as_ref()?.file_of(topic)?;
+    Some(file.display().to_string())
+}
+
+/// Returns a topic as flags name it.
+fn named(session: &Session, topic: &str) -> String {
+    let name = file_of(session, topic).unwrap_or_else(|| topic.to_owned());
+    quoted(&name).into_owned()
+}
+
 /// Returns the line of `k window` or `k join` that computes the same rows; `None` where there is
 /// none.
-pub fn flags(query: &Query, catalog: &Catalog) -> Option<String> {
+pub fn flags(query: &Query, session: &Session) -> Option<String> {
     if query.having.is_some() || query.partition_by.is_some() || query.limit.is_some() {
         return None;
     }
     match &query.joins[..] {
-        [] => window_line(query, catalog),
-        [_] => join_line(query, catalog),
+        [] => window_line(query, session),
+        [_] => join_line(query, session),
         _ => None,
     }
 }
 
-fn window_line(query: &Query, catalog: &Catalog) -> Option<String> {
-    let source = catalog.get(&query.from.name.text)?;
+fn window_line(query: &Query, session: &Session) -> Option<String> {
+    let source = session.catalog.get(&query.from.name.text)?;
     let is_plain = source.kind == SourceKind::Stream
         && source.windows.is_none()
         && matches!(source.value_format.kind, Kind::Json | Kind::Delimited);
@@ -125,7 +152,8 @@ fn window_line(query: &Query, catalog: &Catalog) -> Option<String> {
             return None;
         }
     }
-    let mut line = format!("k window --from {} {}", source.topic, windows(window.kind));
+    let from = named(session, &source.topic);
+    let mut line = format!("k window --from {from} {}", windows(window.kind));
     line.push_str(&format!(
         " --by {} --agg '{}'",
         by.join(","),
@@ -149,11 +177,11 @@ fn window_line(query: &Query, catalog: &Catalog) -> Option<String> {
     Some(line)
 }
 
-fn join_line(query: &Query, catalog: &Catalog) -> Option<String> {
+fn join_line(query: &Query, session: &Session) -> Option<String> {
     let join = query.joins.first()?;
     let (left, right) = (
-        catalog.get(&query.from.name.text)?,
-        catalog.get(&join.right.name.text)?,
+        session.catalog.get(&query.from.name.text)?,
+        session.catalog.get(&join.right.name.text)?,
     );
     let are_streams = left.kind == SourceKind::Stream && right.kind == SourceKind::Stream;
     let within = join
@@ -179,8 +207,8 @@ fn join_line(query: &Query, catalog: &Catalog) -> Option<String> {
     is_whole.then(|| {
         format!(
             "k join {} {} --on {on} --within {} --type {kind}",
-            left.topic,
-            right.topic,
+            named(session, &left.topic),
+            named(session, &right.topic),
             format_duration(within.after_ms)
         )
     })
@@ -254,7 +282,6 @@ fn plain(expr: &Expr) -> Option<String> {
 mod tests {
     use super::*;
     use crate::ksql::parser;
-    use crate::ksql::session::Session;
     use crate::ksql::syntax::Statement;
 
     fn line(query: &str) -> Option<String> {
@@ -266,7 +293,7 @@ mod tests {
             session.execute(&create).expect("a stream");
         }
         match parser::statement(query, &parser::Types::new()).expect("a query") {
-            Statement::Query(query) => flags(&query, &session.catalog),
+            Statement::Query(query) => flags(&query, &session),
             _ => None,
         }
     }

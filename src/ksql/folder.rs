@@ -5,6 +5,7 @@
 //! the key is the column caller, else call_id, and the time is start_timestamp. What queries write
 //! are envelopes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,11 +18,12 @@ use super::run::Headers;
 use super::value::{Value, base64, from_base64};
 use crate::cdr::RECIPE_FILE;
 use crate::error::{Error, Result};
+use crate::source::file::FileSource;
 
 /// The columns that are the key of a file's rows, the preferred one first.
 const KEYS: [&str; 2] = ["caller", "call_id"];
 /// The column that is the time of a file's rows.
-const TIME: &str = "start_timestamp";
+pub(super) const TIME: &str = "start_timestamp";
 
 /// A folder whose files are topics.
 #[derive(Debug, Clone)]
@@ -81,16 +83,46 @@ impl Folder {
     /// # Errors
     /// `data` with file and line.
     pub fn read(&self, source: &Source) -> Result<Vec<Record>> {
-        let topic = &source.topic;
-        let json = self.file(&format!("{topic}.json"));
-        if json.exists() {
-            return read_lines(&json, source);
+        match self.file_of(&source.topic) {
+            Some(file) if is_table(&file) => read_table(&file, source),
+            Some(file) => read_lines(&file, source),
+            None => Ok(Vec::new()),
         }
-        let csv = self.file(&format!("{topic}.csv"));
-        match csv.exists() {
-            true => read_table(&csv, source),
-            false => Ok(Vec::new()),
+    }
+
+    /// Returns the file of a topic, if there is one.
+    pub fn file_of(&self, topic: &str) -> Option<PathBuf> {
+        let files = [".json", ".csv"].map(|ending| self.file(&format!("{topic}{ending}")));
+        files.into_iter().find(|file| file.exists())
+    }
+
+    /// Returns what a topic holds, to be read piece by piece where it has lines.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    pub fn content(&self, source: &Source) -> Result<Content> {
+        match self.file_of(&source.topic) {
+            Some(file) if !is_table(&file) => {
+                Ok(Content::Lines(Box::new(FileSource::open(&file)?)))
+            }
+            _ => Ok(Content::Records(self.read(source)?)),
         }
+    }
+
+    /// Returns what a sink's lines are written to; they take the place of those that are there once
+    /// all are written.
+    ///
+    /// # Errors
+    /// Of making the file.
+    pub fn begin(&self, sink: &Source) -> Result<Replaced> {
+        let path = self.file(&format!("{}.json", sink.topic));
+        let failed = |source| Error::io(format!("write `{}`", path.display()), source);
+        let file = tempfile::Builder::new()
+            .prefix(".k-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(&self.path)
+            .map_err(failed)?;
+        Ok(Replaced { file, path })
     }
 
     /// Writes a sink's records, in the place of those that are there.
@@ -106,6 +138,46 @@ impl Folder {
         std::fs::write(&path, lines)
             .map_err(|source| Error::io(format!("write `{}`", path.display()), source))
     }
+}
+
+/// What a topic holds.
+pub enum Content {
+    /// Lines, none of which is read yet.
+    Lines(Box<FileSource>),
+    /// Records.
+    Records(Vec<Record>),
+}
+
+/// A file that will take the place of another.
+pub struct Replaced {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replaced {
+    /// Adds some lines.
+    ///
+    /// # Errors
+    /// Of writing the file.
+    pub fn write(&mut self, lines: &[u8]) -> Result<()> {
+        let written = self.file.write_all(lines);
+        written.map_err(|source| Error::io(format!("write `{}`", self.path.display()), source))
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// Of renaming it.
+    pub fn finish(self) -> Result<()> {
+        let path = self.path;
+        let kept = self.file.persist(&path);
+        kept.map_err(|error| Error::io(format!("write `{}`", path.display()), error.error))?;
+        Ok(())
+    }
+}
+
+fn is_table(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending == "csv")
 }
 
 fn text_of(path: &Path) -> Result<String> {
@@ -128,7 +200,15 @@ fn read_lines(path: &Path, source: &Source) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Reads an envelope, or a value alone.
+/// Reads a line: an envelope, or a value alone.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn record_of_line(line: &[u8], source: &Source, offset: i64) -> Result<Record, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
+    Document::parse(text).and_then(|document| of_line(document, source, offset))
+}
+
 fn of_line(document: Document, source: &Source, offset: i64) -> Result<Record, String> {
     let is_envelope = ["topic", "partition", "offset"]
         .iter()
@@ -279,7 +359,7 @@ fn plain_key(field: &str, source: &Source) -> Document {
 }
 
 /// Writes a record as `k consume` prints it.
-fn envelope(record: &Record, sink: &Source) -> String {
+pub(super) fn envelope(record: &Record, sink: &Source) -> String {
     let Bytes { key, value, .. } = Bytes::of(record, sink);
     let part = |name: &str, bytes: Option<Vec<u8>>| match bytes.map(String::from_utf8) {
         None => (name.to_owned(), Document::Null),

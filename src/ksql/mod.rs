@@ -12,13 +12,15 @@
 //! runs their queries over records in a file, deterministically; [`shell`] answers them over a
 //! [`folder`] whose files are topics, [`cluster`] over Kafka, and [`server`] asks a ksqlDB server; [`live`] leads each inserted row
 //! through every query at once, for tests ([`trial`]) and their assertions ([`asserts`]). Windows and
-//! lateness are the engine's.
+//! lateness are the engine's; over a folder, a query whose windows `k window` knows runs there by
+//! column ([`columns`]).
 
 pub(crate) mod answer;
 pub(crate) mod asserts;
 pub(crate) mod bytes;
 pub(crate) mod catalog;
 pub(crate) mod cluster;
+mod columns;
 pub(crate) mod decimal;
 mod declare;
 pub mod document;

@@ -43,6 +43,11 @@ pub enum Misfit {
 }
 
 impl Misfit {
+    /// Returns which record is none, and why.
+    pub fn place(&self, topic: &str, offset: i64) -> String {
+        format!("topic {topic}, record {offset}: {}", self.reason())
+    }
+
     /// Returns it in words.
     pub fn reason(&self) -> &str {
         match self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Source};
 use super::declare::{check_formats, check_replaced, check_time, declare, fold};
 use super::expr;
+use super::folder::Folder;
 use super::format::{Format, Kind};
 use super::functions::Limits;
 use super::lexer::{self, Span};
@@ -105,6 +106,8 @@ pub struct Session {
     pub queries: Vec<Persistent>,
     /// Whether a definition that is there already, and equal, is fine.
     pub takes_equal: bool,
+    /// The folder whose files are the topics, if they are: there windows are computed by column.
+    pub folder: Option<Folder>,
     /// What a topic that is written in a statement is called where it is, if not the same.
     pub name_topic: Option<fn(&str) -> String>,
     /// What the wall clock says, in ms, for INSERT VALUES; it stands still in a replay.
@@ -218,6 +221,7 @@ impl Session {
             catalog: self.catalog.clone(),
             settings: self.settings.clone(),
             variables: self.variables.clone(),
+            folder: self.folder.clone(),
             queries: self.queries.iter().map(query).collect::<Result<_>>()?,
             ..*self
         })

@@ -4,6 +4,11 @@
 //! writes its rows to a file. Definitions are kept in a file of the folder, so that the next run has
 //! the same streams and tables.
 
+mod notes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -12,14 +17,64 @@ use super::answer;
 use super::answer::Answer;
 use super::asserts::Asserter;
 use super::catalog::Source;
-use super::folder::Folder;
+use super::columns::{self, Taker, Windowing, Writer};
+use super::folder::{Folder, Replaced};
 use super::lexer;
 use super::plan::{self, Plan, Target};
 use super::records::{self, Record};
-use super::run::Event;
+use super::run::{Event, Topology};
 use super::session::{Effect, Persistent, Session};
 use super::syntax::{Query, SourceKind, Statement};
+use crate::engine::pane::Panes;
 use crate::error::{Error, Result};
+pub use notes::Note;
+use notes::Waiting;
+
+/// Lines are handed on before they fill more than this.
+const FLUSH_BYTES: usize = 256 << 10;
+
+/// Writes what the window engine gives to a sink's file.
+struct ToFile<'s> {
+    file: Replaced,
+    writer: Writer,
+    lines: Vec<u8>,
+    shell: &'s mut Shell,
+}
+
+impl Taker for ToFile<'_> {
+    fn take(&mut self, panes: &Panes) -> Result<bool> {
+        self.writer.write(panes, &mut self.lines);
+        if self.lines.len() >= FLUSH_BYTES {
+            self.file.write(&self.lines)?;
+            self.lines.clear();
+        }
+        Ok(true)
+    }
+
+    fn skip(&mut self, place: String) {
+        self.shell.skip(place);
+    }
+}
+
+/// Makes rows of what the window engine gives.
+struct ToRows<'s> {
+    windowing: &'s Windowing,
+    rest: &'s mut Topology,
+    given: Vec<Event>,
+    limit: usize,
+    shell: &'s mut Shell,
+}
+
+impl Taker for ToRows<'_> {
+    fn take(&mut self, panes: &Panes) -> Result<bool> {
+        columns::lead_on(self.windowing, panes, self.rest, &mut self.given);
+        Ok(self.given.len() < self.limit)
+    }
+
+    fn skip(&mut self, place: String) {
+        self.shell.skip(place);
+    }
+}
 
 /// Statements over a folder.
 pub struct Shell {
@@ -31,7 +86,11 @@ pub struct Shell {
     pub row_limit: Option<u64>,
     /// How many records could not be read, and the first of them.
     pub unread: (usize, Option<String>),
+    /// What a person may wonder about since it was last told.
+    pub notes: Vec<Note>,
     asserter: Asserter,
+    /// What the windows wait for of a query that gave no row.
+    waiting: Option<Waiting>,
 }
 
 impl Shell {
@@ -44,13 +103,16 @@ impl Shell {
         let definitions = folder.file(&format!("k-ksql-{app}.sql"));
         let mut session = Session::default();
         session.takes_equal = true;
+        session.folder = Some(folder.clone());
         let mut shell = Shell {
             session,
             folder,
             definitions,
             row_limit: None,
             unread: (0, None),
+            notes: Vec::new(),
             asserter: Asserter::default(),
+            waiting: None,
         };
         if let Ok(text) = std::fs::read_to_string(&shell.definitions) {
             for (_, statement) in lexer::statements(&text)? {
@@ -85,6 +147,7 @@ impl Shell {
                     self.compute(self.session.queries.len() - 1)?;
                 }
                 self.keep(statement)?;
+                self.note_missing(statement);
                 Ok(Answer::Said(said))
             }
             Effect::Unchanged(said) => Ok(Answer::Said(said)),
@@ -98,6 +161,7 @@ impl Shell {
                         ..record
                     });
                     self.folder.write(sink, &records)?;
+                    self.feed(&sink.topic, records.len() - 1)?;
                 }
                 Ok(Answer::Said("1 row inserted".to_owned()))
             }
@@ -129,6 +193,64 @@ impl Shell {
         }
     }
 
+    /// Lets the queries that go on take in what a topic holds from its record `from` on, and those that
+    /// read what they write.
+    fn feed(&mut self, topic: &str, from: usize) -> Result<()> {
+        let mut grown = BTreeMap::from([(topic.to_owned(), from)]);
+        for at in 0..self.session.queries.len() {
+            let query = &self.session.queries[at];
+            let reads = |(source, _): &(Source, _)| grown.contains_key(&source.topic);
+            if !query.plan.inputs.iter().any(reads) {
+                continue;
+            }
+            let (sink, is_own) = (query.sink.clone(), query.is_own);
+            let before = self.folder.read(&sink)?.len();
+            if is_own {
+                // Whatever it has read in this process or another: from the beginning.
+                self.session.queries[at].plan = query.recipe.plan()?;
+                self.compute(at)?;
+            } else {
+                self.add_rows(at, &grown)?;
+            }
+            grown.entry(sink.topic).or_insert(before);
+        }
+        Ok(())
+    }
+
+    /// Adds what INSERT INTO … SELECT makes of new records behind what others have written.
+    fn add_rows(&mut self, at: usize, grown: &BTreeMap<String, usize>) -> Result<()> {
+        let mut query = self.session.queries.swap_remove(at);
+        let mut added = Vec::new();
+        let mut topics: Vec<&Source> = query.plan.inputs.iter().map(|(source, _)| source).collect();
+        topics.dedup_by_key(|source| &source.topic);
+        for source in topics
+            .into_iter()
+            .filter(|source| grown.contains_key(&source.topic))
+        {
+            let from = grown.get(&source.topic).copied().unwrap_or_default();
+            added.extend(self.folder.read(source)?.into_iter().skip(from));
+        }
+        let mut written = self.folder.read(&query.sink)?;
+        for record in added {
+            let (rows, misfits) = query.take(&record);
+            for row in rows {
+                let offset = written.len() as i64;
+                written.push(Record { offset, ..row });
+            }
+            let places = misfits
+                .iter()
+                .map(|misfit| misfit.place(&record.topic, record.offset));
+            places.for_each(|place| self.skip(place));
+        }
+        let result = query
+            .check()
+            .and_then(|()| self.folder.write(&query.sink, &written));
+        self.session.queries.push(query);
+        let last = self.session.queries.len() - 1;
+        self.session.queries.swap(at, last);
+        result
+    }
+
     /// Keeps a definition for the next run.
     fn keep(&self, statement: &str) -> Result<()> {
         let word = statement
@@ -151,8 +273,50 @@ impl Shell {
     /// Computes a query's rows and writes them.
     fn compute(&mut self, at: usize) -> Result<()> {
         let mut query = self.session.queries.swap_remove(at);
+        let result = match self.written_by_column(&query) {
+            Some(result) => result,
+            None => self.compute_rows(&mut query),
+        };
+        if let Ok(rows) = result {
+            self.note_silence(&query.recipe.query, rows);
+        }
+        let result = result.map(|_| ());
+        self.session.queries.push(query);
+        let last = self.session.queries.len() - 1;
+        self.session.queries.swap(at, last);
+        result
+    }
+
+    /// Computes a query on the window engine and writes what it gives as it comes; `None` where groups
+    /// have to become rows first.
+    fn written_by_column(&mut self, query: &Persistent) -> Option<Result<usize>> {
+        let windowing = query.plan.windowing.as_ref().filter(|_| query.is_own)?;
+        let [(source, _)] = &query.plan.inputs[..] else {
+            return None;
+        };
+        let writer = Writer::new(windowing, &query.sink)?;
+        let folder = self.folder.clone();
+        let run = || {
+            let mut taker = ToFile {
+                file: folder.begin(&query.sink)?,
+                writer,
+                lines: Vec::new(),
+                shell: self,
+            };
+            let operator = columns::run(windowing, source, &folder, &mut taker)?;
+            let rows = taker.writer.rows();
+            taker.file.write(&taker.lines)?;
+            taker.file.finish()?;
+            self.waiting = Some(Waiting::of(&operator));
+            Ok(rows)
+        };
+        Some(run())
+    }
+
+    /// Computes a query's rows and writes them; returns how many.
+    fn compute_rows(&mut self, query: &mut Persistent) -> Result<usize> {
         let events = self.rows_of(&mut query.plan, None)?;
-        let Persistent { sink, is_own, .. } = &query;
+        let Persistent { sink, is_own, .. } = query;
         // What other queries have written to the same stream stays.
         let mut written = if *is_own {
             Vec::new()
@@ -165,11 +329,8 @@ impl Shell {
                 Err(misfit) => self.skip(misfit.reason().to_owned()),
             }
         }
-        let result = self.folder.write(sink, &written);
-        self.session.queries.push(query);
-        let last = self.session.queries.len() - 1;
-        self.session.queries.swap(at, last);
-        result
+        let rows = written.len();
+        self.folder.write(sink, &written).map(|()| rows)
     }
 
     /// Runs a query over what its topics hold, in order of time; at most so many rows.
@@ -178,17 +339,27 @@ impl Shell {
             .and_then(|limit| usize::try_from(limit).ok())
             .unwrap_or(usize::MAX);
         let inputs = plan.inputs.clone();
+        if let (Some(windowing), [(source, _)]) = (&plan.windowing, &inputs[..]) {
+            let folder = self.folder.clone();
+            let mut taker = ToRows {
+                windowing,
+                rest: &mut plan.topology,
+                given: Vec::new(),
+                limit,
+                shell: self,
+            };
+            let operator = columns::run(windowing, source, &folder, &mut taker)?;
+            let mut given = taker.given;
+            given.truncate(limit);
+            self.waiting = Some(Waiting::of(&operator));
+            return Ok(given);
+        }
         let mut events = Vec::new();
         for (nth, (source, _)) in inputs.iter().enumerate() {
             for record in self.folder.read(source)? {
                 match records::read(source, &record) {
                     Ok(event) => events.push((nth, event)),
-                    Err(misfit) => self.skip(format!(
-                        "topic {}, record {}: {}",
-                        source.topic,
-                        record.offset,
-                        misfit.reason()
-                    )),
+                    Err(misfit) => self.skip(misfit.place(&source.topic, record.offset)),
                 }
             }
         }
@@ -276,6 +447,7 @@ impl Shell {
         };
         let is_table = plan.kind == SourceKind::Table && query.emit.is_none();
         let given = self.rows_of(&mut plan, limit.filter(|_| !is_table))?;
+        self.note_silence(query, given.len());
         Ok(answer::rows_now(&plan, query, given, limit))
     }
 

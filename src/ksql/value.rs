@@ -240,28 +240,33 @@ impl Hash for Value {
 
 /// Writes a double as Java's `Double.toString`: `1.0`, `1.0E10`, `NaN`, `-Infinity`.
 pub fn java_double(value: f64) -> String {
+    let mut text = String::new();
+    write_java_double(value, |part| text.push_str(part));
+    text
+}
+
+/// As [`java_double`], to where it is wanted.
+pub fn write_java_double(value: f64, mut write: impl FnMut(&str)) {
     if value.is_nan() {
-        return "NaN".to_owned();
+        return write("NaN");
     }
     if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+        return write(if value > 0.0 { "Infinity" } else { "-Infinity" });
     }
     let magnitude = value.abs();
+    // The shortest digits that read as this double, without an exponent.
     if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
-        let text = value.to_string();
-        return if text.contains('.') {
-            text
-        } else {
-            format!("{text}.0")
-        };
+        return write(ryu::Buffer::new().format_finite(value));
     }
     if (f64::from_bits(MANY_DIGITS)..i64::MAX as f64).contains(&magnitude) {
-        return java_long(value);
+        return write(&java_long(value));
     }
     let text = format!("{value:E}");
     match text.split_once('E') {
-        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
-        _ => text,
+        Some((digits, exponent)) if !digits.contains('.') => {
+            write(&format!("{digits}.0E{exponent}"));
+        }
+        _ => write(&text),
     }
 }
 

@@ -281,15 +281,12 @@ fn the_flags_of_explain_give_the_same_rows() {
         let explained = String::from_utf8(explained.stdout).expect("a text");
         let line = explained
             .lines()
-            .find_map(|line| line.trim().strip_prefix("k window --from calls "));
+            .find_map(|line| line.trim().strip_prefix("k window "));
         let line = line.unwrap_or_else(|| panic!("no line in {explained}"));
         let line = line.replace(" --emit final", "");
         let flags: Vec<String> = shlex::split(&line).expect("words");
         let rows = Command::new(k)
-            .args([
-                "window", "-q", "--format", "json", "--times", "ms", "--from",
-            ])
-            .arg(folder.path().join("calls.json"))
+            .args(["window", "-q", "--format", "json", "--times", "ms"])
             .args(&flags)
             .output()
             .expect("k window");

@@ -204,9 +204,21 @@ fn run_all(runner: &mut Runner, text: &str, screen: &mut Screen, context: &Conte
         if screen.spool(statement).map_err(during)? {
             continue;
         }
+        match prompt::own(statement) {
+            Some(prompt::Own::Exit) => break,
+            Some(prompt::Own::Help) => {
+                prompt::help()?;
+                continue;
+            }
+            None => {}
+        }
         let timer = screen.timeout.map(|timeout| Timer::start(timeout, context));
         let statement = lexer::in_place(text, start, statement);
         let ran = runner.run(&statement, &mut |answer| screen.show(&answer));
+        for note in runner.take_notes() {
+            context.report.warning(note.warning);
+            context.report.hint(note.hint);
+        }
         let is_over = timer.is_some_and(Timer::has_stopped_it);
         if is_over {
             context.interrupt.take();

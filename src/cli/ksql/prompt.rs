@@ -97,13 +97,13 @@ impl Validator for Words {
 
 /// What the prompt itself answers.
 #[derive(Debug, PartialEq, Eq)]
-enum Own {
+pub(super) enum Own {
     Exit,
     Help,
 }
 
 /// Returns what is meant if a line is not a statement; a semicolon may stand behind it.
-fn own(text: &str) -> Option<Own> {
+pub(super) fn own(text: &str) -> Option<Own> {
     match text
         .trim()
         .trim_end_matches(';')
@@ -151,7 +151,7 @@ pub(super) fn run(runner: &mut Runner, screen: &mut Screen, context: &Context) -
         match own(&text) {
             Some(Own::Exit) => break Ok(()),
             Some(Own::Help) => {
-                crate::cli::print(HELP.as_bytes())?;
+                help()?;
                 continue;
             }
             None => screen.note_typed(&text)?,
@@ -180,6 +180,11 @@ pub(super) fn run(runner: &mut Runner, screen: &mut Screen, context: &Context) -
         }
     }
     ended
+}
+
+/// Prints what there is.
+pub(super) fn help() -> Result<()> {
+    crate::cli::print(HELP.as_bytes())
 }
 
 fn history() -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use crate::ksql::answer::Answer;
 use crate::ksql::cluster::shell::ClusterShell;
 use crate::ksql::server::Client;
 use crate::ksql::session::Session;
-use crate::ksql::shell::Shell;
+use crate::ksql::shell::{Note, Shell};
 
 /// What carries out statements.
 pub(super) enum Runner {
@@ -68,6 +68,14 @@ impl Runner {
             Runner::Folder(shell) => &shell.unread,
             Runner::Cluster(shell) => &shell.unread,
             Runner::Server(client) => &client.unread,
+        }
+    }
+
+    /// Returns what a person may wonder about since it was last asked.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        match self {
+            Runner::Folder(shell) => std::mem::take(&mut shell.notes),
+            Runner::Cluster(_) | Runner::Server(_) => Vec::new(),
         }
     }
 

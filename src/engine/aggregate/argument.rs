@@ -34,10 +34,16 @@ impl<'r> Row<'r> {
         Row { batch, index }
     }
 
+    /// Returns its event time, in ms.
+    #[inline]
+    pub fn at(self) -> i64 {
+        self.batch.times[self.index as usize]
+    }
+
     #[inline]
     pub fn place(self) -> Place {
         Place {
-            at: self.batch.times[self.index as usize],
+            at: self.at(),
             partition: self.batch.partition,
             number: self.batch.first + u64::from(self.index),
         }

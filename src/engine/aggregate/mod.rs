@@ -5,7 +5,8 @@
 //! loop (as DataFusion's `GroupsAccumulator` does); null arguments are passed over.
 //!
 //! An aggregate is one type with [`State`]: add, merge, result; saving comes with serde. Results
-//! are free of order: whatever the order of rows and merges, the same rows give the same value.
+//! are free of order: whatever the order of rows and merges, the same rows give the same value; but
+//! for [`in_order`], which ksqlDB's language asks for.
 //! One that can take rows back has [`net::Retract`], too.
 
 mod argument;
@@ -17,6 +18,7 @@ mod exact;
 mod extremes;
 mod function;
 mod hyperloglog;
+pub(crate) mod in_order;
 mod mode;
 mod net;
 mod order;

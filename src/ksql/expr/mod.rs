@@ -9,6 +9,8 @@ mod compile;
 mod eval;
 mod unify;
 
+use std::collections::BTreeSet;
+
 use super::functions::Scalar;
 use super::syntax::{Comparison, Operator};
 use super::types::Type;
@@ -76,6 +78,59 @@ impl Node {
         Node {
             kind: Kind::Column(index),
             of: Some(of),
+        }
+    }
+
+    /// Returns the index of the column that it is, if it is nothing but a column.
+    pub fn as_column(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Column(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Adds the indexes of the columns that it reads.
+    pub fn add_columns(&self, columns: &mut BTreeSet<usize>) {
+        let mut add = |node: &Node| node.add_columns(columns);
+        match &self.kind {
+            Kind::Column(index) => {
+                columns.insert(*index);
+            }
+            Kind::Constant(_) | Kind::Parameter(..) => {}
+            Kind::Negate(inner)
+            | Kind::Not(inner)
+            | Kind::IsNull(inner)
+            | Kind::Cast(inner)
+            | Kind::Field(inner, _)
+            | Kind::Lambda(inner) => add(inner),
+            Kind::Arithmetic(_, left, right)
+            | Kind::Comparison(_, left, right)
+            | Kind::And(left, right)
+            | Kind::Or(left, right)
+            | Kind::Like(left, right, _)
+            | Kind::Element(left, right)
+            | Kind::Entry(left, right) => [left, right].into_iter().for_each(|node| add(node)),
+            Kind::Between(inner, low, high) => {
+                [inner, low, high].into_iter().for_each(|node| add(node));
+            }
+            Kind::In(inner, items) => {
+                add(inner);
+                items.iter().for_each(add);
+            }
+            Kind::Case(whens, otherwise) => {
+                whens
+                    .iter()
+                    .for_each(|(when, then)| [when, then].into_iter().for_each(&mut add));
+                add(otherwise);
+            }
+            Kind::Call(_, items, _) | Kind::Array(items) | Kind::Struct(items) => {
+                items.iter().for_each(add);
+            }
+            Kind::Map(entries) => {
+                entries
+                    .iter()
+                    .for_each(|(key, value)| [key, value].into_iter().for_each(&mut add));
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Statements.
 
 use super::Parser;
+use crate::column::name::nearest;
 use crate::error::{Error, Result};
 use crate::ksql::lexer::{Kind, Token};
 use crate::ksql::syntax::{
@@ -8,6 +9,19 @@ use crate::ksql::syntax::{
     Statement,
 };
 
+/// What SHOW shows.
+const SHOWN: [&str; 8] = [
+    "STREAMS",
+    "TABLES",
+    "TOPICS",
+    "QUERIES",
+    "FUNCTIONS",
+    "PROPERTIES",
+    "TYPES",
+    "VARIABLES",
+];
+/// What ksqlDB shows beside that.
+const SHOWN_BY_KSQLDB: [&str; 3] = ["CONNECTOR", "CONNECTORS", "ASSIGNMENTS"];
 const STATEMENTS: &str = "a statement: SELECT, CREATE, INSERT, DROP, ALTER, SHOW, DESCRIBE, EXPLAIN, PRINT, \
      TERMINATE, PAUSE, RESUME, SET, UNSET, DEFINE, UNDEFINE, RUN SCRIPT or ASSERT";
 
@@ -355,10 +369,15 @@ impl Parser<'_> {
     fn show(&mut self) -> Result<Statement> {
         let all = self.take_word("ALL");
         let Kind::Word(what) = self.ahead(0).kind.clone() else {
-            return Err(self.unexpected(
-                "STREAMS, TABLES, TOPICS, QUERIES, FUNCTIONS, PROPERTIES, TYPES or VARIABLES",
-            ));
+            return Err(self.unexpected(&SHOWN.join(", ")));
         };
+        if !SHOWN.contains(&what.as_str()) && !SHOWN_BY_KSQLDB.contains(&what.as_str()) {
+            let wanted = self.unexpected(&SHOWN.join(", "));
+            return Err(match nearest(&what, SHOWN.into_iter()) {
+                Some(near) => wanted.hint(format!("did you mean SHOW {near}?")),
+                None => wanted,
+            });
+        }
         self.next();
         let extended = self.take_word("EXTENDED") || all;
         Ok(Statement::Show { what, extended })

@@ -3,6 +3,7 @@
 use super::{Item, KeyPart, Planner, Stage, made, made_column, row_time};
 use crate::error::Result;
 use crate::ksql::catalog::KeyWindows;
+use crate::ksql::columns::Windowing;
 use crate::ksql::expr::Node;
 use crate::ksql::functions::{self, Argument, Spec};
 use crate::ksql::lexer;
@@ -72,6 +73,11 @@ impl Planner<'_> {
             }));
         }
         columns.push(row_time());
+        // Nothing but a stream, and WHERE.
+        let is_direct = stage.kind == SourceKind::Stream
+            && stage.windows.is_none()
+            && self.query.joins.is_empty()
+            && self.topology.len() == 1 + usize::from(self.filter.is_some());
         stage.place = match stage.kind {
             SourceKind::Stream => self.after(
                 stage.place,
@@ -95,7 +101,8 @@ impl Planner<'_> {
         if !keeps_key {
             self.topology.cut(stage.place);
         }
-        self.aggregate(stage, aggregates)?;
+        let by = is_direct.then_some(&nodes[..]);
+        self.aggregate(stage, aggregates, by)?;
         stage.keys = keys
             .iter()
             .zip(&nodes)
@@ -310,8 +317,22 @@ impl Planner<'_> {
         Ok(aggregates)
     }
 
-    /// Adds the operator that aggregates.
-    fn aggregate(&mut self, stage: &mut Stage, aggregates: Vec<Aggregated>) -> Result<()> {
+    /// Notes that HAVING looks at the groups. Whether a group was there before is known to the row
+    /// engine alone: with EMIT CHANGES it takes back one that no longer passes.
+    pub(super) fn note_having(&mut self) {
+        self.windowing = self.windowing.take().filter(|windowing| windowing.is_final);
+        if let Some(windowing) = &mut self.windowing {
+            windowing.is_filtered = true;
+        }
+    }
+
+    /// Adds the operator that aggregates; `by` are the keys if nothing but a stream is grouped.
+    fn aggregate(
+        &mut self,
+        stage: &mut Stage,
+        aggregates: Vec<Aggregated>,
+        by: Option<&[Node]>,
+    ) -> Result<()> {
         let Some(clause) = &self.query.window else {
             stage.place = self.after(stage.place, Grouped::new(aggregates));
             stage.windows = None;
@@ -333,6 +354,11 @@ impl Planner<'_> {
             let message = "the RETENTION is shorter than the window and its GRACE PERIOD";
             return Err(lexer::error(self.text, clause.at, message));
         }
+        let is_final = self.query.emit == Some(Emit::Final);
+        let is_grid = !matches!(clause.kind, WindowKind::Session { .. });
+        let (filter, grid) = (self.filter.clone(), (windows.clone(), grace_ms));
+        let by = by.filter(|_| is_grid);
+        let windowing = by.and_then(|by| Windowing::of(filter, by, &aggregates, grid));
         stage.place = match clause.kind {
             WindowKind::Session { gap_ms } => {
                 self.after(stage.place, Sessions::new(aggregates, gap_ms, grace_ms))
@@ -347,9 +373,10 @@ impl Planner<'_> {
             WindowKind::Hopping { size_ms, .. } => KeyWindows::Hopping(size_ms),
             WindowKind::Session { .. } => KeyWindows::Session,
         });
-        if self.query.emit == Some(Emit::Final) {
+        if is_final {
             stage.place = self.after(stage.place, Suppress::new(&windows, grace_ms));
         }
+        self.windowing = windowing.map(|windowing| windowing.before(stage.place, is_final));
         Ok(())
     }
 }

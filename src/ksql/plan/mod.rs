@@ -12,6 +12,7 @@ mod join;
 mod select;
 
 use super::catalog::{Catalog, KeyWindows, Source};
+use super::columns::Windowing;
 use super::expr::{self, Node};
 use super::format::Format;
 use super::functions::{self, Limits};
@@ -44,6 +45,8 @@ pub struct Plan {
     pub value_format: Format,
     /// The aggregates that DELIMITED could not hold while they are computed.
     pub has_nested_state: bool,
+    /// What of it the window engine computes, if that has it.
+    pub windowing: Option<Windowing>,
     /// The last operator.
     end: Place,
 }
@@ -137,6 +140,8 @@ pub fn plan(text: &str, query: &Query, catalog: &Catalog, target: Target) -> Res
         topology: Topology::default(),
         inputs: Vec::new(),
         has_nested_state: false,
+        filter: None,
+        windowing: None,
     };
     planner.check_shape()?;
     let mut stage = planner.from()?;
@@ -144,6 +149,7 @@ pub fn plan(text: &str, query: &Query, catalog: &Catalog, target: Target) -> Res
         planner.refuse_aggregates(filter, "WHERE")?;
         let condition = planner.condition(&stage.scope, "WHERE", filter)?;
         let of_table = stage.kind == SourceKind::Table;
+        planner.filter = Some(condition.clone());
         stage.place = planner.after(
             stage.place,
             Filter {
@@ -159,6 +165,7 @@ pub fn plan(text: &str, query: &Query, catalog: &Catalog, target: Target) -> Res
     }
     let having = planner.group(&mut stage, &mut items)?;
     if let Some(having) = having {
+        planner.note_having();
         let of_table = stage.kind == SourceKind::Table;
         stage.place = planner.after(
             stage.place,
@@ -179,6 +186,7 @@ pub fn plan(text: &str, query: &Query, catalog: &Catalog, target: Target) -> Res
         key_format: first.key_format,
         value_format: first.value_format,
         has_nested_state: planner.has_nested_state,
+        windowing: planner.windowing,
         end: stage.place,
     })
 }
@@ -200,6 +208,9 @@ struct Planner<'a> {
     topology: Topology,
     inputs: Vec<(Source, Place)>,
     has_nested_state: bool,
+    /// The condition of WHERE.
+    filter: Option<Node>,
+    windowing: Option<Windowing>,
 }
 
 /// What a clause has made: the columns of its rows, their key, and the operator they come from.
@@ -476,6 +487,8 @@ impl Planner<'_> {
         }
         // A join that is partitioned again has the columns that every row has as its own.
         let shows_pseudo = stage.is_join && self.query.partition_by.is_some();
+        // What is asked of a windowed table is shown with its windows; what is kept has them in the key.
+        let shows_bounds = !stage.is_join && stage.windows.is_some() && self.target.name.is_none();
         let is_key = |name: &str| {
             let is = |expr: &Expr| matches!(&*expr.kind, ExprKind::Column { name: known, .. } if known.text == name);
             stage.keys.iter().any(|key| key.viable.iter().any(is))
@@ -483,8 +496,9 @@ impl Planner<'_> {
         let is_shown = |column: &&Named| {
             let is_bound = [WINDOWSTART, WINDOWEND].contains(&column.name.as_str());
             // A join of windowed sources shows the bounds of both.
-            let is_own =
-                !column.is_pseudo || stage.is_join && is_bound || shows_pseudo && !is_bound;
+            let is_own = !column.is_pseudo
+                || (stage.is_join || shows_bounds) && is_bound
+                || shows_pseudo && !is_bound;
             // ROWKEY of a join that another join has keyed again is gone.
             let is_there = !column.source.is_empty() || is_key(&column.name);
             is_own && is_there && source.is_none_or(|source| column.source == source.text)
@@ -516,6 +530,13 @@ impl Planner<'_> {
             .filter(is_shown)
             .map(item)
             .collect();
+        if shows_bounds {
+            let is_value = |item: &Item| {
+                let name = item.name.as_deref().unwrap_or_default();
+                !is_key(name) && ![WINDOWSTART, WINDOWEND].contains(&name)
+            };
+            items.sort_by_key(is_value);
+        }
         // What is keyed again has its old key behind the value's columns.
         if self.query.partition_by.is_some() && !stage.is_join {
             let is_key = |item: &Item| stage.keys.iter().any(|key| key.viable.contains(&item.expr));

@@ -34,6 +34,9 @@ impl Planner<'_> {
             values.push(node);
         }
         self.check_names(&items, &names)?;
+        if let Some(windowing) = &mut self.windowing {
+            windowing.values = values.clone();
+        }
         stage.place = self.after(stage.place, Select { values });
         if self.target.name.is_some() && schema.value.is_empty() {
             let message = "The projection contains no value columns.";

@@ -228,6 +228,20 @@ impl Topology {
         self.flow(at, event, &mut |leaving| out.push(leaving.event));
     }
 
+    /// Goes on with an event as if an operator had given it out; what leaves the query is added to
+    /// `out`.
+    pub fn push_behind(&mut self, operator: Place, event: Event, out: &mut Vec<Event>) {
+        match self.nodes[operator.node].next {
+            Some(next) => self.push(next, event, out),
+            None => out.push(event),
+        }
+    }
+
+    /// Returns how many operators there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Pushes an event into an operator; what leaves the query is added to `out`, and where the
     /// topology [is split](Topology::split) what leaves at a cut, too.
     pub fn step(&mut self, at: Place, event: Event, out: &mut Vec<Leaving>) {

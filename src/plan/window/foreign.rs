@@ -230,7 +230,12 @@ impl Writer<'_> {
     fn keys(&self) -> Result<Vec<String>> {
         let key = |item: &crate::expression::Item| match item.expression.column() {
             Some(at) => Ok(self.quoted(&self.schema().fields[at].name)),
-            None => Err(self.refuse(&format!("--by {}: write a column", item.expression.text()))),
+            None => Err(self
+                .refuse(&format!(
+                    "--by {}, which `k` computes",
+                    item.expression.text()
+                ))
+                .hint("group by a column that is in the records")),
         };
         self.plan.by.iter().map(key).collect()
     }
@@ -253,8 +258,14 @@ impl Writer<'_> {
                     .column()
                     .map(|at| self.quoted(&self.schema().fields[at].name)),
             };
-            let (true, Some(column)) = (is_shared && aggregate.carried.is_none(), column) else {
-                return Err(self.refuse(&format!("{text} as `k` means it")));
+            if !is_shared || aggregate.carried.is_some() {
+                let refused = self.refuse(&format!("{text} as `k` means it"));
+                return Err(refused.hint("count, sum, avg, min and max mean the same there"));
+            }
+            let Some(column) = column else {
+                let refused = self.refuse(&format!("{text}, whose argument `k` computes"));
+                return Err(refused
+                    .hint("name a column that is in the records: --agg 'max(end_timestamp)'"));
             };
             let name = self.quoted(&aggregate.name.replace(['(', ')', '*'], "_"));
             written.push(format!("{function}({column}) AS {name}"));
