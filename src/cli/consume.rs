@@ -118,6 +118,10 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     };
     if is_told {
         context.report.status(consumption.summary());
+        let first_skipped = consumption.first_skipped();
+        first_skipped
+            .into_iter()
+            .for_each(|line| context.report.status(line));
     }
     ended
 }

@@ -368,6 +368,9 @@ impl Options {
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.account(line, "late");
         }
+        let first_skipped = Side::BOTH.map(|side| node.first_skipped(side));
+        let first_skipped = first_skipped.into_iter().flatten();
+        first_skipped.for_each(|line| context.report.status(line));
         for side in Side::BOTH {
             let counts = account.side(side);
             let has_time = !matches!(plan.sides[side.index()].time, TimeFrom::Nowhere);

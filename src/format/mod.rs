@@ -185,7 +185,30 @@ pub struct Malformed<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A malformed record that was skipped: what the summary shows of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    place: Place,
+    reason: String,
+}
+
+impl Skipped {
+    /// Returns the line that shows it as the first of `source`.
+    pub fn to_line(&self, source: &str) -> String {
+        let place = self.place.within(source);
+        format!("first malformed: {place}: {}", self.reason)
+    }
+}
+
 impl Malformed<'_> {
+    /// Returns what is kept of it when it is skipped.
+    pub fn to_skipped(&self) -> Skipped {
+        Skipped {
+            place: self.place,
+            reason: self.misfit.reason.clone(),
+        }
+    }
+
     /// Returns the error of a run that this record of `source` ends.
     pub fn to_error(&self, source: &str) -> Error {
         let Misfit { reason, cure } = &self.misfit;

@@ -14,7 +14,7 @@ use crate::engine::operator::{Input, Noted};
 use crate::engine::pane::journal;
 use crate::error::{Error, Result};
 use crate::expression::{Expression, RowError};
-use crate::format::{Decoded, Decoder, Malformed, Origins, time_of};
+use crate::format::{Decoded, Decoder, Malformed, Origins, Skipped, time_of};
 use crate::plan::Plan;
 use crate::source::{Batch, Records};
 
@@ -30,6 +30,8 @@ pub(super) struct Evaluator<'n> {
     pub for_journal: bool,
     /// Whether malformed records are skipped; otherwise they end the batch.
     pub skip_bad: bool,
+    /// The first that was skipped.
+    pub first_skipped: Option<Skipped>,
 }
 
 /// A record that is not a row.
@@ -139,7 +141,10 @@ impl Evaluator<'_> {
             decoded.refuse(misfits, |row| origins[row]);
         }
         let mut malformed = std::mem::take(&mut decoded.malformed);
-        if !self.skip_bad {
+        if self.skip_bad {
+            let first = malformed.first().map(Malformed::to_skipped);
+            self.first_skipped = self.first_skipped.take().or(first);
+        } else {
             malformed.truncate(1);
             if let Some(first) = malformed.first() {
                 decoded.truncate(first.before);

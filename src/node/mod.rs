@@ -31,7 +31,7 @@ use crate::engine::operator::{Input, Open, Operator};
 use crate::engine::pane::Panes;
 use crate::engine::pane::journal::Journal;
 use crate::error::{Remedy, Result};
-use crate::format::{Decoded, Decoder, Origins};
+use crate::format::{Decoded, Decoder, Origins, Skipped};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -202,6 +202,7 @@ impl<'n> Node<'n> {
                 },
                 for_journal: is_noted,
                 skip_bad: options.skip_bad || outputs.bad.is_some(),
+                first_skipped: None,
             },
             operator,
             sink,
@@ -230,6 +231,11 @@ impl<'n> Node<'n> {
     /// Returns where every record went so far.
     pub fn account(&self) -> &Account {
         self.operator.account()
+    }
+
+    /// Returns the first malformed record that was skipped.
+    pub fn first_skipped(&self) -> Option<&Skipped> {
+        self.rows.first_skipped.as_ref()
     }
 
     /// Returns how far event time has come, over all partitions.

@@ -21,7 +21,7 @@ use crate::engine::pane::Panes;
 use crate::engine::watermark::{BEGINNING, highest};
 use crate::engine::window::Window;
 use crate::error::{Error, Result};
-use crate::format::{Decoder, Origins};
+use crate::format::{Decoder, Origins, Skipped};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -47,10 +47,12 @@ pub struct Parallel<'n> {
 }
 
 /// What a run came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// Where every record went.
     pub account: Account,
+    /// The first malformed record that was skipped.
+    pub first_skipped: Option<Skipped>,
     /// What is open where the run was stopped.
     pub open: Open,
     /// How far event time has come.
@@ -92,6 +94,8 @@ struct Results<'n> {
     reached: Vec<i64>,
     /// The rows that were written, and what readers that are done have counted.
     account: Account,
+    /// The first malformed record that readers that are done have skipped, and its chunk.
+    first_skipped: Option<(u64, Skipped)>,
     /// The windows that readers have left open.
     open: BTreeSet<Window>,
     sink: Box<dyn Sink + 'n>,
@@ -103,6 +107,8 @@ struct Reader<'s, 'n> {
     shared: &'s Shared<'n>,
     rows: Evaluator<'n>,
     operator: Operator,
+    /// The first chunk in which a record was skipped.
+    skipped_in: Option<u64>,
     interrupt: &'n Interrupt,
 }
 
@@ -145,6 +151,7 @@ impl<'n> Parallel<'n> {
         let watermark = results.reached.iter().copied().min().unwrap_or(BEGINNING);
         let outcome = Outcome {
             account: results.account,
+            first_skipped: results.first_skipped.map(|(_, skipped)| skipped),
             open: Open {
                 windows: results.open.len(),
                 records: results.open.is_empty().then_some(0),
@@ -168,8 +175,10 @@ impl<'n> Parallel<'n> {
                 origins: Origins::Forget,
                 for_journal: false,
                 skip_bad: self.skip_bad,
+                first_skipped: None,
             },
             operator,
+            skipped_in: None,
             interrupt: self.interrupt,
         })
     }
@@ -215,7 +224,7 @@ impl Reader<'_, '_> {
         };
         let (shared, operator) = (self.shared, &mut self.operator);
         let skip_bad = self.rows.skip_bad;
-        self.rows.decode(&batch, arena, |input, _, unfit| {
+        let went_on = self.rows.decode(&batch, arena, |input, _, unfit| {
             let stop = Unfit::first_malformed(unfit).filter(|_| !skip_bad);
             let high = highest(input.times).unwrap_or(BEGINNING);
             let stop = stop.map(|first| first.to_error(&shared.name));
@@ -226,7 +235,11 @@ impl Reader<'_, '_> {
             operator.resume(0, before, &mut none);
             operator.on_batch(input, &mut none)?;
             Ok(true)
-        })
+        });
+        if self.rows.first_skipped.is_some() {
+            self.skipped_in.get_or_insert(number);
+        }
+        went_on
     }
 
     /// Hands over the windows that have left, and how far this reader has come; unless another one
@@ -266,6 +279,9 @@ impl Reader<'_, '_> {
         }
         let mut results = lock(&self.shared.results);
         results.account.absorb(self.operator.account());
+        let mine = self.skipped_in.zip(self.rows.first_skipped.take());
+        let both = results.first_skipped.take().into_iter().chain(mine);
+        results.first_skipped = both.min_by_key(|(chunk, _)| *chunk);
         results
             .open
             .extend(self.operator.open_on_grid().into_iter().flatten());
@@ -292,6 +308,7 @@ impl<'n> Shared<'n> {
                 merger: Merger::default(),
                 reached: vec![BEGINNING; threads],
                 account: Account::default(),
+                first_skipped: None,
                 open: BTreeSet::new(),
                 sink,
             }),

@@ -261,3 +261,31 @@ fn json_without_its_end_ends_the_run_and_tells_where_it_begins() {
     let told = "error: cut.json, one value a line: the array";
     assert!(run.stderr().contains(told), "{}", run.stderr());
 }
+
+#[test]
+fn the_first_record_that_is_skipped_is_named_with_the_reason() {
+    let dir = Workdir::new();
+    let mut rows = "t,n\n".to_owned();
+    for second in 0..100_000 {
+        let n = if second % 30_000 == 29_999 { "x" } else { "1" };
+        rows.push_str(&format!("{},{n}\n", 1_767_225_600 + second));
+    }
+    dir.write("in.csv", rows);
+    for threads in [1, 3] {
+        let run = dir.k(&format!(
+            "window --tumbling 1h --time t --time-unit s --agg sum(n) in.csv --skip-bad --threads {threads}"
+        ));
+        run.assert_status(0).assert_malformed(3);
+        let told = "\nfirst malformed: in.csv, line 30001: ";
+        let said = run.stderr();
+        assert!(said.contains(told), "{threads}: {said}");
+        let reason = said.split(told).nth(1).unwrap_or_default();
+        assert!(reason.contains("`x` is not a"), "{threads}: {said}");
+    }
+    dir.write("left.csv", "t,k\n1,a\nx,b\n");
+    dir.write("right.csv", "t,k\n1,a\n2,b\n");
+    let run = dir.k("join left.csv right.csv --on k --time t --within 1s --skip-bad");
+    run.assert_status(0);
+    let told = "first malformed: left.csv, line 3: ";
+    assert!(run.stderr().contains(told), "{}", run.stderr());
+}

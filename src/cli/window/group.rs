@@ -229,11 +229,15 @@ impl Options {
         let mut node = Node::join(parts, options, starts)?;
         let ended = node.run();
         let (account, watermark, open) = (node.account(), node.watermark(), node.open());
+        let first_skipped = node.first_skipped();
         drop(node); // leaves the group, whatever is reported below
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
                 self.tell(&plan, &account, watermark, open, context)?;
+                first_skipped
+                    .into_iter()
+                    .for_each(|line| context.report.status(line));
                 ended
             }
         }

@@ -24,7 +24,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::kafka::producer::{Options as ProducerOptions, Producer};
 use crate::node::input::{self, Input};
 use crate::node::journal::JournalFile;
-use crate::node::parallel::Parallel;
+use crate::node::parallel::{Outcome, Parallel};
 use crate::node::side_output::SideOutput;
 use crate::node::summary::WayOut;
 use crate::node::why_silent::Watch;
@@ -393,7 +393,8 @@ impl Options {
             },
         };
         let outputs = self.outputs(context, None)?;
-        let (account, watermark, open, ended) = match input.source.as_file() {
+        let name = input.source.name();
+        let (account, first_skipped, watermark, open, ended) = match input.source.as_file() {
             Some(file)
                 if outputs.is_empty() && self.threads() > 1 && plan.can_be_computed_in_parts() =>
             {
@@ -405,7 +406,13 @@ impl Options {
                     interrupt: &context.interrupt,
                 };
                 let (outcome, ended) = parallel.run(file, sink);
-                (outcome.account, outcome.watermark, outcome.open, ended)
+                let Outcome {
+                    account,
+                    first_skipped,
+                    open,
+                    watermark,
+                } = outcome;
+                (account, first_skipped, watermark, open, ended)
             }
             _ => {
                 let partitions = input.source.partitions();
@@ -420,7 +427,14 @@ impl Options {
                 )?;
                 node.set_watch(self.watch(context));
                 let ended = node.run(input.source.as_mut());
-                (*node.account(), node.watermark(), node.open(), ended)
+                let skipped = node.first_skipped().cloned();
+                (
+                    *node.account(),
+                    skipped,
+                    node.watermark(),
+                    node.open(),
+                    ended,
+                )
             }
         };
         // After an error the summary would only distract from it.
@@ -434,6 +448,10 @@ impl Options {
             }
             ended => {
                 self.tell(plan, &account, watermark, open, context)?;
+                let first = first_skipped.map(|skipped| skipped.to_line(&name));
+                first
+                    .into_iter()
+                    .for_each(|line| context.report.status(line));
                 ended
             }
         }

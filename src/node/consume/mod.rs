@@ -53,6 +53,8 @@ pub struct Consumption<'r> {
     read: u64,
     /// How many were skipped because their values are malformed.
     malformed: u64,
+    /// The line about the first of them.
+    first_skipped: Option<String>,
     began: Instant,
     /// When the last record came.
     heard: Instant,
@@ -86,6 +88,7 @@ impl<'r> Consumption<'r> {
             context,
             read: 0,
             malformed: 0,
+            first_skipped: None,
             began: now,
             heard: now,
             flushed: now,
@@ -185,7 +188,11 @@ impl<'r> Consumption<'r> {
             Some(picker) => Some(picker.pick(&messages, has_key)?),
             None => None,
         };
-        let Picked { fates, bytes } = picked.unwrap_or_default();
+        let Picked {
+            fates,
+            bytes,
+            first_skipped,
+        } = picked.unwrap_or_default();
         let mut fates = fates.into_iter();
         let mut taken = Vec::new();
         for message in &messages {
@@ -202,6 +209,7 @@ impl<'r> Consumption<'r> {
                 Fate::Left => None,
                 Fate::Skipped => {
                     self.malformed += 1;
+                    self.first_skipped = self.first_skipped.take().or(first_skipped.clone());
                     None
                 }
                 Fate::Taken => Some(*message),
@@ -249,6 +257,11 @@ impl<'r> Consumption<'r> {
         } else {
             Ok(())
         }
+    }
+
+    /// Returns the line about the first malformed record that was skipped.
+    pub fn first_skipped(&self) -> Option<&str> {
+        self.first_skipped.as_deref()
     }
 
     /// Returns the final status: `6,000 records in 1.200 s, 5,000/s`, or `12 of 6,000 records in …` if

@@ -63,6 +63,8 @@ pub(super) struct Picked {
     pub fates: Vec<Fate>,
     /// The new values, one after the other.
     pub bytes: Vec<u8>,
+    /// The line about the first that was skipped.
+    pub first_skipped: Option<String>,
 }
 
 /// What happens to a record.
@@ -295,6 +297,9 @@ impl Picker {
             let place = Place::Offset(message.partition, message.offset);
             let fate = if let Some(misfit) = malformed.next_if(|misfit| misfit.place == place) {
                 if self.skip_bad {
+                    picked
+                        .first_skipped
+                        .get_or_insert_with(|| misfit.to_skipped().to_line(&self.source));
                     Fate::Skipped
                 } else {
                     Fate::Refused(misfit.to_error(&self.source))

@@ -51,6 +51,7 @@ pub fn need_repartition(
         origins: Origins::Forget,
         for_journal: false,
         skip_bad: true,
+        first_skipped: None,
     };
     let mut fetcher = Fetcher::new(settings, starts.topic(), None)?;
     let held = starts.iter().filter(|(_, start)| start.first < start.end);

@@ -268,6 +268,7 @@ impl<'n> Node<'n> {
                 },
                 for_journal: false,
                 skip_bad: options.skip_bad || parts.outputs.bad.is_some(),
+                first_skipped: None,
             },
             sink: parts.sink,
             outputs: parts.outputs,
@@ -297,6 +298,12 @@ impl<'n> Node<'n> {
     /// Returns where every record went that this process has read, without what it has given up.
     pub fn account(&self) -> Account {
         self.counts().account
+    }
+
+    /// Returns the line about the first malformed record that was skipped.
+    pub fn first_skipped(&self) -> Option<String> {
+        let skipped = self.rows.first_skipped.as_ref()?;
+        Some(skipped.to_line(&format!("topic {}", self.options.topic)))
     }
 
     fn counts(&self) -> Counts {

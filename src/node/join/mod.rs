@@ -45,6 +45,8 @@ pub struct Options {
 /// A join from two sources to one sink, in memory.
 pub struct Node<'n> {
     join: Join,
+    /// The line about the first malformed record of each side that was skipped.
+    first_skipped: [Option<String>; 2],
     /// One per side.
     feeds: [Feed; 2],
     sink: JoinedSink,
@@ -91,6 +93,7 @@ impl<'n> Node<'n> {
         Ok(Node {
             feeds: [feed(Side::Left, left)?, feed(Side::Right, right)?],
             join,
+            first_skipped: [None, None],
             sink,
             idle: options.idle,
             interrupt,
@@ -100,6 +103,11 @@ impl<'n> Node<'n> {
     /// Returns where every record went so far.
     pub fn account(&self) -> &Account {
         self.join.account()
+    }
+
+    /// Returns the line about the first malformed record of a side that was skipped.
+    pub fn first_skipped(&self, side: Side) -> Option<&str> {
+        self.first_skipped[side.index()].as_deref()
     }
 
     /// Returns how far event time has come, on both sides.
@@ -148,6 +156,9 @@ impl<'n> Node<'n> {
     fn step(&mut self, side: Side, pace: Pace) -> Result<()> {
         let load = &mut self.feeds[side.index()].load;
         self.join.on_malformed(side, load.take_malformed());
+        if let Some(skipped) = load.take_first_skipped() {
+            self.first_skipped[side.index()].get_or_insert(skipped);
+        }
         self.join
             .on_batch(side, &mut load.records, pace, &mut self.sink)?;
         load.take_stop().map_or(Ok(()), Err)

@@ -44,6 +44,8 @@ pub(super) struct Load {
     pub records: Records,
     /// How many did not fit and were skipped; the last one may have ended the run instead.
     malformed: u64,
+    /// The first of them.
+    first_skipped: Option<String>,
     /// What the run ends with when the join has taken the records in.
     stop: Option<Error>,
 }
@@ -55,6 +57,7 @@ impl Load {
             partition: 0,
             records,
             malformed: 0,
+            first_skipped: None,
             stop: None,
         }
     }
@@ -72,6 +75,11 @@ impl Load {
     /// Returns how many malformed records there are; no more when it is asked again.
     pub fn take_malformed(&mut self) -> u64 {
         std::mem::take(&mut self.malformed)
+    }
+
+    /// Returns the line about the first of those that were skipped, once.
+    pub fn take_first_skipped(&mut self) -> Option<String> {
+        self.first_skipped.take()
     }
 }
 
@@ -252,6 +260,8 @@ impl Stage {
         load.malformed += 1;
         if !self.skip_bad {
             load.stop = Some(malformed.to_error(&self.name));
+        } else if load.first_skipped.is_none() {
+            load.first_skipped = Some(malformed.to_skipped().to_line(&self.name));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! account of what was acknowledged. Topics are looked up, or created, before their first record.
 
 mod feed;
+mod rows;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::kafka::producer::{self, Acks, Producer, Record, TopicId};
 use crate::pace::{self, Pace};
 use crate::term::progress::Progress;
 use crate::term::units;
+use feed::Ready;
 pub use feed::{Feed, Mapping, ValueNotation};
-use feed::{Ready, Row};
+use rows::Row;
 
 /// How long to wait for records in flight after a run has ended early.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -409,13 +411,20 @@ impl Run<'_> {
                 "all times are before 1980: is the unit right? See `--time-unit s|ms|us|ns`",
             );
         }
-        let skipped: u64 = feeds.iter().map(|(feed, _)| feed.skipped).sum();
+        let skipped: u64 = feeds.iter().map(|(feed, _)| feed.skipped.count).sum();
         if skipped > 0 {
             report.warning(format!(
                 "skipped {}",
                 units::format_plural(skipped, "malformed record")
             ));
         }
+        let mut first = feeds
+            .iter()
+            .filter_map(|(feed, _)| feed.skipped.first.as_ref());
+        first
+            .next()
+            .into_iter()
+            .for_each(|line| report.status(line));
     }
 }
 

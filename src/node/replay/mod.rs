@@ -200,6 +200,7 @@ impl<'n> Replay<'n> {
                 origins: Origins::Keep,
                 for_journal: true,
                 skip_bad: true,
+                first_skipped: None,
             },
             operator,
             tap,

@@ -176,6 +176,7 @@ impl Truth {
             origins: Origins::Forget,
             for_journal: false,
             skip_bad: false,
+            first_skipped: None,
         };
         let topics = Topics::open(
             &admin,
