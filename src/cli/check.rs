@@ -160,5 +160,5 @@ fn list(format: Option<Format>, context: &Context) -> Result<()> {
             text(exercise.asked),
         ]);
     }
-    listing.prose().print(format, &context.report)
+    listing.sentences().print(format, &context.report)
 }

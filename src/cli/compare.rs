@@ -120,7 +120,7 @@ fn print(comparison: &Comparison, format: Option<Format>, context: &Context) -> 
             text(difference.cause.name()),
         ]);
     }
-    listing.print(format, &context.report)
+    listing.print_fitting(format, &["window_end"], &context.report)
 }
 
 /// Reports how many rows are the same, and how often each cause was found.

@@ -1,6 +1,5 @@
 //! `k doctor`: whether this machine can run the stack, and what to do if it cannot.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::broker::{BrokerOptions, default_broker};
@@ -11,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::stack::command::Runner;
 use crate::stack::doctor::{self, Broker, Finding, Verdict};
 use crate::stack::state::running_broker;
-use crate::term::printable::printable_lines;
+use crate::term::entries::paragraph;
+use crate::term::grid::room;
+use crate::term::printable::printable;
 use crate::term::units;
 
 /// Check what this machine lacks, and print how to fix it.
@@ -40,7 +41,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     let findings = doctor::examine(&Runner::new(&context.report, &context.interrupt), &broker)?;
     match options.format {
         None | Some(Format::Table) => std::io::stdout()
-            .write_all(printable_lines(&lines(&findings)).as_bytes())
+            .write_all(lines(&findings, room()).as_bytes())
             .map_err(|source| Error::io("write to stdout", source))?,
         format => listing(&findings).print(format, &context.report)?,
     }
@@ -58,14 +59,19 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
     }
 }
 
-/// Returns a line for each finding, and one below it if there is something to do.
-fn lines(findings: &[Finding]) -> String {
+/// Returns a line for each finding, and one below it if there is something to do. What is found goes on
+/// below itself; what is to be done holds commands, which are pasted, and stays in one line.
+fn lines(findings: &[Finding], room: Option<usize>) -> String {
     let mut lines = String::new();
+    let mut line = |verdict: &str, check: &str, says: &str, room| {
+        let head = format!("{verdict:<8} {check:<9} ");
+        let says = paragraph(&printable(says.as_bytes()), head.len(), room);
+        lines.push_str(&format!("{head}{says}\n"));
+    };
     for finding in findings {
-        let (verdict, check, says) = (finding.verdict.word(), finding.check, &finding.says);
-        writeln!(lines, "{verdict:<8} {check:<9} {says}").unwrap_or(());
+        line(finding.verdict.word(), finding.check, &finding.says, room);
         if let Some(fix) = &finding.fix {
-            writeln!(lines, "{:<8} {:<9} fix: {fix}", "", "").unwrap_or(());
+            line("", "", &format!("fix: {fix}"), None);
         }
     }
     lines

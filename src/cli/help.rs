@@ -6,7 +6,8 @@ use std::fmt::Write;
 use crate::engine::aggregate;
 use crate::error::{Error, Result};
 use crate::expression::functions;
-use crate::term::table::{Align, Table};
+use crate::term::entries::entries;
+use crate::term::grid::room;
 
 /// The summary of clap's own command.
 const HELP: &str = "Show a command's help, or functions, sources, times, formats";
@@ -251,23 +252,18 @@ pub(super) fn page(typed: &[OsString]) -> Option<Result<String>> {
 }
 
 fn every_function() -> String {
-    let mut aggregates = table("aggregate");
-    for aggregate in aggregate::all() {
-        aggregates.row([aggregate.usage, aggregate.summary]);
-    }
-    let mut others = table("function");
-    for function in functions::all() {
+    let aggregates = aggregate::all().iter();
+    let aggregates = aggregates.map(|one| (one.usage.to_owned(), one.summary.to_owned()));
+    let others = functions::all().map(|function| {
         let names: Vec<&str> = function.names().collect();
-        others.row([names.join(", "), function.summary.to_owned()]);
-    }
+        (names.join(", "), function.summary.to_owned())
+    });
+    let room = room();
+    let (aggregates, others) = (entries(aggregates, room), entries(others, room));
     format!(
-        "Aggregates, for `--agg`:\n\n{aggregates}\n\nFunctions, for `--by`, `--where`, `--select` and the \
-         arguments of aggregates:\n\n{others}\n\n`k help functions NAME` shows how to use one.\n"
+        "Aggregates, for `--agg`:\n\n{aggregates}\nFunctions, for `--by`, `--where`, `--select` and the \
+         arguments of aggregates:\n\n{others}\n`k help functions NAME` shows how to use one.\n"
     )
-}
-
-fn table(what: &str) -> Table {
-    Table::new(&[(what, Align::Left), ("gives", Align::Left)])
 }
 
 /// Shows the usage of an aggregate or a function.

@@ -7,7 +7,8 @@ use std::io::{BufWriter, IsTerminal, Write};
 use crate::column::Value;
 use crate::error::{Error, Result};
 use crate::notation::push_json;
-use crate::term::grid::{self, Cell, Column, Grid, Spare, Times};
+use crate::term::entries::entries;
+use crate::term::grid::{self, ALL_IN_CSV, Cell, Column, Shortage, Spare};
 use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::table::{Align, Table};
@@ -37,7 +38,7 @@ pub(super) enum Kind {
 pub(super) struct Listing {
     columns: &'static [(&'static str, Kind)],
     rows: Vec<Vec<Value>>,
-    is_prose: bool,
+    has_sentences: bool,
 }
 
 impl Listing {
@@ -45,14 +46,15 @@ impl Listing {
         Listing {
             columns,
             rows: Vec::new(),
-            is_prose: false,
+            has_sentences: false,
         }
     }
 
-    /// Wraps long texts within their column: they are sentences to read, and no row is looked up.
-    pub fn prose(self) -> Self {
+    /// Says that the last column holds sentences, and the one before it a title: people are shown
+    /// no table then, but [`entries`].
+    pub fn sentences(self) -> Self {
         Listing {
-            is_prose: true,
+            has_sentences: true,
             ..self
         }
     }
@@ -62,8 +64,8 @@ impl Listing {
         self.rows.push(values.into_iter().collect());
     }
 
-    /// Prints to stdout; without a format, a table on a terminal and CSV elsewhere. A hint names the
-    /// columns that a table has no room for.
+    /// Prints to stdout; without a format, a table on a terminal and CSV elsewhere. A hint names what
+    /// a table has no room for.
     ///
     /// # Errors
     /// `refused` if stdout cannot be written to; a closed pipe is not an error.
@@ -88,12 +90,12 @@ impl Listing {
             Format::Csv
         });
         let mut out = BufWriter::new(stdout);
-        let mut left_out = None;
+        let mut hint = None;
         let written = match format {
-            Format::Table if self.is_prose => writeln!(out, "{}", self.wrapped()),
+            Format::Table if self.has_sentences => out.write_all(self.entries().as_bytes()),
             Format::Table => {
-                let (table, names) = self.table(grid::room(), spare);
-                left_out = grid::left_out(&names);
+                let (table, shortage) = self.table(grid::room(), spare);
+                hint = shortage.hint(ALL_IN_CSV);
                 out.write_all(table.as_bytes())
             }
             Format::Csv => self.write_csv(&mut out),
@@ -102,25 +104,21 @@ impl Listing {
         written
             .and_then(|()| out.flush())
             .map_err(|source| Error::io("write to stdout", source))?;
-        left_out.into_iter().for_each(|hint| report.hint(hint));
+        hint.into_iter().for_each(|hint| report.hint(hint));
         Ok(())
     }
 
-    fn wrapped(&self) -> Table {
-        let heading = |&(name, kind): &(&'static str, Kind)| match kind {
-            Kind::Number => (name, Align::Right),
-            Kind::Text | Kind::Time => (name, Align::Left),
-        };
-        let columns: Vec<(&str, Align)> = self.columns.iter().map(heading).collect();
-        let mut table = Table::new(&columns);
-        self.rows
-            .iter()
-            .for_each(|row| table.row(row.iter().map(plain)));
-        table
+    fn entries(&self) -> String {
+        let rows = self.rows.iter().filter_map(|row| {
+            let (sentence, title) = row.split_last()?;
+            let title = title.iter().map(plain).collect::<Vec<_>>().join("  ");
+            Some((title, plain(sentence)))
+        });
+        entries(rows, grid::room())
     }
 
-    /// Returns a table whose rows have some room, and which columns have none.
-    fn table(&self, room: Option<usize>, spare: &[&str]) -> (String, Vec<String>) {
+    /// Returns a table whose rows have some room, and what they have none for.
+    fn table(&self, room: Option<usize>, spare: &[&str]) -> (String, Shortage) {
         let column = |&(name, kind): &(&str, Kind)| {
             let align = match kind {
                 Kind::Number => Align::Right,
@@ -130,23 +128,12 @@ impl Listing {
             Column::new(name, align).spare(order.map(Spare::Then))
         };
         let columns = self.columns.iter().map(column).collect();
-        let mut grid = Grid::new(columns, room, Times::Iso);
-        let cells = |row: &Vec<Value>| -> Vec<Cell> {
+        let mut table = Table::new(columns, room);
+        for row in &self.rows {
             let values = row.iter().zip(self.columns);
-            values
-                .map(|(value, (_, kind))| cell(value, *kind))
-                .collect()
-        };
-        let rows: Vec<Vec<Cell>> = self.rows.iter().map(cells).collect();
-        rows.iter().for_each(|row| grid.measure(row));
-        let left_out = grid.fit();
-        let mut table = grid.heading();
-        table.push('\n');
-        for row in &rows {
-            table.push_str(&grid.line(row));
-            table.push('\n');
+            table.cells(values.map(|(value, (_, kind))| cell(value, *kind)));
         }
-        (table, left_out)
+        table.fitted()
     }
 
     fn write_csv(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -229,10 +216,10 @@ mod tests {
         ]);
         listing.row([text("calls"), number(6_000), number(0), text("127.0.0.1")]);
         let table = |room| {
-            let (table, left_out) = listing.table(Some(room), &["host", "first_time"]);
+            let (table, shortage) = listing.table(Some(room), &["host", "first_time"]);
             (
                 table.lines().nth(1).unwrap_or_default().to_owned(),
-                left_out.join(", "),
+                shortage.left_out.join(", "),
             )
         };
         let expect = |row: &str, left_out: &str| (row.to_owned(), left_out.to_owned());

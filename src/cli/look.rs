@@ -11,21 +11,23 @@ use super::dialect::DialectOptions;
 use super::endpoint::{Endpoint, OneInput, one_input, stdin_is_input};
 use super::range::PlaceOptions;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::format::dialect::{DELIMITERS, delimiter_name};
 use crate::format::{Layout, Origins, TimeFrom};
-use crate::look::{ColumnFound, Findings, Look, undeclared};
+use crate::look::{Among, ColumnFound, Findings, Look, undeclared};
 use crate::node::input::{self, Given, Input, Notation};
 use crate::outlet::Outlet;
 use crate::source::Polled;
 use crate::source::kafka::Until;
+use crate::term::entries::paragraph;
+use crate::term::grid::{self, Column, GAP, Shortage};
 use crate::term::printable::printable;
 use crate::term::table::{Align, Table};
 use crate::term::units::{format_count, format_duration, format_plural, format_time};
 
 /// How long a wait lasts before signals are checked.
 const POLL: Duration = Duration::from_millis(50);
-/// The maximum width of the output.
+/// The width of the output where there is no terminal.
 const WIDTH: usize = 80;
 /// The maximum width of a column's name.
 const NAME: usize = 24;
@@ -90,12 +92,14 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
     };
     let mut input = options.open(&source, context)?;
     let written = written(&input);
-    let (findings, is_whole) = options.look(&mut input, context)?;
+    let (findings, end) = options.look(&mut input, context)?;
+    let is_whole = matches!(end, End::OfInput);
     let source = match &source {
         Endpoint::Pipe => "-".to_owned(),
         other => other.to_string(),
     };
     let command = findings.command(&source, &options.reading());
+    let mut hint = None;
     let printed = match options.format {
         Format::Json => json!({
             "source": source,
@@ -117,12 +121,30 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
                 || "no column looks like a time: `--time COLUMN` names one, `--time @arrival` needs none".to_owned(),
                 |words| wrapped(&words),
             );
-            let lines = lines(&findings).join("\n");
-            format!("{head}\n\n{}\n\n{lines}\n\n{command}", columns(&findings))
+            let room = grid::room().unwrap_or(WIDTH);
+            let (columns, shortage) = columns(&findings, room);
+            hint = shortage.hint("`--format json`");
+            let lines = lines(&findings, room).join("\n");
+            let head = paragraph(&head, 0, Some(room));
+            format!("{head}\n\n{columns}\n{lines}\n\n{command}")
         }
     };
     let mut outlet = Outlet::stdout(context.interrupt.clone())?;
-    outlet.write(format!("{printed}\n").as_bytes())
+    outlet.write(format!("{printed}\n").as_bytes())?;
+    hint.into_iter().for_each(|hint| context.report.hint(hint));
+    match end {
+        End::OfInput | End::Enough => Ok(()),
+        End::Broken(error) => Err(error),
+    }
+}
+
+/// Where looking ended.
+enum End {
+    OfInput,
+    /// At as many records as were wanted.
+    Enough,
+    /// At records that cannot be read on.
+    Broken(Error),
 }
 
 impl Options {
@@ -172,22 +194,29 @@ impl Options {
         }
     }
 
-    /// Reads the records; also returns whether these are all.
-    fn look(&self, input: &mut Input, context: &Context) -> Result<(Findings, bool)> {
+    /// Reads the records; also returns where they end. What was read before records that cannot be read
+    /// is worth looking at.
+    fn look(&self, input: &mut Input, context: &Context) -> Result<(Findings, End)> {
         let schema = undeclared(std::mem::take(&mut input.schema));
         let mut decoder = input.decoder(Layout {
             wanted: (0..schema.fields.len()).collect(),
             schema: schema.clone(),
             time: TimeFrom::Nowhere,
         });
-        let mut look = Look::new(schema);
+        let delimiter = input.form.dialect.delimiter;
+        let is_delimited = input.form.notation == Notation::Delimited;
+        let mut look = Look::new(schema, is_delimited.then_some(delimiter));
         let mut arena = Bump::new();
         loop {
             context.interrupt.check()?;
-            match input.source.poll(POLL)? {
-                Polled::End => return Ok((look.finish(), true)),
-                Polled::Pending => {}
-                Polled::Batch(batch) => {
+            match input.source.poll(POLL) {
+                Err(error) if error.remedy() == Remedy::MendData && look.records() > 0 => {
+                    return Ok((look.finish(), End::Broken(error)));
+                }
+                Err(error) => return Err(error),
+                Ok(Polled::End) => return Ok((look.finish(), End::OfInput)),
+                Ok(Polled::Pending) => {}
+                Ok(Polled::Batch(batch)) => {
                     let mut decoded = decoder.decode(&batch.records, Origins::Keep, &arena);
                     let left = self.limit - look.records();
                     let rows = decoded.columns.rows as u64;
@@ -201,7 +230,7 @@ impl Options {
                     }
                     look.add(batch.partition, &decoded, &batch.records, &arena)?;
                     if is_enough || look.records() >= self.limit {
-                        return Ok((look.finish(), false));
+                        return Ok((look.finish(), End::Enough));
                     }
                 }
             }
@@ -234,8 +263,8 @@ fn written(input: &Input) -> String {
     }
 }
 
-/// Returns the table of columns.
-fn columns(findings: &Findings) -> Table {
+/// Returns the table of columns, and what it has no room for.
+fn columns(findings: &Findings, room: usize) -> (String, Shortage) {
     const HEADINGS: [(&str, Align); 5] = [
         ("column", Align::Left),
         ("type", Align::Left),
@@ -256,30 +285,48 @@ fn columns(findings: &Findings) -> Table {
         let widths = rows
             .iter()
             .map(|row| console::measure_text_width(&row[nth]));
-        widths.chain([HEADINGS[nth].0.len()]).max().unwrap_or(0) + Table::GAP
+        widths.chain([HEADINGS[nth].0.len()]).max().unwrap_or(0) + GAP
     };
     let taken: usize = (0..4).map(width_of).sum();
-    let mut table = Table::new(&HEADINGS);
+    let columns = HEADINGS.map(|(name, align)| Column::new(name, align));
+    let mut table = Table::new(columns.to_vec(), Some(room));
     for (row, column) in rows.into_iter().zip(&findings.columns) {
-        let examples = column.examples.join(", ");
-        let examples = cut(&examples, WIDTH.saturating_sub(taken));
+        let examples = as_many(&column.examples, room.saturating_sub(taken));
         table.row(row.into_iter().chain([examples]));
     }
-    table
+    table.fitted()
+}
+
+/// Returns the examples that have room, the first in any case.
+fn as_many(examples: &[String], room: usize) -> String {
+    let mut shown = String::new();
+    for example in examples {
+        let example = printable(example.as_bytes());
+        let gap = if shown.is_empty() { "" } else { ", " };
+        let next = format!("{shown}{gap}{example}");
+        if !shown.is_empty() && console::measure_text_width(&next) > room {
+            break;
+        }
+        shown = next;
+    }
+    shown
 }
 
 /// Returns the lines about times, duplicates, and values that do not fit.
-fn lines(findings: &Findings) -> Vec<String> {
+fn lines(findings: &Findings, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |word: &str, text: String| {
-        let word = format!("{word:MARGIN$}");
-        lines.push(cut(&format!("{word}{text}"), WIDTH));
+        let text = paragraph(&printable(text.as_bytes()), MARGIN, Some(room));
+        lines.push(format!("{word:MARGIN$}{text}"));
     };
     for time in findings.times.iter().take(TIMES) {
         say(
             "time",
             format!("{}, {}", cut(&time.column, NAME), time.reading.name()),
         );
+        if let Some(other) = &time.other_order {
+            say("", format!("or {other}: no value tells day from month"));
+        }
         say(
             "",
             format!("{} to {}", format_time(time.from), format_time(time.to)),
@@ -327,11 +374,52 @@ fn lines(findings: &Findings) -> Vec<String> {
         say(
             "odd",
             format!(
-                "{}: {} not {}, first `{}`",
+                "{}: {} not {}, first `{}`{}",
                 cut(&column.name, NAME),
                 format_count(column.odd),
                 column.data_type,
-                cut(first, 20)
+                cut(first, 20),
+                column.odd_at.as_deref().map_or(String::new(), place)
+            ),
+        );
+    }
+    for column in &findings.columns {
+        let name = cut(&column.name, NAME);
+        let first =
+            |among: &Among| format!("first `{}`{}", cut(&among.first, 20), place(&among.at));
+        if let Some(texts) = &column.text_among_numbers {
+            let (count, all) = (format_count(texts.count), format_count(column.values));
+            let first = first(texts);
+            say(
+                "mixed",
+                format!("{name}: {count} of {all} are not numbers, {first}"),
+            );
+        }
+        if let Some(commas) = &column.decimal_commas {
+            let count = format_count(commas.count);
+            let reading = match column.has_decimal_comma {
+                true => "`--decimal-comma` reads them as numbers",
+                false => "`--decimal-comma` reads it as a decimal point; without it they are text",
+            };
+            let first = first(commas);
+            say(
+                "commas",
+                format!("{name}: {count} with a comma, {first}: {reading}"),
+            );
+        }
+    }
+    if let Some(found) = &findings.over_lines {
+        let records = format_plural(found.records, "record");
+        let suspicion = match found.has_records {
+            true => "; its lines look like records: is the quote that opens there not closed?",
+            false => "",
+        };
+        let lines = format_plural(found.lines, "line");
+        say(
+            "lines",
+            format!(
+                "{records} over several lines, the first of {lines}{}{suspicion}",
+                place(&found.at)
             ),
         );
     }
@@ -340,6 +428,11 @@ fn lines(findings: &Findings) -> Vec<String> {
         say("malformed", format!("{count}, first {first}"));
     }
     lines
+}
+
+/// Returns where something is, behind it.
+fn place(at: &str) -> String {
+    format!(" in {}", printable(at.as_bytes()))
 }
 
 /// Describes a share.

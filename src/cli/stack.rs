@@ -20,6 +20,7 @@ use crate::stack::setup::Setup;
 use crate::stack::start::{Running, Started, Wanted};
 use crate::stack::status::{ServiceStatus, Status};
 use crate::stack::{DEFAULT_BROKER, Stack};
+use crate::term::grid::{self, Column, Spare};
 use crate::term::table::{Align, Table};
 use crate::term::units;
 
@@ -254,7 +255,7 @@ fn report_started(started: &Started, context: &Context) -> Result<()> {
             .status("the stack is already running and answers");
     }
     context.report.status("");
-    print(&services_table(&started.services))
+    print_fitted(services_table(&started.services), context)
 }
 
 /// Reports what `--listen` has opened, and what to type on other machines.
@@ -324,7 +325,17 @@ pub(super) fn status(options: StatusOptions, context: &Context) -> Result<()> {
     }
     match options.format {
         StatusFormat::Table if status.services.is_empty() => {}
-        StatusFormat::Table => print(&status_tables(&status))?,
+        StatusFormat::Table => {
+            let (services, topics) = status_tables(&status);
+            print_fitted(services, context)?;
+            if status.topics.is_some() {
+                print(&"")?;
+                match topics {
+                    Some(topics) => print_fitted(topics, context)?,
+                    None => print(&"no topics yet")?,
+                }
+            }
+        }
         StatusFormat::Json => {
             let json = serde_json::to_string(&status);
             print(&json.map_err(|source| Error::bug("the status is not JSON").caused_by(source))?)?;
@@ -445,11 +456,8 @@ fn next_steps() -> [&'static str; 4] {
 }
 
 fn services_table(services: &[Running]) -> Table {
-    let mut table = Table::new(&[
-        ("service", Align::Left),
-        ("address", Align::Left),
-        ("image", Align::Left),
-    ]);
+    let columns = ["service", "address", "image"];
+    let mut table = Table::new(columns.map(column).to_vec(), grid::room());
     for service in services {
         table.row([
             service.service.name(),
@@ -460,14 +468,12 @@ fn services_table(services: &[Running]) -> Table {
     table
 }
 
-fn status_tables(status: &Status) -> String {
-    let mut services = Table::new(&[
-        ("service", Align::Left),
-        ("state", Align::Left),
-        ("address", Align::Left),
-        ("image", Align::Left),
-        ("disk", Align::Right),
-    ]);
+/// Returns the services of a stack and its topics, if there are any.
+fn status_tables(status: &Status) -> (Table, Option<Table>) {
+    let columns = ["service", "state", "address", "image"].map(column);
+    let disk = Column::new("disk", Align::Right);
+    let columns = columns.into_iter().chain([disk]).collect();
+    let mut services = Table::new(columns, grid::room());
     for service in &status.services {
         let disk = service
             .written_bytes
@@ -482,17 +488,13 @@ fn status_tables(status: &Status) -> String {
             &disk,
         ]);
     }
-    let Some(topics) = &status.topics else {
-        return services.to_string();
-    };
+    let topics = status.topics.as_deref().unwrap_or_default();
     if topics.is_empty() {
-        return format!("{services}\n\nno topics yet");
+        return (services, None);
     }
-    let mut table = Table::new(&[
-        ("topic", Align::Left),
-        ("partitions", Align::Right),
-        ("records", Align::Right),
-    ]);
+    let numbers = ["partitions", "records"].map(|name| Column::new(name, Align::Right));
+    let columns = [column("topic")].into_iter().chain(numbers).collect();
+    let mut table = Table::new(columns, grid::room());
     for topic in topics {
         let records = units::format_count(topic.records.unsigned_abs());
         table.row([
@@ -501,7 +503,22 @@ fn status_tables(status: &Status) -> String {
             &records,
         ]);
     }
-    format!("{services}\n\n{table}")
+    (services, Some(table))
+}
+
+/// Returns a column of text; an image is the first that is left out.
+fn column(name: &str) -> Column {
+    let spare = (name == "image").then_some(Spare::Then(0));
+    Column::new(name, Align::Left).spare(spare)
+}
+
+/// Prints a table, and says what it has no room for.
+fn print_fitted(table: Table, context: &Context) -> Result<()> {
+    let (lines, shortage) = table.fitted();
+    print(&lines.trim_end_matches('\n'))?;
+    let hint = shortage.hint("`k status --format json`");
+    hint.into_iter().for_each(|hint| context.report.hint(hint));
+    Ok(())
 }
 
 /// Returns an image's name and tag without registry and owner, so that a row fits 80 columns.

@@ -50,6 +50,9 @@ pub(super) struct Options {
     broker: BrokerOptions,
 }
 
+/// What has all of a table that is printed once.
+const WIDER: &str = "a pipe, as in `k top --once | cat`,";
+
 /// How many rows a page has.
 const PAGE: isize = 10;
 
@@ -72,7 +75,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         context.interrupt.sleep_until(began + interval);
         context.interrupt.check()?;
         history.push(asker.snapshot()?);
-        return print(&View::new(&history, &options.filter).plain());
+        let (tables, shortages) = View::new(&history, &options.filter).plain();
+        print(&tables)?;
+        let hints = shortages.iter().filter_map(|short| short.hint(WIDER));
+        hints.for_each(|hint| context.report.hint(hint));
+        return Ok(());
     }
     let snapshots = asker.ask_every(interval)?;
     let mut screen = Screen::open()?;

@@ -40,7 +40,7 @@ use std::fmt;
 
 use bumpalo::Bump;
 
-pub use functions::pattern_of;
+pub use functions::{exchanged, other_order, pattern_of};
 pub use list::{
     Call, Equality, Item, Kind, Order, open_up, parse_calls, parse_equalities, parse_list,
     parse_order,

@@ -13,8 +13,8 @@ use crate::column::name::quoted_name;
 use crate::column::{Column, DataType, Misfit, Schema, ValueRef, Values};
 use crate::error::{Error, Result};
 use crate::expression::{
-    Expression, Kind, add_column, column_as_it_stands, column_text, open_up, pattern_of,
-    unknown_column,
+    Expression, Kind, add_column, column_as_it_stands, column_text, open_up, other_order,
+    pattern_of, unknown_column,
 };
 use crate::number::Number;
 use crate::term::units;
@@ -375,10 +375,12 @@ fn read(
 /// expression names what was read.
 fn about(misfit: Misfit, column: &Column<'_>, row: usize, what: &str, expression: &str) -> Misfit {
     let local = match column.value_ref(row) {
-        ValueRef::Text(text) | ValueRef::Any(text) => pattern_of(text),
+        ValueRef::Text(text) | ValueRef::Any(text) => {
+            pattern_of(text).map(|pattern| (other_order(&pattern, text), pattern))
+        }
         _ => None,
     };
-    let cure = local.map(|pattern| {
+    let cure = local.map(|(other, pattern)| {
         let mut shell = String::new();
         for c in format!("parse_timestamp({expression}, '{pattern}')").chars() {
             if matches!(c, '"' | '$' | '`' | '\\') {
@@ -386,8 +388,11 @@ fn about(misfit: Misfit, column: &Column<'_>, row: usize, what: &str, expression
             }
             shell.push(c);
         }
+        let order = other.map_or(String::new(), |other| {
+            format!(", day first; this one may also be month first, which is '{other}'")
+        });
         format!(
-            "`--time \"{shell}\"` reads such a time; for local time add a zone, such as `--zone Europe/Berlin`"
+            "`--time \"{shell}\"` reads such a time{order}; for local time add a zone, such as `--zone Europe/Berlin`"
         )
     });
     Misfit {

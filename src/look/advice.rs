@@ -4,6 +4,8 @@ use super::{ColumnFound, Findings, Reading, TimeFound};
 use crate::column::name::quoted_name;
 use crate::term::units::{DAY, HOUR, MINUTE, SECOND, format_duration};
 
+const DECIMAL_COMMA: &str = "--decimal-comma";
+
 /// Returns the expression of a column's times by a pattern.
 pub fn parsed(name: &str, pattern: &str) -> String {
     format!("parse_timestamp({}, '{pattern}')", quoted_name(name))
@@ -80,6 +82,15 @@ impl Findings {
         })
     }
 
+    /// Returns whether `--decimal-comma` reads numbers that are none without it, and takes none away.
+    fn wants_decimal_comma(&self) -> bool {
+        let columns = || self.columns.iter();
+        let has_points = |column: &ColumnFound| {
+            column.decimal_commas.is_none() && matches!(column.data_type, "decimal" | "double")
+        };
+        columns().any(|column| column.has_decimal_comma) && !columns().any(has_points)
+    }
+
     /// Returns the words of a command that windows the source, read with the `given` flags and their
     /// values; `None` where nothing looks like a time.
     pub fn command(&self, source: &str, given: &[(&str, String)]) -> Option<Vec<String>> {
@@ -93,6 +104,9 @@ impl Findings {
         };
         for (flag, value) in given {
             add(flag, value.clone());
+        }
+        if self.wants_decimal_comma() && given.iter().all(|(flag, _)| *flag != DECIMAL_COMMA) {
+            add(DECIMAL_COMMA, String::new());
         }
         add("--tumbling", size_for(time).to_owned());
         match &time.reading {

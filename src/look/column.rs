@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Seen;
 use crate::column::ValueRef;
-use crate::number::Number;
+use crate::number::{Number, with_decimal_point};
 use crate::term::units::parse_iso;
 
 /// How many examples are kept.
@@ -18,16 +18,19 @@ enum Kind {
     Bigint,
     Decimal,
     Double,
+    /// A number with a comma where others have a point.
+    Comma,
     Boolean,
     Time,
     Json,
     Text,
 }
 
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::Bigint, "bigint"),
     (Kind::Decimal, "decimal"),
     (Kind::Double, "double"),
+    (Kind::Comma, "decimal"),
     (Kind::Boolean, "boolean"),
     (Kind::Time, "timestamp"),
     (Kind::Json, "json"),
@@ -40,8 +43,10 @@ pub(super) struct Tally {
     nulls: u64,
     /// How many values are of each of [`KINDS`].
     kinds: [u64; KINDS.len()],
-    /// The first value of each of them.
-    first: [Option<String>; KINDS.len()],
+    /// The first value of each of them, and where it is.
+    first: [Option<(String, String)>; KINDS.len()],
+    /// Whether a comma cannot be one between thousands: `1,234` may be, and `1,5` may not.
+    has_decimal_comma: bool,
     examples: Vec<String>,
     seen: Seen,
 }
@@ -72,18 +77,43 @@ pub struct ColumnFound {
     pub odd: u64,
     /// The first of those.
     pub first_odd: Option<String>,
+    /// Where it is.
+    pub odd_at: Option<String>,
+    /// The numbers that have a comma where others have a point.
+    pub decimal_commas: Option<Among>,
+    /// Whether one of them cannot be read otherwise, as `1,234` can.
+    pub has_decimal_comma: bool,
+    /// Of a text many of whose values are numbers, those that are not.
+    pub text_among_numbers: Option<Among>,
+}
+
+/// Some values of a column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Among {
+    /// How many there are.
+    pub count: u64,
+    /// The first.
+    pub first: String,
+    /// Where it is.
+    pub at: String,
 }
 
 impl Tally {
-    pub fn add(&mut self, value: ValueRef<'_>) {
+    /// Counts a value that is somewhere; of numbers with a decimal comma if that was said.
+    pub fn add(&mut self, value: ValueRef<'_>, has_commas: bool, at: impl Fn() -> String) {
         let (ValueRef::Any(text) | ValueRef::Text(text)) = value else {
             self.nulls += 1;
             return;
         };
-        let kind = kind_of(text) as usize;
+        let kind = match with_decimal_point(text).filter(|_| has_commas) {
+            Some(number) => kind_of(&number),
+            None => kind_of(text),
+        };
+        self.has_decimal_comma |= kind == Kind::Comma && !may_be_thousands(text);
+        let kind = kind as usize;
         self.kinds[kind] += 1;
         if self.kinds[kind] == 1 {
-            self.first[kind] = Some(cut(text));
+            self.first[kind] = Some((cut(text), at()));
         }
         let is_new = !self.seen.came_before(text.as_bytes());
         if is_new && self.examples.len() < EXAMPLES {
@@ -93,8 +123,8 @@ impl Tally {
 
     /// Returns whether all values so far are numbers, and there are some.
     pub fn is_of_numbers(&self) -> bool {
-        let [bigint, decimal, double, others @ ..] = self.kinds;
-        bigint + decimal + double > 0 && others.iter().all(|&count| count == 0)
+        let [bigint, decimal, double, comma, others @ ..] = self.kinds;
+        bigint + decimal + double + comma > 0 && others.iter().all(|&count| count == 0)
     }
 
     /// Returns the first of its values.
@@ -103,13 +133,15 @@ impl Tally {
     }
 
     pub fn finish(self, name: String) -> ColumnFound {
-        let [bigint, decimal, double, boolean, time, json, text] = self.kinds;
+        /// A text whose values are numbers this often is not meant to be one: one in ten.
+        const MANY: u64 = 10;
+        let [bigint, decimal, double, comma, boolean, time, json, text] = self.kinds;
         let values: u64 = self.kinds.iter().sum();
-        let numbers = bigint + decimal + double;
+        let numbers = bigint + decimal + double + comma;
         // Of numbers the widest counts, of others what most are.
         let (kind, of_kind) = match numbers * 2 > values {
             true if double > 0 => (Kind::Double, numbers),
-            true if decimal > 0 => (Kind::Decimal, numbers),
+            true if decimal + comma > 0 => (Kind::Decimal, numbers),
             true => (Kind::Bigint, numbers),
             false => [
                 (Kind::Boolean, boolean),
@@ -122,11 +154,25 @@ impl Tally {
         };
         let is_odd = |nth: usize| match kind {
             Kind::Text => false,
-            Kind::Bigint | Kind::Decimal | Kind::Double => nth > Kind::Double as usize,
+            Kind::Bigint | Kind::Decimal | Kind::Double | Kind::Comma => !is_number(nth),
             kind => nth != kind as usize,
         };
-        let first = self.first.iter().enumerate();
-        let first_odd = first.filter(|(nth, _)| is_odd(*nth));
+        let first = |is_meant: &dyn Fn(usize) -> bool| {
+            let first = self.first.iter().enumerate();
+            let mut first = first.filter(|(nth, _)| is_meant(*nth));
+            first.find_map(|(_, first)| first.clone())
+        };
+        let (first_odd, odd_at) = first(&is_odd).unzip();
+        let among = |count: u64, is_meant: &dyn Fn(usize) -> bool| {
+            let (first, at) = first(is_meant).filter(|_| count > 0)?;
+            Some(Among { count, first, at })
+        };
+        let is_mixed = kind == Kind::Text && numbers * MANY >= values;
+        let texts = if is_mixed && numbers > 0 {
+            values - numbers
+        } else {
+            0
+        };
         debug_assert!(text <= values);
         ColumnFound {
             name,
@@ -139,9 +185,24 @@ impl Tally {
             distinct: self.seen.len(),
             examples: self.examples,
             odd: values - of_kind,
-            first_odd: first_odd.filter_map(|(_, first)| first.clone()).next(),
+            first_odd,
+            odd_at,
+            decimal_commas: among(comma, &|nth| nth == Kind::Comma as usize),
+            has_decimal_comma: self.has_decimal_comma,
+            text_among_numbers: among(texts, &|nth| !is_number(nth)),
         }
     }
+}
+
+/// Returns whether the kind of this number is one of numbers.
+fn is_number(nth: usize) -> bool {
+    nth <= Kind::Comma as usize
+}
+
+/// Returns whether the comma of a number may be one between thousands, as in `1,234`.
+fn may_be_thousands(text: &str) -> bool {
+    let fraction = text.trim_ascii().split_once(',');
+    fraction.is_some_and(|(whole, fraction)| !whole.contains('.') && fraction.len() == 3)
 }
 
 fn kind_of(text: &str) -> Kind {
@@ -152,6 +213,7 @@ fn kind_of(text: &str) -> Kind {
         None => {}
     }
     match text {
+        _ if text.contains(',') && has_decimal_comma(text) => Kind::Comma,
         "true" | "false" => Kind::Boolean,
         _ if text.starts_with(['{', '['])
             && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() =>
@@ -161,6 +223,13 @@ fn kind_of(text: &str) -> Kind {
         _ if parse_iso(text.trim_ascii()).is_some() => Kind::Time,
         _ => Kind::Text,
     }
+}
+
+/// Returns whether a text with a comma is a number once that is a point.
+fn has_decimal_comma(text: &str) -> bool {
+    let number = with_decimal_point(text);
+    let number = number.filter(|number| Number::parse(number.as_bytes()).is_some());
+    number.is_some_and(|number| !is_code(&number))
 }
 
 /// Returns whether digits are a code, as of a telephone, and no amount: a zero or a plus before them counts.
@@ -186,11 +255,12 @@ mod tests {
 
     fn found(values: &[&str]) -> ColumnFound {
         let mut tally = Tally::default();
-        for value in values {
-            tally.add(match *value {
+        for (line, value) in (2..).zip(values) {
+            let value = match *value {
                 "" => ValueRef::Null,
                 text => ValueRef::Any(text),
-            });
+            };
+            tally.add(value, false, || format!("line {line}"));
         }
         tally.finish("c".to_owned())
     }
@@ -214,6 +284,37 @@ mod tests {
             assert_eq!((found.data_type, found.odd), (data_type, odd), "{values:?}");
             assert_eq!(found.first_odd.is_some(), odd > 0, "{values:?}");
         }
+    }
+
+    #[test]
+    fn numbers_with_commas_are_numbers_and_may_be_thousands() {
+        for (values, data_type, commas, is_certain) in [
+            (&["1,5", "2", "1.234,25"][..], "decimal", 2, true),
+            (&["1,234", "2,500"], "decimal", 2, false),
+            (&["a", "1,5", "b"], "text", 1, true),
+            (&["1,2,3", "a"], "text", 0, false),
+        ] {
+            let found = found(values);
+            let count = found.decimal_commas.as_ref().map_or(0, |among| among.count);
+            let is_as_told = (found.data_type, count, found.has_decimal_comma);
+            assert_eq!(is_as_told, (data_type, commas, is_certain), "{values:?}");
+        }
+        let first = found(&["7", "1,5"]).decimal_commas.expect("a comma");
+        assert_eq!((&*first.first, &*first.at), ("1,5", "line 3"));
+    }
+
+    #[test]
+    fn texts_among_numbers_are_counted_and_the_first_has_a_place() {
+        let mixed = found(&["1", "n/a", "b", "2"]).text_among_numbers;
+        let expected = Among {
+            count: 2,
+            first: "n/a".to_owned(),
+            at: "line 3".to_owned(),
+        };
+        assert_eq!(mixed, Some(expected));
+        let few = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "1"];
+        assert_eq!(found(&few).text_among_numbers, None);
+        assert_eq!(found(&["1", "2", "n/a"]).odd_at.as_deref(), Some("line 4"));
     }
 
     #[test]

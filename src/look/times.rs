@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::column::{ColumnFound, Tally, is_code};
 use crate::column::{Column, Columns, Schema, ValueRef};
 use crate::error::{Error, Result};
-use crate::expression::{Expression, pattern_of};
+use crate::expression::{Expression, exchanged, pattern_of};
 use crate::number::Number;
 use crate::term::units::parse_iso;
 
 /// Patterns of local time that people write, for `parse_timestamp`. Where a day may be a month the first
-/// that reads all values counts.
+/// that reads all values counts: day first, as [`pattern_of`] has it for one text.
 const PATTERNS: [&str; 10] = [
     "dd.MM.yyyy HH:mm:ss",
     "dd.MM.yyyy HH:mm",
@@ -94,6 +94,9 @@ pub struct TimeFound {
     pub column: String,
     /// How it is read.
     pub reading: Reading,
+    /// A pattern that reads as many values, with day and month exchanged: the data does not say which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_order: Option<String>,
     /// The earliest and the latest, in ms since 1970, UTC.
     pub from: i64,
     /// The latest.
@@ -150,6 +153,7 @@ impl Course {
         Some(TimeFound {
             column,
             reading,
+            other_order: None,
             from,
             to,
             times: self.times,
@@ -236,6 +240,23 @@ impl Candidates {
         right.retain(|candidate| candidate.course.holds());
         // Of several readings of one column that which reads most, and then the first.
         right.sort_by_key(|candidate| (candidate.index, candidate.course.others));
+        let others: Vec<(usize, String, u64)> = right
+            .iter()
+            .filter_map(|candidate| match &candidate.reading {
+                Reading::Pattern(pattern) => {
+                    Some((candidate.index, pattern.clone(), candidate.course.others))
+                }
+                _ => None,
+            })
+            .collect();
+        let other_order = |candidate: &Candidate| {
+            let Reading::Pattern(pattern) = &candidate.reading else {
+                return None;
+            };
+            let other = exchanged(pattern)?;
+            let as_good = (candidate.index, other, candidate.course.others);
+            others.contains(&as_good).then_some(as_good.1)
+        };
         right.dedup_by_key(|candidate| candidate.index);
         right.sort_by_key(|candidate| {
             let column = &columns[candidate.index];
@@ -247,7 +268,11 @@ impl Candidates {
         found
             .filter_map(|candidate| {
                 let name = columns[candidate.index].name.clone();
-                candidate.course.found(name, candidate.reading.clone())
+                let found = candidate.course.found(name, candidate.reading.clone());
+                Some(TimeFound {
+                    other_order: other_order(&candidate),
+                    ..found?
+                })
             })
             .collect()
     }
@@ -282,6 +307,10 @@ fn all(schema: &Schema, tallies: &[Tally]) -> Result<Vec<Candidate>> {
         let known = PATTERNS.map(str::to_owned);
         let of_examples = tally.examples().iter();
         let of_examples = of_examples.filter_map(|example| pattern_of(example));
+        let of_examples = of_examples.flat_map(|pattern| {
+            let other = exchanged(&pattern);
+            std::iter::once(pattern).chain(other)
+        });
         let mut patterns: Vec<String> = known.into_iter().chain(of_examples).collect();
         let mut seen = HashSet::new();
         patterns.retain(|pattern| !pattern.contains('\'') && seen.insert(pattern.clone()));
@@ -320,7 +349,8 @@ mod tests {
             ..Columns::default()
         };
         let mut tally = Tally::default();
-        (0..values.len()).for_each(|row| tally.add(columns.columns[0].value_ref(row)));
+        (0..values.len())
+            .for_each(|row| tally.add(columns.columns[0].value_ref(row), false, String::new));
         let (mut candidates, arena) = (Candidates::default(), Bump::new());
         let tallies = [tally];
         candidates
@@ -359,6 +389,29 @@ mod tests {
             let found = found(&values);
             let first = found.first().map(|found| found.reading.clone());
             assert_eq!(first, reading, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn that_day_and_month_may_be_exchanged_is_found_unless_some_value_tells() {
+        for (values, pattern, other) in [
+            (
+                ["03/04/2026", "05/04/2026"],
+                "dd/MM/yyyy",
+                Some("MM/dd/yyyy"),
+            ),
+            (
+                ["3/4/2026 1:05 PM", "5/4/2026 1:06 PM"],
+                "d/M/yyyy h:mm a",
+                Some("M/d/yyyy h:mm a"),
+            ),
+            (["03/04/2026", "13/04/2026"], "dd/MM/yyyy", None),
+            (["03/04/2026", "04/13/2026"], "MM/dd/yyyy", None),
+            (["03.04.2026", "05.04.2026"], "dd.MM.yyyy", None),
+        ] {
+            let found = found(&values);
+            assert_eq!(found[0].reading.name(), pattern, "{values:?}");
+            assert_eq!(found[0].other_order.as_deref(), other, "{values:?}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::kafka::partitioner::{Partitioner, Partitioning};
 use crate::kafka::producer::{Block, Options, Producer, Record, TopicId};
 use crate::notation::{Notation, push_csv, push_json};
 use crate::outlet::Outlet;
-use crate::term::grid::{self, Cell, Column, Grid, Times};
+use crate::term::grid::{ALL_IN_CSV, Cell, Column, Grid, Times};
 use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::table::Align;
@@ -253,7 +253,7 @@ impl Table {
         if std::mem::replace(&mut self.header_written, true) {
             return Ok(());
         }
-        if let Some(hint) = grid::left_out(&self.grid.fit()) {
+        if let Some(hint) = self.grid.fit().hint(ALL_IN_CSV) {
             self.report.hint(hint);
         }
         let heading = format!("{}\n", self.grid.heading());

@@ -11,7 +11,7 @@ use crate::format::envelope;
 use crate::notation::{push_csv, push_csv_text};
 use crate::outlet::Outlet;
 use crate::source::Message;
-use crate::term::grid::{self, Cell, Column, Grid, Times};
+use crate::term::grid::{self, ALL_IN_CSV, Cell, Column, Grid, Times};
 use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::table::Align;
@@ -311,7 +311,7 @@ impl Table {
             }
             self.grid.measure(&cells);
         }
-        if let Some(hint) = grid::left_out(&self.grid.fit()) {
+        if let Some(hint) = self.grid.fit().hint(ALL_IN_CSV) {
             look.report.hint(hint);
         }
     }

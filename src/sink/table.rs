@@ -10,7 +10,7 @@ use crate::engine::pane::{Pane, Panes};
 use crate::error::{Error, Result};
 use crate::outlet::Outlet;
 use crate::result::{Header, Role};
-use crate::term::grid::{self, Cell, Column, Grid, Spare, Times};
+use crate::term::grid::{self, ALL_IN_CSV, Cell, Column, Grid, Spare, Times};
 use crate::term::printable::printable;
 use crate::term::report::Report;
 use crate::term::table::Align;
@@ -95,7 +95,7 @@ impl TableSink {
     fn write_header(&mut self) -> Result<()> {
         if !self.header_written {
             self.header_written = true;
-            if let Some(hint) = grid::left_out(&self.grid.fit()) {
+            if let Some(hint) = self.grid.fit().hint(ALL_IN_CSV) {
                 self.report.hint(hint);
             }
             let header = self.grid.heading();

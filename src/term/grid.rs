@@ -5,8 +5,9 @@
 //!
 //! Where a row has no room, in this order: columns that say little go ([`Column::spare`] says which
 //! and when, `window_end` first), times lose their year and zone, long texts are cut with `…`, then the
-//! columns furthest to the right go, but never the first. [`Grid::fit`] names those that are left out.
-//! What is longer still is cut: a row is never wrapped.
+//! columns furthest to the right go, but never the first. [`Grid::fit`] names those that are left out
+//! and those that are cut. What is longer still is cut: a row is never wrapped. A list of sentences is
+//! not a table: see [`super::entries`].
 //!
 //! Numbers are digits alone, so that they can be pasted; all of a column have as many decimals.
 
@@ -65,6 +66,15 @@ pub enum Cell {
     Time(i64),
 }
 
+/// What rows have no room for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shortage {
+    /// The columns that are not there.
+    pub left_out: Vec<String>,
+    /// The columns of which some values are cut.
+    pub cut: Vec<String>,
+}
+
 /// Columns, and the width that their rows have.
 #[derive(Debug, Clone)]
 pub struct Grid {
@@ -74,8 +84,11 @@ pub struct Grid {
     has_short_times: bool,
 }
 
+/// What shows everything beside a table of most commands.
+pub const ALL_IN_CSV: &str = "`--format csv`";
+
 /// The gap between two columns.
-const GAP: usize = 2;
+pub const GAP: usize = 2;
 /// No text is cut to less, as long as there is another column to leave out.
 const LEAST_TEXT: usize = 12;
 
@@ -184,10 +197,10 @@ impl Grid {
         self.width = width;
     }
 
-    /// Leaves out what has no room beside what was measured so far; returns the names.
-    pub fn fit(&mut self) -> Vec<String> {
+    /// Leaves out and cuts what has no room beside what was measured so far.
+    pub fn fit(&mut self) -> Shortage {
         let Some(width) = self.width else {
-            return Vec::new();
+            return Shortage::default();
         };
         let mut order: Vec<(Spare, usize)> = (0..self.columns.len())
             .map(|at| (self.spare_of(at), at))
@@ -212,15 +225,24 @@ impl Grid {
         }
         left_out.sort_unstable();
         let name = |at: usize| self.columns[at].name.clone();
-        left_out.into_iter().map(name).collect()
+        let is_cut = |&at: &usize| {
+            let column = &self.columns[at];
+            let is_first_of_none = at == 0 && self.row_width() > width;
+            column.is_shown && (column.longest < column.text || is_first_of_none)
+        };
+        Shortage {
+            left_out: left_out.into_iter().map(name).collect(),
+            cut: (0..self.columns.len()).filter(is_cut).map(name).collect(),
+        }
     }
 
     /// Cuts the longest texts so that rows fit, or as far as texts may be cut; returns whether there
-    /// were any.
+    /// were any. What stands to the right is a number: cut, it would be another one.
     fn cut_longest(&mut self, width: usize) -> bool {
         let over = self.row_width().saturating_sub(width);
         let has_short_times = self.has_short_times;
         let shown = self.columns.iter_mut().filter(|column| column.is_shown);
+        let shown = shown.filter(|column| column.align == Align::Left);
         let Some(longest) = shown.max_by_key(|column| column.text.min(column.longest)) else {
             return false;
         };
@@ -279,12 +301,24 @@ impl Grid {
     }
 }
 
-/// Returns the note on columns that were left out.
-pub fn left_out(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| {
-        let names = names.join(", ");
-        format!("no room here for {names}; `--format csv` has every column")
-    })
+impl Shortage {
+    /// Returns what to say of it; `everything` is what shows all, such as "`--format csv`".
+    pub fn hint(&self, everything: &str) -> Option<String> {
+        let (left_out, cut) = (self.left_out.join(", "), self.cut.join(", "));
+        let are = if self.cut.len() == 1 { "is" } else { "are" };
+        match (left_out.is_empty(), cut.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(format!(
+                "no room here for {left_out}; {everything} has every column"
+            )),
+            (true, false) => Some(format!(
+                "{cut} {are} cut to fit; {everything} has the whole text"
+            )),
+            (false, false) => Some(format!(
+                "no room here for {left_out}, and {cut} {are} cut; {everything} has everything"
+            )),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -303,7 +337,7 @@ mod tests {
         Cell::Text(text.to_owned())
     }
 
-    fn windows(width: usize) -> (Grid, Vec<String>) {
+    fn windows(width: usize) -> (Grid, Shortage) {
         let columns = vec![
             Column::new("window_start", Align::Left),
             Column::new("window_end", Align::Left).spare(Some(Spare::First)),
@@ -313,8 +347,8 @@ mod tests {
         ];
         let mut grid = Grid::new(columns, Some(width), Times::Iso);
         grid.measure(&row());
-        let left_out = grid.fit();
-        (grid, left_out)
+        let shortage = grid.fit();
+        (grid, shortage)
     }
 
     fn row() -> [Cell; 5] {
@@ -359,8 +393,9 @@ mod tests {
             ),
             (10, "window_end, caller, count, avg_duration", "01-01 00:…"),
         ] {
-            let (grid, names) = windows(width);
-            assert_eq!(names.join(", "), left_out, "{width}");
+            let (grid, shortage) = windows(width);
+            assert_eq!(shortage.left_out.join(", "), left_out, "{width}");
+            assert_eq!(shortage.cut.is_empty(), width > 10, "{width}");
             assert_eq!(grid.line(&row()), line, "{width}");
             assert!(measure_text_width(&grid.heading()) <= width);
         }
@@ -377,12 +412,33 @@ mod tests {
             text("true"),
         ];
         grid.measure(&row);
-        assert_eq!(grid.fit(), Vec::<String>::new());
+        let shortage = grid.fit();
+        assert_eq!(
+            shortage.hint("`--format csv`").as_deref(),
+            Some("value is cut to fit; `--format csv` has the whole text")
+        );
         assert_eq!(grid.line(&row), "cleanup.policy  long long lo…  true");
         assert_eq!(
             grid.heading(),
             "setting         value          set_for_topic"
         );
+    }
+
+    #[test]
+    fn a_number_is_left_out_before_it_is_cut() {
+        let columns = vec![
+            Column::new("topic", Align::Left),
+            Column::new("records", Align::Right),
+        ];
+        let mut grid = Grid::new(columns, Some(30), Times::Iso);
+        let row = [text("calls_of_a_day"), text("123,456,789,012,345,678")];
+        grid.measure(&row);
+        let shortage = grid.fit();
+        assert_eq!(
+            shortage.hint("`--format csv`").as_deref(),
+            Some("no room here for records; `--format csv` has every column")
+        );
+        assert_eq!(grid.line(&row), "calls_of_a_day");
     }
 
     #[test]
@@ -424,7 +480,7 @@ mod tests {
     #[test]
     fn a_row_that_is_longer_than_those_measured_is_cut() {
         let mut grid = Grid::new(vec![Column::new("value", Align::Left)], Some(8), Times::Iso);
-        assert_eq!(grid.fit(), Vec::<String>::new());
+        assert_eq!(grid.fit(), Shortage::default());
         assert_eq!(grid.line(&[text("a long value")]), "a long …");
     }
 }

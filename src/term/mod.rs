@@ -1,5 +1,6 @@
 //! What is shown: results on stdout, all else on stderr.
 
+pub(crate) mod entries;
 pub(crate) mod grid;
 pub mod period;
 pub(crate) mod printable;

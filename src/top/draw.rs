@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn scripts_get_plain_tables() {
-        let plain = View::new(&history(), "").plain();
+        let plain = View::new(&history(), "").plain().0;
         assert!(plain.starts_with("topic "), "{plain}");
         assert!(plain.contains("\n\ngroup "), "{plain}");
         assert!(plain.contains("\n\nnode "), "{plain}");

@@ -3,9 +3,8 @@
 use std::cmp::Ordering;
 
 use super::history::{Behind, Clears, Commit, Group, History, Snapshot};
-use crate::term::grid::{self, Cell, Column, Grid, Times};
-use crate::term::printable::printable;
-use crate::term::table::Align;
+use crate::term::grid::{self, Column, Shortage};
+use crate::term::table::{Align, Table};
 use crate::term::units::{self, format_count, format_duration, format_rate, format_time};
 
 /// The bars of a volume, from nothing to the most.
@@ -46,22 +45,13 @@ impl Section {
         }
     }
 
-    /// Returns the rows as a table whose lines have some room; ends with a newline.
-    fn plain(&self, room: Option<usize>) -> String {
+    /// Returns the rows as a table whose lines have some room.
+    fn plain(&self, room: Option<usize>) -> (String, Shortage) {
         let columns = self.columns.iter();
         let columns = columns.map(|(name, align)| Column::new(name, *align));
-        let mut grid = Grid::new(columns.collect(), room, Times::Iso);
-        let text = |cell: &String| Cell::Text(printable(cell.as_bytes()));
-        let rows: Vec<Vec<Cell>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(text).collect())
-            .collect();
-        rows.iter().for_each(|row| grid.measure(row));
-        grid.fit();
-        let lines = rows.iter().map(|row| grid.line(row));
-        let lines = std::iter::once(grid.heading()).chain(lines);
-        lines.map(|line| line + "\n").collect()
+        let mut table = Table::new(columns.collect(), room);
+        self.rows.iter().for_each(|row| table.row(row));
+        table.fitted()
     }
 }
 
@@ -170,13 +160,14 @@ impl View {
             .unwrap_or(0)
     }
 
-    /// Returns the sections that have rows as tables, a blank line between two; ends with a newline.
-    pub fn plain(&self) -> String {
+    /// Returns the sections that have rows as tables, a blank line between two, ended by a newline; also
+    /// what each has no room for.
+    pub fn plain(&self) -> (String, Vec<Shortage>) {
         let sections = [&self.topics, &self.groups, &self.nodes].into_iter();
         let tables = sections.filter(|section| !section.rows.is_empty());
         let room = grid::room();
-        let tables = tables.map(|section| section.plain(room));
-        tables.collect::<Vec<_>>().join("\n")
+        let (tables, shortages): (Vec<_>, _) = tables.map(|section| section.plain(room)).unzip();
+        (tables.join("\n"), shortages)
     }
 }
 

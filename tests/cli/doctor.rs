@@ -128,12 +128,10 @@ fn a_broker_that_was_named_must_be_there() {
 
 #[test]
 fn lines_without_a_fix_fit_eighty_columns() {
-    let run = Machine::bare().k("doctor");
-    for line in run
-        .stdout()
-        .lines()
-        .filter(|line| !line.contains("fix: ") && !line.contains(" state "))
-    {
-        assert!(line.chars().count() <= 80, "{line}");
+    let run = Machine::bare().with("COLUMNS", "80").k("doctor");
+    for line in run.stdout().lines().filter(|line| !line.contains("fix: ")) {
+        // A path has no blank to go on behind.
+        let is_one_word = line.split_whitespace().count() == 1;
+        assert!(line.chars().count() <= 80 || is_one_word, "{line}");
     }
 }

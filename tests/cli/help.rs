@@ -133,3 +133,22 @@ fn the_short_help_of_window_fits_two_screens_and_the_long_one_has_every_flag() {
         assert!(long.stdout().contains(flag), "{flag}");
     }
 }
+
+#[test]
+fn lists_of_sentences_fit_80_columns_and_lose_no_word() {
+    let workdir = Workdir::new();
+    for command in ["help functions", "check --format table"] {
+        let narrow = workdir.shell(&format!("COLUMNS=80 k {command}"));
+        narrow.assert_status(0);
+        let too_long = |line: &&str| line.chars().count() > 80;
+        assert_eq!(narrow.stdout().lines().find(too_long), None, "{command}");
+        let wide = workdir.shell(&format!("COLUMNS=1000 k {command}"));
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(narrow.stdout()), words(wide.stdout()), "{command}");
+        assert!(narrow.stdout().lines().count() > wide.stdout().lines().count());
+    }
+}

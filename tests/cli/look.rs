@@ -36,7 +36,7 @@ order_id,ts,Region,price,note
 fn a_foreign_file_is_described_in_80_columns_and_the_flags_work() {
     let dir = Workdir::new();
     dir.write("orders.csv", ORDERS);
-    let run = dir.k("look orders.csv");
+    let run = dir.shell("COLUMNS=80 k look orders.csv");
     run.assert_status(0);
     let printed = run.stdout();
     assert!(
@@ -60,7 +60,7 @@ time      ts, s
           9.1 % out of order, at most 30s behind
 identity  order_id repeats an earlier one in 1 record
 repeated  1 record the same as an earlier one
-odd       price: 1 not decimal, first `n/a`
+odd       price: 1 not decimal, first `n/a` in line 4
 
 k window --from orders.csv --tumbling 1m --time ts --time-unit s \\
     --out-of-order 30s --distinct order_id --by Region
@@ -193,5 +193,94 @@ fn columns_named_like_words_of_expressions_are_quoted() {
         run.stdout().contains("parse_timestamp(\"when\", "),
         "{}",
         run.stdout()
+    );
+}
+
+/// Returns what `k look` prints of a file, in 80 columns, and says.
+fn look(dir: &Workdir, content: &str) -> crate::workdir::Run {
+    dir.write("in.csv", content);
+    let run = dir.shell("COLUMNS=80 k look in.csv");
+    let printed = run.stdout();
+    let is_narrow = printed.lines().all(|line| line.chars().count() <= 80);
+    assert!(is_narrow, "{printed}");
+    run
+}
+
+#[test]
+fn an_unclosed_quote_is_named_with_its_line_and_what_is_before_it_is_shown() {
+    let dir = Workdir::new();
+    let rows = "t,name,n\n1767225600,a,1\n1767225601,\"open,2\n1767225602,c,3\n";
+    let run = look(&dir, rows);
+    run.assert_status(1);
+    let head = "in.csv: CSV between commas, 3 columns; 1 record, the first ones\n";
+    assert!(run.stdout().starts_with(head), "{}", run.stdout());
+    let said = run.stderr();
+    assert!(
+        said.contains("in.csv, line 3: the quote that opens here"),
+        "{said}"
+    );
+    // Another quote further on closes it: what is between them is one field.
+    let run = look(&dir, &format!("{rows}1767225603,d \",4\n1767225604,e,5\n"));
+    run.assert_status(0);
+    let lines: Vec<&str> = run.stdout().lines().collect();
+    let lines = lines
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let told = "lines 1 record over several lines, the first of 3 lines in line 3; its lines look \
+                like records: is the quote that opens there not closed?";
+    assert!(lines.contains(told), "{lines}");
+}
+
+#[test]
+fn decimal_commas_are_counted_and_the_flag_reads_them() {
+    let dir = Workdir::new();
+    let rows = "t;price\n2026-01-01;7\n2026-01-02;1,5\n2026-01-03;1.234,25\n";
+    let run = look(&dir, rows);
+    run.assert_status(0);
+    let printed = run.stdout();
+    let told = "commas    price: 2 with a comma, first `1,5` in line 3: `--decimal-comma`";
+    assert!(printed.contains(told), "{printed}");
+    assert!(printed.contains(" --decimal-comma "), "{printed}");
+    let output = run_the_last(&dir, printed);
+    let rows = String::from_utf8_lossy(&output.stdout);
+    let first = rows.lines().nth(1).unwrap_or_default();
+    assert!(first.ends_with(",1,7"), "{rows}");
+    assert!(rows.contains(",1,1234.25\n"), "{rows}");
+    // Where columns have points, the flag would take those away.
+    let run = look(&dir, "t;a;b\n2026-01-01;1,5;1.5\n2026-01-02;2,5;2.5\n");
+    let (_, command) = run.stdout().rsplit_once("\n\n").expect("a command");
+    assert!(!command.contains("--decimal-comma"), "{command}");
+}
+
+#[test]
+fn text_among_numbers_is_counted_and_the_first_has_a_line() {
+    let dir = Workdir::new();
+    let run = look(&dir, "t,n\n2026-01-01,1\n2026-01-02,n/a\n2026-01-03,x\n");
+    let told = "mixed     n: 2 of 3 are not numbers, first `n/a` in line 3\n";
+    assert!(run.stdout().contains(told), "{}", run.stdout());
+}
+
+#[test]
+fn of_an_ambiguous_date_all_commands_read_the_day_first_and_say_so() {
+    let dir = Workdir::new();
+    let run = look(&dir, "day,n\n03/04/2026 12:00,1\n05/04/2026 12:00,2\n");
+    let printed = run.stdout();
+    let told = "time      day, dd/MM/yyyy HH:mm\n          or MM/dd/yyyy HH:mm: no value tells day from month\n";
+    assert!(printed.contains(told), "{printed}");
+    assert!(printed.contains("2026-04-03T12:00:00Z to"), "{printed}");
+    let run = dir.k("window --tumbling 1d --time day in.csv");
+    run.assert_status(1);
+    let said = run.stderr();
+    let told = "'dd/MM/yyyy HH:mm')\"` reads such a time, day first; this one may also be month first, which \
+                is 'MM/dd/yyyy HH:mm'";
+    assert!(said.contains(told), "{said}");
+    // One value that cannot be a month decides.
+    let run = look(&dir, "day,n\n03/04/2026 12:00,1\n05/14/2026 12:00,2\n");
+    let printed = run.stdout();
+    assert!(
+        printed.contains("time      day, MM/dd/yyyy HH:mm\n          2026-"),
+        "{printed}"
     );
 }

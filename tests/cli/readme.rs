@@ -42,7 +42,8 @@ fn every_transcript_of_the_pages_is_real() {
     for file in pages() {
         let page = std::fs::read_to_string(&file).expect("a page");
         for (command, expected) in transcripts(&page) {
-            let run = workdir.shell(&command);
+            // As on the narrowest terminal that pages are written for.
+            let run = workdir.shell(&format!("export COLUMNS=80\n{command}"));
             // What is shown: rows, and below them the summary where the page shows it.
             let seen = format!("{}{}", run.stdout(), run.stderr());
             let is_shown = seen == expected || run.stdout() == expected;

@@ -142,7 +142,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
         session.settings.set(name, Some(value.clone()));
     }
     session.variables.extend(options.define.iter().cloned());
-    let mut screen = Screen::new(options.output.unwrap_or_else(Output::by_default));
+    let mut screen = Screen::new(
+        options.output.unwrap_or_else(Output::by_default),
+        &context.report,
+    );
     screen.timeout = options.query_timeout.map(Duration::from_millis);
     let result = run_statements(&mut runner, options, &mut screen, context);
     if let (count @ 1.., Some(first)) = runner.unread() {

@@ -4,13 +4,19 @@ use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
 
-use super::rows::Output;
+use super::rows::{Output, Stream};
 use crate::error::{Error, Result};
 use crate::ksql::answer::Answer;
+use crate::term::entries::paragraph;
+use crate::term::grid;
+use crate::term::report::Report;
 
 /// Shows answers.
 pub(super) struct Screen {
     output: Output,
+    report: Report,
+    /// The query whose rows come.
+    stream: Option<Stream>,
     spool: Option<(String, File)>,
     /// How long a query may take.
     pub timeout: Option<Duration>,
@@ -18,9 +24,11 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Returns the screen that writes rows in a form.
-    pub fn new(output: Output) -> Self {
+    pub fn new(output: Output, report: &Report) -> Self {
         Screen {
             output,
+            report: report.clone(),
+            stream: None,
             spool: None,
             timeout: None,
         }
@@ -31,19 +39,43 @@ impl Screen {
     /// # Errors
     /// Of writing it.
     pub fn show(&mut self, answer: &Answer) -> Result<()> {
-        let text = match answer {
+        let (text, hint) = match answer {
             Answer::Said(said) if said.is_empty() => return Ok(()),
-            Answer::Said(said) => format!("{said}\n"),
-            Answer::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+            Answer::Said(said) => (format!("{said}\n"), None),
+            Answer::Lines(lines) => (self.lines(lines), None),
             Answer::Table { columns, rows } => self.output.text(columns, rows)?,
             Answer::Rows {
                 columns,
                 rows,
                 is_first,
-            } => self.output.stream(columns, rows, *is_first)?,
+            } => {
+                if *is_first {
+                    self.stream = None;
+                }
+                let stream = self
+                    .stream
+                    .get_or_insert_with(|| Stream::new(self.output, columns, rows));
+                stream.next(columns, rows, *is_first)?
+            }
         };
         self.copy(&text)?;
-        crate::cli::print(text.as_bytes())
+        crate::cli::print(text.as_bytes())?;
+        hint.into_iter().for_each(|hint| self.report.hint(hint));
+        Ok(())
+    }
+
+    /// Returns lines; for people a long one goes on below itself.
+    fn lines(&self, lines: &[String]) -> String {
+        /// How much further to the right it goes on.
+        const STEP: usize = 4;
+        let room = grid::room().filter(|_| self.output == Output::Table);
+        let line = |line: &String| {
+            let text = line.trim_start_matches(' ');
+            let margin = line.len() - text.len() + STEP;
+            let blank = " ".repeat(margin - STEP);
+            format!("{blank}{}\n", paragraph(text, margin, room))
+        };
+        lines.iter().map(line).collect()
     }
 
     /// Carries out SPOOL 'file' and SPOOL OFF; returns whether a statement is one of them.

@@ -19,7 +19,7 @@ use std::cmp::Ordering;
 use bumpalo::Bump;
 use rust_decimal::Decimal;
 
-pub use shape::pattern_of;
+pub use shape::{exchanged, other_order, pattern_of};
 
 use super::scalar::{Reason, Scalar};
 use crate::column::DataType;

@@ -13,7 +13,8 @@ const DAY: char = 'd';
 /// `3/29/2026 1:05 PM` or `29/Mar/2026:12:00:00 +0100`; `None` where it is not a time in such a
 /// form, or in ISO 8601, which needs no pattern.
 ///
-/// Of `03/04/2026` the first number is the month, of `03.04.2026` and `03-04-2026` the day.
+/// Where either of two numbers may be the month, as in `03/04/2026`, the first is the day;
+/// [`other_order`] has the other reading.
 pub fn pattern_of(text: &str) -> Option<String> {
     let mut shape = Shape {
         rest: text,
@@ -29,9 +30,39 @@ pub fn pattern_of(text: &str) -> Option<String> {
         shape.zone();
     }
     // Whatever was made of it, only its reader needs a comment.
-    let reads = pattern::check(&shape.pattern).is_ok()
-        && pattern::parse(text, &shape.pattern, &TimeZone::UTC).is_some();
-    reads.then_some(shape.pattern)
+    reads(&shape.pattern, text).then_some(shape.pattern)
+}
+
+fn reads(pattern: &str, text: &str) -> bool {
+    pattern::check(pattern).is_ok() && pattern::parse(text, pattern, &TimeZone::UTC).is_some()
+}
+
+/// Returns the pattern with day and month exchanged, if it reads the text as well: then the text does not
+/// say which of them it is.
+pub fn other_order(pattern: &str, text: &str) -> Option<String> {
+    exchanged(pattern).filter(|other| reads(other, text))
+}
+
+/// Returns a pattern that begins with day and month, in numbers between `/` or `-`, the other way round.
+pub fn exchanged(pattern: &str) -> Option<String> {
+    let end = pattern.find(YEAR)?;
+    let (date, rest) = pattern.split_at(end);
+    let numbers: Vec<&str> = date.split_inclusive(['/', '-']).collect();
+    let [first, second] = numbers[..] else {
+        return None;
+    };
+    let is_number = |part: &str, letter| {
+        let width = part.len().saturating_sub(1);
+        matches!(width, 1 | 2) && part[..width].chars().all(|c| c == letter)
+    };
+    let has_both = |a, b| is_number(first, a) && is_number(second, b);
+    let exchange = |c| match c {
+        DAY => MONTH,
+        MONTH => DAY,
+        other => other,
+    };
+    (has_both(DAY, MONTH) || has_both(MONTH, DAY))
+        .then(|| date.chars().map(exchange).collect::<String>() + rest)
 }
 
 /// A text that is read from left to right, and the pattern of what was read.
@@ -100,8 +131,7 @@ impl<'t> Shape<'t> {
         let order = match (number(0), number(1), number(2)) {
             (Some(_), Some(_), Some(_)) if parts[0].len() == 4 => [YEAR, MONTH, DAY],
             (Some(_), Some(second), Some(_)) if second > 12 => [MONTH, DAY, YEAR],
-            (Some(first), Some(_), Some(_)) if first > 12 || gaps[0] != "/" => [DAY, MONTH, YEAR],
-            (Some(_), Some(_), Some(_)) => [MONTH, DAY, YEAR],
+            (Some(_), Some(_), Some(_)) => [DAY, MONTH, YEAR],
             (Some(_), None, Some(_)) if parts[0].len() == 4 => [YEAR, MONTH, DAY],
             (Some(_), None, Some(_)) => [DAY, MONTH, YEAR],
             (None, Some(_), Some(_)) => [MONTH, DAY, YEAR],
@@ -198,7 +228,8 @@ mod tests {
             ("29.03.2026, 12:00:00,250", "dd.MM.yyyy, HH:mm:ss,SSS"),
             ("29.03.2026T12:00", "dd.MM.yyyy'T'HH:mm"),
             ("3/29/2026 1:05:09 PM", "M/d/yyyy h:mm:ss a"),
-            ("03/04/2026", "MM/dd/yyyy"),
+            ("03/04/2026", "dd/MM/yyyy"),
+            ("03/29/2026", "MM/dd/yyyy"),
             ("29/03/2026 12:00", "dd/MM/yyyy HH:mm"),
             ("29-03-2026 12:00:00.123456", "dd-MM-yyyy HH:mm:ss.SSSSSS"),
             ("2026/03/29 12:00:00", "yyyy/MM/dd HH:mm:ss"),
@@ -217,6 +248,24 @@ mod tests {
         ] {
             assert_eq!(pattern_of(text).as_deref(), Some(pattern), "{text}");
         }
+    }
+
+    #[test]
+    fn where_day_and_month_may_be_exchanged_there_is_another_pattern() {
+        for (text, other) in [
+            ("03/04/2026 12:00", Some("MM/dd/yyyy HH:mm")),
+            ("3-4-2026", Some("M-d-yyyy")),
+            ("03/29/2026", None),
+            ("29/03/2026", None),
+            ("03.04.2026", None),
+            ("03/Apr/2026", None),
+            ("2026/03/04", None),
+        ] {
+            let pattern = pattern_of(text).expect("a time");
+            assert_eq!(other_order(&pattern, text).as_deref(), other, "{text}");
+        }
+        assert_eq!(exchanged("MM/dd/yyyy").as_deref(), Some("dd/MM/yyyy"));
+        assert_eq!(exchanged("yyyy"), None);
     }
 
     #[test]
