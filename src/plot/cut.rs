@@ -1,6 +1,7 @@
 //! Chooses the stretch of a running stream that is drawn.
 
-use super::gather::{Dot, Gathered, Partition};
+use super::dot::Dot;
+use super::gather::{Gathered, Partition};
 use super::recent::{Fired, Kept, Recent};
 use super::{Clock, FATES, Fate};
 use crate::engine::watermark::BEGINNING;

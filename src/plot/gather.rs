@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::dot::Dot;
 use super::lives::{Key, Lives, OTHERS, Shown};
 use super::recent::{Fired, Recent};
 use super::sample::Steps;
@@ -56,25 +57,6 @@ pub struct View {
     pub key: Option<String>,
     /// From which event time to which; `None` for all.
     pub between: Option<(i64, i64)>,
-}
-
-/// A record that is drawn by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dot {
-    /// Its event time.
-    pub at: i64,
-    /// When it came, in processing time or in order.
-    pub when: i64,
-    /// Its number among all that were read.
-    pub record: u64,
-    /// Its line or offset.
-    pub place: u64,
-    /// Its partition.
-    pub partition: usize,
-    /// Its key.
-    pub key: Key,
-    /// By how much it was late, in ms.
-    pub late_by_ms: i64,
 }
 
 /// The records of a fate.

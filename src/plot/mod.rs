@@ -7,6 +7,7 @@
 //! | part | does |
 //! |---|---|
 //! | `gather` | what is kept of the events, in bounded memory |
+//! | `dot` | a record as it is drawn |
 //! | [`recent`] | the records of the last while, of a run that goes on |
 //! | `spread` | where records lie, without those that are astray |
 //! | [`density`] | records by the thousand: counts on a grid that grows with them |
@@ -18,6 +19,7 @@
 
 pub mod cut;
 pub mod density;
+mod dot;
 mod draw;
 mod gather;
 pub mod lives;

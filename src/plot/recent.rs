@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::draw::edge;
-use super::gather::Dot;
+use super::dot::{Dot, edge};
 use super::{FATES, Fate};
 use crate::engine::pane::Timing;
 use crate::engine::watermark::{BEGINNING, END};

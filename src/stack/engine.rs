@@ -154,7 +154,7 @@ impl Engine {
         if outcome.status.success() {
             Ok(outcome)
         } else {
-            Err(failure::of_call(self, &call, &outcome))
+            Err(failure::of_call(self.program(), &call, &outcome))
         }
     }
 
@@ -202,7 +202,7 @@ impl Engine {
         let inspected = runner.run(&inspect, |_| ())?;
         // One that has just been removed fails the call; the others are notified all the same.
         if !inspected.status.success() && inspected.stdout.trim().is_empty() {
-            return Err(failure::of_call(self, &inspect, &inspected));
+            return Err(failure::of_call(self.program(), &inspect, &inspected));
         }
         container::parse_inspected(&inspected.stdout)
     }

@@ -6,7 +6,6 @@
 use crate::error::Error;
 use crate::stack::command::{Call, Outcome};
 use crate::stack::container::{Container, State};
-use crate::stack::engine::Engine;
 use crate::stack::service::Service;
 
 /// Lines of a log that an error shows.
@@ -122,9 +121,8 @@ pub fn likely_cause(printed: &str) -> Option<&'static str> {
 }
 
 /// Returns the error of a program that did not succeed, in its own last words.
-pub fn of_call(engine: Engine, call: &Call, outcome: &Outcome) -> Error {
+pub fn of_call(program: &str, call: &Call, outcome: &Outcome) -> Error {
     let words = outcome.last_words().unwrap_or("it printed nothing");
-    let program = engine.program();
     let error = Error::refused(format!("{program} failed: {}", innermost(words)))
         .during(format!("running `{}`", call.summary()));
     match likely_cause(&outcome.stderr) {

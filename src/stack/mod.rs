@@ -292,7 +292,7 @@ impl Stack {
         let outcome = self.runner.run(&call, |line| step.at(line))?;
         if !outcome.status.success() {
             drop(step);
-            return Err(failure::of_call(self.engine, &call, &outcome));
+            return Err(failure::of_call(self.engine.program(), &call, &outcome));
         }
         step.done(&format!("pulled {image}"));
         Ok(())

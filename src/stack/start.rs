@@ -253,7 +253,7 @@ impl Stack {
             })?;
             if !outcome.status.success() {
                 drop(step);
-                return Err(failure::of_call(self.engine, &call, &outcome));
+                return Err(failure::of_call(self.engine.program(), &call, &outcome));
             }
             last = Some((call, outcome));
         }
@@ -264,7 +264,7 @@ impl Stack {
         });
         if let (Some(_), Some((call, outcome))) = (missing, &last) {
             drop(step);
-            return Err(failure::of_call(self.engine, call, outcome));
+            return Err(failure::of_call(self.engine.program(), call, outcome));
         }
         step.done(&format!("started {services}"));
         Ok(())

@@ -219,6 +219,9 @@ impl Grid {
                     order.next();
                     self.columns[at].is_shown = false;
                     left_out.push(at);
+                    // What was cut for it may have room now.
+                    let columns = self.columns.iter_mut();
+                    columns.for_each(|column| column.longest = usize::MAX);
                 }
                 None => break,
             }

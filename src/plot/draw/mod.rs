@@ -11,10 +11,9 @@ mod windows;
 use super::lives::Life;
 use super::{Fate, Gathered};
 use crate::engine::pane::Timing;
-use crate::engine::watermark::{BEGINNING, END};
 use crate::picture::ink::{Ink, Symbol};
 use crate::picture::{Mark, Medium, Plane, Scene, Size, point};
-use crate::term::units::{HOUR, MINUTE, SECOND, format_count, format_duration, format_time};
+use crate::term::units::{HOUR, MINUTE, SECOND, format_count, format_duration};
 use frame::Frame;
 
 /// Draws what was gathered so far.
@@ -138,14 +137,5 @@ pub fn about(ms: i64) -> String {
         SECOND..MINUTE => format!("{:.1} s", ms as f64 / SECOND as f64).replace(".0 s", " s"),
         MINUTE..HOUR => format_duration(ms / SECOND * SECOND),
         _ => format_duration(ms / MINUTE * MINUTE),
-    }
-}
-
-/// Writes the end of a window; those of all time have none.
-pub(super) fn edge(at: i64) -> String {
-    match at {
-        BEGINNING => "the beginning".to_owned(),
-        END => "the end".to_owned(),
-        at => format_time(at),
     }
 }

@@ -1,11 +1,12 @@
 //! Windows as boxes, and their panes.
 
 use super::frame::Frame;
-use super::{edge, pane_ink};
+use super::pane_ink;
 use crate::engine::window::Window;
 use crate::picture::ink::Ink;
 use crate::picture::{Anchor, Area, CELL, Mark, Scene, Shape, Size, point};
 use crate::plot::Gathered;
+use crate::plot::dot::edge;
 use crate::plot::gather::bounded;
 use crate::plot::lives::{Life, Shown};
 use crate::term::units::format_count;
