@@ -49,6 +49,15 @@ pub fn about(session: &Session, statement: Statement, text: &str) -> Result<Answ
     match statement {
         Statement::Show { what, .. } => show(session, &what),
         Statement::Describe { name, .. } => Ok(described(session.catalog.named(text, &name)?)),
+        Statement::DescribeAll(kind) => {
+            let sources = session.catalog.sources();
+            let rows = sources
+                .filter(|source| source.kind == kind)
+                .flat_map(|source| {
+                    fields(source).map(|(field, of)| vec![source.name.clone(), field, of])
+                });
+            Ok(listed(&["name", "field", "type"], rows.collect()))
+        }
         Statement::DescribeFunction(name) => {
             let all = functions::all();
             let lines: Vec<String> = all
@@ -252,29 +261,81 @@ pub fn table(schema: &Schema, events: &[Event]) -> Answer {
 }
 
 fn described(source: &Source) -> Answer {
-    let cell = |text: String| (Some(text.clone()), Document::Text(text));
-    let word = if source.kind == SourceKind::Stream {
-        "(key)"
-    } else {
-        "(primary key)"
+    let rows = fields(source).map(|(field, of)| vec![field, of]);
+    listed(&["field", "type"], rows.collect())
+}
+
+/// Returns the name of each column, and its type as DESCRIBE says it.
+fn fields(source: &Source) -> impl Iterator<Item = (String, String)> + '_ {
+    let word = match source.kind {
+        SourceKind::Stream => "(key)",
+        SourceKind::Table => "(primary key)",
     };
-    let keys = source
-        .schema
-        .key
-        .iter()
-        .map(|column| format!("{} {word}", column.of));
-    let values = source
-        .schema
-        .value
-        .iter()
-        .map(|column| column.of.to_string());
-    let rows = source
-        .schema
-        .columns()
-        .zip(keys.chain(values))
-        .map(|(column, of)| vec![cell(column.name.clone()), cell(of)]);
-    Answer::Table {
-        columns: vec!["field".to_owned(), "type".to_owned()],
-        rows: rows.collect(),
+    let keys = source.schema.key.iter();
+    let keys = keys.map(move |column| format!("{} {word}", column.of));
+    let values = source.schema.value.iter();
+    let values = values.map(|column| column.of.to_string());
+    let names = source.schema.columns().map(|column| column.name.clone());
+    names.zip(keys.chain(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ksql::session::Effect;
+    use crate::ksql::syntax::Name;
+
+    fn session() -> Session {
+        let mut session = Session::default();
+        for text in [
+            "CREATE STREAM calls (caller STRING KEY, seconds INT) WITH (kafka_topic='calls', value_format='JSON')",
+            "CREATE TABLE counts AS SELECT caller, COUNT(*) AS n FROM calls GROUP BY caller",
+        ] {
+            session.execute(text).expect(text);
+        }
+        session
+    }
+
+    #[test]
+    fn describe_streams_and_tables_list_all_of_their_columns() {
+        let mut session = session();
+        for (text, columns) in [
+            (
+                "DESCRIBE STREAMS",
+                [["CALLS", "CALLER"], ["CALLS", "SECONDS"]],
+            ),
+            (
+                "DESCRIBE TABLES EXTENDED",
+                [["COUNTS", "CALLER"], ["COUNTS", "N"]],
+            ),
+        ] {
+            let Effect::Asked(statement, text) = session.execute(text).expect(text) else {
+                panic!("{text} only asks");
+            };
+            let answer = about(&session, *statement, &text).expect(&text);
+            let Answer::Table { rows, .. } = answer else {
+                panic!("{text} gives a table");
+            };
+            let names = rows
+                .iter()
+                .map(|row| [0, 1].map(|at: usize| row[at].0.as_deref().unwrap_or_default()));
+            assert_eq!(names.collect::<Vec<_>>(), columns, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_query_that_runs_is_terminated() {
+        let mut session = session();
+        let named = |text: &str| Name {
+            text: text.to_owned(),
+            at: Default::default(),
+        };
+        let error = session
+            .terminate("TERMINATE nope", Some(&named("NOPE")))
+            .expect_err("no such query");
+        assert!(error.to_string().contains("NOPE"), "{error}");
+        let said = session.terminate("", Some(&named("CTAS_COUNTS_0")));
+        assert_eq!(said.expect("a query"), "1 query(s) terminated");
+        assert!(session.queries.is_empty());
     }
 }

@@ -65,7 +65,8 @@ impl Live {
                         .check(&text, &assertion, &self.session, &self.topics)?;
                 }
                 Statement::Control { action, query } => self.control(&action, query.as_ref()),
-                Statement::Show { .. } | Statement::Describe { .. } => {}
+                Statement::Show { .. } | Statement::Describe { .. } | Statement::DescribeAll(_) => {
+                }
                 _ => return Err(Error::not_yet("this statement in a test")),
             },
         }

@@ -79,7 +79,9 @@ impl Replay {
                 Effect::Said(_) | Effect::Unchanged(_) => {}
                 Effect::Inserted(record) => self.write(record),
                 Effect::Asked(statement, _) => match *statement {
-                    Statement::Show { .. } | Statement::Describe { .. } => {}
+                    Statement::Show { .. }
+                    | Statement::Describe { .. }
+                    | Statement::DescribeAll(_) => {}
                     Statement::Query(_) => {
                         let what = "SELECT in a replay: CREATE STREAM … AS SELECT …";
                         return Err(Error::not_yet(what).during(doing()));

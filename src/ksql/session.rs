@@ -473,6 +473,33 @@ impl Session {
         Ok(sink)
     }
 
+    /// Ends a query, or all of them.
+    ///
+    /// # Errors
+    /// `usage` for an ID that no query has.
+    pub fn terminate(&mut self, text: &str, id: Option<&Name>) -> Result<String> {
+        if let Some(id) = id {
+            self.check_query(text, id)?;
+        }
+        let before = self.queries.len();
+        self.queries
+            .retain(|query| id.is_some_and(|id| query.id != id.text));
+        let ended = before - self.queries.len();
+        Ok(format!("{ended} query(s) terminated"))
+    }
+
+    /// Refuses an ID that no query has.
+    ///
+    /// # Errors
+    /// `usage` that names it.
+    pub fn check_query(&self, text: &str, id: &Name) -> Result<()> {
+        if self.has_query(&id.text) {
+            return Ok(());
+        }
+        let message = format!("Unknown queryId: {id}");
+        Err(lexer::error(text, id.at, &message).hint("SHOW QUERIES lists them"))
+    }
+
     fn has_query(&self, id: &str) -> bool {
         self.queries.iter().any(|query| query.id == id)
     }

@@ -399,16 +399,10 @@ impl Shell {
                 interval,
                 ..
             } => self.print(&topic, limit, interval),
-            Statement::Control { action, query } if action == "TERMINATE" => {
-                let before = self.session.queries.len();
-                self.session
-                    .queries
-                    .retain(|known| query.as_ref().is_some_and(|query| known.id != query.text));
-                Ok(Answer::Said(format!(
-                    "{} query(s) terminated",
-                    before - self.session.queries.len()
-                )))
-            }
+            Statement::Control { action, query } if action == "TERMINATE" => self
+                .session
+                .terminate(text, query.as_ref())
+                .map(Answer::Said),
             Statement::Control { action, .. } => Err(Error::not_yet(format!(
                 "{action} over a folder, where queries end by themselves"
             ))),

@@ -138,6 +138,8 @@ pub enum Statement {
         /// Whether EXTENDED was said.
         extended: bool,
     },
+    /// DESCRIBE STREAMS, DESCRIBE TABLES.
+    DescribeAll(SourceKind),
     /// DESCRIBE FUNCTION name.
     DescribeFunction(Name),
     /// EXPLAIN query or statement.

@@ -227,12 +227,19 @@ fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
         Comparison::NotDistinct if either_null => left.is_null() == right.is_null(),
         _ if either_null => false,
         Comparison::Equal | Comparison::NotDistinct => left.equals(right),
-        Comparison::NotEqual | Comparison::Distinct => !left.equals(right),
+        // NaN is neither equal to a number nor not equal to it, as in ksqlDB.
+        Comparison::NotEqual | Comparison::Distinct => {
+            !left.equals(right) && !is_nan(left) && !is_nan(right)
+        }
         Comparison::Less => order().is_some_and(|order| order.is_lt()),
         Comparison::LessOrEqual => order().is_some_and(|order| order.is_le()),
         Comparison::Greater => order().is_some_and(|order| order.is_gt()),
         Comparison::GreaterOrEqual => order().is_some_and(|order| order.is_ge()),
     }
+}
+
+fn is_nan(value: &Value) -> bool {
+    matches!(value, Value::Double(value) if value.is_nan())
 }
 
 fn arithmetic(

@@ -128,7 +128,7 @@ impl Parser<'_> {
             "INNER" => JoinKind::Inner,
             "LEFT" => JoinKind::Left,
             "RIGHT" => JoinKind::Right,
-            "FULL" => JoinKind::Outer,
+            "FULL" | "OUTER" => JoinKind::Outer,
             _ => return Ok(None),
         };
         if !self.is_word("JOIN") {

@@ -388,16 +388,15 @@ impl Parser<'_> {
             self.next();
             return Ok(Statement::DescribeFunction(self.name("a function")?));
         }
-        let name = match self.is_word("STREAMS") || self.is_word("TABLES") {
-            true => {
-                let Token { at, .. } = self.next();
-                Name {
-                    text: String::new(),
-                    at,
-                }
-            }
-            false => self.name("a stream or table")?,
-        };
+        let kinds = [
+            ("STREAMS", SourceKind::Stream),
+            ("TABLES", SourceKind::Table),
+        ];
+        if let Some((_, kind)) = kinds.into_iter().find(|(word, _)| self.take_word(word)) {
+            self.take_word("EXTENDED");
+            return Ok(Statement::DescribeAll(kind));
+        }
+        let name = self.name("a stream or table")?;
         let extended = self.take_word("EXTENDED");
         Ok(Statement::Describe { name, extended })
     }

@@ -129,11 +129,7 @@ impl ClusterShell {
                 .map(|query| query.id.clone())
                 .collect(),
             Some(id) => {
-                let known = self.session.queries.iter().any(|query| query.id == id.text);
-                if !known {
-                    let message = format!("Unknown queryId: {id}; SHOW QUERIES lists them");
-                    return Err(lexer::error(text, id.at, &message));
-                }
+                self.session.check_query(text, id)?;
                 vec![id.text.clone()]
             }
         };

@@ -18,7 +18,7 @@ use crate::ksql::asserts::Asserter;
 use crate::ksql::lexer;
 use crate::ksql::parser;
 use crate::ksql::properties;
-use crate::ksql::session::{Effect, Persistent, Session};
+use crate::ksql::session::{Effect, Session};
 use crate::ksql::syntax::Statement;
 use select::Held;
 
@@ -267,15 +267,9 @@ impl ClusterShell {
     fn carry_out(&mut self, statement: &str) -> Result<String> {
         match self.session.execute(statement)? {
             Effect::Said(said) | Effect::Unchanged(said) => Ok(said),
-            Effect::Asked(statement, _) => {
+            Effect::Asked(statement, text) => {
                 if let Statement::Control { query, .. } = *statement {
-                    let is_ended = |known: &Persistent| {
-                        query.as_ref().is_none_or(|query| known.id == query.text)
-                    };
-                    let before = self.session.queries.len();
-                    self.session.queries.retain(|known| !is_ended(known));
-                    let ended = before - self.session.queries.len();
-                    return Ok(format!("{ended} query(s) terminated"));
+                    return self.session.terminate(&text, query.as_ref());
                 }
                 Ok(String::new())
             }
