@@ -125,8 +125,8 @@ fn list(options: &List, context: &Context) -> Result<()> {
     for group in &groups {
         listing.row([
             text(group.name.as_str()),
-            text(group.state),
-            text(group.protocol),
+            text(group.state.as_str()),
+            text(group.protocol.as_str()),
         ]);
     }
     listing.print(options.format, &context.report)?;

@@ -49,6 +49,7 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
             "k topic list",
             "k topic create calls --partitions 3 --config retention.ms=-1",
             "k topic describe mono_signal",
+            "k topic transactions",
         ],
     ),
     (

@@ -34,6 +34,7 @@ mod result;
 mod stack;
 mod top;
 mod topic;
+mod transactions;
 mod watch;
 mod window;
 
@@ -54,7 +55,7 @@ use crate::term::report::{ColorChoice, Report, Verbosity};
 const VERSION: &str = if tls::IS_BUILT_IN {
     concat!(env!("CARGO_PKG_VERSION"), ", with TLS")
 } else {
-    concat!(env!("CARGO_PKG_VERSION"), ", without TLS")
+    concat!(env!("CARGO_PKG_VERSION"), ", without TLS in librdkafka")
 };
 
 /// The streaming workshop in one binary: make calls, move them, window them.

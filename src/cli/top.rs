@@ -257,7 +257,7 @@ impl Asker {
                     }
                 };
             Some(Group {
-                state: group.state.to_owned(),
+                state: group.state,
                 members: members.len(),
                 commits: commits.map(commit).collect(),
                 name: group.name,

@@ -1,18 +1,19 @@
-//! `k topic`: list, create, alter, describe and delete topics.
+//! `k topic`: list, create, alter, describe and delete topics; their open transactions are in
+//! [`transactions`].
 
 use std::collections::BTreeMap;
 
 use super::broker::{BrokerOptions, ClientOptions};
 use super::confirm::confirm;
 use super::listing::{Format, Kind, Listing, number, number_or_null, text};
-use super::names;
+use super::{names, transactions};
 use crate::column::Value;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::kafka::admin::{Admin, Extent, OffsetInfo, OffsetOf, Topic};
 use crate::term::units;
 
-/// List, create, alter, describe and delete topics.
+/// List, create, alter, describe, delete topics; open transactions.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -26,6 +27,7 @@ enum Action {
     Alter(Alter),
     Describe(Describe),
     Delete(Delete),
+    Transactions(transactions::Options),
 }
 
 /// List the topics with partitions, replicas and records.
@@ -134,6 +136,7 @@ pub(super) fn run(options: Options, context: &Context) -> Result<()> {
         Action::Alter(options) => alter(&options, context),
         Action::Describe(options) => describe(&options, context),
         Action::Delete(options) => delete(&options, context),
+        Action::Transactions(options) => transactions::run(&options, context),
     }
 }
 
@@ -147,7 +150,9 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 }
 
 /// Returns the partitions of some topics for an admin request.
-fn partitions_of<'a>(topics: impl IntoIterator<Item = &'a Topic>) -> Vec<(&'a str, i32)> {
+pub(super) fn partitions_of<'a>(
+    topics: impl IntoIterator<Item = &'a Topic>,
+) -> Vec<(&'a str, i32)> {
     let topics = topics.into_iter();
     topics
         .flat_map(|topic| {

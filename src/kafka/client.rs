@@ -1,10 +1,11 @@
 //! Which client reads and writes topics: `k`'s own, or librdkafka.
 //!
-//! `-X client=direct|librdkafka` chooses. Without it, a property that the direct client does not heed is left to
+//! `-X client=direct|librdkafka` chooses. Without it, what the direct client does not speak or heed is left to
 //! librdkafka.
 
 use std::fmt;
 
+use super::security::{Security, Unspoken};
 use crate::error::{Error, Result};
 
 /// Who reads topics without a group's assignment.
@@ -31,8 +32,7 @@ const PROPERTY: &str = "client";
 const DEFAULT: Client = Client::Direct;
 
 /// Properties that the direct client does not heed; other values than these ask for librdkafka.
-const UNHEEDED: [(&str, &[&str]); 12] = [
-    ("security.protocol", &["plaintext"]),
+const UNHEEDED: [(&str, &[&str]); 11] = [
     ("client.rack", &[""]),
     ("debug", &[""]),
     ("plugin.library.paths", &[""]),
@@ -64,11 +64,11 @@ const UNHEEDED_WRITING: [(&str, &[&str]); 14] = [
     ("queue.buffering.backpressure.threshold", &[]),
 ];
 
-/// Returns whether the direct client heeds all that was set for writing.
-pub(super) fn heeds_writing(properties: &[(String, String)]) -> bool {
-    !properties
-        .iter()
-        .any(|property| is_unheeded(property, &UNHEEDED_WRITING))
+/// Returns which of the properties of writing the direct client does not heed, if there is one.
+pub(super) fn unheeded_writing(properties: &[(String, String)]) -> Option<&str> {
+    let mut unheeded = properties.iter();
+    let found = unheeded.find(|property| is_unheeded(property, &UNHEEDED_WRITING));
+    found.map(|(name, _)| name.as_str())
 }
 
 /// Returns whether a property is one of some, and has another value than its usual ones.
@@ -81,6 +81,8 @@ fn is_unheeded((name, value): &(String, String), among: &[(&str, &[&str])]) -> b
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
     pub client: Client,
+    /// How the direct client speaks to brokers, where it can.
+    pub security: Option<Security>,
     /// What the direct client does not heed, if that has decided.
     unheeded: Option<String>,
 }
@@ -99,6 +101,7 @@ impl Default for Choice {
     fn default() -> Self {
         Choice {
             client: DEFAULT,
+            security: Some(Security::default()),
             unheeded: None,
         }
     }
@@ -123,62 +126,71 @@ impl Choice {
                 }
             });
         }
-        let unheeded = unheeded(brokers, properties);
-        match (chosen, unheeded) {
-            (Some(Client::Direct), Some(what)) => Err(Error::usage(format!(
-                "the direct client does not heed {what}"
-            ))
-            .hint("leave `-X client=direct` out: librdkafka does")),
-            (None, Some(what)) => Ok(Choice {
-                client: Client::Librdkafka,
-                unheeded: Some(what),
-            }),
-            (chosen, _) => Ok(Choice {
-                client: chosen.unwrap_or(DEFAULT),
-                unheeded: None,
-            }),
+        let spoken = Security::of(brokers, properties)?;
+        let mut all = properties.iter();
+        let unheeded = match (
+            &spoken,
+            all.find(|property| is_unheeded(property, &UNHEEDED)),
+        ) {
+            (Err(Unspoken(what)), _) => Some(what.clone()),
+            // A value may be a secret.
+            (_, unheeded) => unheeded.map(|(name, _)| format!("`{name}`")),
+        };
+        let (client, unheeded) = match (chosen, unheeded) {
+            (Some(Client::Direct), Some(what)) => {
+                let message = format!("the direct client does not heed {what}");
+                return Err(
+                    Error::usage(message).hint("leave `-X client=direct` out: librdkafka does")
+                );
+            }
+            (None, Some(what)) => (Client::Librdkafka, Some(what)),
+            (chosen, _) => (chosen.unwrap_or(DEFAULT), None),
+        };
+        Ok(Choice {
+            client,
+            security: spoken.ok(),
+            unheeded,
+        })
+    }
+
+    /// Adds to an error of librdkafka's why it was chosen.
+    pub fn blame(&self, error: Error) -> Error {
+        match &self.unheeded {
+            Some(what) => error.hint(format!(
+                "the direct client has TLS in every build, but does not heed {what}"
+            )),
+            None => error,
         }
     }
-}
 
-/// Returns what of the properties the direct client does not heed.
-fn unheeded(brokers: &str, properties: &[(String, String)]) -> Option<String> {
-    let is_other = |property: &&(String, String)| {
-        let login = ["sasl.", "ssl.", "https.", "enable.sasl", "oauthbearer"];
-        is_unheeded(property, &UNHEEDED) || login.iter().any(|start| property.0.starts_with(start))
-    };
-    // A value may be a secret.
-    if let Some((name, _)) = properties.iter().find(is_other) {
-        return Some(format!("`{name}`"));
+    /// Returns whether topics and groups are asked about without librdkafka: wherever it can be.
+    pub fn administers(&self) -> bool {
+        let is_chosen = self.client == Client::Librdkafka && self.unheeded.is_none();
+        self.security.is_some() && !is_chosen
     }
-    let mut schemes = brokers
-        .split(',')
-        .filter_map(|broker| broker.trim().split_once("://"));
-    let scheme = schemes.find(|(scheme, _)| !scheme.eq_ignore_ascii_case("plaintext"));
-    scheme.map(|(scheme, _)| format!("`{scheme}://`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn named(brokers: &str, name: &str, value: &str) -> Option<String> {
-        unheeded(brokers, &[(name.to_owned(), value.to_owned())])
-    }
-
     #[test]
-    fn what_only_librdkafka_speaks_is_named_and_no_secret_is() {
-        assert_eq!(named("h:1", "linger.ms", "5"), None);
-        assert_eq!(
-            named("h:1,PLAINTEXT://h:2", "security.protocol", "PLAINTEXT"),
-            None
-        );
-        let what = named("h:1", "security.protocol", "ssl");
-        assert_eq!(what.as_deref(), Some("`security.protocol`"));
-        let what = named("h:1", "sasl.password", "hush");
-        assert_eq!(what.as_deref(), Some("`sasl.password`"));
-        let what = named("h:1, SSL://h:2", "linger.ms", "5");
-        assert_eq!(what.as_deref(), Some("`SSL://`"));
+    fn what_only_librdkafka_heeds_is_named() {
+        let named = |name: &str, value: &str| {
+            let property = (name.to_owned(), value.to_owned());
+            let choice = Choice::of("h:1", &mut vec![property]).expect("sound properties");
+            assert!(choice.administers());
+            choice.unheeded
+        };
+        assert_eq!(named("linger.ms", "5"), None);
+        assert_eq!(named("security.protocol", "PLAINTEXT"), None);
+        assert_eq!(named("client.rack", "a").as_deref(), Some("`client.rack`"));
+        let writing = |name: &str, value: &str| {
+            let property = (name.to_owned(), value.to_owned());
+            unheeded_writing(&[property]).map(str::to_owned)
+        };
+        assert_eq!(writing("retries", "5").as_deref(), Some("retries"));
+        assert_eq!(writing("linger.ms", "5"), None);
     }
 
     #[test]
@@ -191,7 +203,7 @@ mod tests {
         let mut properties = set(&["direct", "librdkafka"]);
         let choice = Choice::of("h:1", &mut properties).expect("a choice");
         assert_eq!(choice.client, Client::Librdkafka);
-        assert!(properties.is_empty());
+        assert!(properties.is_empty() && !choice.administers());
         let choice = Choice::of("h:1", &mut set(&["direct"])).expect("a choice");
         assert_eq!(choice.client, Client::Direct);
         let choice = Choice::of("SSL://h:1", &mut set(&[])).expect("a choice");

@@ -438,7 +438,7 @@ fn consumer(
         ("auto.offset.reset", "error"),
         ("fetch.queue.backoff.ms", "2"),
         ("queued.min.messages", "1000000"),
-    ]);
+    ])?;
     config.create_with_context(context).map_err(not_created)
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::admin::Admin;
+use super::wire::connection::SECURED;
 use super::{Settings, lower_first};
 use crate::clock;
 use crate::error::{Remedy, Result};
@@ -83,6 +84,21 @@ impl Health {
     /// Notes that no broker can be reached.
     pub(super) fn note_all_lost(&self) {
         self.lock().all_down = true;
+    }
+
+    /// Notes that a broker refuses this client's login.
+    pub(super) fn note_refused(&self, reason: &str) {
+        self.note_fatal(RDKafkaErrorCode::Authentication, reason);
+    }
+
+    /// Notes that a broker cannot be trusted by TLS, or does not trust this client.
+    pub(super) fn note_untrusted(&self, reason: &str) {
+        self.note_fatal(RDKafkaErrorCode::SSL, reason);
+    }
+
+    fn note_fatal(&self, code: RDKafkaErrorCode, reason: &str) {
+        let mut trouble = self.lock();
+        trouble.fatal.get_or_insert((code, reason.to_owned()));
     }
 
     pub(super) fn note(&self, code: RDKafkaErrorCode, reason: &str) {
@@ -192,9 +208,6 @@ const MISTAKES: [(&str, &str); 4] = [
     ("Connection setup timed out", "the connection timed out"),
     ("connecting to a SSL listener?", SECURED),
 ];
-
-pub(super) const SECURED: &str =
-    "it closed the connection; perhaps it needs `-X security.protocol=ssl`";
 
 /// Returns the useful part of a connection error: `h:9092/bootstrap: Connect to ipv4#h:9092 failed:
 /// Connection refused (after 0ms in state CONNECT)` becomes `connection refused`.

@@ -15,7 +15,7 @@
 //! - [`own`]: properties that only `k` may set
 //! - [`port`]: the seam to librdkafka, or to what takes its place
 //! - [`partitioner`]: which partition a key belongs to
-//! - [`tls`]: whether TLS is built in
+//! - [`security`]: logins and TLS of the direct client; [`tls`]: whether librdkafka has TLS
 //! - `native`: the librdkafka calls that the `rdkafka` crate lacks, and most of the unsafe code
 
 pub mod admin;
@@ -33,6 +33,7 @@ pub mod partitioner;
 pub(crate) mod port;
 pub mod producer;
 pub(crate) mod queue;
+pub(crate) mod security;
 pub(crate) mod tls;
 pub(crate) mod transaction;
 pub(crate) mod unreadable;
@@ -56,7 +57,8 @@ use crate::term::report::Report;
 
 pub(crate) use health::{Health, Outage};
 
-use health::{HUNG_UP, SECURED};
+use health::HUNG_UP;
+use wire::connection::SECURED;
 
 /// Names of librdkafka's that mean one property, of those that are set here.
 const SAME: [[&str; 2]; 7] = [
@@ -73,7 +75,7 @@ const SAME: [[&str; 2]; 7] = [
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Where Kafka is and how to speak to it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// `HOST:PORT`, comma-separated.
     pub(crate) brokers: String,
@@ -89,12 +91,24 @@ pub struct Settings {
     interrupt: Interrupt,
 }
 
+/// Without the values of properties: some are secrets.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.properties.iter().map(|(name, _)| name);
+        f.debug_struct("Settings")
+            .field("brokers", &self.brokers)
+            .field("properties", &names.collect::<Vec<_>>())
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Settings {
     /// Checks the brokers' addresses, and the properties by their names and values.
     ///
     /// # Errors
     /// `usage` for an address that is none, a property that librdkafka does not know, or a value
-    /// that it does not take; `refused` for TLS where it is not built in.
+    /// that it does not take; `refused` for TLS of librdkafka's where it is not built in.
     pub fn new(
         brokers: String,
         mut properties: Vec<(String, String)>,
@@ -103,8 +117,15 @@ impl Settings {
     ) -> Result<Self> {
         check_brokers(&brokers)?;
         let client = Choice::of(&brokers, &mut properties)?;
-        tls::check(&brokers, &properties)?;
+        let is_direct = client.client == Client::Direct;
+        if !is_direct {
+            tls::check(&brokers, &properties).map_err(|error| client.blame(error))?;
+        }
         for (name, value) in &properties {
+            // A librdkafka without TLS knows none of these, and the direct client has read them.
+            if is_direct && !tls::IS_BUILT_IN && security::is_of_tls(name) {
+                continue;
+            }
             ClientConfig::new()
                 .set(name, value)
                 .create_native_config()
@@ -158,9 +179,21 @@ impl Settings {
         self.client.client
     }
 
-    /// Returns whether records can be written by the direct client: it heeds all that was set.
-    fn writes_directly(&self) -> bool {
-        client::heeds_writing(&self.properties)
+    /// Returns which client writes records without a group, and says so with `-v`.
+    fn writer(&self) -> Client {
+        let (client, why) = match client::unheeded_writing(&self.properties) {
+            Some(name) if self.client() == Client::Direct => {
+                let why = format!(" (the direct client does not heed `{name}`)");
+                (Client::Librdkafka, why)
+            }
+            _ => (self.client(), String::new()),
+        };
+        let by = match client {
+            Client::Librdkafka if why.is_empty() => self.client.to_string(),
+            client => format!("{client}{why}"),
+        };
+        self.report.detail(format!("writing by {by}"));
+        client
     }
 
     /// Returns a property that is a number, or what it is where a person has not set it; its range is
@@ -180,8 +213,16 @@ impl Settings {
         }
     }
 
-    /// Returns the configuration of a client: `own` defaults, then what the person set.
-    fn config(&self, own: &[(&str, &str)]) -> ClientConfig {
+    /// Returns the configuration of a client of librdkafka's: `own` defaults, then what the person set.
+    ///
+    /// # Errors
+    /// `refused` for TLS where librdkafka has none.
+    fn config(&self, own: &[(&str, &str)]) -> Result<ClientConfig> {
+        tls::check(&self.brokers, &self.properties).map_err(|error| {
+            error.hint(
+                "reading and writing without `--group` need no librdkafka, and no TLS of its own",
+            )
+        })?;
         // Without `-v` the log is not shown, but some reasons are only there.
         let level = match self.property("debug") {
             Some(_) => RDKafkaLogLevel::Debug,
@@ -208,7 +249,7 @@ impl Settings {
             }
             config.set(name, value);
         }
-        config
+        Ok(config)
     }
 
     /// Returns a context for a new client and the health that it reports to.
@@ -230,7 +271,13 @@ impl Settings {
 
     /// Returns an error once no broker can be reached or the client is unusable.
     fn check_health(&self, health: &Health) -> Result<()> {
-        if let Some((_, reason)) = &health.lock().fatal {
+        if let Some((code, reason)) = &health.lock().fatal {
+            if *code == RDKafkaErrorCode::SSL {
+                return Err(Error::refused(format!(
+                    "no connection to Kafka at `{}`: {reason}",
+                    self.brokers
+                )));
+            }
             return Err(Error::refused(format!(
                 "Kafka at `{}` refused the connection: {reason}",
                 self.brokers
@@ -485,6 +532,7 @@ mod tests {
             ("request.required.acks", "0"),
             ("linger.ms", "3"),
         ]);
+        let config = config.expect("no TLS is asked for");
         let names = SAME
             .iter()
             .flatten()

@@ -93,8 +93,8 @@ impl Open {
             ..
         } = self;
         format!(
-            "`kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}` \
-             ends it and discards its records"
+            "`k topic transactions {topic} --abort --partition {partition} --start-offset {at}` ends it \
+             and discards its records"
         )
     }
 }

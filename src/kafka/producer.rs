@@ -488,8 +488,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Carrier, Arc<Healt
         return Ok((Carrier::Cluster(cluster.sender(options)), health));
     }
     let is_own = options.transactional.is_none() && !options.in_group;
-    if is_own && settings.client() == Client::Direct && settings.writes_directly() {
-        settings.report.detail("writing by the direct client");
+    if is_own && settings.writer() == Client::Direct {
         let within = options.within.unwrap_or(DELIVERY_TIMEOUT);
         let writer = Writer::start(settings, options, within, health.clone())?;
         return Ok((Carrier::Direct(Box::new(writer)), health));
@@ -528,7 +527,7 @@ fn connect(settings: &Settings, options: &Options) -> Result<(Carrier, Arc<Healt
         ]),
         None => own.push(("message.timeout.ms", within.as_str())),
     }
-    let sender = Sender::new(&settings.config(&own), context)?;
+    let sender = Sender::new(&settings.config(&own)?, context)?;
     Ok((Carrier::Librdkafka(sender), health))
 }
 

@@ -1,11 +1,11 @@
-//! TLS: what asks for it, and the way out where this `k` was built without.
+//! TLS of librdkafka's: what asks for it, and the way out where this `k` was built without.
 //!
 //! OpenSSL takes longer to build than all else, so that it is a feature of the build: `tls` takes the
-//! system's, `tls-vendored` builds its own. Downloads do not need it.
+//! system's, `tls-vendored` builds its own. The direct client has rustls, and needs none of it.
 
 use crate::error::{Error, Result};
 
-/// Whether TLS, and the logins that hash passwords, are built in.
+/// Whether librdkafka has TLS, and the logins that hash passwords.
 pub const IS_BUILT_IN: bool = cfg!(feature = "tls");
 
 /// Refuses what only a build with TLS can do, where this is none.
@@ -16,10 +16,10 @@ pub(super) fn check(brokers: &str, properties: &[(String, String)]) -> Result<()
     match who_asks(brokers, properties).filter(|_| !IS_BUILT_IN) {
         None => Ok(()),
         Some(who) => Err(Error::refused(format!(
-            "{who} needs TLS, and this `k` was built without it"
+            "{who} needs TLS in librdkafka, and this `k` was built without it"
         ))
-        .hint("build one with TLS: `cargo install --locked --path . --features tls-vendored`")
-        .hint("released binaries have TLS, too; or name a listener of the broker without TLS")),
+        .hint("build one with it: `cargo install --locked --path . --features tls-vendored`")
+        .hint("released binaries have it, too")),
     }
 }
 

@@ -266,7 +266,10 @@ fn another_leader_is_followed_when_its_broker_dies() {
 fn what_the_direct_client_does_not_heed_is_refused_where_it_is_asked_for() {
     let dir = Workdir::new();
     let refused = dir.k("consume t -b h:1 -X client=direct -X security.protocol=sasl_plaintext");
-    refused.assert_refused(2, &["does not heed `security.protocol`", "client=direct"]);
+    refused.assert_refused(
+        2,
+        &["does not heed `sasl.mechanism=GSSAPI`", "client=direct"],
+    );
     let refused = dir.k("consume t -b h:1 -X client=other");
     refused.assert_refused(2, &["no client `other`", "`direct` and `librdkafka`"]);
 }

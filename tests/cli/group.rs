@@ -161,3 +161,48 @@ fn an_unknown_group_is_told_with_the_nearest_name() {
     .assert_status(0);
     assert!(group(broker, "list").stdout().contains(&fresh));
 }
+
+/// Groups that share records are listed as what they are, beside those that share partitions.
+#[test]
+fn groups_of_each_kind_are_told_apart() {
+    let Some(broker) = broker() else { return };
+    let Some(classpath) = crate::broker::classpath() else {
+        return;
+    };
+    let dir = Workdir::new();
+    let (topic, shared, named) = (unique("kinds"), unique("shared"), unique("named"));
+    dir.k(&format!("topic create {topic} -b {broker}"))
+        .assert_status(0);
+    dir.write("one.csv", "a,b\n1,2\n");
+    dir.k(&format!("produce one.csv -t {topic} -b {broker}"))
+        .assert_status(0);
+    let consume = format!("consume {topic} --group {named} --exit -b {broker}");
+    dir.k(&consume).assert_status(0);
+    let mut share = std::process::Command::new("java");
+    share.args([
+        "-cp",
+        &classpath,
+        "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
+    ]);
+    share.args([
+        "--bootstrap-server",
+        broker,
+        "--topic",
+        &topic,
+        "--group",
+        &shared,
+    ]);
+    share.stdout(std::process::Stdio::null());
+    share.stderr(std::process::Stdio::null());
+    let mut share = share.spawn().expect("the jars are here, and so is Java");
+    let has = |name: &str, kinds: &[&str]| {
+        let run = dir.k(&format!("group list --format csv -b {broker}"));
+        let list = run.assert_status(0).stdout().to_owned();
+        let mut rows = list.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        rows.any(|row| row[0] == name && kinds.contains(&row[2]))
+    };
+    crate::running::await_that("the share group is listed", || has(&shared, &["share"]));
+    assert!(has(&named, &["classic", "consumer"]));
+    share.kill().expect("it runs");
+    share.wait().expect("it ends");
+}

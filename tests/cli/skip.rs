@@ -15,8 +15,6 @@ pub enum Need {
     Containers,
     /// podman-compose, of an old and of a new version.
     Compose,
-    /// A `k` that speaks TLS.
-    Tls,
     /// The address `::1`.
     Ipv6,
     /// A program on the PATH.
@@ -29,7 +27,6 @@ impl Need {
             Need::Broker => "broker",
             Need::Containers => "containers",
             Need::Compose => "compose",
-            Need::Tls => "tls",
             Need::Ipv6 => "ipv6",
             Need::Program(name) => name,
         }

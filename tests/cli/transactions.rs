@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::broker::{broker, unique};
 use crate::running::Running;
 use crate::window_group::{Shared, calls};
+use crate::workdir::Workdir;
 
 /// How long Kafka may take for anything.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -97,4 +98,68 @@ fn an_open_transaction_of_the_input_is_named_and_waited_for() {
     plain.assert_status(0);
     assert!(shared.last_rows() == shared.expected());
     assert_eq!(calls(&shared.last_rows()), 9_000);
+}
+
+/// Who holds readers back is listed with its name, and ended from outside once that is confirmed.
+#[test]
+fn an_open_transaction_is_listed_and_aborted_from_outside() {
+    let Some(broker) = broker() else { return };
+    let dir = Workdir::new();
+    let topic = unique("held");
+    let create = format!("topic create {topic} --partitions 2 -b {broker}");
+    dir.k(&create).assert_status(0);
+    let list = |dir: &Workdir| {
+        let run = dir.k(&format!(
+            "topic transactions {topic} --format json -b {broker}"
+        ));
+        let lines = run.assert_status(0).stdout();
+        let lines = lines.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect::<Vec<serde_json::Value>>()
+    };
+    assert_eq!(list(&dir), Vec::<serde_json::Value>::new());
+    let other = begin(broker, &topic, &[1]);
+    dir.write("one.csv", "a,b\n1,2\n");
+    let produce = format!("produce one.csv -t {topic} --partition 1 -b {broker}");
+    dir.k(&produce).assert_status(0);
+    let open = list(&dir);
+    assert_eq!(open.len(), 1, "{open:?}");
+    let of = |name: &str| &open[0][name];
+    assert_eq!(
+        (of("topic"), of("partition")),
+        (&topic.as_str().into(), &1.into())
+    );
+    assert_eq!(
+        (of("start_offset"), of("held_back")),
+        (&0.into(), &2.into())
+    );
+    assert_eq!(of("state"), "ongoing");
+    assert!(
+        of("transactional_id")
+            .as_str()
+            .is_some_and(|id| id.starts_with("other"))
+    );
+    assert!(of("open_s").as_i64().is_some_and(|seconds| seconds >= 0));
+
+    let abort = format!("topic transactions {topic} --abort --partition 1 -b {broker}");
+    let asked = dir.k(&abort);
+    asked.assert_refused(1, &["discard its records", "--yes"]);
+    let elsewhere = dir.k(&format!("{abort} --start-offset 7 --yes"));
+    elsewhere.assert_refused(1, &["no transaction is open", "at offset 7"]);
+    assert_eq!(list(&dir).len(), 1);
+    let aborted = dir.k(&format!("{abort} --start-offset 0 --yes"));
+    aborted.assert_status(0);
+    assert!(
+        aborted.stderr().contains("aborted the transaction"),
+        "{}",
+        aborted.stderr()
+    );
+    assert_eq!(list(&dir), Vec::<serde_json::Value>::new());
+    // What stood behind it is read, and its own record is not.
+    let read = dir.k(&format!(
+        "consume {topic} --exit -q --format raw -b {broker}"
+    ));
+    assert_eq!(read.assert_status(0).stdout().lines().count(), 1);
+    drop(other);
 }

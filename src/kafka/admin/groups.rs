@@ -13,12 +13,17 @@ use crate::kafka::{Context, REQUEST_TIMEOUT, is_settling, not_created};
 use crate::record::Committed;
 
 impl Admin {
-    /// Returns all consumer groups by name.
+    /// Returns all groups of consumers by name, those that share records (KIP-932) and of Kafka Streams
+    /// (KIP-1071), too.
     ///
     /// # Errors
     /// `retry` when no broker answers.
     pub(crate) fn groups(&self) -> Result<Vec<Group>> {
-        let groups = self.ask(|requests| requests.groups());
+        let groups = if self.is_direct() {
+            self.find_groups()
+        } else {
+            self.ask(|requests| requests.groups())
+        };
         let mut groups = groups.map_err(|failure| failure.into_error("list the groups"))?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
@@ -97,7 +102,7 @@ impl Admin {
             return Ok(known);
         }
         let (context, _) = self.settings.context();
-        let client = self.settings.config(&[("group.id", name)]);
+        let client = self.settings.config(&[("group.id", name)])?;
         let client = client.create_with_context(context).map_err(not_created)?;
         Ok(self.grouped.get_or_init(|| client))
     }

@@ -3,12 +3,14 @@
 //! In: names and a request. Out: plain descriptions. Every request ends within [`REQUEST_TIMEOUT`], and at
 //! once when no broker can be reached or the user stops the run.
 
+mod direct;
 mod groups;
 mod offsets;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::NativeClient;
@@ -17,6 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::error::{Error, Result};
+use crate::kafka::direct::asking::Asker;
 use crate::kafka::native::admin::Requests;
 pub use crate::kafka::native::admin::{
     Group, Member, OffsetInfo, OffsetOf, Setting, TopicIdentity,
@@ -28,6 +31,7 @@ use crate::kafka::{
 use crate::term::units::format_plural;
 
 use offsets::offset_list;
+pub(crate) use transactions::OpenTransaction;
 
 /// The value that means "keep forever" and "any time ahead".
 const KEEP_FOREVER: [(&str, &str); 2] = [
@@ -91,8 +95,11 @@ impl Extent {
 /// A connection for administration.
 pub struct Admin {
     settings: Settings,
-    /// `None` where another cluster than one behind librdkafka is asked.
-    client: Option<Arc<BaseProducer<Context>>>,
+    /// What asks without librdkafka, where that is possible.
+    asker: Option<Mutex<Asker>>,
+    /// librdkafka's client, once it is needed.
+    client: OnceLock<Arc<BaseProducer<Context>>>,
+    context: Context,
     /// A client of some group, made for the first question about a group's offsets: librdkafka
     /// 2.12 follows a null pointer where a client without a group hears that the coordinator of
     /// the one it asks about is elsewhere or not ready yet.
@@ -109,16 +116,15 @@ impl Admin {
     /// `usage` for properties that do not go together.
     pub fn new(settings: &Settings) -> Result<Self> {
         let (context, health) = settings.context();
-        let client = match &settings.cluster {
-            Some(_) => None,
-            None => {
-                let client = settings.config(&[]).create_with_context(context);
-                Some(Arc::new(client.map_err(not_created)?))
-            }
-        };
+        let is_direct = settings.cluster.is_none() && settings.client.administers();
+        let asker = is_direct
+            .then(|| Asker::new(settings, &health))
+            .transpose()?;
         Ok(Admin {
             settings: settings.clone(),
-            client,
+            asker: asker.map(Mutex::new),
+            client: OnceLock::new(),
+            context,
             grouped: OnceLock::new(),
             has_answered: AtomicBool::new(false),
             health,
@@ -128,7 +134,7 @@ impl Admin {
     /// Looks after the client while waiting: its errors, a signal.
     fn tick(&self) -> Result<()> {
         self.settings.interrupt.check()?;
-        if let Some(client) = &self.client {
+        if let Some(client) = self.client.get() {
             client.poll(Duration::ZERO);
         }
         self.settings.check_health(&self.health)
@@ -136,8 +142,16 @@ impl Admin {
 
     /// Returns librdkafka's client.
     fn client(&self) -> Result<&Arc<BaseProducer<Context>>> {
-        let missing = || Error::bug("another cluster is asked by librdkafka");
-        self.client.as_ref().ok_or_else(missing)
+        if self.settings.cluster.is_some() {
+            return Err(Error::bug("another cluster is asked by librdkafka"));
+        }
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let config = self.settings.config(&[])?;
+        let client = config.create_with_context(self.context.clone());
+        let client = client.map_err(not_created)?;
+        Ok(self.client.get_or_init(|| Arc::new(client)))
     }
 
     /// Sends a request.
@@ -172,6 +186,9 @@ impl Admin {
         if let Some(cluster) = &self.settings.cluster {
             return Ok(cluster.topics(topic));
         }
+        if self.is_direct() {
+            return self.find_topics(topic);
+        }
         let client = self.client()?.clone();
         let topic = topic.map(str::to_owned);
         let ask = move || {
@@ -205,6 +222,10 @@ impl Admin {
     pub(crate) fn cluster_id(&self) -> Result<String> {
         if self.settings.cluster.is_some() {
             return Ok(self.settings.brokers.clone());
+        }
+        if self.is_direct() {
+            let found = self.ask_metadata(Some(Vec::new()))?;
+            return Ok(found.cluster.unwrap_or_default());
         }
         let client = self.client()?.clone();
         let ask = move || client.client().fetch_cluster_id(REQUEST_TIMEOUT);
@@ -313,7 +334,7 @@ impl Admin {
     ) -> Result<()> {
         check_topic_name(name)?;
         let replication = replication.unwrap_or(-1);
-        self.ask(|requests| requests.create_topic(name, partitions, replication, settings, false))
+        self.create(name, partitions, replication, settings, false)
             .map_err(|failure| failure.into_error(format!("create topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_some_and(Topic::is_ready))
             .map(drop)
@@ -324,8 +345,25 @@ impl Admin {
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub(crate) fn check_topic_creation(&self) -> Result<()> {
-        self.ask(|requests| requests.create_topic("k-check", 1, -1, &[], true))
+        self.create("k-check", 1, -1, &[], true)
             .map_err(|failure| failure.into_error("create a topic"))
+    }
+
+    /// Creates a topic, or asks whether one could be created.
+    fn create(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: i32,
+        settings: &[(String, String)],
+        only_check: bool,
+    ) -> Result<(), Failure> {
+        if self.is_direct() {
+            return self.make_topic(name, partitions, replication, settings, only_check);
+        }
+        self.ask(|requests| {
+            requests.create_topic(name, partitions, replication, settings, only_check)
+        })
     }
 
     /// Creates a topic for event times of any age, says so, and waits until it can be written to.
@@ -361,7 +399,7 @@ impl Admin {
                 let created = cluster.create_topic(name, partitions, settings);
                 return created.map_err(|code| Failure::Refused(code, words_of(code)));
             }
-            self.ask(|requests| requests.create_topic(name, partitions, -1, settings, false))
+            self.create(name, partitions, -1, settings, false)
         };
         let mut created = create(&settings);
         // Brokers before 3.6 do not know how far ahead a timestamp may be.
@@ -393,6 +431,9 @@ impl Admin {
         if let Some(cluster) = &self.settings.cluster {
             return Ok(cluster.topic_ids(names).into_iter().collect());
         }
+        if self.is_direct() {
+            return Ok(self.find_topic_ids(names)?.into_iter().collect());
+        }
         let ids = self.ask(|requests| requests.topic_ids(names));
         let ids = ids.map_err(|failure| failure.into_error("look topics up"))?;
         Ok(ids.into_iter().collect())
@@ -403,8 +444,12 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason, `retry` when no broker answers.
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
-        self.ask(|requests| requests.delete_topic(name))
-            .map_err(|failure| failure.into_error(format!("delete topic `{name}`")))?;
+        let deleted = if self.is_direct() {
+            self.drop_topic(name)
+        } else {
+            self.ask(|requests| requests.delete_topic(name))
+        };
+        deleted.map_err(|failure| failure.into_error(format!("delete topic `{name}`")))?;
         self.wait_for(name, |topic| topic.is_none()).map(drop)
     }
 
@@ -417,13 +462,18 @@ impl Admin {
             cluster.delete_records(topic, before);
             return Ok(());
         }
+        let what = || format!("delete records of topic `{topic}`");
+        if self.is_direct() {
+            let purged = self.purge(topic, before);
+            return purged.map_err(|failure| failure.into_error(what()));
+        }
         let before = before
             .iter()
             .map(|&(partition, offset)| ((topic.to_owned(), partition), offset));
         let list = offset_list(before)?;
         self.connect(topic)?;
         self.ask(|requests| requests.delete_records(&list))
-            .map_err(|failure| failure.into_error(format!("delete records of topic `{topic}`")))
+            .map_err(|failure| failure.into_error(what()))
     }
 
     /// Gives a topic more partitions, `total` in all.
@@ -431,10 +481,13 @@ impl Admin {
     /// # Errors
     /// `refused` with the broker's reason, such as fewer than there are.
     pub(crate) fn create_partitions(&self, topic: &str, total: i32) -> Result<()> {
-        self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
-            .map_err(|failure| {
-                failure.into_error(format!("give topic `{topic}` {total} partitions"))
-            })?;
+        let grown = if self.is_direct() {
+            self.add_partitions(topic, total)
+        } else {
+            self.ask(|requests| requests.create_partitions(topic, total.max(0) as usize))
+        };
+        let what = || format!("give topic `{topic}` {total} partitions");
+        grown.map_err(|failure| failure.into_error(what()))?;
         let grown = |topic: &Topic| topic.partitions.len() >= total as usize && topic.is_ready();
         self.wait_for(topic, |topic| topic.is_some_and(grown))
             .map(drop)
@@ -448,11 +501,13 @@ impl Admin {
         if self.settings.cluster.is_some() {
             return Ok(Vec::new());
         }
-        let mut settings = self
-            .ask(|requests| requests.topic_settings(topic))
-            .map_err(|failure| {
-                failure.into_error(format!("read the settings of topic `{topic}`"))
-            })?;
+        let settings = if self.is_direct() {
+            self.find_settings(topic)
+        } else {
+            self.ask(|requests| requests.topic_settings(topic))
+        };
+        let what = || format!("read the settings of topic `{topic}`");
+        let mut settings = settings.map_err(|failure| failure.into_error(what()))?;
         settings.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(settings)
     }
@@ -466,8 +521,12 @@ impl Admin {
         topic: &str,
         changes: &[(String, Option<String>)],
     ) -> Result<()> {
-        self.ask(|requests| requests.alter_settings(topic, changes))
-            .map_err(|failure| failure.into_error(format!("change topic `{topic}`")))
+        let changed = if self.is_direct() {
+            self.change_settings(topic, changes)
+        } else {
+            self.ask(|requests| requests.alter_settings(topic, changes))
+        };
+        changed.map_err(|failure| failure.into_error(format!("change topic `{topic}`")))
     }
 }
 

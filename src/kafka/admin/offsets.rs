@@ -23,7 +23,7 @@ impl Admin {
         self.offsets_within(ELECTION_TIMEOUT, partitions, wanted)
     }
 
-    fn offsets_within(
+    pub(super) fn offsets_within(
         &self,
         patience: Duration,
         partitions: &[(&str, i32)],
@@ -35,7 +35,9 @@ impl Admin {
         if let Some(cluster) = &self.settings.cluster {
             return Ok(cluster.offsets(partitions, wanted));
         }
-        self.connect(topic)?;
+        if !self.is_direct() {
+            self.connect(topic)?;
+        }
         let began = Instant::now();
         let is_awaited = |code: &RDKafkaErrorCode| match code {
             // A topic that was deleted does not come back.
@@ -45,7 +47,11 @@ impl Admin {
         let mut left = partitions.to_vec();
         let mut found = Vec::with_capacity(left.len());
         loop {
-            let infos = self.ask(|requests| requests.list_offsets(&left, wanted));
+            let infos = if self.is_direct() {
+                self.find_offsets(&left, wanted)
+            } else {
+                self.ask(|requests| requests.list_offsets(&left, wanted))
+            };
             let now = Instant::now();
             let infos = match infos {
                 // No partition that was asked for has a leader.
@@ -130,7 +136,7 @@ impl Admin {
 }
 
 /// Returns whether a partition's new leader only needs some time.
-fn is_unsettled(code: &RDKafkaErrorCode) -> bool {
+pub(super) fn is_unsettled(code: &RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::UnknownTopicOrPartition

@@ -10,12 +10,16 @@
 //! - [`chunk`]: answers → records that were checked and unpacked
 //! - [`writing`]: what is sent to which broker, and when; a caller steps it
 //! - [`backlog`]: a partition's batches that are not acknowledged, and when they are sent again
+//! - [`login`]: what is said to a broker that asks for a login
+//! - [`asking`]: requests whose answers are waited for
 //! - [`sockets`]: all waiting for the network
 //! - [`reader`], [`writer`]: the threads that step the machines by their sockets
 
+pub(super) mod asking;
 mod backlog;
 pub mod chunk;
 pub mod cluster;
+mod login;
 mod reader;
 pub mod reading;
 mod sockets;
@@ -35,6 +39,7 @@ use self::sockets::Wiring;
 use super::batch::{Damage, Entry};
 use super::unreadable::{gone, purged};
 use super::wire::connection::Family;
+use super::wire::tls;
 use super::{Health, Settings, refusal_of};
 use crate::error::{Error, Result};
 
@@ -106,7 +111,7 @@ impl Direct {
         health: Arc<Health>,
     ) -> Result<Self> {
         let options = options(settings);
-        let wiring = wiring(settings, options.limit, health);
+        let wiring = wiring(settings, options.limit, health)?;
         let brokers = brokers(settings);
         let machine = Reading::new(options, topic, &brokers, starts, Instant::now());
         let (shared, ear) = Shared::new(starts.len())?;
@@ -294,10 +299,12 @@ fn options(settings: &Settings) -> Options {
 
 fn cluster_options(settings: &Settings) -> cluster::Options {
     let ms = |name, default| Duration::from_millis(settings.number(name, default));
+    let security = settings.client.security.as_ref();
     cluster::Options {
         client: settings.property("client.id").unwrap_or("k").to_owned(),
         patience: ms("socket.timeout.ms", 20_000),
         metadata_age: ms("metadata.max.age.ms", 300_000),
+        login: security.and_then(|security| security.login.clone()),
     }
 }
 
@@ -307,15 +314,18 @@ fn brokers(settings: &Settings) -> Vec<String> {
     brokers.map(|broker| broker.trim().to_owned()).collect()
 }
 
-fn wiring(settings: &Settings, limit: usize, health: Arc<Health>) -> Wiring {
+fn wiring(settings: &Settings, limit: usize, health: Arc<Health>) -> Result<Wiring> {
     let timeout = settings.number("socket.connection.setup.timeout.ms", 5_000);
-    Wiring {
+    let security = settings.client.security.as_ref();
+    let tls = security.and_then(|security| security.tls.as_ref());
+    Ok(Wiring {
         family: family(settings),
         timeout: Duration::from_millis(timeout),
         limit,
+        tls: tls.map(tls::Config::new).transpose()?,
         health,
         report: settings.report.clone(),
-    }
+    })
 }
 
 fn family(settings: &Settings) -> Family {

@@ -31,7 +31,7 @@ use super::super::wire::connection::Frame;
 use super::super::wire::fetch::{self, BY_ID, Part, Wanted};
 use super::super::wire::{self, Api, code};
 use super::chunk::{Answered, Broken, Chunk};
-use super::cluster::{self, Cluster, Loss, SOON};
+use super::cluster::{self, Cluster, Loss, SOON, Useless};
 use super::sockets::Machine;
 
 /// How long a broker waits for records while others of its partitions have no room: those may have
@@ -224,8 +224,8 @@ impl Reading {
         (input, version): (Input<'_>, i16),
         frame: &Arc<Frame>,
         now: Instant,
-    ) -> Result<(), String> {
-        let answer = fetch::read(input, version).map_err(|error| error.to_string())?;
+    ) -> Result<(), Useless> {
+        let answer = fetch::read(input, version)?;
         self.cluster.throttle(node, answer.throttle, now);
         if answer.error != code::NONE {
             for nth in asked {
@@ -236,7 +236,7 @@ impl Reading {
         for part in answer.partitions {
             let is_it = |nth: &&usize| self.partitions[**nth].number == part.partition;
             let Some(&nth) = asked.iter().find(is_it) else {
-                return Err("it answers what was not asked".to_owned());
+                return Err("it answers what was not asked".into());
             };
             match part.error {
                 code::NONE => self.take_records(nth, part, frame, now),
@@ -391,7 +391,8 @@ impl Reading {
             return;
         }
         let Some(mut version) = self.cluster.version(node, Api::Fetch) else {
-            return self.cluster.connect(node, now);
+            self.cluster.connect(node, now);
+            return;
         };
         // A topic's id is known from the same version on in which a fetch needs it, but for brokers that
         // are between the two.
@@ -492,7 +493,7 @@ impl Machine for Reading {
         }
     }
 
-    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), String> {
+    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), Useless> {
         let answered = self.cluster.answered(node, frame, now)?;
         let Some((asked, version, frame)) = answered else {
             self.take_news();
@@ -501,7 +502,7 @@ impl Machine for Reading {
         };
         self.not_asked(&asked);
         let frame = Arc::new(frame);
-        let input = wire::body(Api::Fetch, version, &frame).map_err(|error| error.to_string())?;
+        let input = wire::body(Api::Fetch, version, &frame)?;
         self.take_fetched(node, asked, (input, version), &frame, now)
     }
 }

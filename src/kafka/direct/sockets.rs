@@ -13,7 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::Health;
 use super::super::wire::connection::{Connection, Cut, Family, Frame, Pool, connect};
-use super::cluster::{Action, Cluster};
+use super::super::wire::tls;
+use super::cluster::{Action, Cluster, Lasting, Useless};
 use crate::error::{Error, Result};
 use crate::term::report::Report;
 
@@ -32,7 +33,7 @@ pub trait Machine {
     ///
     /// # Errors
     /// Why its connection is of no use; it is to be closed, and [`Cluster::lost`].
-    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), String>;
+    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), Useless>;
 }
 
 /// How connections are made.
@@ -44,6 +45,8 @@ pub struct Wiring {
     pub timeout: Duration,
     /// How large an answer may be.
     pub limit: usize,
+    /// How they are encrypted, if they are.
+    pub tls: Option<tls::Config>,
     /// Told of trouble.
     pub health: Arc<Health>,
     /// Told what is done, for `-v`.
@@ -126,13 +129,13 @@ impl Sockets {
                 Action::Close(node, silent_for) => {
                     self.link(node).connection = None;
                     if silent_for.is_some() {
-                        self.note_trouble(machine, node, "no answer");
+                        self.note_trouble(machine, node, &"no answer".into());
                     }
                 }
                 Action::Send(node, pieces) => {
                     let connection = self.link(node).connection.as_mut();
                     if let Some(Err(cut)) = connection.map(|connection| connection.send(pieces)) {
-                        self.lose(machine, node, &cut.to_string());
+                        self.lose(machine, node, cut.into());
                     }
                 }
             }
@@ -186,7 +189,7 @@ impl Sockets {
             .filter_map(|link| link.connection.as_ref())
         {
             let mut flags = PollFlags::IN;
-            flags.set(PollFlags::OUT, connection.has_unsent());
+            flags.set(PollFlags::OUT, connection.waits_to_send());
             wanted.push(PollFd::new(connection.socket(), flags));
         }
         // Rounded up, or the last part of a millisecond would be waited for in circles.
@@ -215,7 +218,7 @@ impl Sockets {
         for node in 0..self.links.len() {
             match self.receive_from(machine, node) {
                 Ok(has_come) => is_any |= has_come,
-                Err(reason) => self.lose(machine, node, &reason),
+                Err(useless) => self.lose(machine, node, useless),
             }
         }
         if is_any {
@@ -227,46 +230,62 @@ impl Sockets {
     fn take_made(&mut self, machine: &mut impl Machine) {
         while let Ok((node, attempt, made)) = self.made.1.try_recv() {
             let (limit, pool) = (self.wiring.limit, self.pool.clone());
+            let tls = self.wiring.tls.clone();
             let link = self.link(node);
             if link.attempt != attempt {
                 continue;
             }
+            let address = machine.cluster().address(node);
+            let made = made.and_then(|stream| {
+                let tls = tls.map(|tls| tls.connect(address)).transpose()?;
+                Ok(Connection::new(stream, tls, limit, &pool))
+            });
             match made {
-                Ok(stream) => {
-                    link.connection = Some(Connection::new(stream, limit, &pool));
+                Ok(connection) => {
+                    link.connection = Some(connection);
                     machine.cluster().connected(node, Instant::now());
                 }
-                Err(cut) => self.lose(machine, node, &cut.to_string()),
+                Err(cut) => self.lose(machine, node, cut.into()),
             }
         }
     }
 
     /// Takes what has come from a broker; whether anything has.
-    fn receive_from(&mut self, machine: &mut impl Machine, node: usize) -> Result<bool, String> {
+    fn receive_from(&mut self, machine: &mut impl Machine, node: usize) -> Result<bool, Useless> {
         let Some(connection) = &mut self.links[node].connection else {
             return Ok(false);
         };
         let mut is_any = false;
-        let cut = |cut: Cut| cut.to_string();
-        connection.flush().map_err(cut)?;
-        while let Some(frame) = connection.receive().map_err(cut)? {
+        connection.flush()?;
+        while let Some(frame) = connection.receive()? {
             machine.answered(node, frame, Instant::now())?;
             is_any = true;
         }
         Ok(is_any)
     }
 
-    fn lose(&mut self, machine: &mut impl Machine, node: usize, reason: &str) {
+    fn lose(&mut self, machine: &mut impl Machine, node: usize, mut useless: Useless) {
         self.link(node).connection = None;
+        if useless.reason == Cut::Closed.to_string()
+            && let Some(reason) = machine.cluster().why_closed(node)
+        {
+            useless.reason = reason.to_owned();
+        }
         machine.cluster().lost(node, Instant::now());
-        self.note_trouble(machine, node, reason);
+        self.note_trouble(machine, node, &useless);
     }
 
-    fn note_trouble(&mut self, machine: &mut impl Machine, node: usize, reason: &str) {
+    fn note_trouble(&mut self, machine: &mut impl Machine, node: usize, useless: &Useless) {
         let address = machine.cluster().address(node);
+        let reason = &useless.reason;
         let said = format!("{address}: {reason}");
         if self.wiring.health.is_news(&said) {
             self.wiring.report.detail(format!("kafka: {said}"));
+        }
+        match useless.lasting {
+            Some(Lasting::Untrusted) => self.wiring.health.note_untrusted(reason),
+            Some(Lasting::Login) => self.wiring.health.note_refused(reason),
+            None => {}
         }
         self.wiring.health.note_lost(address, reason);
         // Said each time: a probe that was answered may have had it forgotten before any connection
@@ -307,7 +326,7 @@ mod tests {
             self.0.tick(now);
         }
 
-        fn answered(&mut self, _: usize, _: Frame, _: Instant) -> Result<(), String> {
+        fn answered(&mut self, _: usize, _: Frame, _: Instant) -> Result<(), Useless> {
             Ok(())
         }
     }
@@ -319,6 +338,7 @@ mod tests {
             family: Family::Any,
             timeout: Duration::from_secs(1),
             limit: 1_000,
+            tls: None,
             health: health.clone(),
             report: Report::new(Verbosity::Quiet, ColorChoice::Never),
         };
@@ -328,13 +348,14 @@ mod tests {
             client: "k".to_owned(),
             patience: Duration::from_secs(1),
             metadata_age: Duration::from_secs(1),
+            login: None,
         };
         let brokers = ["a:1".to_owned()];
         let mut machine = Quiet(Cluster::new(options, &brokers, Instant::now()));
-        sockets.lose(&mut machine, 0, "connection refused");
+        sockets.lose(&mut machine, 0, "connection refused".into());
         assert!(health.all_down());
         health.forget(); // another client was answered
-        sockets.lose(&mut machine, 0, "connection refused");
+        sockets.lose(&mut machine, 0, "connection refused".into());
         assert!(health.all_down());
     }
 }

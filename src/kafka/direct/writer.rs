@@ -180,7 +180,7 @@ impl Writer {
         });
         let thread = Thread {
             machine,
-            sockets: Sockets::new(wiring(settings, limit, health.clone()), &shared.bell, ear)?,
+            sockets: Sockets::new(wiring(settings, limit, health.clone())?, &shared.bell, ear)?,
             shared: shared.clone(),
             linger: limits.linger,
             is_silent: options.acks == Acks::Zero,

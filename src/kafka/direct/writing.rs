@@ -15,7 +15,7 @@ use super::super::wire::connection::Frame;
 use super::super::wire::produce::{self, BY_ID, Batches, Name};
 use super::super::wire::{self, Api, code, init_producer_id};
 use super::backlog::{Backlog, Fate, Identity, is_unknown};
-use super::cluster::{self, Cluster, Loss, SOON};
+use super::cluster::{self, Cluster, Loss, SOON, Useless};
 use super::sockets::Machine;
 
 /// How many bytes of batches a request has, but for one that is larger by itself.
@@ -423,7 +423,7 @@ impl Writing {
         mut asked: Vec<(usize, u64)>,
         answer: &produce::Answer,
         now: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<(), Useless> {
         for (name, parts) in &answer.topics {
             for part in parts {
                 let is_it = |&(nth, _): &(usize, u64)| {
@@ -436,7 +436,7 @@ impl Writing {
                     is_named && partition.number == part.partition
                 };
                 let Some(at) = asked.iter().position(is_it) else {
-                    return Err("it answers what was not asked".to_owned());
+                    return Err("it answers what was not asked".into());
                 };
                 let (nth, ordinal) = asked.swap_remove(at);
                 self.take_part(nth, ordinal, (part.error, part.base_offset), now);
@@ -496,25 +496,24 @@ impl Machine for Writing {
         }
     }
 
-    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), String> {
+    fn answered(&mut self, node: usize, frame: Frame, now: Instant) -> Result<(), Useless> {
         let answered = self.cluster.answered(node, frame, now)?;
         let Some((question, version, frame)) = answered else {
             self.take_news(now);
             self.seek_leaders();
             return Ok(());
         };
-        let garbled = |error: wire::bytes::Garbled| error.to_string();
         match question {
             Question::Identity => {
                 self.is_identity_asked = false;
-                let input = wire::body(Api::InitProducer, version, &frame).map_err(garbled)?;
-                self.take_identity(init_producer_id::read(input).map_err(garbled)?, now);
+                let input = wire::body(Api::InitProducer, version, &frame)?;
+                self.take_identity(init_producer_id::read(input)?, now);
                 Ok(())
             }
             Question::Batches(asked) => {
                 let input = wire::body(Api::Produce, version, &frame);
                 let answer = input.and_then(|input| produce::read(input, version));
-                let taken = answer.map_err(garbled).and_then(|answer| {
+                let taken = answer.map_err(Useless::from).and_then(|answer| {
                     self.cluster.throttle(node, answer.throttle, now);
                     self.take_written(asked.clone(), &answer, now)
                 });

@@ -125,7 +125,7 @@ impl Librdkafka {
             // A partition whose records were not worked off yet is left out of a request, and waits
             // for its answer: for this long, if those in it are at their end.
             ("fetch.wait.max.ms", "10"),
-        ]);
+        ])?;
         let joined = Joined {
             context,
             rebalances: Mutex::default(),

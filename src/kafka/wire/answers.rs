@@ -59,7 +59,14 @@ impl Answer {
 
 /// Returns what a broker knows: topics by their ids, or only the oldest versions that are spoken.
 pub fn versions(correlation: i32, is_old: bool) -> Vec<u8> {
-    let newest = [(0, 7, 13), (1, 10, 17), (3, 7, 13), (22, 0, 6)];
+    let newest = [
+        (0, 7, 13),
+        (1, 10, 17),
+        (3, 7, 13),
+        (17, 0, 1),
+        (22, 0, 6),
+        (36, 0, 2),
+    ];
     let mut answer = Answer::default().i32(correlation).i16(code::NONE);
     answer = answer.i32(newest.len() as i32);
     for (api, oldest, newest) in newest {
@@ -69,6 +76,30 @@ pub fn versions(correlation: i32, is_old: bool) -> Vec<u8> {
             .i16(if is_old { oldest } else { newest });
     }
     answer.0
+}
+
+/// Returns the mechanisms that a broker takes, or a code.
+pub fn mechanisms(correlation: i32, error: i16, mechanisms: &[&str]) -> Vec<u8> {
+    let answer = Answer::default().i32(correlation).i16(error);
+    let answer = answer.i32(mechanisms.len() as i32);
+    let texts = mechanisms.iter();
+    texts
+        .fold(answer, |answer, mechanism| answer.text(mechanism))
+        .0
+}
+
+/// Returns what a broker says to a message of a login.
+pub fn login(
+    correlation: i32,
+    error: i16,
+    reason: &str,
+    message: &[u8],
+    lifetime_ms: i64,
+) -> Vec<u8> {
+    let answer = Answer::to(correlation).i16(error);
+    let answer = answer.compact(reason.len()).bytes(reason.as_bytes());
+    let answer = answer.compact(message.len()).bytes(message);
+    answer.i64(lifetime_ms).bytes(&[0]).0
 }
 
 /// Returns brokers by number and port, and the leaders of partitions 0 and on with their epochs.

@@ -92,6 +92,15 @@ impl Output {
         }
     }
 
+    /// Writes an array that is null.
+    pub fn null_array(&mut self) {
+        if self.is_flexible {
+            self.varint(0)
+        } else {
+            self.i32(-1)
+        }
+    }
+
     /// Writes a string of at most 32,767 bytes.
     pub fn string(&mut self, text: &str) {
         if self.is_flexible {
@@ -100,6 +109,12 @@ impl Output {
         } else {
             self.classic_string(text)
         }
+    }
+
+    /// Writes bytes with their length.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.array(bytes.len());
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Writes a string that is null.
@@ -172,6 +187,14 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     /// [`Garbled`] at the end, as all here.
+    pub fn i8(&mut self) -> Result<i8, Garbled> {
+        self.fixed().map(i8::from_be_bytes)
+    }
+
+    /// Reads a number.
+    ///
+    /// # Errors
+    /// [`Garbled`].
     pub fn i16(&mut self) -> Result<i16, Garbled> {
         self.fixed().map(i16::from_be_bytes)
     }
@@ -256,6 +279,14 @@ impl<'a> Input<'a> {
         text.map(Some).map_err(|_| Garbled)
     }
 
+    /// Reads a string; an empty one for null.
+    ///
+    /// # Errors
+    /// [`Garbled`], also where it is not UTF-8.
+    pub fn text(&mut self) -> Result<String, Garbled> {
+        Ok(self.string()?.unwrap_or_default().to_owned())
+    }
+
     /// Reads where bytes lie in the frame, and passes over them; null is empty.
     ///
     /// # Errors
@@ -270,6 +301,11 @@ impl<'a> Input<'a> {
         let start = self.at;
         self.take(length)?;
         Ok(start..self.at)
+    }
+
+    /// Returns bytes of the frame.
+    pub fn slice(&self, range: Range<usize>) -> &'a [u8] {
+        self.bytes.get(range).unwrap_or_default()
     }
 
     /// Ends a structure, passing over its tagged fields.

@@ -4,13 +4,16 @@
 //! page of memory costs as much as the records that fit on it.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
+
 use super::bytes::Pieces;
+use super::transport::Transport;
 
 /// Which addresses of a host are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,12 @@ pub enum Cut {
     Closed,
     /// A web server answers.
     Web,
+    /// It speaks TLS, and was spoken to in the clear.
+    Encrypted,
+    /// It ends where TLS is to be agreed upon.
+    NoTls,
+    /// The broker is not trusted, or does not trust this client, for a reason that does not pass.
+    Untrusted(String),
     /// A frame of so many bytes is announced, more than are allowed.
     TooLarge(usize),
     /// The system says why.
@@ -56,6 +65,11 @@ impl std::fmt::Display for Cut {
             Cut::NoHost => f.write_str("no such host"),
             Cut::TimedOut => f.write_str("the connection timed out"),
             Cut::Closed => f.write_str("it closed the connection"),
+            Cut::Encrypted => f.write_str(SECURED),
+            Cut::NoTls => f.write_str(
+                "it closed the connection; perhaps it is not for `-X security.protocol=ssl`",
+            ),
+            Cut::Untrusted(reason) => f.write_str(reason),
             Cut::Web => f.write_str("a web server answers there, in HTTP"),
             Cut::TooLarge(size) => write!(f, "it announced an answer of {size} bytes"),
             Cut::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -68,6 +82,9 @@ impl std::fmt::Display for Cut {
         }
     }
 }
+
+/// What is said of a broker that ends the conversation at its first word.
+pub const SECURED: &str = "it closed the connection; perhaps it needs `-X security.protocol=ssl`";
 
 /// The port of a broker that is named without one.
 const PORT: u16 = 9092;
@@ -181,7 +198,7 @@ impl Drop for Frame {
 /// A socket that frames go through.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     /// The largest frame that is taken.
     limit: usize,
     pool: Arc<Pool>,
@@ -196,9 +213,14 @@ pub struct Connection {
 
 impl Connection {
     /// Takes a socket that does not wait; frames larger than `limit` bytes are refused.
-    pub fn new(stream: TcpStream, limit: usize, pool: &Arc<Pool>) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        tls: Option<ClientConnection>,
+        limit: usize,
+        pool: &Arc<Pool>,
+    ) -> Self {
         Connection {
-            stream,
+            transport: Transport::new(stream, tls),
             limit,
             pool: pool.clone(),
             unsent: VecDeque::new(),
@@ -210,12 +232,18 @@ impl Connection {
 
     /// Returns the socket, to wait for.
     pub fn socket(&self) -> &TcpStream {
-        &self.stream
+        self.transport.socket()
     }
 
     /// Returns whether something is still to be sent.
     pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+        !self.unsent.is_empty() || self.transport.has_unsent()
+    }
+
+    /// Returns whether something is sent as soon as the socket takes it.
+    pub fn waits_to_send(&self) -> bool {
+        let is_next = self.transport.is_open() && !self.unsent.is_empty();
+        is_next || self.transport.has_unsent()
     }
 
     /// Adds bytes to those that are to be sent, and sends what can be.
@@ -240,15 +268,12 @@ impl Connection {
                 IoSlice::new(if nth == 0 { &piece[self.sent..] } else { piece })
             });
             let slices: Vec<IoSlice<'_>> = slices.collect();
-            match self.stream.write_vectored(&slices) {
-                Ok(0) => return Err(Cut::Closed),
-                Ok(sent) => self.pass(sent),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Cut::Io(error)),
+            match self.transport.write(&slices)? {
+                0 => break,
+                sent => self.pass(sent),
             }
         }
-        Ok(())
+        self.transport.flush()
     }
 
     /// Takes so many bytes for sent.
@@ -272,12 +297,12 @@ impl Connection {
                 None => &mut self.head.0[self.head.1..],
                 Some((frame, filled)) => &mut frame.bytes[*filled..frame.length],
             };
-            let read = match self.stream.read(room) {
-                Ok(0) => return Err(Cut::Closed),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Cut::Io(error)),
+            let Some(read) = self.transport.read(room)? else {
+                // TLS may have been agreed upon by now.
+                if self.has_unsent() {
+                    self.flush()?;
+                }
+                return Ok(None);
             };
             match &mut self.frame {
                 None => {
@@ -303,6 +328,10 @@ impl Connection {
         const SMALLEST: usize = 4;
         if &self.head.0 == b"HTTP" {
             return Err(Cut::Web);
+        }
+        // An alert of TLS 1, in whichever version.
+        if self.head.0.starts_with(&[0x15, 3]) {
+            return Err(Cut::Encrypted);
         }
         let length = u32::from_be_bytes(self.head.0) as usize;
         if (SMALLEST..=self.limit).contains(&length) {

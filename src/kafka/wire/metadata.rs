@@ -14,8 +14,8 @@ pub struct Broker {
     pub address: String,
 }
 
-/// Who leads a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who leads a partition, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
     /// The partition's number.
     pub partition: i32,
@@ -23,6 +23,10 @@ pub struct Leader {
     pub broker: Option<i32>,
     /// Counts the leaders; -1 where that is not known.
     pub epoch: i32,
+    /// The brokers that hold it.
+    pub replicas: Vec<i32>,
+    /// Those of them that are up to date.
+    pub in_sync: Vec<i32>,
 }
 
 /// What a broker knows of its cluster and some topics.
@@ -30,6 +34,10 @@ pub struct Leader {
 pub struct Metadata {
     /// All brokers.
     pub brokers: Vec<Broker>,
+    /// The cluster's name for itself, if it has one.
+    pub cluster: Option<String>,
+    /// The broker that changes topics; `None` where there is none.
+    pub controller: Option<i32>,
     /// The topics that were asked for.
     pub topics: Vec<Found>,
 }
@@ -47,10 +55,13 @@ pub struct Found {
     pub leaders: Vec<Leader>,
 }
 
-/// Writes a request for topics; it creates none.
-pub fn write(output: &mut Output, version: i16, topics: &[String]) {
-    output.array(topics.len());
-    for topic in topics {
+/// Writes a request for some topics, or for all; it creates none.
+pub fn write(output: &mut Output, version: i16, topics: Option<&[String]>) {
+    match topics {
+        Some(topics) => output.array(topics.len()),
+        None => output.null_array(),
+    }
+    for topic in topics.unwrap_or_default() {
         if version >= 10 {
             output.id(TopicId::default()); // asked for by its name
         }
@@ -86,14 +97,19 @@ pub fn read(mut input: Input<'_>, version: i16) -> Result<Metadata, Garbled> {
         };
         Ok(Broker { id, address })
     })?;
-    input.string()?; // the cluster's id
-    input.i32()?; // its controller
+    let cluster = input.string()?.map(str::to_owned);
+    let controller = Some(input.i32()?).filter(|&id| id >= 0);
     let topics = input.list(|input| read_topic(input, version))?;
     if (8..=10).contains(&version) {
         input.i32()?;
     }
     input.skip_tags()?;
-    Ok(Metadata { brokers, topics })
+    Ok(Metadata {
+        brokers,
+        cluster,
+        controller,
+        topics,
+    })
 }
 
 fn read_topic(input: &mut Input<'_>, version: i16) -> Result<Found, Garbled> {
@@ -110,14 +126,15 @@ fn read_topic(input: &mut Input<'_>, version: i16) -> Result<Found, Garbled> {
         let partition = input.i32()?;
         let broker = Some(input.i32()?).filter(|&id| id >= 0);
         let epoch = input.i32()?;
-        for _ in ["replicas", "in sync", "offline"] {
-            input.list(Input::i32)?;
-        }
+        let (replicas, in_sync) = (input.list(Input::i32)?, input.list(Input::i32)?);
+        input.list(Input::i32)?; // offline
         input.skip_tags()?;
         Ok(Leader {
             partition,
             broker,
             epoch,
+            replicas,
+            in_sync,
         })
     })?;
     if version >= 8 {

@@ -12,7 +12,7 @@ fn a_request_has_its_length_its_head_and_its_body() {
     assert_eq!(bytes, [0, 0, 0, 11, 0, 18, 0, 0, 0, 0, 0, 7, 0, 1, b'k']);
     // A flexible one has tags behind its head and its body, and compact strings within.
     let bytes = whole(&request(Api::Metadata, 12, 1, "k", |output| {
-        metadata::write(output, 12, &["t".to_owned()])
+        metadata::write(output, 12, Some(&["t".to_owned()]))
     }));
     let id = [0; 16];
     let head = [0, 3, 0, 12, 0, 0, 0, 1, 0, 1, b'k', 0];
@@ -34,8 +34,8 @@ fn the_best_version_that_both_sides_know_is_spoken() {
         known.map(|known| (known.of(Api::Fetch), known.of(Api::Metadata)))
     };
     // Kafka 4.1, 2.1, 0.10.
-    assert_eq!(answer((4, 17), (0, 13)), Ok((13, 12)));
-    assert_eq!(answer((0, 10), (0, 7)), Ok((10, 7)));
+    assert_eq!(answer((4, 17), (0, 13)), Ok((Some(13), Some(12))));
+    assert_eq!(answer((0, 10), (0, 7)), Ok((Some(10), Some(7))));
     assert_eq!(answer((0, 3), (0, 2)), Err(versions::TooOld));
 }
 

@@ -3,15 +3,15 @@
 use super::bytes::{Garbled, Input};
 use super::{Api, code};
 
-/// The version of each request that both sides know best.
+/// The version of each request that both sides know best; none of one that the broker does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Versions([i16; Api::NEEDED.len()]);
+pub struct Versions([Option<i16>; Api::ALL.len()]);
 
 impl Versions {
     /// Returns the version to send a request in.
-    pub fn of(&self, api: Api) -> i16 {
-        let nth = Api::NEEDED.iter().position(|needed| *needed == api);
-        nth.map_or(0, |nth| self.0[nth])
+    pub fn of(&self, api: Api) -> Option<i16> {
+        let nth = Api::ALL.iter().position(|known| *known == api)?;
+        self.0[nth]
     }
 }
 
@@ -34,12 +34,11 @@ pub fn read(mut input: Input<'_>) -> Result<Result<Versions, TooOld>, Garbled> {
         (version >= lowest.max(*from)).then_some(version)
     };
     // Before Kafka 3.1 topics have an id here that cannot be fetched by, which does no harm.
-    let mut versions = [0; Api::NEEDED.len()];
-    for (version, api) in versions.iter_mut().zip(Api::NEEDED) {
-        match best(api) {
-            Some(best) if error == code::NONE => *version = best,
-            _ => return Ok(Err(TooOld)),
-        }
+    let versions = Api::ALL.map(best);
+    let is_known = |api: &Api| best(*api).is_some();
+    if error == code::NONE && Api::NEEDED.iter().all(is_known) {
+        Ok(Ok(Versions(versions)))
+    } else {
+        Ok(Err(TooOld))
     }
-    Ok(Ok(Versions(versions)))
 }

@@ -10,7 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use super::super::super::batch::{Batch, Builder, Codec, Reader, Sender, Unpacker, halve, stamp};
 use super::super::super::wire::answers::{self, Part};
 use super::super::super::wire::connection::Frame;
-use super::super::super::wire::{Api, body, fetch, init_producer_id, metadata, produce, versions};
+use super::super::super::wire::{
+    Api, body, change_topics, create_topics, describe_configs, fetch, init_producer_id,
+    list_groups, metadata, offsets, produce, sasl, transactions, versions,
+};
 use super::super::chunk::Progress;
 use super::super::reading::Reading;
 use super::super::sockets::Machine as _;
@@ -190,6 +193,37 @@ fn a_mutated_answer_is_read_or_refused_within_its_bounds() {
             2 => drop(read(Api::Produce).map(|input| produce::read(input, version))),
             3 => drop(body(Api::InitProducer, 2, &frame).map(init_producer_id::read)),
             _ => drop(read(Api::Fetch).map(|input| fetch::read(input, version))),
+        }
+    });
+}
+
+#[test]
+fn answers_about_logins_and_administration_are_taken_or_refused() {
+    fuzz(|random| {
+        let mut frame = answers::login(1, 0, "no", b"n,,n=a", 5);
+        // Small numbers, which are lengths and counts that there may be.
+        let more = random.random_range(0..300);
+        frame.extend((0..more).map(|_| random.random_range(0..5_u8)));
+        mutate(&mut frame, 4, random);
+        let version: i16 = random.random_range(0..8);
+        let read = |api| body(api, version, &frame);
+        match random.random_range(0..12) {
+            0 => drop(read(Api::SaslHandshake).map(sasl::read_handshake)),
+            1 => drop(read(Api::SaslAuthenticate).map(|input| sasl::read_message(input, version))),
+            2 => drop(read(Api::ListOffsets).map(|input| offsets::read(input, version))),
+            3 => drop(read(Api::ListGroups).map(|input| list_groups::read(input, version))),
+            4 => drop(read(Api::CreateTopics).map(|input| create_topics::read(input, version))),
+            5 => {
+                drop(read(Api::DescribeConfigs).map(|input| describe_configs::read(input, version)))
+            }
+            6 => drop(read(Api::DescribeProducers).map(transactions::read_producers)),
+            7 => drop(read(Api::ListTransactions).map(transactions::read_list)),
+            8 => drop(read(Api::DescribeTransactions).map(transactions::read_described)),
+            9 => drop(read(Api::WriteTxnMarkers).map(transactions::read_abort)),
+            10 => drop(read(Api::DeleteRecords).map(change_topics::read_purge)),
+            _ => drop(
+                read(Api::DeleteTopics).map(|input| change_topics::read_delete(input, version)),
+            ),
         }
     });
 }

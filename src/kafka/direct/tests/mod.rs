@@ -1,6 +1,7 @@
 //! The machines against scripted brokers: the test has the time and answers what is asked.
 
 mod fuzz;
+mod login;
 mod reading;
 mod writing;
 
@@ -118,5 +119,6 @@ fn cluster_options() -> cluster::Options {
         client: "k".to_owned(),
         patience: Duration::from_secs(20),
         metadata_age: Duration::from_secs(300),
+        login: None,
     }
 }

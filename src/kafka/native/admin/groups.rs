@@ -16,9 +16,10 @@ pub struct Group {
     /// Its name.
     pub name: String,
     /// `stable`, `empty`, …
-    pub state: &'static str,
-    /// `consumer` (KIP-848), `classic`, or empty if the broker does not report it.
-    pub protocol: &'static str,
+    pub state: String,
+    /// `classic`, `consumer` (KIP-848), `share` (KIP-932), `streams` (KIP-1071), or empty if the broker
+    /// does not report it.
+    pub protocol: String,
 }
 
 /// A member of a consumer group.
@@ -50,8 +51,8 @@ impl Requests<'_> {
             let groups = rd::rd_kafka_ListConsumerGroups_result_valid(answer, &mut count);
             let groups = rust_slice(groups, count).iter().map(|&group| Group {
                 name: rust_text(rd::rd_kafka_ConsumerGroupListing_group_id(group)),
-                state: state_name(rd::rd_kafka_ConsumerGroupListing_state(group)),
-                protocol: protocol_name(rd::rd_kafka_ConsumerGroupListing_type(group)),
+                state: state_name(rd::rd_kafka_ConsumerGroupListing_state(group)).to_owned(),
+                protocol: protocol_name(rd::rd_kafka_ConsumerGroupListing_type(group)).to_owned(),
             });
             Ok(groups.collect())
         }
@@ -99,8 +100,9 @@ impl Requests<'_> {
             let members = members.collect();
             let group = Group {
                 name: name.to_owned(),
-                state: state_name(rd::rd_kafka_ConsumerGroupDescription_state(group)),
-                protocol: protocol_name(rd::rd_kafka_ConsumerGroupDescription_type(group)),
+                state: state_name(rd::rd_kafka_ConsumerGroupDescription_state(group)).to_owned(),
+                protocol: protocol_name(rd::rd_kafka_ConsumerGroupDescription_type(group))
+                    .to_owned(),
             };
             Ok((group, members))
         }

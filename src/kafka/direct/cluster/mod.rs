@@ -5,14 +5,22 @@
 //! questions of the machine that owns this one. `Q` is such a question; what is asked here, what a
 //! broker knows and who leads, is answered here.
 
+mod leaders;
+mod session;
+mod useless;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::super::wire::bytes::{Garbled, Output, Pieces};
-use super::super::wire::connection::Frame;
-use super::super::wire::metadata::{self, Found, Metadata, TopicId};
+use super::super::security::Login;
+use super::super::wire::bytes::{Output, Pieces};
+use super::super::wire::connection::{Frame, SECURED};
+use super::super::wire::metadata::{self, Found, Metadata};
 use super::super::wire::versions::{self, Versions};
 use super::super::wire::{self, Api, code};
+pub use leaders::Topic;
+use session::Session;
+pub use useless::{Lasting, Useless};
 
 /// How long is waited before something is tried again, at first and at most.
 pub const SOON: Duration = Duration::from_millis(100);
@@ -29,6 +37,8 @@ pub struct Options {
     pub patience: Duration,
     /// How often is asked who leads a partition, though all is well.
     pub metadata_age: Duration,
+    /// Who logs in, if anyone does.
+    pub login: Option<Login>,
 }
 
 /// What the caller is to do.
@@ -63,6 +73,7 @@ struct Node<Q> {
     /// Asked and not answered, in order.
     asked: VecDeque<Asked<Q>>,
     correlation: i32,
+    session: Session,
     /// Not to be connected to before, and how long to wait the next time.
     retry_at: Instant,
     backoff: Duration,
@@ -70,6 +81,8 @@ struct Node<Q> {
     throttled_until: Instant,
     /// Whether the last connection came to nothing.
     has_failed: bool,
+    /// Whether it has ever answered more than what it knows.
+    has_answered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +91,8 @@ enum Link {
     Connecting,
     /// Connected, and asked what it knows.
     Greeting,
+    /// Logging in, for the first time or again.
+    LoggingIn(Versions),
     Up(Versions),
 }
 
@@ -93,6 +108,10 @@ struct Asked<Q> {
 #[derive(Debug)]
 enum Question<Q> {
     Versions,
+    /// Whether a mechanism of logging in is taken.
+    Mechanism,
+    /// What a login's last message is answered by.
+    Login,
     Metadata,
     Own(Q),
 }
@@ -105,82 +124,12 @@ impl<Q> Node<Q> {
             link: Link::Down,
             asked: VecDeque::new(),
             correlation: 0,
+            session: Session::default(),
             retry_at: now,
             backoff: SOON,
             throttled_until: now,
             has_failed: false,
-        }
-    }
-}
-
-/// A topic whose leaders are known, or are asked for.
-#[derive(Debug)]
-pub struct Topic {
-    /// Its name.
-    pub name: String,
-    /// Its id, where topics have any.
-    pub id: Option<TopicId>,
-    /// By the numbers of its partitions.
-    leaders: Vec<Led>,
-    /// Since when no broker knows it.
-    forgotten_since: Option<Instant>,
-    is_lost: bool,
-}
-
-/// Who leads a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Led {
-    /// The broker's number; none while nobody leads, or nobody has said who does.
-    pub by: Option<i32>,
-    /// Counts the leaders; -1 where that is not known.
-    pub epoch: i32,
-    /// Whether the brokers themselves know of no leader.
-    pub is_orphaned: bool,
-}
-
-const UNKNOWN: Led = Led {
-    by: None,
-    epoch: -1,
-    is_orphaned: false,
-};
-
-impl Topic {
-    /// Returns who leads a partition.
-    pub fn led(&self, partition: i32) -> Led {
-        let nth = usize::try_from(partition).ok();
-        let led = nth.and_then(|nth| self.leaders.get(nth));
-        led.copied().unwrap_or(UNKNOWN)
-    }
-
-    /// Returns how many partitions it has, as far as is known.
-    pub fn partitions(&self) -> usize {
-        self.leaders.len()
-    }
-
-    /// Takes up what a broker knows of it.
-    fn take(&mut self, found: &Found) {
-        self.forgotten_since = None;
-        self.id = self.id.or(found.id);
-        for leader in &found.leaders {
-            let Ok(nth) = usize::try_from(leader.partition) else {
-                continue;
-            };
-            // An array of a frame has as many bytes at least, but numbers may be anything.
-            if nth >= found.leaders.len().max(self.leaders.len()) {
-                continue;
-            }
-            if self.leaders.len() <= nth {
-                self.leaders.resize(nth + 1, UNKNOWN);
-            }
-            let led = &mut self.leaders[nth];
-            // One that is older than what is known comes from a broker that is behind.
-            if leader.epoch < 0 || leader.epoch >= led.epoch || found.id.is_none() {
-                *led = Led {
-                    by: leader.broker,
-                    epoch: leader.epoch,
-                    is_orphaned: leader.broker.is_none(),
-                };
-            }
+            has_answered: false,
         }
     }
 }
@@ -231,13 +180,7 @@ impl<Q> Cluster<Q> {
 
     /// Adds a topic whose leaders are to be known; returns its place.
     pub fn add_topic(&mut self, name: &str) -> usize {
-        self.topics.push(Topic {
-            name: name.to_owned(),
-            id: None,
-            leaders: Vec::new(),
-            forgotten_since: None,
-            is_lost: false,
-        });
+        self.topics.push(Topic::new(name));
         self.lookup.is_wanted = true;
         self.topics.len() - 1
     }
@@ -284,9 +227,19 @@ impl<Q> Cluster<Q> {
     /// Returns the version in which a broker is asked something; none where it cannot be asked now.
     pub fn version(&self, node: usize, api: Api) -> Option<i16> {
         match self.nodes[node].link {
-            Link::Up(versions) => Some(versions.of(api)),
+            Link::Up(versions) => versions.of(api),
             _ => None,
         }
+    }
+
+    /// Returns whether a broker can be asked now.
+    pub fn is_up(&self, node: usize) -> bool {
+        matches!(self.nodes[node].link, Link::Up(_))
+    }
+
+    /// Returns whether there is no connection to a broker, nor is one being made.
+    pub fn is_down(&self, node: usize) -> bool {
+        self.nodes[node].link == Link::Down
     }
 
     /// Returns whether a broker wants to be left alone for now.
@@ -342,6 +295,18 @@ impl<Q> Cluster<Q> {
         );
     }
 
+    /// Returns what a broker most likely means that closes the connection now, without a word.
+    pub fn why_closed(&self, node: usize) -> Option<&'static str> {
+        match self.nodes[node].link {
+            Link::Greeting => Some(SECURED),
+            // It answers nobody else.
+            Link::Up(_) if self.options.login.is_none() && !self.nodes[node].has_answered => Some(
+                "it closed the connection; perhaps it needs a login: `-X security.protocol=sasl_…`",
+            ),
+            _ => None,
+        }
+    }
+
     /// Takes note that there is no connection to a broker, or none any more.
     pub fn lost(&mut self, node: usize, now: Instant) {
         let lost = &mut self.nodes[node];
@@ -355,9 +320,10 @@ impl<Q> Cluster<Q> {
     /// Takes a connection for closed, and what was asked there for not asked.
     fn forget(&mut self, node: usize) {
         self.nodes[node].link = Link::Down;
+        self.nodes[node].session = Session::default();
         for asked in std::mem::take(&mut self.nodes[node].asked) {
             match asked.question {
-                Question::Versions => {}
+                Question::Versions | Question::Mechanism | Question::Login => {}
                 Question::Metadata => {
                     self.lookup.is_asked = false;
                     self.lookup.is_wanted = true;
@@ -372,13 +338,15 @@ impl<Q> Cluster<Q> {
         self.actions.push_back(Action::Close(node, silent_for));
     }
 
-    /// Connects to a broker, unless that is being done, or has just failed.
-    pub fn connect(&mut self, node: usize, now: Instant) {
+    /// Connects to a broker, unless that is being done, or has just failed; whether it does.
+    pub fn connect(&mut self, node: usize, now: Instant) -> bool {
         let connected = &mut self.nodes[node];
-        if connected.link == Link::Down && connected.retry_at <= now {
+        let connects = connected.link == Link::Down && connected.retry_at <= now;
+        if connects {
             connected.link = Link::Connecting;
             self.actions.push_back(Action::Connect(node));
         }
+        connects
     }
 
     /// Takes an answer of a broker; returns it where the owner has asked, with the version.
@@ -390,9 +358,8 @@ impl<Q> Cluster<Q> {
         node: usize,
         frame: Frame,
         now: Instant,
-    ) -> Result<Option<(Q, i16, Frame)>, String> {
-        let garbled = |error: Garbled| error.to_string();
-        let (correlation, _) = wire::answer(&frame).map_err(garbled)?;
+    ) -> Result<Option<(Q, i16, Frame)>, Useless> {
+        let (correlation, _) = wire::answer(&frame)?;
         let asked = &mut self.nodes[node].asked;
         let is_it = |asked: &Asked<Q>| asked.correlation == correlation;
         let asked = if asked.front().is_some_and(is_it) {
@@ -402,33 +369,33 @@ impl<Q> Cluster<Q> {
         };
         let asked = asked.ok_or("it answers what was not asked")?;
         let version = asked.version;
+        self.nodes[node].has_answered |=
+            matches!(asked.question, Question::Metadata | Question::Own(_));
+        let body = |api| wire::body(api, version, &frame);
         match asked.question {
             Question::Versions => {
-                let input = wire::body(Api::Versions, version, &frame).map_err(garbled)?;
-                let known = versions::read(input).map_err(garbled)?;
-                let known = known.map_err(|_| "it is older than Kafka 2.1".to_owned())?;
-                let node = &mut self.nodes[node];
-                node.link = Link::Up(known);
-                node.has_failed = false;
-                node.backoff = SOON;
-                Ok(None)
+                let known = versions::read(body(Api::Versions)?)?;
+                let known = known.map_err(|_| "it is older than Kafka 2.1")?;
+                self.log_in(node, known, now)?;
+            }
+            Question::Mechanism => self.take_mechanisms(node, body(Api::SaslHandshake)?, now)?,
+            Question::Login => {
+                let input = body(Api::SaslAuthenticate)?;
+                self.take_login(node, (input, version), now)?;
             }
             Question::Metadata => {
                 self.lookup.is_asked = false;
-                let input = wire::body(Api::Metadata, version, &frame).map_err(garbled)?;
-                let found = metadata::read(input, version).map_err(garbled)?;
+                let found = metadata::read(body(Api::Metadata)?, version)?;
                 self.take_metadata(&found, now);
-                Ok(None)
             }
-            Question::Own(question) => Ok(Some((question, version, frame))),
+            Question::Own(question) => return Ok(Some((question, version, frame))),
         }
+        Ok(None)
     }
 
     /// Takes up who the brokers are, and who leads.
     fn take_metadata(&mut self, found: &Metadata, now: Instant) {
-        for broker in &found.brokers {
-            self.take_broker(broker, now);
-        }
+        self.take_brokers(&found.brokers, now);
         for nth in 0..self.topics.len() {
             let topic = &self.topics[nth];
             let mut all = found.topics.iter();
@@ -462,6 +429,13 @@ impl<Q> Cluster<Q> {
             && !std::mem::replace(&mut topic.is_lost, true)
         {
             self.losses.push_back((nth, loss));
+        }
+    }
+
+    /// Takes up who the brokers are.
+    pub fn take_brokers(&mut self, brokers: &[metadata::Broker], now: Instant) {
+        for broker in brokers {
+            self.take_broker(broker, now);
         }
     }
 
@@ -499,6 +473,7 @@ impl<Q> Cluster<Q> {
                 self.close(nth, Some(now.duration_since(since)));
                 self.lost(nth, now);
             }
+            self.renew_login(nth, now);
         }
         self.ask_who_leads(now);
     }
@@ -507,9 +482,8 @@ impl<Q> Cluster<Q> {
     pub fn wakes_at(&self, now: Instant, others: impl Iterator<Item = Instant>) -> Instant {
         let of_nodes = self.nodes.iter().flat_map(|node| {
             let deadlines = node.asked.iter().map(|asked| asked.deadline);
-            [node.retry_at, node.throttled_until]
-                .into_iter()
-                .chain(deadlines)
+            let times = [node.retry_at, node.throttled_until].into_iter();
+            times.chain(node.session.renews_at()).chain(deadlines)
         });
         let looked_up = self.lookup.last.iter().map(|&last| last + SOON);
         let due = of_nodes.chain(looked_up).chain(others);
@@ -597,7 +571,7 @@ impl<Q> Cluster<Q> {
                 version,
                 question,
                 (now, Duration::ZERO),
-                |output| metadata::write(output, version, &names),
+                |output| metadata::write(output, version, Some(&names)),
             );
             return;
         }
