@@ -42,7 +42,10 @@ impl Screen {
         let (text, hint) = match answer {
             Answer::Said(said) if said.is_empty() => return Ok(()),
             Answer::Said(said) => (format!("{said}\n"), None),
-            Answer::Lines(lines) => (self.lines(lines), None),
+            Answer::Lines(lines) => {
+                let room = grid::room().filter(|_| self.output == Output::Table);
+                (shown(lines, room), None)
+            }
             Answer::Table { columns, rows } => self.output.text(columns, rows)?,
             Answer::Rows {
                 columns,
@@ -62,20 +65,6 @@ impl Screen {
         crate::cli::print(text.as_bytes())?;
         hint.into_iter().for_each(|hint| self.report.hint(hint));
         Ok(())
-    }
-
-    /// Returns lines; for people a long one goes on below itself.
-    fn lines(&self, lines: &[String]) -> String {
-        /// How much further to the right it goes on.
-        const STEP: usize = 4;
-        let room = grid::room().filter(|_| self.output == Output::Table);
-        let line = |line: &String| {
-            let text = line.trim_start_matches(' ');
-            let margin = line.len() - text.len() + STEP;
-            let blank = " ".repeat(margin - STEP);
-            format!("{blank}{}\n", paragraph(text, margin, room))
-        };
-        lines.iter().map(line).collect()
     }
 
     /// Carries out SPOOL 'file' and SPOOL OFF; returns whether a statement is one of them.
@@ -125,5 +114,41 @@ impl Screen {
         };
         file.write_all(text.as_bytes())
             .map_err(|source| Error::io(format!("write `{name}`"), source))
+    }
+}
+
+/// Returns lines, each ended; one that has no room goes on below itself, but for what is copied: a command
+/// and a record.
+fn shown(lines: &[String], room: Option<usize>) -> String {
+    /// How much further to the right it goes on.
+    const STEP: usize = 4;
+    let line = |line: &String| {
+        let text = line.trim_start_matches(' ');
+        let is_copied = ["k ", "rowtime: "]
+            .iter()
+            .any(|start| text.starts_with(start));
+        let blank = line.len() - text.len();
+        let text = paragraph(text, blank + STEP, room.filter(|_| !is_copied));
+        format!("{}{text}\n", " ".repeat(blank))
+    };
+    lines.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below_itself_unless_it_is_to_be_copied() {
+        let sentence = "  keep rows where the duration is above a hundred seconds";
+        let command = "  k window --from mono_signal --tumbling 10s --by disposition";
+        let lines = [sentence, command, ""].map(str::to_owned);
+        assert_eq!(
+            shown(&lines, Some(40)),
+            format!(
+                "  keep rows where the duration is\n      above a hundred seconds\n{command}\n\n"
+            )
+        );
+        assert_eq!(shown(&lines, None), format!("{sentence}\n{command}\n\n"));
     }
 }
