@@ -80,6 +80,14 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
             (0..table.measures.len()).find(has_numbers).unwrap_or(0)
         }
     };
+    if options.value.is_none() && !table.is_of_windows() && !table.has_aggregates() {
+        context.report.hint(format!(
+            "{from} may hold records and not a result, which has `window_start` or a column like `count`: try `k window --tumbling 10s --from {from} | k chart`",
+        ));
+        context
+            .report
+            .hint("`--value` and `--key` say which columns are drawn");
+    }
     let title = match &from {
         Endpoint::Pipe => "stdin".to_owned(),
         from => from.to_string(),

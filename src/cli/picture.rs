@@ -101,6 +101,11 @@ impl PictureOptions {
         }
     }
 
+    /// Returns whether it is written to a file.
+    pub fn is_file(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Refuses a file that is read.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::endpoint::{Endpoint, OneInput};
 use super::picture::{PICTURE, PictureOptions};
 use super::window::asked::Asked;
 use crate::context::Context;
+use crate::engine::operator::Operator;
 use crate::engine::pane::Panes;
 use crate::engine::pane::journal::Journal;
 use crate::engine::watermark::Bound;
@@ -110,14 +111,14 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     options.picture.refuse_collisions(&source.endpoints())?;
     let mut query = options.asked.query()?;
     if let Some(vary) = &options.vary {
-        vary_from_zero(&mut query, vary)?;
+        vary_from_zero(&mut query, vary);
     }
     let Some(mut input) = options.asked.open(&query, context)? else {
         context.report.status("0 records in: the topic is empty");
         return Ok(());
     };
     let schema = std::mem::take(&mut input.schema);
-    let plan = input.form.plan(&query, schema, input.record_times)?;
+    let mut plan = input.form.plan(&query, schema, input.record_times)?;
     let (is_asked, layout) = (options.asked.time.is_some(), &plan.layout);
     input::tell_time(
         is_asked,
@@ -130,20 +131,17 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
     let subject = subject(&plan, &input, &source);
     hint_at_arrival(&options.asked, &plan, context);
     if let Some(vary) = &options.vary {
-        let outlook = Outlook::new(vary.clone(), query.grace_ms);
-        let watcher = Watcher::new(outlook);
-        options.gather(&plan, input, Box::new(watcher.clone()), context)?;
-        let medium = options.picture.medium(3);
-        let (scene, told) = watcher.with(|outlook| {
-            let scene = vary::draw(outlook, &subject.source, &subject.asked, medium);
-            (scene, outlook.recommendation())
-        });
-        options.picture.show(&scene, context)?;
-        context.report.status(told);
-        return Ok(());
+        return options.draw_varied(vary, &mut plan, input, &subject, context);
     }
     let listener = Listener::new(Gathered::new(subject, options.view()));
-    let ended = options.gather(&plan, input, Box::new(listener.clone()), context);
+    let gathered = options.gather(
+        &plan,
+        input,
+        Box::new(listener.clone()),
+        Vec::new(),
+        context,
+    );
+    let ended = gathered.map(drop);
     // What came before a signal is drawn.
     if let Err(error) = &ended
         && !matches!(error.remedy(), Remedy::Stopped(_))
@@ -157,21 +155,31 @@ pub(super) fn run(mut options: Options, context: &Context) -> Result<()> {
 }
 
 /// Sets what is varied to zero: what other values do is known from that.
-fn vary_from_zero(query: &mut Query, vary: &Vary) -> Result<()> {
-    if matches!(
-        query.windows,
-        Windows::Session { .. } | Windows::Sliding { .. }
-    ) {
-        return Err(Error::usage(
-            "`--vary` needs windows that do not depend on their records: which sessions there are depends on which records are kept",
-        )
-        .hint("try `--tumbling` with about the length of a session, or draw one value after the other"));
-    }
+fn vary_from_zero(query: &mut Query, vary: &Vary) {
     match vary.what {
         Varied::OutOfOrder => query.bound = Bound::Fixed(0),
         Varied::Grace => query.grace_ms = 0,
     }
-    Ok(())
+}
+
+/// Returns an engine for each value, with what hears how long its rows wait.
+fn engine_for_each(
+    vary: &Vary,
+    plan: &mut Plan,
+    partitions: usize,
+) -> Result<(Vec<Operator>, Vec<plot::Waits>)> {
+    let (mut engines, mut waits) = (Vec::new(), Vec::new());
+    for &value in &vary.values {
+        match vary.what {
+            Varied::OutOfOrder => plan.bound = Bound::Fixed(value),
+            Varied::Grace => plan.grace_ms = value,
+        }
+        let (mut engine, wait) = (plan.operator(partitions)?, plot::Waits::default());
+        engine.set_journal(Box::new(wait.clone()));
+        engines.push(engine);
+        waits.push(wait);
+    }
+    Ok((engines, waits))
 }
 
 impl Options {
@@ -195,14 +203,52 @@ impl Options {
         self.picture.show(&scene, context)
     }
 
-    /// Windows the input, and lets the listener see how.
+    /// Draws what other values would lose.
+    fn draw_varied(
+        &self,
+        vary: &Vary,
+        plan: &mut Plan,
+        input: Input,
+        subject: &Subject,
+        context: &Context,
+    ) -> Result<()> {
+        let windows = &plan.windows;
+        let depends_on_records =
+            matches!(windows, Windows::Session { .. } | Windows::Sliding { .. });
+        let watcher = Watcher::new(Outlook::new(vary.clone(), plan.grace_ms));
+        let listener = Box::new(watcher.clone());
+        let outlook = if depends_on_records {
+            let partitions = input.source.partitions();
+            let (engines, waits) = engine_for_each(vary, plan, partitions)?;
+            let engines = self.gather(plan, input, listener, engines, context)?;
+            Some(Outlook::tried(vary.clone(), &engines, &waits))
+        } else {
+            self.gather(plan, input, listener, Vec::new(), context)?;
+            None
+        };
+        let medium = self.picture.medium(2);
+        let (scene, told) = watcher.with(|watched| {
+            let outlook = outlook.as_ref().unwrap_or(watched);
+            let scene = vary::draw(outlook, &subject.source, &subject.asked, medium);
+            (scene, outlook.recommendation())
+        });
+        self.picture.show(&scene, context)?;
+        if self.picture.is_file() {
+            context.report.status(told); // a terminal has it in the picture
+        }
+        Ok(())
+    }
+
+    /// Windows the input, and lets the listener see how; returns the other engines that took the same
+    /// records.
     fn gather(
         &self,
         plan: &Plan,
         mut input: Input,
         listener: Box<dyn Journal>,
+        others: Vec<Operator>,
         context: &Context,
-    ) -> Result<()> {
+    ) -> Result<Vec<Operator>> {
         let decoder = input.decoder(plan.layout.clone());
         let options = NodeOptions {
             skip_bad: self.asked.skip_bad,
@@ -217,7 +263,9 @@ impl Options {
         let sink = Box::new(Nowhere);
         let interrupt = &context.interrupt;
         let mut node = Node::new(plan, decoder, partitions, sink, outputs, options, interrupt)?;
-        node.run(input.source.as_mut())
+        node.set_others(others);
+        node.run(input.source.as_mut())?;
+        Ok(node.take_others())
     }
 }
 

@@ -14,7 +14,7 @@ use super::combine::merge::Merger;
 use super::operator::{Input, Noted, Operator, Settings};
 use super::pane::Panes;
 use super::pane::Refinement;
-use super::pane::journal::{Event, Journal};
+use super::pane::journal::{Detail, Event, Journal};
 use super::pane::trigger::Trigger;
 use super::watermark::{BEGINNING, Bound};
 use super::window::{Aligned, Windows};
@@ -506,8 +506,12 @@ impl Journal for Moves {
         }
     }
 
-    fn wants_records(&self) -> bool {
-        self.wants_records
+    fn detail(&self) -> Detail {
+        if self.wants_records {
+            Detail::Each
+        } else {
+            Detail::Outline
+        }
     }
 }
 

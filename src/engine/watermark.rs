@@ -152,6 +152,14 @@ impl Watermarks {
             .min_by_key(|&partition| self.of(partition))
     }
 
+    /// Returns the least watermark of the partitions beside one that are not idle.
+    pub(crate) fn beside(&self, partition: usize) -> Option<i64> {
+        (0..self.partitions.len())
+            .filter(|&other| other != partition && !self.is_idle(other))
+            .map(|other| self.of(other))
+            .min()
+    }
+
     /// Returns what is saved: every partition's part, and the combined watermark.
     pub(super) fn saved(&self) -> impl Serialize {
         (&self.partitions, self.combined)

@@ -140,6 +140,10 @@ pub struct Node<'n> {
     is_noted: bool,
     /// Who wants to know how much is left to read.
     gauge: Option<Gauge>,
+    /// Engines that take the same records, for what else could have come of them; their rows are not
+    /// shown.
+    others: Vec<Operator>,
+    unseen: Panes,
 }
 
 /// How many records a source has that were not read, for another thread.
@@ -215,6 +219,8 @@ impl<'n> Node<'n> {
             watch: None,
             is_noted,
             gauge: None,
+            others: Vec::new(),
+            unseen: Panes::default(),
         })
     }
 
@@ -226,6 +232,16 @@ impl<'n> Node<'n> {
     /// Says from now on how much is left to read.
     pub fn set_gauge(&mut self, gauge: Gauge) {
         self.gauge = Some(gauge);
+    }
+
+    /// Hands the records to other engines, too.
+    pub(crate) fn set_others(&mut self, others: Vec<Operator>) {
+        self.others = others;
+    }
+
+    /// Returns the other engines, and hands them no more.
+    pub(crate) fn take_others(&mut self) -> Vec<Operator> {
+        std::mem::take(&mut self.others)
     }
 
     /// Returns where every record went so far.
@@ -263,6 +279,8 @@ impl<'n> Node<'n> {
         let reached = self.watermark();
         if matches!(read, Ok(Until::End)) {
             self.operator.on_end(&mut self.panes);
+            let others = self.others.iter_mut();
+            others.for_each(|other| other.on_end(&mut self.unseen));
             self.write()?;
         }
         // The rows of windows that have closed are out, unless a signal came while they were written.
@@ -365,6 +383,7 @@ impl<'n> Node<'n> {
     fn process<'a>(&mut self, batch: &Batch<'a>, source: &str, arena: &'a Bump) -> Result<()> {
         let (operator, outputs) = (&mut self.operator, &mut self.outputs);
         let (panes, progress) = (&mut self.panes, &mut self.progress);
+        let (others, unseen) = (&mut self.others, &mut self.unseen);
         let skip_bad = self.rows.skip_bad;
         if let (Some(journal), Records::Lines(lines)) = (&mut outputs.journal, &batch.records) {
             journal.set_file(lines.section.map(|section| section.file));
@@ -374,6 +393,10 @@ impl<'n> Node<'n> {
                 progress.add(batch, input.times, |at| operator.forgotten_at(at));
             }
             outputs.take_in(operator, input, decoded, unfit, panes)?;
+            for other in others {
+                other.on_batch(input, unseen)?;
+                unseen.clear();
+            }
             match Unfit::first_malformed(unfit) {
                 Some(first) if !skip_bad => Err(first.to_error(source)),
                 _ => Ok(()),
@@ -388,6 +411,10 @@ impl<'n> Node<'n> {
             let idle = source.at_end(partition) && heard.elapsed() >= self.options.idle;
             if idle != self.operator.watermarks().is_idle(partition) {
                 self.operator.on_idle(partition, idle, &mut self.panes);
+                for other in &mut self.others {
+                    other.on_idle(partition, idle, &mut self.unseen);
+                }
+                self.unseen.clear();
             }
         }
         if heard.len() > 1

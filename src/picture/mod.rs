@@ -77,6 +77,21 @@ impl Medium {
         if self.is_cells { cells } else { page }
     }
 
+    /// Returns `text` in lines of at most so many dots, cut between words.
+    pub fn lines_of(&self, text: &str, size: Size, width: f64) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            match lines.last_mut() {
+                Some(line) if self.text_width(&format!("{line} {word}"), size) <= width => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines
+    }
+
     /// Returns `text` cut to so many dots, with `…` where something is missing.
     pub fn fit(&self, text: &str, size: Size, width: f64) -> String {
         if self.text_width(text, size) <= width {
@@ -152,6 +167,14 @@ impl Area {
     /// Returns how high it is.
     pub fn height(&self) -> f64 {
         self.bottom - self.top
+    }
+
+    /// Returns whether another one lies in part on the same place.
+    pub fn meets(&self, other: &Area) -> bool {
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
     }
 }
 

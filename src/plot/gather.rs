@@ -1,17 +1,19 @@
 //! What is kept of the events of a run: enough to draw it, in memory that does not grow with it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
 
 use super::dot::Dot;
 use super::lives::{Key, Lives, OTHERS, Shown};
 use super::recent::{Fired, Recent};
+use super::run::Numbers;
 use super::sample::Steps;
 use super::spread::Spread;
 use super::{FATES, Fate};
 use crate::column::ValueRef;
 use crate::engine::key;
-use crate::engine::pane::journal::{Event, Journal};
+use crate::engine::pane::journal::{Detail, Event, Journal, Run};
 use crate::engine::watermark::{BEGINNING, END};
 use crate::engine::window::Window;
 use crate::notation::push_csv;
@@ -23,6 +25,9 @@ const MOST_GAPS: usize = 6;
 
 /// How many silences of a partition are kept.
 const MOST_IDLE: usize = 256;
+
+/// Of how many keys is kept whether they are the one that was asked for.
+const MOST_WANTED: usize = 50_000;
 
 /// What stands up the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +121,7 @@ pub struct Gathered {
     /// When the last record came.
     pub(super) came: i64,
     key: (Vec<u8>, Key),
+    pub(super) numbers: Numbers,
 }
 
 impl Gathered {
@@ -143,6 +149,7 @@ impl Gathered {
             now: i64::MIN,
             came: i64::MIN,
             key: (Vec::new(), OTHERS),
+            numbers: Numbers::default(),
         }
     }
 
@@ -281,7 +288,7 @@ impl Gathered {
                     });
                 }
                 let key = self.key_of(key);
-                if key != OTHERS {
+                if self.lives.keeps(key) {
                     let shown = Shown {
                         when: self.now,
                         timing: firing.timing,
@@ -302,7 +309,7 @@ impl Gathered {
     }
 
     /// Notes how far processing time has come with a record, and returns when that came.
-    fn arrive(&mut self, record: u64, arrival: Option<i64>) -> i64 {
+    pub(super) fn arrive(&mut self, record: u64, arrival: Option<i64>) -> i64 {
         let when = match (&self.subject.clock, arrival) {
             (Clock::Order, _) => record as i64 + 1,
             (Clock::Time(_), Some(arrival)) => arrival,
@@ -332,7 +339,7 @@ impl Gathered {
         }
     }
 
-    fn key_of(&mut self, bytes: &[u8]) -> Key {
+    pub(super) fn key_of(&mut self, bytes: &[u8]) -> Key {
         if self.key.1 != OTHERS && self.key.0 == bytes {
             return self.key.1;
         }
@@ -341,7 +348,7 @@ impl Gathered {
                 let known = self.wanted.get(bytes).copied();
                 let is_wanted = known.unwrap_or_else(|| {
                     let is_wanted = name_of(bytes) == *wanted;
-                    if self.wanted.len() < EXACT {
+                    if self.wanted.len() < MOST_WANTED {
                         self.wanted.insert(bytes.into(), is_wanted);
                     }
                     is_wanted
@@ -376,7 +383,7 @@ impl Gathered {
     }
 
     /// Counts the record at hand, of which nothing more will be known.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let Some(AtHand {
             dot,
             fate: Some(fate),
@@ -385,8 +392,10 @@ impl Gathered {
         else {
             return;
         };
-        let is_other = self.view.key.is_some() && dot.key == OTHERS && fate != Fate::Malformed;
-        let fate = if is_other { Fate::Other } else { fate };
+        let fate = match fate {
+            Fate::Malformed => fate,
+            fate => self.fate_of(dot.key, fate),
+        };
         self.lives.count(dot.key);
         if let Some(recent) = &mut self.recent {
             self.clouds[fate as usize].count += 1;
@@ -396,7 +405,18 @@ impl Gathered {
         }
     }
 
+    /// Returns what a record counts as that may be of another key than the one that was asked for.
+    #[inline]
+    pub(super) fn fate_of(&self, key: Key, fate: Fate) -> Fate {
+        if self.view.key.is_some() && key == OTHERS {
+            Fate::Other
+        } else {
+            fate
+        }
+    }
+
     /// Draws a record that stands for `of`.
+    #[inline]
     pub(super) fn put(&mut self, fate: Fate, dot: Dot, has_place: bool, of: u32) {
         let is_outside = self
             .view
@@ -416,14 +436,14 @@ impl Gathered {
         widen(&mut self.up, dot.when);
     }
 
-    fn partition(&mut self, nth: usize) -> &mut Partition {
+    pub(super) fn partition(&mut self, nth: usize) -> &mut Partition {
         while self.partitions.len() <= nth {
             self.partitions.push(Partition::default());
         }
         &mut self.partitions[nth]
     }
 
-    fn move_to(&mut self, partition: Option<(usize, i64)>, combined: i64) {
+    pub(super) fn move_to(&mut self, partition: Option<(usize, i64)>, combined: i64) {
         let now = self.now;
         if let Some((nth, at)) = partition {
             let its = self.partition(nth);
@@ -517,6 +537,14 @@ impl Listener {
 impl Journal for Listener {
     fn note(&mut self, now: Option<i64>, event: Event<'_>) {
         self.with(|gathered| gathered.take(now, &event));
+    }
+
+    fn note_run(&mut self, now: Option<i64>, run: &Run<'_>) {
+        self.with(|gathered| gathered.take_run(now, run));
+    }
+
+    fn detail(&self) -> Detail {
+        Detail::Runs
     }
 }
 

@@ -3,7 +3,7 @@
 //! Where there are too many, those of the keys with the fewest records go first; of a single key,
 //! neighbours that are over become one box.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::sample::Thinned;
 use crate::engine::pane::Timing;
@@ -146,6 +146,9 @@ struct Known {
     is_left_out: bool,
 }
 
+/// How many windows that are over a record may belong to that came after the grace.
+const MOST_EXPIRED: usize = 64;
+
 /// The windows of all keys, or of the one that was asked for.
 #[derive(Debug, Default)]
 pub struct Lives {
@@ -153,8 +156,8 @@ pub struct Lives {
     keys: Vec<Known>,
     open: HashMap<(Key, Window), Life>,
     over: Vec<Life>,
-    /// The window that had the last record: most often the next one's, too.
-    current: Option<((Key, Window), Life)>,
+    /// Where the last of `over` are, by what they are.
+    last: HashMap<(Key, Window), usize>,
     /// How many windows were left out.
     pub left_out: u64,
 }
@@ -181,6 +184,7 @@ impl Lives {
     }
 
     /// Counts a record of a key.
+    #[inline]
     pub fn count(&mut self, key: Key) {
         if let Some(known) = self.keys.get_mut(key as usize) {
             known.records += 1;
@@ -208,6 +212,21 @@ impl Lives {
         busiest.map(|(nth, _)| nth as Key)
     }
 
+    /// Returns whether the windows of a key are kept.
+    #[inline]
+    pub fn keeps(&self, key: Key) -> bool {
+        let known = self.keys.get(key as usize);
+        known.is_some_and(|known| !known.is_left_out)
+    }
+
+    /// Adds `records` more to a window that has one, the last of them at `when`.
+    pub fn add(&mut self, key: Key, window: Window, when: i64, records: u64) {
+        if let Some(life) = self.life(key, window, &[], when) {
+            life.records += records;
+            life.last = life.last.max(when);
+        }
+    }
+
     /// Adds a record to a window at `when`; sessions in `joins` are part of it from now on.
     pub fn assign(&mut self, key: Key, window: Window, joins: &[Window], when: i64, is_late: bool) {
         let Some(life) = self.life(key, window, joins, when) else {
@@ -220,10 +239,8 @@ impl Lives {
 
     /// Counts a record that came after a window's grace; one that has left, or never was, stays so.
     pub fn expire(&mut self, key: Key, window: Window) {
-        self.put_back();
-        let over = self.over.iter_mut().rev().take(64);
-        let mut over = over.filter(|life| life.key == key && life.window() == window);
-        if let Some(life) = over.next() {
+        let place = self.last.get(&(key, window)).copied();
+        if let Some(life) = place.and_then(|place| self.over.get_mut(place)) {
             life.expired += 1;
         }
     }
@@ -250,87 +267,105 @@ impl Lives {
 
     /// Says that a window is over at `when`.
     pub fn leave(&mut self, key: Key, window: Window, when: i64) {
-        self.put_back();
         if let Some(mut life) = self.open.remove(&(key, window)) {
             life.has_left = true;
             life.last = life.last.max(when);
-            self.over.push(life);
-            self.make_room();
+            self.end(life);
+            self.make_room(None);
         }
     }
 
     /// Forgets windows that were over before.
     pub fn forget(&mut self, before: i64) {
         self.over.retain(|life| life.last >= before);
+        self.find_last();
     }
 
     /// Returns the windows of a key, by when they began.
-    pub fn of(&mut self, key: Key) -> Vec<&Life> {
-        self.put_back();
+    pub fn of(&self, key: Key) -> Vec<&Life> {
         let all = self.open.values().chain(&self.over);
         let mut lives: Vec<&Life> = all.filter(|life| life.key == key).collect();
         lives.sort_by_key(|life| (life.window().start, life.window().end, life.first));
         lives
     }
 
-    fn put_back(&mut self) {
-        if let Some((place, life)) = self.current.take() {
+    /// Keeps a window that is over.
+    fn end(&mut self, life: Life) {
+        self.last.insert((life.key, life.window()), self.over.len());
+        self.over.push(life);
+        if let Some(before) = self.over.len().checked_sub(MOST_EXPIRED + 1) {
+            let life = &self.over[before];
+            let place = (life.key, life.window());
+            if self.last.get(&place) == Some(&before) {
+                self.last.remove(&place);
+            }
+        }
+    }
+
+    /// Finds the last of those that are over again, now that they lie elsewhere.
+    fn find_last(&mut self) {
+        self.last.clear();
+        let last = self.over.len().saturating_sub(MOST_EXPIRED);
+        for (nth, life) in self.over.iter().enumerate().skip(last) {
+            self.last.insert((life.key, life.window()), nth);
+        }
+    }
+
+    #[inline]
+    fn life(&mut self, key: Key, window: Window, joins: &[Window], when: i64) -> Option<&mut Life> {
+        if !self.keeps(key) {
+            self.left_out += u64::from((key as usize) < self.keys.len());
+            return None;
+        }
+        let place = (key, window);
+        let is_there = joins.is_empty() && self.open.contains_key(&place);
+        if !is_there {
+            let joined = self.join(place, joins, when);
+            if joined.is_none() {
+                self.make_room(Some(key));
+            }
+            let life = joined.unwrap_or_else(|| Life::new(key, window, when));
             self.open.insert(place, life);
         }
+        self.open.get_mut(&place)
     }
 
-    fn life(&mut self, key: Key, window: Window, joins: &[Window], when: i64) -> Option<&mut Life> {
-        let place = (key, window);
-        let is_current = self.current.as_ref().is_some_and(|(at, _)| *at == place);
-        if !is_current || !joins.is_empty() {
-            let known = self.keys.get(key as usize)?;
-            if known.is_left_out {
-                self.left_out += u64::from(!self.open.contains_key(&place));
-                return None;
+    /// Makes a session of those that are part of it from now on; `None` where there are none.
+    fn join(&mut self, place: (Key, Window), joins: &[Window], when: i64) -> Option<Life> {
+        let (key, window) = place;
+        let life = self.open.remove(&place);
+        match joins {
+            // It grows.
+            [before] if *before != window => {
+                let mut life = self.open.remove(&(key, *before))?;
+                life.stages.push((when, window));
+                Some(life)
             }
-            self.put_back();
-            let life = self.open.remove(&place);
-            let life = match joins {
-                // It grows.
-                [before] if *before != window => {
-                    self.open.remove(&(key, *before)).map(|mut life| {
-                        life.stages.push((when, window));
-                        life
-                    })
-                }
-                [] | [_] => life,
-                several => {
-                    let mut all = Life::new(key, window, when);
-                    for before in several {
-                        if let Some(mut part) = self.open.remove(&(key, *before)) {
-                            all.records += part.records;
-                            all.late += part.late;
-                            part.last = when;
-                            part.is_merged = true;
-                            self.over.push(part);
-                        }
+            [] | [_] => life,
+            several => {
+                let mut all = Life::new(key, window, when);
+                for before in several {
+                    if let Some(mut part) = self.open.remove(&(key, *before)) {
+                        all.records += part.records;
+                        all.late += part.late;
+                        part.last = when;
+                        part.is_merged = true;
+                        self.end(part);
                     }
-                    Some(all)
                 }
-            };
-            let is_new = life.is_none();
-            self.current = Some((place, life.unwrap_or_else(|| Life::new(key, window, when))));
-            if is_new {
-                self.make_room();
+                Some(all)
             }
         }
-        self.current.as_mut().map(|(_, life)| life)
     }
 
-    /// Leaves windows out where there are too many.
-    fn make_room(&mut self) {
+    /// Leaves windows out where there are too many; the key at hand stays, so that what goes on now is
+    /// seen.
+    fn make_room(&mut self, at_hand: Option<Key>) {
         if self.open.len() + self.over.len() < MOST_LIVES {
             return;
         }
         let mut keys: Vec<Key> = (0..self.keys.len() as Key).collect();
         keys.retain(|&key| !self.keys[key as usize].is_left_out);
-        // The key at hand stays, so that what goes on now is seen.
-        let at_hand = self.current.as_ref().map(|((key, _), _)| *key);
         if keys.len() > 1 {
             keys.sort_by_key(|&key| {
                 let records = self.keys[key as usize].records;
@@ -349,11 +384,13 @@ impl Lives {
             };
             self.open.retain(|(key, _), _| is_kept(*key));
             self.over.retain(|life| is_kept(life.key));
+            self.find_last();
             self.left_out += (before - self.open.len() - self.over.len()) as u64;
             return;
         }
         let half = self.over.len().div_ceil(2);
         self.over = fold(std::mem::take(&mut self.over), half);
+        self.find_last();
     }
 }
 

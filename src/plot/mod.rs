@@ -12,9 +12,11 @@
 //! | `spread` | where records lie, without those that are astray |
 //! | [`density`] | records by the thousand: counts on a grid that grows with them |
 //! | [`lives`] | windows from their first record to their last pane |
+//! | `run` | records in a row, by column, as if they came one by one |
 //! | [`replay`] | a journal's events as the engine's |
 //! | [`sample`] | lines of which a bounded sample is kept |
 //! | [`vary`] | what other bounds would lose |
+//! | `waits` | how long rows wait |
 //! | `draw` | what was gathered → marks |
 
 pub mod cut;
@@ -25,12 +27,15 @@ mod gather;
 pub mod lives;
 pub mod recent;
 pub mod replay;
+mod run;
 pub mod sample;
 mod spread;
 pub mod vary;
+mod waits;
 
 pub use draw::{about, draw, draw_stretch};
 pub use gather::{Clock, Gathered, Listener, Subject, View};
+pub use waits::Waits;
 
 /// What became of a record, by its best window: what the account counts it as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,16 +5,21 @@
 //! came too late. So much, and a ms more, would have kept it: of windows that do not depend on their
 //! records, those of a grid, this is what the engine itself would decide. The watermark with a bound is
 //! the one without, so much further behind.
+//!
+//! Which sessions and sliding windows there are depends on which records are kept. Of those an engine runs
+//! for each value, side by side over the same batches, and only the values that were asked for are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::pane::journal::{Event, Journal};
+use super::waits::Waits;
+use crate::engine::operator::Operator;
+use crate::engine::pane::journal::{Detail, Event, Journal, Run};
 use crate::engine::watermark::END;
 use crate::picture::axis::{self, Scale, Tick};
 use crate::picture::ink::{Ink, Symbol};
-use crate::picture::{Anchor, Area, CELL, Mark, Medium, Scene, Shape, Size, point};
+use crate::picture::{Anchor, Area, CELL, Mark, Medium, Point, Scene, Shape, Size, point};
 use crate::term::units::{format_count, format_duration};
 
 /// What is varied.
@@ -65,6 +70,8 @@ pub struct Outlook {
     /// Of each value, for how long rows have waited, in sum, and how many.
     waited: Vec<(i64, u64)>,
     watermark: i64,
+    /// What came of each value where an engine ran for each; nothing else is known then.
+    tried: Option<Vec<Choice>>,
 }
 
 /// One value, and what comes of it.
@@ -93,6 +100,46 @@ impl Outlook {
             is_rounded: false,
             at_hand: None,
             watermark: i64::MIN,
+            tried: None,
+        }
+    }
+
+    /// Returns what engines have come to that took the same records, one for each value, each with what
+    /// has heard it.
+    pub fn tried(vary: Vary, engines: &[Operator], waits: &[Waits]) -> Self {
+        let values = vary.values.iter().zip(engines).zip(waits);
+        let choice = |((&value_ms, engine), waits): ((&i64, &Operator), &Waits)| Choice {
+            value_ms,
+            lost: engine.account().expired,
+            delay_ms: waits.mean_ms(),
+        };
+        let choices = values.map(choice).collect();
+        let read = |engine: &Operator| {
+            let account = engine.account();
+            account.records() - account.malformed - account.ahead
+        };
+        Outlook {
+            records: engines.first().map_or(0, read),
+            tried: Some(choices),
+            ..Outlook::new(vary, 0)
+        }
+    }
+
+    /// Takes note of a run: all of it is on time, so that nothing is lost.
+    fn take_run(&mut self, mut now: Option<i64>, run: &Run<'_>) {
+        self.settle();
+        self.records += run.times.len() as u64;
+        if run.selected.is_none_or(|selected| selected.contains(&true)) {
+            let windows = run.windows.iter();
+            windows.for_each(|window| self.wait_for(window.end));
+        }
+        let mut moves = run.moves;
+        for (row, &at) in run.times.iter().enumerate() {
+            now = now.max(run.clock(row));
+            if moves.observe(at) && moves.combined > self.watermark {
+                self.watermark = moves.combined;
+                self.release(now);
+            }
         }
     }
 
@@ -171,6 +218,9 @@ impl Outlook {
 
     /// Returns what comes of each value.
     pub fn choices(&self) -> Vec<Choice> {
+        if let Some(tried) = &self.tried {
+            return tried.clone();
+        }
         let choice = |(&value_ms, &(sum, count)): (&i64, &(i64, u64))| Choice {
             value_ms,
             lost: self.lost(value_ms),
@@ -229,21 +279,63 @@ impl Outlook {
             let most = self.records / one_in;
             if most > 0 && choice.lost > most {
                 let kept = percent(self.records - most, self.records);
-                let cost = format_duration(self.least_losing(most));
-                costs.push(format!("{kept} costs {cost}"));
+                costs.push(format!("{kept} costs {}", self.cost(most)));
             }
         }
-        let all = self.least_losing(0);
-        if choice.lost == 0 && all < choice.value_ms {
-            costs.push(format!("{} would, too", format_duration(all)));
-        }
         if choice.lost > 0 {
-            costs.push(format!("all cost {}", format_duration(all)));
+            costs.push(format!("all cost {}", self.cost(0)));
+        } else if self.tried.is_none() && self.least_losing(0) < choice.value_ms {
+            let all = format_duration(self.least_losing(0));
+            costs.push(format!("{all} would, too"));
         }
         if !costs.is_empty() {
             let _ = write!(told, "; {}", costs.join(", "));
         }
         told
+    }
+}
+
+impl Outlook {
+    /// Says with which value at most so many records are lost.
+    fn cost(&self, most: u64) -> String {
+        let Some(tried) = &self.tried else {
+            return format_duration(self.least_losing(most));
+        };
+        let value = |choice: &Choice| format_duration(choice.value_ms);
+        match tried.iter().find(|choice| choice.lost <= most) {
+            Some(choice) => format!("at most {}", value(choice)),
+            None => format!("more than {}", tried.last().map(value).unwrap_or_default()),
+        }
+    }
+
+    /// Returns the corners of the curve of what values lose: where that was not tried it is not known, and
+    /// a straight line leads to the next value.
+    fn curve(
+        &self,
+        across: &Scale,
+        up: &Scale,
+        right: f64,
+        height: impl Fn(u64) -> f64,
+    ) -> Vec<Point> {
+        let at = |x: f64, lost: u64| point(x, up.place(height(lost)));
+        if let Some(tried) = &self.tried {
+            let corner = |choice: &Choice| at(across.place(choice.value_ms as f64), choice.lost);
+            return tried.iter().map(corner).collect();
+        }
+        let mut lost = self.lost(0);
+        let mut curve = vec![at(across.place(0.0), lost)];
+        let mut last = f64::NEG_INFINITY;
+        for (&needed, &count) in &self.needs {
+            let x = across.place(needed as f64);
+            let before = lost;
+            lost -= count;
+            if x - last >= 0.5 || lost == 0 {
+                curve.extend([at(x, before), at(x, lost)]);
+                last = x;
+            }
+        }
+        curve.push(at(right, lost));
+        curve
     }
 }
 
@@ -305,6 +397,14 @@ impl Journal for Watcher {
     fn note(&mut self, now: Option<i64>, event: Event<'_>) {
         self.with(|outlook| outlook.take(now, &event));
     }
+
+    fn note_run(&mut self, now: Option<i64>, run: &Run<'_>) {
+        self.with(|outlook| outlook.take_run(now, run));
+    }
+
+    fn detail(&self) -> Detail {
+        Detail::Runs
+    }
 }
 
 /// Draws the share of records that are lost against the value, and marks the values compared.
@@ -315,14 +415,14 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
     let mut words = Vec::new();
     let mut top = medium.either(14.0, 0.0);
     let left = medium.either(16.0, 0.0);
-    for (size, ink, text) in [
-        (Size::Title, Ink::Text, title),
-        (Size::Label, Ink::Text, told),
-    ] {
+    let room = medium.width - 2.0 * left;
+    let title = (Size::Title, medium.fit(&title, Size::Title, room));
+    let told = medium.lines_of(&told, Size::Label, room);
+    let told = told.into_iter().map(|line| (Size::Label, line));
+    for (size, text) in std::iter::once(title).chain(told) {
         top += medium.line(size);
         let base = top - medium.either(5.0, 0.0);
-        let text = medium.fit(&text, size, medium.width - 2.0 * left);
-        words.push(Mark::text(ink, size, point(left, base), text));
+        words.push(Mark::text(Ink::Text, size, point(left, base), text));
     }
     let line = medium.line(Size::Label);
     let area = Area {
@@ -367,21 +467,8 @@ pub fn draw(outlook: &Outlook, source: &str, asked: &str, medium: Medium) -> Sce
     let lost_axis = "records lost";
     words.push(Mark::text(Ink::Text, Size::Label, at, lost_axis));
     let lost_axis = (left, left + medium.text_width(lost_axis, Size::Label), at.y);
-    // The curve: the more is waited, the fewer are lost.
-    let mut curve = vec![point(across.place(0.0), up.place(height(outlook.lost(0))))];
-    let mut lost = outlook.lost(0);
-    let mut last = f64::NEG_INFINITY;
-    for (&needed, &count) in &outlook.needs {
-        let x = across.place(needed as f64);
-        let before = up.place(height(lost));
-        lost -= count;
-        if x - last >= 0.5 || lost == 0 {
-            curve.push(point(x, before));
-            curve.push(point(x, up.place(height(lost))));
-            last = x;
-        }
-    }
-    curve.push(point(area.right, up.place(height(lost))));
+    // The more is waited, the fewer are lost.
+    let curve = outlook.curve(&across, &up, area.right, height);
     scene.add(
         "lost",
         vec![Mark::new(Ink::Series(1), Shape::Line(curve)).tip("records lost")],

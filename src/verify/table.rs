@@ -152,6 +152,17 @@ impl ResultTable {
         self.rows.remove(cell);
     }
 
+    /// Returns whether its rows are of windows.
+    pub fn is_of_windows(&self) -> bool {
+        let first = self.rows.keys().next();
+        first.is_some_and(|cell| cell.span != Span::ALL_TIME)
+    }
+
+    /// Returns whether a column is named as `k window` names an aggregate.
+    pub fn has_aggregates(&self) -> bool {
+        self.measures.iter().any(|name| has_name_of_aggregate(name))
+    }
+
     /// Returns the place of a measure, whatever the case of its name: ksqlDB writes `COUNT`.
     pub fn measure(&self, name: &str) -> Option<usize> {
         let same = |measure: &String| measure.eq_ignore_ascii_case(name);

@@ -145,11 +145,15 @@ fn what_is_no_result_is_refused() {
         "{texts:?}"
     );
     workdir
-        .k("plot --session 1s --vary grace=1s rows.csv")
-        .assert_refused(2, &["--vary"]);
-    workdir
         .k("plot --tumbling 1s --vary idle=1s rows.csv")
         .assert_refused(2, &["out-of-order=0s,2s"]);
+    // Records are drawn, too, and what is expected is said.
+    workdir.write("records.csv", "call_id,at,who\n1,1000,a\n2,2000,b\n");
+    let records = workdir.k("chart records.csv");
+    records.assert_status(0);
+    assert!(records.stderr().contains("k window --tumbling 10s --from"));
+    let result = workdir.k("chart rows.csv");
+    assert!(!result.stderr().contains("may hold records"));
 }
 
 /// Returns how many records a run of `k window` drops.
@@ -209,6 +213,9 @@ fn what_other_values_would_lose_is_what_runs_with_them_lose() {
             ("--tumbling 5s", "--grace 2s", "out-of-order"),
             ("--hopping 10s,3s --by who", "--out-of-order 1s", "grace"),
             ("--tumbling 7s --where who!='1'", "", "grace"),
+            ("--session 300ms --by who", "--grace 1s", "out-of-order"),
+            ("--session 400ms,2s --by who", "", "grace"),
+            ("--sliding 700ms", "--out-of-order 100ms", "grace"),
         ] {
             let run = workdir.k(&format!(
                 "plot {windows} {fixed} --time at --vary {varied}=0s,1s,5s,20s calls.csv --out vary.svg"
@@ -224,6 +231,15 @@ fn what_other_values_would_lose_is_what_runs_with_them_lose() {
                     expected.to_string(),
                     "{windows} --{varied} {value}ms"
                 );
+            }
+            if !windows.starts_with("--tumbling") && !windows.starts_with("--hopping") {
+                // Only what was asked for was tried.
+                let told = run.stderr();
+                assert!(
+                    told.contains("at most ") || told.contains("more than 20s"),
+                    "{told}"
+                );
+                continue;
             }
             // The cost of all is the least that keeps all.
             let (_, all) = run.stderr().rsplit_once("all cost ").expect("a cost");

@@ -9,6 +9,7 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use super::{Books, Input, Operator, YEAR_1980};
+use crate::engine::pane::journal::Detail;
 use crate::engine::placement::Placement;
 use crate::engine::placement::grid::{Grid, Quiet};
 use crate::engine::watermark::{Bound, highest};
@@ -36,17 +37,17 @@ impl Books {
         let length = leading(&input.times[rows.clone()], quiet.span.from, to);
         let rows = rows.start..rows.start + length;
         if length > 0 {
-            self.take_run(grid, rows.clone(), input);
+            self.take_run(grid, bound_ms, rows.clone(), input);
         }
         rows.end
     }
 
     /// Returns how far the watermark stays behind, in ms; `None` where each row needs a look.
     fn bound_of_runs(&self, quiet: &Quiet, input: &Input<'_, '_>) -> Option<i64> {
-        let by_one = self.notes_records()
+        let by_one = self.detail() == Detail::Each
             || !self.history.fires_once()
             || self.store.tells_apart()
-            || input.arrivals.is_some()
+            || input.arrivals.is_some() && self.may_tick()
             || self.leave.keeps_apart();
         match self.watermarks.bound() {
             _ if by_one || self.watermarks.combined() >= quiet.below => None,
@@ -55,16 +56,30 @@ impl Books {
         }
     }
 
-    /// Takes in the rows of a run.
-    fn take_run(&mut self, grid: &mut Grid, rows: Range<usize>, input: &Input<'_, '_>) {
+    /// Returns whether panes may leave as processing time moves; its first moment is noted, too.
+    fn may_tick(&self) -> bool {
+        self.processing_time.is_none() || self.trigger.periods().next().is_some()
+    }
+
+    /// Takes in the rows of a run; the watermark stays `bound_ms` behind.
+    fn take_run(
+        &mut self,
+        grid: &mut Grid,
+        bound_ms: i64,
+        rows: Range<usize>,
+        input: &Input<'_, '_>,
+    ) {
+        if self.detail() == Detail::Runs {
+            self.note_rows(grid.windows(), bound_ms, rows.clone(), input);
+        }
         let times = &input.times[rows.clone()];
         let early = (grid.quiet().span.from < YEAR_1980).then_some(times);
         let before_1980 = early.iter().copied().flatten();
         let before_1980 = before_1980.filter(|&&at| at < YEAR_1980).count();
         if let Some(high) = highest(times) {
             let moved = self.watermarks.observe(input.partition, high);
-            if moved && self.listener.is_some() {
-                self.note_run(times, input.partition);
+            if self.listener.is_some() {
+                self.note_mover(moved, bound_ms, rows.clone(), input);
             }
         }
         let selected = input.selected.map(|selected| &selected[rows.clone()]);
@@ -83,15 +98,31 @@ impl Books {
         self.account.windows.on_time += placed as u64;
     }
 
-    /// Reports which of a run's records has brought the watermark as far as it is now.
-    fn note_run(&mut self, times: &[i64], partition: usize) {
-        let Bound::Fixed(bound_ms) = self.watermarks.bound() else {
-            return; // then there are no runs
-        };
-        let needed = self.watermarks.combined().saturating_add(bound_ms);
-        let mover = times.iter().position(|&at| at >= needed);
-        let record = mover.map(|row| self.records + row as u64);
-        self.note_watermark(Some(partition), record);
+    /// Reports which of a run's records has brought the watermark as far as it is now, and notes how far
+    /// processing time has come with each.
+    fn note_mover(
+        &mut self,
+        moved: bool,
+        bound_ms: i64,
+        rows: Range<usize>,
+        input: &Input<'_, '_>,
+    ) {
+        let arrivals = input.arrivals.map(|arrivals| &arrivals[rows.clone()]);
+        if moved && self.detail() == Detail::Outline {
+            let needed = self.watermarks.combined().saturating_add(bound_ms);
+            let mut times = input.times[rows].iter();
+            let mover = times.position(|&at| at >= needed);
+            if let (Some(arrivals), Some(row)) = (arrivals, mover) {
+                arrivals[..=row]
+                    .iter()
+                    .for_each(|&now| self.note_clock(now));
+            }
+            let record = mover.map(|row| self.records + row as u64);
+            self.note_watermark(Some(input.partition), record);
+        }
+        if let Some(now) = arrivals.and_then(highest) {
+            self.note_clock(now);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use super::account::Account;
 use super::aggregate::{Accumulator, Arguments, Seen};
 use super::lateness::Lateness;
 use super::leave::Leave;
-use super::pane::journal::{Event, Journal, Misfit};
+use super::pane::journal::{Detail, Event, Journal, Misfit};
 use super::pane::trigger::Trigger;
 use super::pane::{Panes, Refinement};
 use super::placement::Placement;
@@ -368,8 +368,10 @@ impl Books {
     /// Finds the key of each row.
     fn find_keys(&mut self, input: &Input<'_, '_>) {
         self.key_ids.clear();
+        // A run names the keys of all its records.
+        let selected = input.selected.filter(|_| self.detail() != Detail::Runs);
         let (rows, keys) = (input.times.len(), &mut self.store.keys);
-        keys.intern_rows(input.keys, rows, input.selected, &mut self.key_ids);
+        keys.intern_rows(input.keys, rows, selected, &mut self.key_ids);
     }
 
     /// Adds the rows that wait to the states.

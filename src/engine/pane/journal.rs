@@ -5,6 +5,7 @@
 
 use crate::column::Value;
 use crate::engine::pane::Firing;
+use crate::engine::state::keys::{KeyId, Keys};
 use crate::engine::window::Window;
 
 /// One thing that happened.
@@ -183,10 +184,117 @@ pub trait Journal: std::fmt::Debug + Send {
     /// the highest arrival so far, or what ticks and the clock have said.
     fn note(&mut self, now: Option<i64>, event: Event<'_>);
 
-    /// Returns whether the records of the next batch are wanted one by one. Where they are not,
-    /// only watermarks, malformed records, ticks and panes are noted, and records go through the
-    /// engine as fast as without a listener.
-    fn wants_records(&self) -> bool {
+    /// Notes a run of records, for who wants [`Detail::Runs`].
+    fn note_run(&mut self, _now: Option<i64>, _run: &Run<'_>) {}
+
+    /// Returns how much of the next batch is wanted.
+    fn detail(&self) -> Detail {
+        Detail::Each
+    }
+}
+
+/// How much of a batch somebody wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Watermarks, malformed records, ticks and panes. Records go through the engine as fast as
+    /// without a listener.
+    Outline,
+    /// Records, too: those in a row to which the same happens together as a [`Run`], by column, the
+    /// others one by one without their arguments and columns. Which windows close is not noted.
+    Runs,
+    /// Each record with all that is known of it, and each window that closes.
+    Each,
+}
+
+/// Records in a row that are on time in the same windows, or filtered, and by which no pane is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'r> {
+    /// Their partition.
+    pub partition: usize,
+    /// The number of the first among all records that were read.
+    pub record: u64,
+    /// Their event times.
+    pub times: &'r [i64],
+    /// Which of them `--where` selects; `None` for all.
+    pub selected: Option<&'r [bool]>,
+    /// The windows that each goes into, in that order.
+    pub windows: &'r [Window],
+    /// How they move the watermark.
+    pub moves: Moves,
+    pub(crate) arrivals: Option<&'r [i64]>,
+    pub(crate) appended: &'r [Option<i64>],
+    pub(crate) places: &'r [u64],
+    pub(crate) place: u64,
+    pub(crate) keys: &'r Keys,
+    /// One a record; empty where there are no grouping columns.
+    pub(crate) ids: &'r [KeyId],
+}
+
+impl Run<'_> {
+    /// Returns how far processing time comes with a record, where a column says it.
+    #[inline]
+    pub fn clock(&self, row: usize) -> Option<i64> {
+        self.arrivals.map(|rows| rows[row])
+    }
+
+    /// Returns when a record came, as [`Event::Read`] says it.
+    #[inline]
+    pub fn arrival(&self, row: usize) -> Option<i64> {
+        self.clock(row)
+            .or_else(|| self.appended.get(row).copied().flatten())
+    }
+
+    /// Returns a record's offset or line.
+    #[inline]
+    pub fn place(&self, row: usize) -> u64 {
+        let place = self.places.get(row).copied();
+        place.unwrap_or(self.place + row as u64)
+    }
+
+    /// Returns a number that stands for a record's key for as long as [`Run::keys_named`] says the same;
+    /// `None` where all records have one key.
+    #[inline]
+    pub fn key(&self, row: usize) -> Option<usize> {
+        self.ids.get(row).map(|&id| id as usize)
+    }
+
+    /// Returns how often numbers of keys have come to name others.
+    pub fn keys_named(&self) -> u64 {
+        self.keys.taken_away()
+    }
+
+    /// Appends the bytes of a record's key.
+    pub fn push_key(&self, row: usize, bytes: &mut Vec<u8>) {
+        if let Some(&id) = self.ids.get(row) {
+            self.keys.push_bytes(id, bytes);
+        }
+    }
+}
+
+/// How records move the watermark, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Moves {
+    /// Their partition's watermark before the first of them.
+    pub reached: i64,
+    /// The combined watermark before the first of them.
+    pub combined: i64,
+    /// How far theirs stays behind the highest event time, in ms.
+    pub bound_ms: i64,
+    /// The least watermark of the other partitions that are not idle.
+    pub others: Option<i64>,
+}
+
+impl Moves {
+    /// Takes note of an event time; returns whether their partition's watermark moves by it.
+    #[inline]
+    pub fn observe(&mut self, at: i64) -> bool {
+        let reached = at.saturating_sub(self.bound_ms);
+        if reached <= self.reached {
+            return false;
+        }
+        self.reached = reached;
+        let lowest = self.others.map_or(reached, |others| others.min(reached));
+        self.combined = self.combined.max(lowest);
         true
     }
 }

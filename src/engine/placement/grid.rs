@@ -183,6 +183,11 @@ impl Grid {
         watermark < self.near.first_close
     }
 
+    /// Returns the windows of the last record, the one that closes last first.
+    pub fn windows(&self) -> &[Window] {
+        &self.near.found
+    }
+
     /// Returns the window that was found as number `nth`.
     #[inline]
     pub fn window(&self, nth: usize) -> Window {

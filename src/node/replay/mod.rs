@@ -174,8 +174,12 @@ impl engine::Journal for Tap {
         events.push(event);
     }
 
-    fn wants_records(&self) -> bool {
-        self.0.records.load(Ordering::Relaxed)
+    fn detail(&self) -> engine::Detail {
+        if self.0.records.load(Ordering::Relaxed) {
+            engine::Detail::Each
+        } else {
+            engine::Detail::Outline
+        }
     }
 }
 

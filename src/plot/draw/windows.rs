@@ -154,14 +154,8 @@ impl Frame {
             top: base - medium.line(Size::Small) * 0.8,
             bottom: base,
         };
-        let meets = |other: &Area| {
-            own.left < other.right
-                && other.left < own.right
-                && own.top < other.bottom
-                && other.top < own.bottom
-        };
         if own.top < self.area.top - medium.either(12.0, CELL.1)
-            || taken.iter().rev().take(200).any(meets)
+            || taken.iter().rev().take(200).any(|other| own.meets(other))
         {
             return None;
         }
