@@ -1,5 +1,5 @@
-//! A scene as the characters of a terminal: lines in braille, by ratatui's canvas; symbols, shades and
-//! words as characters above them.
+//! A scene as the characters of a terminal: lines in braille, by ratatui's canvas; symbols, shades, panes
+//! and words as characters above them.
 
 use std::fmt::Write;
 
@@ -15,6 +15,32 @@ use super::{Anchor, CELL, Mark, Point, Scene, Shape, Size};
 
 /// How dense a shade is drawn, from the least to the most.
 const SHADES: [char; 4] = ['░', '▒', '▓', '█'];
+
+/// Draws a character where no symbol and no word is.
+fn put_below(
+    column: i64,
+    line: i64,
+    letter: char,
+    style: Style,
+    screen: Rect,
+    buffer: &mut Buffer,
+) {
+    let (Ok(column), Ok(line)) = (u16::try_from(column), u16::try_from(line)) else {
+        return;
+    };
+    if column >= screen.width || line >= screen.height {
+        return;
+    }
+    let cell = &mut buffer[(screen.x + column, screen.y + line)];
+    let is_below = |known: char| known == ' ' || SHADES.contains(&known) || is_braille(known);
+    if cell.symbol().chars().all(is_below) {
+        cell.set_char(letter).set_style(style);
+    }
+}
+
+fn is_braille(letter: char) -> bool {
+    ('\u{2800}'..='\u{28ff}').contains(&letter)
+}
 
 /// Draws a scene on a screen, from its upper left corner.
 pub fn draw(scene: &Scene, area: Rect, buffer: &mut Buffer) {
@@ -59,6 +85,7 @@ fn draw_lines(context: &mut Context<'_>, mark: &Mark, top: f64) {
         }
     };
     match &mark.shape {
+        Shape::Line(_) if mark.ink.stroke_letter().is_some() => {}
         Shape::Line(points) => points.windows(2).for_each(|ends| line(ends[0], ends[1])),
         Shape::Outline(points) if mark.ink.look().stroke > 0.0 => {
             let next = points.iter().cycle().skip(1);
@@ -196,7 +223,16 @@ fn draw_characters(mark: &Mark, screen: Rect, buffer: &mut Buffer) {
                 }
             }
         }
-        Shape::Line(_) | Shape::Outline(_) | Shape::Box(_) => {}
+        Shape::Line(points) => {
+            let ends = points.first().zip(points.last());
+            if let (Some(letter), Some((from, to))) = (mark.ink.stroke_letter(), ends) {
+                let line = (from.y / CELL.1).floor() as i64;
+                for column in covered(from.x / CELL.0, to.x / CELL.0) {
+                    put_below(column, line, letter, style, screen, buffer);
+                }
+            }
+        }
+        Shape::Outline(_) | Shape::Box(_) => {}
     }
 }
 
@@ -279,5 +315,27 @@ mod tests {
         );
         assert_eq!(text(&scene, false), "ab…\n⠒⠒×⠒⠒⠒⠒⠒\n");
         assert!(text(&scene, true).contains("\x1b[0;1;31m×"));
+    }
+
+    #[test]
+    fn panes_differ_from_other_lines_without_a_colour_and_leave_records_and_words_as_they_are() {
+        let mut scene = Scene::new(Medium::terminal(8, 4), "", "");
+        let line = |ink, line: f64| {
+            let y = line * CELL.1 + 1.0;
+            let ends = vec![point(0.0, y), point(15.0, y)];
+            Mark::new(ink, Shape::Line(ends))
+        };
+        let disc = Shape::Symbol(Symbol::Disc, point(5.0, 5.0));
+        scene.add("records", vec![Mark::new(Ink::OnTime, disc)]);
+        scene.add("watermark", vec![line(Ink::Watermark, 3.0)]);
+        let panes = [Ink::Early, Ink::Pane, Ink::LatePane].into_iter();
+        let panes = panes.zip([0.0, 1.0, 2.0]);
+        scene.add("panes", panes.map(|(ink, nth)| line(ink, nth)).collect());
+        let words = Mark::text(Ink::Text, Size::Label, point(8.0, 4.0), "17");
+        scene.add("values", vec![words]);
+        assert_eq!(
+            text(&scene, false),
+            "╌╌╌╌17╌╌\n━━•━━━━━\n════════\n⠉⠉⠉⠉⠉⠉⠉⠉\n".replace('⠉', "⠒")
+        );
     }
 }

@@ -190,6 +190,17 @@ impl Ink {
         Some(symbol.letter())
     }
 
+    /// Returns the character of which a level line of it is made in a terminal, so that it differs from
+    /// others by more than colour; `None` for the dots of braille.
+    pub fn stroke_letter(self) -> Option<char> {
+        match self {
+            Ink::Early => Some('╌'),
+            Ink::Pane => Some('━'),
+            Ink::LatePane => Some('═'),
+            _ => None,
+        }
+    }
+
     /// Returns whether shades of it are hatched, so that they differ from others by more than colour.
     pub fn is_hatched(self) -> bool {
         matches!(self, Ink::Late | Ink::Expired)

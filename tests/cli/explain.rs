@@ -263,3 +263,36 @@ fn what_moved_the_watermark_is_found_where_nobody_looked_at_its_batch() {
     assert_eq!(life["moved_by"]["place"], 20);
     assert_eq!(life["moved_by"]["at"], 1_006);
 }
+
+#[test]
+fn a_source_without_a_record_is_asked_for_one_and_kafka_is_not() {
+    let workdir = Workdir::new();
+    workdir.write("calls.csv", "at\n1000\n");
+    for (question, way_out) in [
+        ("calls.csv", "calls.csv:17"),
+        ("file:calls.csv", "file:calls.csv:17"),
+        ("missing.csv", "missing.csv:17"),
+        ("topic:calls", "calls:2:1041"),
+        ("-", "stdin:17"),
+    ] {
+        workdir
+            .k(&format!(
+                "explain record {question} --tumbling 10s --time at"
+            ))
+            .assert_refused(2, &["which record of", way_out, "--where"]);
+    }
+}
+
+#[test]
+fn silence_says_why_no_record_fits() {
+    let workdir = Workdir::new();
+    workdir.write("calls.csv", "at,who\noops,a\nx,b\n");
+    let silence = workdir.k("explain silence --tumbling 10s --time at --from calls.csv");
+    silence.assert_status(0);
+    let told = silence.stdout();
+    assert!(told.contains("2 malformed"), "{told}");
+    assert!(
+        told.contains("in line 2: ") && told.contains("oops"),
+        "{told}"
+    );
+}

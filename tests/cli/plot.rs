@@ -307,6 +307,8 @@ fn a_terminal_has_24_lines_of_80_characters() {
         "{}",
         run.stdout()
     );
+    // Without a colour, too, a pane is not a watermark.
+    assert!(count('━') > 10, "{}", run.stdout());
     let small = workdir.k(&format!("{FLAGS} calls.csv --size 40x12 --color always"));
     assert!(small.stdout().contains("\x1b["));
     assert!(small.stdout().lines().count() <= 12);

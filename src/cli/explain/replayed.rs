@@ -16,7 +16,7 @@ use crate::explain::trial::Trials;
 use crate::explain::{Ending, Lives, Moment, Standing, Teller, Told, Wanted};
 use crate::expression::{Expression, Item, Kind, open_up};
 use crate::format::{Decoder, TimeFrom};
-use crate::journal;
+use crate::journal::{self, Malformed};
 use crate::kafka::admin::Admin;
 use crate::node::input::{self, Input};
 use crate::node::replay::hear::{Choice, Counted, Probe, Records, Retried, WindowsAt};
@@ -192,12 +192,33 @@ pub(super) fn standing(asked: &Asked, how: &How, context: &Context) -> Result<St
         "no windows were named: with `--tumbling 10s`, say, it shows which window waits for what"
             .to_owned()
     };
+    let reason = match &hearer.malformed {
+        Some(first) => format!("{reason}; {}", first_malformed(first, source.is_live())),
+        None => reason,
+    };
     Ok(Standing::of(
         replay.operator(),
         &hearer.records,
         at_end,
         reason,
     ))
+}
+
+/// Says which record does not fit first, and why.
+fn first_malformed(first: &Malformed, is_topic: bool) -> String {
+    let Malformed {
+        partition,
+        place,
+        file,
+        reason,
+        ..
+    } = first;
+    let place = match (is_topic, file) {
+        (true, _) => format!("partition {partition}, offset {place}"),
+        (false, Some(file)) => format!("line {place} of {file}"),
+        (false, None) => format!("line {place}"),
+    };
+    format!("the first malformed record is in {place}: {reason}")
 }
 
 /// Returns the error of a moment at which no window is.

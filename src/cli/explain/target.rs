@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::look::advice::for_shell;
 
 /// How the lines of a pipe are named.
 const STDIN: &str = "stdin";
@@ -113,6 +114,35 @@ pub(super) fn none_named() -> Error {
         .hint("a condition: `k explain record 'call_id = 4711' …`, or `--where 'call_id = 4711'`")
 }
 
+/// Returns the error of a question that names where the record is, and not which.
+fn none_named_of(source: &str) -> Error {
+    let topic = source.strip_prefix("topic:");
+    let place = match topic {
+        Some(topic) => format!("its partition and offset: `k explain record {topic}:2:1041 …`"),
+        None if source == "-" => "its line: `k explain record stdin:17 …`".to_owned(),
+        None => format!("its line: `k explain record {}:17 …`", for_shell(source)),
+    };
+    Error::usage(format!("which record of `{source}`?"))
+        .hint(place)
+        .hint(format!(
+            "a condition: `k explain record {} --where 'call_id = 4711' …`",
+            for_shell(source)
+        ))
+}
+
+/// Returns whether a word can only name a file or a topic, there or not: no condition looks like it.
+fn names_a_source(word: &str) -> bool {
+    const ENDINGS: [&str; 8] = ["csv", "tsv", "json", "jsonl", "ndjson", "txt", "gz", "zst"];
+    let is_one_word =
+        !word.contains(|letter: char| letter.is_whitespace() || "'\"=<>()".contains(letter));
+    let ending = word.rsplit_once('.').map(|(_, ending)| ending);
+    let is_file = ending.is_some_and(|ending| ENDINGS.contains(&ending));
+    let is_marked = ["file:", "topic:"]
+        .iter()
+        .any(|mark| word.starts_with(mark));
+    is_one_word && (is_file || is_marked && last_number(word).is_none())
+}
+
 /// Takes the record out of what was typed: the first word, or the condition of `--where`.
 ///
 /// # Errors
@@ -122,13 +152,14 @@ pub(super) fn take(
     filter: &mut Option<String>,
     sources: &mut Vec<Endpoint>,
 ) -> Result<Target> {
-    let is_source = |word: &str| Path::new(word).exists() || word == "-";
+    let is_source = |word: &str| Path::new(word).exists() || word == "-" || names_a_source(word);
     let target = match (word, filter.as_ref()) {
         (Some(word), Some(_)) if is_source(word) => {
             let Ok(source) = word.parse();
             sources.push(source);
             filter.take().map(Target::Where)
         }
+        (Some(word), None) if is_source(word) => return Err(none_named_of(word)),
         (Some(word), _) => Some(Target::parse(word)),
         (None, _) => filter.take().map(Target::Where),
     };

@@ -10,7 +10,7 @@ use crate::explain::trial::Trials;
 use crate::explain::{Clock, Moment, Stories, Wanted, Witness};
 use crate::expression::Expression;
 use crate::format::Place;
-use crate::journal::{self, Event};
+use crate::journal::{self, Event, Malformed};
 use crate::plan::Plan;
 use crate::source;
 
@@ -304,11 +304,13 @@ impl Hearer for Probe {
     }
 }
 
-/// Counts what each partition brings, and wants nothing else.
+/// Counts what each partition brings, and keeps the first record that does not fit.
 #[derive(Debug, Default)]
 pub struct Counted {
     /// How many records came, by partition.
     pub records: Vec<u64>,
+    /// The first malformed record.
+    pub malformed: Option<Malformed>,
 }
 
 impl Hearer for Counted {
@@ -322,7 +324,10 @@ impl Hearer for Counted {
         Wants::default()
     }
 
-    fn hear(&mut self, _: &Event) -> Result<()> {
+    fn hear(&mut self, event: &Event) -> Result<()> {
+        if let Event::Malformed(malformed) = event {
+            self.malformed.get_or_insert_with(|| malformed.clone());
+        }
         Ok(())
     }
 

@@ -79,7 +79,9 @@ impl Frame {
         let bottom = medium.height - medium.either(46.0, 2.0 * line + 1.0);
         top += medium.either(12.0, line);
         let height = bottom - top;
+        // One value alone says nothing of the scale.
         let up_most = (height / medium.either(48.0, 3.0 * line)) as usize;
+        let up_most = up_most.max(2);
         let up_ticks = match is_time {
             true => axis::times(up, up_most),
             false => axis::numbers(up, up_most, true),
@@ -307,14 +309,15 @@ fn legend(
         };
         add(&swatch, words);
     };
+    // What is made of dots is named by dots: its level parts, and those of dashes.
     if !gathered.watermark.is_empty() {
-        line_of(Ink::Watermark, "━", "watermark");
+        line_of(Ink::Watermark, "⠒", "watermark");
     }
     if gathered.partitions.len() > 1 {
-        line_of(Ink::Partition, "╌", "of a partition");
+        line_of(Ink::Partition, "⠐", "of a partition");
     }
     if matches!(gathered.subject.clock, Clock::Time(_)) {
-        line_of(Ink::Ideal, "┄", "no delay");
+        line_of(Ink::Ideal, "⠁", "no delay");
     }
     if !lives.is_empty() {
         let timings = [
@@ -325,9 +328,11 @@ fn legend(
         for (timing, words) in timings {
             let has = |life: &Life| life.panes.iter().any(|pane| pane.timing == timing);
             if lives.iter().any(has) {
+                let ink = pane_ink(timing);
+                let letter = ink.stroke_letter().unwrap_or('━').to_string();
                 line_of(
-                    pane_ink(timing),
-                    "━",
+                    ink,
+                    &letter,
                     &format!("{words}: {}", gathered.subject.value),
                 );
             }

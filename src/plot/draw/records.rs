@@ -21,7 +21,9 @@ impl Frame {
     /// Stretches of processing time in which nothing came.
     pub(super) fn quiet(&self, gathered: &Gathered, scene: &mut Scene) {
         let mut marks = Vec::new();
-        let least = self.area.height() * 0.08;
+        // On a terminal the words have a line of their own.
+        let lines = self.medium.either(0.0, 3.0 * CELL.1);
+        let least = (self.area.height() * 0.08).max(lines);
         let (first, last) = self.up.range();
         let usual = (last - first) / gathered.records().max(1) as f64;
         for &(from, to) in &gathered.gaps {
@@ -215,16 +217,37 @@ impl Frame {
         if self.medium.is_cells || cloud.dots.len() > MOST_NAMED {
             return;
         }
+        let line = self.medium.line(Size::Small);
+        let mut taken: Vec<Area> = Vec::new();
         let mark = |dot: &Dot| {
             let at = self.place_of(dot);
             let words = format!("{} too late", about(dot.late_by_ms));
             let width = self.medium.text_width(&words, Size::Small);
-            let (x, anchor) = match at.x + 8.0 + width < self.area.right {
-                true => (at.x + 8.0, Anchor::Start),
-                false => (at.x - 8.0, Anchor::End),
+            let is_free = |area: &Area| !taken.iter().any(|other| area.meets(other));
+            let below = |area: Area, by: f64| Area {
+                top: area.top + by,
+                bottom: area.bottom + by,
+                ..area
             };
-            Mark::text(Ink::Expired, Size::Small, point(x, at.y + 4.0), words).anchored(anchor)
+            // To the right of its record, else to the left; a line lower where another one stands.
+            let beside = [at.x + 8.0, at.x - 8.0 - width].map(|left| Area {
+                left,
+                right: left + width,
+                top: at.y + 4.0 - line,
+                bottom: at.y + 4.0,
+            });
+            let places = [0.0, line, -line].into_iter();
+            let mut places = places.flat_map(|by| beside.map(|area| below(area, by)));
+            let inside = |area: &Area| area.left > self.area.left && area.right < self.area.right;
+            let place = places.find(|area| inside(area) && is_free(area))?;
+            taken.push(place);
+            let (x, anchor) = match place.left > at.x {
+                true => (place.left, Anchor::Start),
+                false => (place.right, Anchor::End),
+            };
+            let at = point(x, place.bottom);
+            Some(Mark::text(Ink::Expired, Size::Small, at, words).anchored(anchor))
         };
-        scene.add("lateness", cloud.dots.iter().map(mark).collect());
+        scene.add("lateness", cloud.dots.iter().filter_map(mark).collect());
     }
 }
