@@ -5,6 +5,7 @@
 //!
 //! - [`admin`]: topics, configurations, groups and offsets
 //! - [`fetch`], [`member`]: records of partitions that the caller chooses, or that a group assigns
+//! - [`slot`]: a partition that a group has given to this process
 //! - [`queue`]: where records wait, and how they are read
 //! - [`producer`], [`transaction`]: records to topics, one by one, or all or none
 //! - [`health`]: whether brokers can be reached
@@ -34,6 +35,7 @@ pub(crate) mod port;
 pub mod producer;
 pub(crate) mod queue;
 pub(crate) mod security;
+pub(crate) mod slot;
 pub(crate) mod tls;
 pub(crate) mod transaction;
 pub(crate) mod unreadable;

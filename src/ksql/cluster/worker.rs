@@ -31,6 +31,7 @@ use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place, Rebalance};
 use crate::kafka::partitioner::{Partitioner, Partitioning};
 use crate::kafka::producer::{Options, Producer, TopicId};
+use crate::kafka::slot;
 use crate::ksql::bytes::{self, Bytes};
 use crate::ksql::catalog::Source;
 use crate::ksql::plan::Recipe;
@@ -83,26 +84,7 @@ pub(super) struct Worker {
 }
 
 /// A task, or what will be one.
-enum Slot {
-    Restoring(Restoring),
-    Working(Box<Task>),
-}
-
-impl Slot {
-    fn task(&self) -> Option<&Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-
-    fn task_mut(&mut self) -> Option<&mut Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-}
+type Slot = slot::Slot<Restoring, Task>;
 
 impl Worker {
     /// Joins the query's group; its topics are there.

@@ -72,6 +72,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
 use crate::kafka::open_transactions;
+use crate::kafka::slot;
 use crate::node::Outputs;
 use crate::node::evaluate::{Evaluator, now_ms};
 use crate::node::side_output::SideOutput;
@@ -176,26 +177,7 @@ pub struct Node<'n> {
 }
 
 /// The state of a partition that this process owns.
-enum Slot {
-    Restoring(Restoring),
-    Working(Box<Task>),
-}
-
-impl Slot {
-    fn task(&self) -> Option<&Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-
-    fn task_mut(&mut self) -> Option<&mut Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-}
+type Slot = slot::Slot<Restoring, Task>;
 
 /// What a node is made of.
 pub struct Parts<'n> {

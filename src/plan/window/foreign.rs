@@ -342,23 +342,23 @@ impl Writer<'_> {
     fn flink(&self, windows: Windows) -> Result<String> {
         let name = self.quoted(&self.origin.name);
         let time = self.quoted(self.time()?);
-        let interval =
-            |ms: i64| format!("INTERVAL '{}.{:03}' SECOND(10, 3)", ms / 1_000, ms % 1_000);
         let at = "DESCRIPTOR(event_time)";
         let keys = self.keys()?;
         let table = match windows {
-            Windows::Tumbling(size) => format!("TUMBLE(TABLE {name}, {at}, {})", interval(size)),
+            Windows::Tumbling(size) => {
+                format!("TUMBLE(TABLE {name}, {at}, {})", self.interval(size)?)
+            }
             Windows::Hopping(size, advance) => {
                 format!(
                     "HOP(TABLE {name}, {at}, {}, {})",
-                    interval(advance),
-                    interval(size)
+                    self.interval(advance)?,
+                    self.interval(size)?
                 )
             }
             Windows::Session(gap) => format!(
                 "SESSION(TABLE {name} PARTITION BY ({}), {at}, {})",
                 keys.join(", "),
-                interval(gap)
+                self.interval(gap)?
             ),
         };
         let format = if self.origin.is_json { "json" } else { "csv" };
@@ -380,11 +380,25 @@ impl Writer<'_> {
             "{header}CREATE TABLE {name} ({}, event_time AS TO_TIMESTAMP_LTZ({time}, 3), WATERMARK FOR event_time AS event_time - {}) WITH ({connector});\n\
              SELECT window_start, window_end, {}, {}\nFROM TABLE({table}){}\nGROUP BY window_start, window_end, {};\n",
             self.columns()?,
-            interval(self.bound_ms()?),
+            self.interval(self.bound_ms()?)?,
             keys.join(", "),
             self.aggregates()?.join(", "),
             self.filter()?,
             keys.join(", "),
+        ))
+    }
+
+    /// Writes a duration for Flink, which takes no more than 999 days, and of smaller units no more than
+    /// a larger one holds.
+    fn interval(&self, ms: i64) -> Result<String> {
+        let (seconds, ms) = (ms / 1_000, ms % 1_000);
+        let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+        if days > 999 {
+            return Err(self.refuse("a duration above 999 days"));
+        }
+        let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+        Ok(format!(
+            "INTERVAL '{days} {hours:02}:{minutes:02}:{seconds:02}.{ms:03}' DAY(3) TO SECOND(3)"
         ))
     }
 
@@ -478,7 +492,7 @@ mod tests {
             "{ksql}"
         );
         let flink = statement(FLAGS, Dialect::Flink).expect("a statement");
-        assert!(flink.contains("HOP(TABLE `calls`, DESCRIPTOR(event_time), INTERVAL '10.000' SECOND(10, 3), INTERVAL '60.000' SECOND(10, 3))"), "{flink}");
+        assert!(flink.contains("HOP(TABLE `calls`, DESCRIPTOR(event_time), INTERVAL '0 00:00:10.000' DAY(3) TO SECOND(3), INTERVAL '0 00:01:00.000' DAY(3) TO SECOND(3))"), "{flink}");
         let spark = statement(FLAGS, Dialect::Spark).expect("a statement");
         assert!(
             spark.contains(
