@@ -301,6 +301,7 @@ fn rows_without_a_partner_come_when_the_bound_has_passed_and_in_order() {
         "left: 5 records in: 2 joined, 3 unmatched\n\
          right: 4 records in: 2 joined, 1 unmatched, 1 malformed\n\
          2 pairs → 2 rows; watermark at the end\n\
+         first malformed: r.csv, line 5: column `at`: the time is null\n\
          warning: all event times of the left side are before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n\
          warning: all event times of the right side are before 1980: is the unit right? See `--time-unit s|ms|us|ns`\n"
     );

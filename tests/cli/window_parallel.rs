@@ -55,7 +55,8 @@ fn the_rows_before_a_malformed_record_are_those_of_one_thread() {
         let flags = format!("--tumbling 10s --from bad.csv {more}");
         let one = run(&workdir, &flags, 1);
         assert!(one[0].lines().count() > 1_000);
-        assert_eq!(one[1].contains("line 40001"), more.is_empty(), "{}", one[1]);
+        assert!(one[1].contains("bad.csv, line 40001: "), "{}", one[1]);
+        assert_eq!(one[1].contains("error: "), more.is_empty(), "{}", one[1]);
         assert!(run(&workdir, &flags, 3) == one, "{more}");
     }
 }

@@ -234,10 +234,7 @@ impl Options {
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
-                self.tell(&plan, &account, watermark, open, context)?;
-                first_skipped
-                    .into_iter()
-                    .for_each(|line| context.report.status(line));
+                self.tell(&plan, &account, watermark, open, first_skipped, context)?;
                 ended
             }
         }

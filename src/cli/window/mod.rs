@@ -447,11 +447,8 @@ impl Options {
                 Err(error)
             }
             ended => {
-                self.tell(plan, &account, watermark, open, context)?;
                 let first = first_skipped.map(|skipped| skipped.to_line(&name));
-                first
-                    .into_iter()
-                    .for_each(|line| context.report.status(line));
+                self.tell(plan, &account, watermark, open, first, context)?;
                 ended
             }
         }
@@ -485,6 +482,7 @@ impl Options {
         account: &Account,
         watermark: i64,
         open: Open,
+        first_skipped: Option<String>,
         context: &Context,
     ) -> Result<()> {
         let left_out = plan.left_out();
@@ -504,6 +502,8 @@ impl Options {
         for line in summary::lines(account, watermark, &behind_rows) {
             context.report.account(line, "expired");
         }
+        let first_skipped = first_skipped.into_iter();
+        first_skipped.for_each(|line| context.report.status(line));
         if account.before_1980 > 0
             && account.before_1980 == account.records() - account.malformed - account.ahead
         {
