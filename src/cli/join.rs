@@ -1,5 +1,7 @@
 //! `k join`: flags → plan → node, and the account at the end.
 
+mod group;
+
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use crate::cli::endpoint::{Endpoint, OneInput, one_input, refuse_collisions};
 use crate::cli::output::{Format, StatsOptions, TimesOption, is_json};
 use crate::cli::range::PlaceOptions;
 use crate::context::Context;
+use crate::engine::join::account::Account;
 use crate::engine::join::{Kind, Method, Side};
 use crate::error::{Error, Remedy, Result};
 use crate::format::{Reading, TimeFrom, TimeUnit, schema};
@@ -23,6 +26,7 @@ use crate::sink::joined::{Frame, JoinedSink};
 use crate::sink::table::Look;
 use crate::term::grid::room;
 use crate::term::units::parse_duration;
+use group::GroupOptions;
 
 /// Join two inputs by key and event time, or a stream with a table.
 ///
@@ -47,14 +51,18 @@ use crate::term::units::parse_duration;
 /// `--time`, `--time-unit`, `--zone`, `--schema`, `--delimiter` and `--out-of-order` apply to both
 /// sides; given twice, to the left and to the right.
 ///
-/// A join runs in one process and holds in memory what may still be joined. It cannot run in a
-/// consumer group yet.
+/// A join holds in memory what may still be joined. With `--group NAME`, processes that are started with the
+/// same line share the partitions of two topics, and each row is in the topic `--to` once, also after a
+/// crash: rows, what is held (in the topic NAME-join-changelog) and offsets are committed together. Each
+/// partition then has a watermark of its own. A topic whose records do not lie by what is joined on is
+/// repartitioned through a topic of the group. A table cannot be joined in a group yet.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   k join data/mono_signal.csv data/tower.csv --on call_id --within 1h
   k join mono_signal tower --on call_id --within 1h --exit | k window --tumbling 10s --by tower
   k join calls.csv --table customers.csv --on 'caller = number' --type left
-  k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv")]
+  k join - data/tower.csv --on call_id --within 1h < data/mono_signal.csv
+  k join mono_signal tower --on call_id --within 1h --to joined --group g")]
 pub(super) struct Options {
     /// A file, a topic, or `-` for stdin. A name is a file if it contains `/`, ends like a file
     /// (.csv, .txt, .jsonl, …) or if such a file exists; otherwise it is a topic. `file:NAME` and
@@ -159,15 +167,18 @@ pub(super) struct Options {
     range: PlaceOptions,
 
     #[command(flatten)]
+    group: GroupOptions,
+
+    #[command(flatten)]
     broker: BrokerOptions,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<()> {
+    if let Some(group) = options.group.name()? {
+        return options.run_grouped(group, context);
+    }
     if options.input == Some(InputNotation::Raw) {
-        return Err(
-            Error::usage("a join needs named columns, and raw lines have none")
-                .hint("write the records as JSON or CSV with a header"),
-        );
+        return Err(no_raw_lines());
     }
     let sources = options.sources()?;
     let query = options.query()?;
@@ -358,13 +369,18 @@ impl Options {
         {
             return ended;
         }
-        self.tell(plan, &node, context)?;
+        self.tell(plan, node.account(), node.watermark(), context)?;
         ended
     }
 
     /// Reports where every record went.
-    fn tell(&self, plan: &JoinPlan, node: &Node<'_>, context: &Context) -> Result<()> {
-        let (account, watermark) = (node.account(), node.watermark());
+    fn tell(
+        &self,
+        plan: &JoinPlan,
+        account: &Account,
+        watermark: i64,
+        context: &Context,
+    ) -> Result<()> {
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.account(line, "late");
         }
@@ -387,6 +403,11 @@ impl Options {
         self.stats.tell(&stats, context);
         Ok(())
     }
+}
+
+fn no_raw_lines() -> Error {
+    Error::usage("a join needs named columns, and raw lines have none")
+        .hint("write the records as JSON or CSV with a header")
 }
 
 /// Returns the values of a flag for both sides: one value for both, or two for left and right.

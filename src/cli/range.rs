@@ -89,6 +89,11 @@ impl PlaceOptions {
     pub fn exits(&self) -> bool {
         self.exit
     }
+
+    /// Returns whether `--until` was given.
+    pub fn ends_early(&self) -> bool {
+        self.until.is_some()
+    }
 }
 
 impl RangeOptions {
@@ -120,7 +125,7 @@ impl RangeOptions {
 
     /// Returns whether `--until` was given.
     pub fn ends_early(&self) -> bool {
-        self.places.until.is_some()
+        self.places.ends_early()
     }
 
     /// Lets reading end at the ends that the partitions have now, unless it ends earlier.

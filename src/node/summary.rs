@@ -36,7 +36,7 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
     let by_window = [windows.on_time, windows.late, windows.expired];
     if by_window != [account.on_time, account.late, account.expired] {
         let counts = by_window.into_iter().zip(["on time", "late", "expired"]);
-        lines.push(format!("record × window: {}", outcomes(counts)));
+        lines.push(format!("record × window: {}", in_all(counts)));
     }
     if account.expired > 0 {
         lines.push(format!(
@@ -50,17 +50,17 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
 /// Returns what became of some records: `6,000 records in, all on time`, or
 /// `6,000 records in: 2,944 on time, 3,056 expired`.
 pub(super) fn came_to(records: u64, counts: &[(u64, &str)]) -> String {
-    let in_all = format!("{} in", format_plural(records, "record"));
+    let came = format!("{} in", format_plural(records, "record"));
     match counts.iter().find(|(count, _)| *count == records) {
-        _ if records == 0 => in_all,
-        Some((_, outcome)) if records > 1 => format!("{in_all}, all {outcome}"),
-        Some((_, outcome)) => format!("{in_all}, {outcome}"),
-        None => format!("{in_all}: {}", outcomes(counts.iter().copied())),
+        _ if records == 0 => came,
+        Some((_, outcome)) if records > 1 => format!("{came}, all {outcome}"),
+        Some((_, outcome)) => format!("{came}, {outcome}"),
+        None => format!("{came}: {}", in_all(counts.iter().copied())),
     }
 }
 
 /// Returns what is not zero: `2,944 on time, 3,056 expired`.
-fn outcomes<'o>(counts: impl Iterator<Item = (u64, &'o str)>) -> String {
+pub(super) fn in_all<'o>(counts: impl Iterator<Item = (u64, &'o str)>) -> String {
     let counts = counts.filter(|(count, _)| *count > 0);
     let counts = counts.map(|(count, outcome)| format!("{} {outcome}", format_count(count)));
     counts.collect::<Vec<_>>().join(", ")

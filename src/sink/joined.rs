@@ -3,12 +3,14 @@
 //! In: [`Joined`] rows, whose pieces are text already. Out: lines. Rows are put together in one
 //! buffer, which is handed on before it grows large.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::table::Look;
+use super::topic::Shared;
 use crate::column::{DataType, Field, ValueRef};
 use crate::engine::join::{Emit, Joined};
 use crate::error::{Error, Result};
@@ -91,8 +93,30 @@ impl JoinedSink {
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be created.
     pub fn topic(settings: &Settings, name: &str, frame: Frame, keys: &[Field]) -> Result<Self> {
-        let topic = Box::new(Topic::open(settings, name, keys)?);
+        let producer = Shared::new(Producer::new(settings, &Options::default())?);
+        Self::topic_shared(&Admin::new(settings)?, name, frame, keys, producer)
+    }
+
+    /// Returns a sink as [`JoinedSink::topic`] does, which sends through a producer that others send
+    /// through, too.
+    ///
+    /// # Errors
+    /// As [`JoinedSink::topic`].
+    pub fn topic_shared(
+        admin: &Admin,
+        name: &str,
+        frame: Frame,
+        keys: &[Field],
+        producer: Shared,
+    ) -> Result<Self> {
+        let topic = Box::new(Topic::open(admin, name, keys, producer)?);
         Ok(Self::new(frame, Vec::new(), Output::Topic(topic)))
+    }
+
+    /// Forgets the rows that have not been handed on.
+    pub(crate) fn forget(&mut self) {
+        self.lines.clear();
+        self.rows.clear();
     }
 
     fn new(frame: Frame, lines: Vec<u8>, output: Output) -> Self {
@@ -134,7 +158,7 @@ impl JoinedSink {
         match &mut self.output {
             Output::Text(_) => Ok(()),
             Output::Table(table) => table.write_header(),
-            Output::Topic(topic) => topic.producer.flush(|_| {}),
+            Output::Topic(topic) => topic.producer.lock().flush(|_| {}),
         }
     }
 }
@@ -297,36 +321,59 @@ impl<'de> serde::Deserialize<'de> for Cells {
 /// Records of a topic.
 struct Topic {
     name: String,
-    producer: Producer,
+    producer: Shared,
     topic: TopicId,
     partitioner: Partitioner,
+    keys: RecordKeys,
+}
+
+/// Makes the keys of records of what rows are joined on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordKeys {
     /// What is before the value of the key, `{"call_id":`; `None` for a key of several columns.
-    before_key: Option<usize>,
+    before: Option<usize>,
+}
+
+impl RecordKeys {
+    /// Returns what makes the keys of rows that are joined on these columns.
+    pub(crate) fn new(keys: &[Field]) -> Self {
+        let before = match keys {
+            [key] => Some(1 + crate::notation::member(&key.name).len()),
+            _ => None,
+        };
+        RecordKeys { before }
+    }
+
+    /// Returns the key of a record, from the JSON that the rows of a join begin with: text without
+    /// quotes, `None` for null; an object of several columns.
+    pub(crate) fn of<'j>(&self, key: &'j [u8]) -> Option<Cow<'j, [u8]>> {
+        match self.before {
+            Some(before) => key_text(&key[before..]),
+            None => Some([key, b"}"].concat().into()),
+        }
+    }
 }
 
 impl Topic {
-    fn open(settings: &Settings, name: &str, keys: &[Field]) -> Result<Self> {
-        let admin = Admin::new(settings)?;
+    fn open(admin: &Admin, name: &str, keys: &[Field], producer: Shared) -> Result<Self> {
         let topic = match admin.find_topic(name)? {
             Some(topic) => topic,
             None => admin.create_data_topic(name, PARTITIONS)?,
         };
-        let mut producer = Producer::new(settings, &Options::default())?;
         let partitions = topic.partitions.len() as i32;
+        let id = producer.lock().topic(name)?;
         Ok(Topic {
-            topic: producer.topic(name)?,
+            topic: id,
             name: name.to_owned(),
             producer,
             partitioner: Partitioner::new(Partitioning::Murmur2, partitions),
-            before_key: match keys {
-                [key] => Some(1 + crate::notation::member(&key.name).len()),
-                _ => None,
-            },
+            keys: RecordKeys::new(keys),
         })
     }
 
     fn write(&mut self, lines: Vec<u8>, rows: impl Iterator<Item = RowEnds>) -> Result<()> {
         let block = Arc::new(Block::from(lines));
+        let mut producer = self.producer.lock();
         let mut start = 0;
         for row in rows {
             if row.time <= 0 {
@@ -337,11 +384,7 @@ impl Topic {
                 ))
                 .hint("write to a file, or see `--time-unit s|ms|us|ns`"));
             }
-            let key = &block.bytes()[start..row.key];
-            let key = match self.before_key {
-                Some(before) => key_text(&key[before..]),
-                None => Some([key, b"}"].concat().into()),
-            };
+            let key = self.keys.of(&block.bytes()[start..row.key]);
             let record = Record {
                 partition: self.partitioner.choose(key.as_deref()),
                 timestamp: Some(row.time),
@@ -349,15 +392,15 @@ impl Topic {
                 value: Some(start..row.row - 1), // without the newline
                 headers: &[],
             };
-            self.producer.send(self.topic, &block, &record)?;
+            producer.send(self.topic, &block, &record)?;
             start = row.row;
         }
-        self.producer.serve(Duration::ZERO)
+        producer.serve(Duration::ZERO)
     }
 }
 
 /// Returns a JSON value as the key of a record: text without quotes, `None` for null.
-fn key_text(value: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
+fn key_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     match value {
         b"null" => None,
         [b'"', text @ .., b'"'] if memchr::memchr(b'\\', text).is_none() => Some(text.into()),

@@ -561,7 +561,29 @@ fn what_is_typed_wrongly_is_told() {
         "l.csv r.csv --on id --within 1s --exit",
         &["`--exit` is for topics"],
     );
-    refused("l.csv r.csv --on id --within 1s --group g", &["--group"]);
+    let group = |more: &str, told: &[&str]| {
+        refused(&format!("l r --on id --within 1s {more}"), told);
+    };
+    refused(
+        "l.csv r.csv --on id --within 1s --to joined --group g",
+        &["a side is not a topic", "k produce"],
+    );
+    group("--group g", &["a group writes to a topic", "--to joined"]);
+    group("--group g --to ./rows.csv", &["a group writes to a topic"]);
+    group("--group g --to l", &["topic `l` is an input"]);
+    group("--group g --to joined --until 5", &["`--until`", "--exit"]);
+    group("--group g --to joined --commit 1h", &["at most 30 s"]);
+    for flag in ["--commit 1s", "--reset", "--repartition"] {
+        group(&format!("--to joined {flag}"), &["needs `--group`"]);
+    }
+    refused(
+        "l l --on id --within 1s --to joined --group g",
+        &["with itself", "leave `--group` out"],
+    );
+    refused(
+        "l --table t --on id --to joined --group g",
+        &["a table cannot be joined in a group", "leave `--group` out"],
+    );
     let destroyed = workdir.k("join l.csv l.csv --on id --within 1s --to ./l.csv");
     destroyed.assert_refused(1, &["`./l.csv` is an input"]);
     let run = workdir.k("join l.csv r.csv --on id --within 1s --schema 'id string'");

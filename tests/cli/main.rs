@@ -25,6 +25,7 @@ mod input;
 mod interop;
 mod java;
 mod join;
+mod join_group;
 mod join_topic;
 mod ksql_cluster;
 mod live;

@@ -84,16 +84,21 @@ impl GroupOptions {
 
     /// Returns how often results, state and offsets are committed.
     fn commit_every(&self, guarantee: Guarantee) -> Result<Duration> {
-        let every = Duration::from_millis(self.commit.unwrap_or(100).unsigned_abs());
-        if guarantee == Guarantee::ExactlyOnce && every > MAX_COMMIT {
-            Err(Error::usage(format!(
-                "`--commit` takes at most {} s with the guarantee exactly-once",
-                MAX_COMMIT.as_secs()
-            ))
-            .hint("after a crash, readers wait that long for the open transaction to end"))
-        } else {
-            Ok(every)
-        }
+        commit_every(self.commit, guarantee)
+    }
+}
+
+/// Returns how often a process of a group commits, of `--commit` in ms.
+pub(in crate::cli) fn commit_every(asked: Option<i64>, guarantee: Guarantee) -> Result<Duration> {
+    let every = Duration::from_millis(asked.unwrap_or(100).unsigned_abs());
+    if guarantee == Guarantee::ExactlyOnce && every > MAX_COMMIT {
+        Err(Error::usage(format!(
+            "`--commit` takes at most {} s with the guarantee exactly-once",
+            MAX_COMMIT.as_secs()
+        ))
+        .hint("after a crash, readers wait that long for the open transaction to end"))
+    } else {
+        Ok(every)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod asked;
 mod group;
+pub(super) use group::commit_every;
 mod model;
 
 use std::io::{self, IsTerminal};

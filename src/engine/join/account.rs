@@ -17,11 +17,13 @@ pub struct Account {
 
 /// Counts of one side's records.
 ///
-/// in = joined + unmatched + late + malformed + open.
+/// in + taken over = joined + unmatched + late + malformed + open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SideAccount {
     /// All that came in.
     pub records: u64,
+    /// Were held by another process of a group before, without a partner.
+    pub taken_over: u64,
     /// Met at least one record of the other side; of a table: were the value of one.
     pub joined: u64,
     /// Found no partner before the bound had passed, or the table had another value; null keys,
@@ -54,12 +56,48 @@ impl Account {
     pub fn rows(&self) -> u64 {
         self.pairs + self.alone
     }
+
+    /// Counts records of a side that never became one.
+    pub(crate) fn add_malformed(&mut self, side: Side, count: u64) {
+        let of_side = self.of(side);
+        of_side.records += count;
+        of_side.malformed += count;
+    }
+
+    /// Adds what another join has counted.
+    pub(crate) fn absorb(&mut self, other: &Account) {
+        self.pairs += other.pairs;
+        self.alone += other.alone;
+        for (side, other) in self.sides.iter_mut().zip(&other.sides) {
+            let SideAccount {
+                records,
+                taken_over,
+                joined,
+                unmatched,
+                late,
+                malformed,
+                late_by_ms,
+                late_for_idle,
+                before_1980,
+            } = *other;
+            side.records += records;
+            side.taken_over += taken_over;
+            side.joined += joined;
+            side.unmatched += unmatched;
+            side.late += late;
+            side.malformed += malformed;
+            side.late_by_ms = side.late_by_ms.max(late_by_ms);
+            side.late_for_idle += late_for_idle;
+            side.before_1980 += before_1980;
+        }
+    }
 }
 
 impl SideAccount {
     /// Returns how many records are neither joined nor given up: 0 at the end of both inputs.
     pub fn open(&self) -> u64 {
-        self.records - self.joined - self.unmatched - self.late - self.malformed
+        let closed = self.joined + self.unmatched + self.late + self.malformed;
+        self.records + self.taken_over - closed
     }
 
     #[inline]

@@ -3,8 +3,12 @@
 //! In: event times, which partitions are idle, which side has ended. Out: the combined watermark,
 //! which never goes back, and the side to read next.
 
+use serde::{Deserialize, Serialize};
+
 use super::Side;
+use crate::engine::codec::{self, Corrupt};
 use crate::engine::watermark::{BEGINNING, Bound, END, Watermarks};
+use crate::error::Result;
 
 /// The event time of a join.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ struct SideClock {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     /// Holds the other side back.
     Active,
@@ -105,6 +109,50 @@ impl Clock {
             self.combine();
         }
         moved
+    }
+
+    /// Moves a partition's watermark to `watermark` if that is ahead of it; returns whether the side's has
+    /// moved.
+    pub fn advance(&mut self, side: Side, partition: usize, watermark: i64) -> bool {
+        let clock = &mut self.sides[side.index()];
+        let moved = clock.watermarks.advance(partition, watermark);
+        if clock.state == State::Idle {
+            clock.state = State::Active;
+        }
+        if moved {
+            self.combine();
+        }
+        moved
+    }
+
+    /// Returns whether a partition does not hold the others back.
+    pub fn is_idle(&self, side: Side, partition: usize) -> bool {
+        self.sides[side.index()].watermarks.is_idle(partition)
+    }
+
+    /// Appends how far event time has come.
+    ///
+    /// # Errors
+    /// As [`codec::put`].
+    pub fn save(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        for side in &self.sides {
+            codec::put(bytes, &side.watermarks.saved())?;
+            codec::put(bytes, &side.state)?;
+        }
+        codec::put(bytes, &self.combined)
+    }
+
+    /// Takes up what was saved.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where it is of other numbers of partitions.
+    pub fn load(&mut self, bytes: &mut &[u8]) -> Result<(), Corrupt> {
+        for side in &mut self.sides {
+            side.watermarks.load(bytes)?;
+            side.state = codec::take(bytes)?;
+        }
+        self.combined = codec::take(bytes)?;
+        Ok(())
     }
 
     /// Marks a partition as idle or not; returns whether that changes anything.

@@ -14,6 +14,7 @@
 //! 3. [`held`]: held records leave once the watermark has passed them by more than the bound, those
 //!    without a partner, as rows of an outer join.
 //! 4. [`account`]: each record is counted once.
+//! 5. [`changes`]: in a group, what is held is kept elsewhere, too.
 //!
 //! **Order.** The next record is taken from the side whose watermark is furthest behind
 //! ([`Join::furthest_behind`]), so that for inputs of one partition each the rows and their order
@@ -26,6 +27,7 @@
 //! KIP-914 (versioned tables).
 
 pub mod account;
+mod changes;
 mod clock;
 mod held;
 mod keys;
@@ -34,12 +36,15 @@ mod table;
 mod versions;
 
 #[cfg(test)]
+mod moves;
+#[cfg(test)]
 mod tests;
 
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 
+use crate::engine::codec::Corrupt;
 use crate::error::Result;
 use account::Account;
 use clock::Clock;
@@ -47,7 +52,7 @@ use streams::Streams;
 use table::Table;
 
 /// One of the two inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The first named; the stream of a join with a table.
     Left,
@@ -173,6 +178,27 @@ impl Records {
             end: self.bytes.len(),
             content,
         });
+    }
+
+    /// Adds a record of bytes that [`Records::each`] has handed over.
+    pub(crate) fn push(&mut self, time: i64, bytes: &[u8], key_len: usize, content: Content) {
+        let key_end = self.bytes.len() + key_len;
+        self.bytes.extend_from_slice(bytes);
+        self.add(time, key_end, content);
+    }
+
+    /// Calls a function for each record with its time, its bytes, how many of these are its key, and what
+    /// it is.
+    pub(crate) fn each(&self, mut record: impl FnMut(i64, &[u8], usize, Content)) {
+        for nth in 0..self.entries.len() {
+            let each = self.get(nth);
+            record(each.time, each.bytes, each.key_len, each.content);
+        }
+    }
+
+    /// Returns how many of the records the join has taken in.
+    pub(crate) fn taken(&self) -> usize {
+        self.next
     }
 
     /// Returns whether there are records that the join has not taken in.
@@ -384,11 +410,84 @@ impl Join {
         self.on_time(out)
     }
 
+    /// Moves the watermark of a side's partition, as its reader has heard of it elsewhere.
+    ///
+    /// # Errors
+    /// As [`Emit::emit`].
+    pub(crate) fn on_watermark(
+        &mut self,
+        side: Side,
+        partition: usize,
+        watermark: i64,
+        out: &mut impl Emit,
+    ) -> Result<()> {
+        if self.clock.advance(side, partition, watermark) {
+            self.on_time(out)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns whether a partition does not hold event time back.
+    pub(crate) fn is_idle(&self, side: Side, partition: usize) -> bool {
+        self.clock.is_idle(side, partition)
+    }
+
+    /// Notes what changes of the records that are held, until it is taken. Not for a table.
+    pub(crate) fn log_changes(&mut self) {
+        if let Operator::Streams(streams) = &mut self.operator {
+            streams.log_changes();
+        }
+    }
+
+    /// Hands over what has changed since the last call, in pieces, each with the latest time in it: a piece
+    /// is of no use once that [has passed](Join::passed).
+    pub(crate) fn take_changes(&mut self, piece: impl FnMut(i64, &[u8])) {
+        if let Operator::Streams(streams) = &mut self.operator {
+            streams.take_changes(piece);
+        }
+    }
+
+    /// Returns the time before which no record is held any more.
+    pub(crate) fn passed(&self) -> i64 {
+        match &self.operator {
+            Operator::Streams(streams) => streams.passed(),
+            Operator::Table(_) => crate::engine::watermark::BEGINNING,
+        }
+    }
+
+    /// Appends how far event time has come.
+    ///
+    /// # Errors
+    /// `bug` where it cannot be written.
+    pub(crate) fn save_clock(&self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.clock.save(bytes)
+    }
+
+    /// Takes up how far event time had come, and then what was held: the pieces that were handed over, in
+    /// order. Returns the latest time in each. To be called before any record.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for what another join has written.
+    pub(crate) fn take_over<'a>(
+        &mut self,
+        clock: &mut &[u8],
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Vec<i64>, Corrupt> {
+        self.clock.load(clock)?;
+        let Operator::Streams(streams) = &mut self.operator else {
+            return Err(Corrupt);
+        };
+        streams.resume(self.clock.combined());
+        for kept in changes::read(pieces.clone(), streams.passed())? {
+            streams.take_over(&kept, &mut self.account);
+        }
+        pieces.map(changes::latest).collect()
+    }
+
     /// Counts records that never became one.
     pub fn on_malformed(&mut self, side: Side, count: u64) {
-        let account = self.account.of(side);
-        account.records += count;
-        account.malformed += count;
+        self.account.add_malformed(side, count);
     }
 
     /// Returns the side to read next: the one whose watermark is furthest behind, of those that

@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use super::account::Account;
+use super::changes::{Changes, Kept};
 use super::held::{Held, Id, NONE};
 use super::keys::Keys;
 use super::{Content, Emit, Joined, Kind, Record, Side};
@@ -32,6 +33,8 @@ pub(super) struct Streams {
     passed: i64,
     /// The partners of the current record.
     partners: Vec<Id>,
+    /// What has changed of what is held, where someone keeps it.
+    changes: Option<Changes>,
 }
 
 impl Streams {
@@ -45,7 +48,57 @@ impl Streams {
             watermark: BEGINNING,
             passed: BEGINNING,
             partners: Vec::new(),
+            changes: None,
         }
+    }
+
+    /// Keeps changes from now on, until they are taken.
+    pub fn log_changes(&mut self) {
+        self.changes = Some(Changes::default());
+    }
+
+    /// Hands over what has changed, in pieces, each with the latest time in it.
+    pub fn take_changes(&mut self, piece: impl FnMut(i64, &[u8])) {
+        if let Some(changes) = &mut self.changes {
+            changes.take(piece);
+        }
+    }
+
+    /// Returns the time before which records have passed: none of them is held.
+    pub fn passed(&self) -> i64 {
+        self.passed
+    }
+
+    /// Goes on from a combined watermark, before anything is held.
+    pub fn resume(&mut self, combined: i64) {
+        self.watermark = combined;
+        self.passed = combined.saturating_sub(self.within_ms);
+    }
+
+    /// Holds a record that another process has held.
+    pub fn take_over(&mut self, kept: &Kept<'_>, account: &mut Account) {
+        let Kept {
+            side,
+            record,
+            settled,
+        } = kept;
+        if !settled {
+            account.of(*side).taken_over += 1;
+        }
+        if record.content != Content::Keyed {
+            self.sides[side.index()].insert(record, NONE, *settled);
+            return;
+        }
+        let [left, right] = &self.sides;
+        let hash = self.hasher.hash_one(record.key());
+        let place = self.keys.place(hash, |newest| {
+            key_of([left, right], newest, *side) == record.key()
+        });
+        let newest = place.newest();
+        place.set(
+            *side,
+            self.sides[side.index()].insert(record, newest[side.index()], *settled),
+        );
     }
 
     #[cfg(test)]
@@ -146,19 +199,16 @@ impl Streams {
         if record.content != Content::Keyed {
             if self.kind.keeps(side) {
                 self.sides[side.index()].insert(record, NONE, false);
+                if let Some(changes) = &mut self.changes {
+                    changes.hold(side, record, false);
+                }
             } else {
                 account.of(side).unmatched += 1;
             }
             return Ok(());
         }
-        let is_it = |newest: [Id; 2]| {
-            // Rather one of the other side: its bytes are wanted anyway.
-            let held = match newest[side.other().index()] {
-                NONE => self.sides[side.index()].record(newest[side.index()]),
-                id => self.sides[side.other().index()].record(id),
-            };
-            held.key() == record.key()
-        };
+        let [left, right] = &self.sides;
+        let is_it = |newest: [Id; 2]| key_of([left, right], newest, side) == record.key();
         let place = self.keys.place(hash, is_it);
         let newest = place.newest();
         let [left, right] = &mut self.sides;
@@ -175,9 +225,18 @@ impl Streams {
         account.pairs += self.partners.len() as u64;
         account.of(side).joined += u64::from(has_met);
         place.set(side, own.insert(record, newest[side.index()], has_met));
+        if let Some(changes) = &mut self.changes {
+            changes.hold(side, record, has_met);
+        }
         for partner in self.partners.drain(..) {
-            account.of(side.other()).joined += u64::from(others.settle(partner));
+            let is_new = others.settle(partner);
+            account.of(side.other()).joined += u64::from(is_new);
             let partner = others.record(partner);
+            if let Some(changes) = &mut self.changes
+                && is_new
+            {
+                changes.found(side.other(), &partner);
+            }
             let (left, right) = match side {
                 Side::Left => (record.rest(), partner.rest()),
                 Side::Right => (partner.rest(), record.rest()),
@@ -190,6 +249,17 @@ impl Streams {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Returns the key of held records that `newest` names; rather by one of the other side than `side`, whose
+/// bytes are wanted anyway.
+#[inline]
+fn key_of<'h>(held: [&'h Held; 2], newest: [Id; 2], side: Side) -> &'h [u8] {
+    let other = side.other().index();
+    match newest[other] {
+        NONE => held[side.index()].record(newest[side.index()]).key(),
+        id => held[other].record(id).key(),
     }
 }
 

@@ -9,12 +9,12 @@ use super::*;
 use crate::engine::watermark::{BEGINNING, END};
 
 /// A record as (event time, key, number); the number is what it carries.
-type Plain = (i64, Option<u8>, usize);
+pub(super) type Plain = (i64, Option<u8>, usize);
 /// A row as (left number, right number, event time).
-type Row = (Option<usize>, Option<usize>, i64);
+pub(super) type Row = (Option<usize>, Option<usize>, i64);
 
 #[derive(Default)]
-struct Rows(Vec<Row>);
+pub(super) struct Rows(pub(super) Vec<Row>);
 
 impl Emit for Rows {
     fn emit(&mut self, row: &Joined<'_>) -> Result<()> {
@@ -28,7 +28,7 @@ impl Emit for Rows {
     }
 }
 
-fn records(join: &Join, partition: usize, plain: &[Plain]) -> Records {
+pub(super) fn records(join: &Join, partition: usize, plain: &[Plain]) -> Records {
     let mut records = join.records();
     records.clear(partition);
     for (time, key, number) in plain {
@@ -53,7 +53,7 @@ fn take(join: &mut Join, side: Side, partition: usize, plain: &[Plain], rows: &m
         .expect("rows are taken");
 }
 
-fn settings(method: Method, kind: Kind, out_of_order_ms: i64) -> Settings {
+pub(super) fn settings(method: Method, kind: Kind, out_of_order_ms: i64) -> Settings {
     Settings {
         method,
         kind,
@@ -105,7 +105,7 @@ fn run(
 
 /// Random records in order of time but for a disorder of up to `disorder` ms, with equal times,
 /// duplicates and null keys among them.
-fn random(rng: &mut ChaCha8Rng, count: usize, disorder: i64) -> Vec<Plain> {
+pub(super) fn random(rng: &mut ChaCha8Rng, count: usize, disorder: i64) -> Vec<Plain> {
     let mut plain: Vec<Plain> = Vec::with_capacity(count);
     let mut now = 0;
     for number in 0..count {

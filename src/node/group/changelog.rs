@@ -16,10 +16,10 @@ use crate::kafka::producer::{Block, Producer, Record, TopicId};
 use crate::sink::topic::Shared;
 
 /// The key of the header row, which belongs to no window. Other keys are longer.
-pub(super) const HEADER: &[u8] = b"header";
+pub(in crate::node) const HEADER: &[u8] = b"header";
 
 /// The configuration of changelog topics.
-pub(super) const SETTINGS: [(&str, &str); 3] = [
+pub(in crate::node) const SETTINGS: [(&str, &str); 3] = [
     ("cleanup.policy", "compact"),
     // The segment that is being written is never compacted.
     ("segment.bytes", "16777216"),
@@ -111,7 +111,7 @@ impl Changed {
 
 /// Rows of one partition, with their bytes in one block.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(in crate::node) struct Rows {
     keys: Vec<u8>,
     values: Vec<u8>,
     /// Where the key of each row ends, and where its value is.

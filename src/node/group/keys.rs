@@ -53,14 +53,42 @@ pub fn need_repartition(
         skip_bad: true,
         first_skipped: None,
     };
+    let (mut arena, mut looked_at) = (Bump::new(), false);
+    let is_other = sample(settings, starts, interrupt, |messages| {
+        let batch = Batch {
+            partition: 0,
+            records: Records::Messages(messages),
+        };
+        let is_other = rows.decode(&batch, &arena, |input, _, unfit| {
+            looked_at |= match input.selected {
+                Some(selected) => selected.contains(&true),
+                None => !input.times.is_empty(),
+            };
+            Ok(first_of_another_key(&batch, input, unfit).is_some())
+        })?;
+        arena.reset();
+        Ok(is_other)
+    })?;
+    Ok(is_other || !looked_at)
+}
+
+/// Hands over the first records of each partition, until `is_enough` says so; returns whether it has.
+///
+/// # Errors
+/// `retry` when no broker answers, `stopped` on a signal, and those of `is_enough`.
+pub(in crate::node) fn sample(
+    settings: &Settings,
+    starts: &Starts,
+    interrupt: &Interrupt,
+    mut is_enough: impl FnMut(Vec<Message<'_>>) -> Result<bool>,
+) -> Result<bool> {
     let mut fetcher = Fetcher::new(settings, starts.topic(), None)?;
     let held = starts.iter().filter(|(_, start)| start.first < start.end);
     let (ends, held): (Vec<i64>, Vec<(i32, i64)>) = held
         .map(|(number, start)| (start.end, (number, start.first)))
         .unzip();
     fetcher.assign(&held)?;
-    let (mut arena, deadline) = (Bump::new(), Instant::now() + SAMPLE_TIMEOUT);
-    let mut looked_at = false;
+    let deadline = Instant::now() + SAMPLE_TIMEOUT;
     for (nth, &end) in ends.iter().enumerate() {
         let mut is_read = false;
         while !is_read && Instant::now() < deadline {
@@ -74,25 +102,12 @@ pub fn need_repartition(
                 continue;
             }
             is_read = true;
-            let messages = (0..fetched.len()).map(|nth| fetched.get(nth));
-            let batch = Batch {
-                partition: 0,
-                records: Records::Messages(messages.collect()),
-            };
-            let is_other = rows.decode(&batch, &arena, |input, _, unfit| {
-                looked_at |= match input.selected {
-                    Some(selected) => selected.contains(&true),
-                    None => !input.times.is_empty(),
-                };
-                Ok(first_of_another_key(&batch, input, unfit).is_some())
-            })?;
-            arena.reset();
-            if is_other {
+            if is_enough(fetched.messages(0..fetched.len()))? {
                 return Ok(true);
             }
         }
     }
-    Ok(!looked_at)
+    Ok(false)
 }
 
 /// Returns the first record whose key is not the one value that records are grouped by: others of

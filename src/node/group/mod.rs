@@ -31,7 +31,7 @@
 //! - [`metrics`]: the figures for Prometheus
 
 mod assignment;
-mod changelog;
+pub(in crate::node) mod changelog;
 pub mod commit;
 pub mod commit_metadata;
 mod ended;
@@ -42,16 +42,16 @@ mod log;
 pub mod metrics;
 pub mod plan;
 mod readable;
-mod repartition;
-mod restore;
+pub(in crate::node) mod repartition;
+pub(in crate::node) mod restore;
 #[cfg(test)]
 mod simulation;
 pub mod snapshot;
 pub mod start;
 mod state_position;
 mod task;
-mod topic_watch;
-mod topics;
+pub(in crate::node) mod topic_watch;
+pub(in crate::node) mod topics;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -25,7 +25,7 @@ use crate::plan::{Plan, Query};
 const PLAN: &[u8] = b"plan";
 
 /// Returns whether a row of the changelog holds a plan.
-pub(super) fn is_plan(key: &[u8]) -> bool {
+pub(in crate::node) fn is_plan(key: &[u8]) -> bool {
     let rest = key.strip_prefix(PLAN);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
 }
@@ -73,9 +73,16 @@ impl Described {
     /// Returns the description of a plan over an input, of which each part has a name; what is a default
     /// is empty.
     pub fn new<'f>(plan: &Plan, input: impl IntoIterator<Item = (&'f str, String)>) -> Self {
-        let plan = (TEXT, plan.clauses().of_state().to_string());
-        let state = ("state", STATE.to_owned());
-        let rows = [plan].into_iter().chain(input).chain([state]);
+        Self::of_text(plan.clauses().of_state().to_string(), input)
+    }
+
+    /// Returns the description of a plan by its text, with other parts that must be the same.
+    pub(in crate::node) fn of_text<'f>(
+        plan: String,
+        parts: impl IntoIterator<Item = (&'f str, String)>,
+    ) -> Self {
+        let (plan, state) = ((TEXT, plan), ("state", STATE.to_owned()));
+        let rows = [plan].into_iter().chain(parts).chain([state]);
         Described(rows.map(|(name, text)| (name.to_owned(), text)).collect())
     }
 
@@ -140,7 +147,18 @@ impl Described {
     /// # Errors
     /// `retry` when no broker answers, `refused` when the topic may not be read.
     pub fn load(admin: &Admin, settings: &Settings, group: &str) -> Result<Option<Self>> {
-        let topic = name_of(group);
+        Self::load_from(admin, settings, name_of(group))
+    }
+
+    /// Reads the plan that is the first row of a changelog, if there is one.
+    ///
+    /// # Errors
+    /// As [`Described::load`].
+    pub(in crate::node) fn load_from(
+        admin: &Admin,
+        settings: &Settings,
+        topic: String,
+    ) -> Result<Option<Self>> {
         if admin.find_topic(&topic)?.is_none() {
             return Ok(None);
         }
@@ -171,15 +189,28 @@ impl Described {
         group: &str,
         partitions: usize,
     ) -> Result<()> {
-        let topic = name_of(group);
-        admin.create_if_missing(&topic, partitions as i32, &SETTINGS)?;
+        self.store_in(admin, settings, &name_of(group), partitions)
+    }
+
+    /// Writes the plan down as the first row of a changelog, which is created where it is missing.
+    ///
+    /// # Errors
+    /// As [`Described::store`].
+    pub(in crate::node) fn store_in(
+        &self,
+        admin: &Admin,
+        settings: &Settings,
+        topic: &str,
+        partitions: usize,
+    ) -> Result<()> {
+        admin.create_if_missing(topic, partitions as i32, &SETTINGS)?;
         let options = Options {
             may_double: true, // the topic is compacted
             in_group: true,
             ..Options::default()
         };
         let mut producer = Producer::new(settings, &options)?;
-        let topic = producer.topic(&topic)?;
+        let topic = producer.topic(topic)?;
         let id = (ID.to_owned(), format!("{:016x}", rand::random::<u64>()));
         let key = [PLAN, b"-", id.1.as_bytes()].concat();
         let row: Vec<_> = self.0.iter().chain([&id]).collect();
@@ -220,20 +251,38 @@ impl Described {
             let (now, before) = (plan.clauses().of_state(), before.clauses().of_state());
             now.difference(&before)
         });
-        let Some(Difference { name, was, is }) = difference else {
-            return Ok(());
+        difference.map_or(Ok(()), |difference| Err(Self::another(group, difference)))
+    }
+
+    /// Refuses a description that is not word for word the one that the state was built with.
+    ///
+    /// # Errors
+    /// As [`Described::check`].
+    pub(in crate::node) fn check_text(&self, group: &str, built_with: &Described) -> Result<()> {
+        let text = || {
+            let (was, is) = (built_with.get(TEXT)?, self.get(TEXT)?);
+            (was != is).then(|| Difference {
+                name: TEXT.to_owned(),
+                was: Some(was.to_owned()),
+                is: Some(is.to_owned()),
+            })
         };
+        let difference = self.other_input(built_with).or_else(text);
+        difference.map_or(Ok(()), |difference| Err(Self::another(group, difference)))
+    }
+
+    fn another(group: &str, Difference { name, was, is }: Difference) -> Error {
         let said = |text: Option<String>| match text {
             None => "not given".to_owned(),
             Some(text) => format!("`{text}`"),
         };
         let (was, is) = (said(was), said(is));
-        Err(Error::refused(format!(
+        Error::refused(format!(
             "the state of group `{group}` was built with another plan: {name} was {was} and is {is}"
         ))
         .hint(
             "use another `--group`, or start over with `--reset`, which deletes state and offsets",
-        ))
+        )
     }
 
     /// Returns in what the input differs first. Of the columns only those types matter that states depend

@@ -32,7 +32,7 @@ use crate::source::Message;
 use crate::source::kafka::{Since, Starts};
 
 /// How repartition topics are kept: until what they hold was read, whatever its age.
-pub(super) const SETTINGS: [(&str, &str); 3] = [
+pub(in crate::node) const SETTINGS: [(&str, &str); 3] = [
     ("cleanup.policy", "delete"),
     ("retention.ms", "-1"),
     // Whole segments are given back once they were read.
@@ -58,7 +58,7 @@ pub(super) struct Repartition {
 
 /// How far a task upstream has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(in crate::node) struct Mark {
     /// Its partition.
     pub upstream: i32,
     /// The next offset that it reads. Grows with each commit: a mark with a lower one is of a
@@ -125,7 +125,9 @@ impl Repartition {
 
     /// Lets what was read and committed be deleted, now and then.
     pub fn purge<'t>(&mut self, tasks: impl Iterator<Item = &'t Task>) {
-        self.purge.purge(tasks);
+        let downstream = tasks.filter(|task| matches!(task.work, Work::Downstream(_)));
+        self.purge
+            .purge(downstream.map(|task| (task.place.partition, task.base())));
     }
 }
 
@@ -181,7 +183,7 @@ fn strange(topic: &str, message: &Message<'_>) -> Error {
 }
 
 /// Deletes what was read, on a thread of its own.
-struct Purge {
+pub(in crate::node) struct Purge {
     topic: String,
     settings: Settings,
     last: Instant,
@@ -192,7 +194,8 @@ struct Purge {
 }
 
 impl Purge {
-    fn begin(topic: &str, settings: &Settings) -> Self {
+    /// Begins with nothing deleted.
+    pub fn begin(topic: &str, settings: &Settings) -> Self {
         Purge {
             topic: topic.to_owned(),
             settings: settings.clone(),
@@ -202,7 +205,9 @@ impl Purge {
         }
     }
 
-    fn purge<'t>(&mut self, tasks: impl Iterator<Item = &'t Task>) {
+    /// Deletes, now and then, what was read and committed: partitions, and the offset that each is needed
+    /// from.
+    pub fn purge(&mut self, needed: impl Iterator<Item = (i32, i64)>) {
         match self.errand.as_mut().map(Errand::answer) {
             Some(None) => return,
             // What could not be deleted is deleted with what was read by then.
@@ -213,10 +218,8 @@ impl Purge {
             return;
         }
         self.last = clock::now();
-        let downstream = tasks.filter(|task| matches!(task.work, Work::Downstream(_)));
-        let needed: Vec<(i32, i64)> = downstream
-            .map(|task| (task.place.partition, task.base()))
-            .filter(|(partition, base)| self.purged.insert(*partition, *base) != Some(*base))
+        let needed: Vec<(i32, i64)> = needed
+            .filter(|(partition, from)| self.purged.insert(*partition, *from) != Some(*from))
             .collect();
         if !needed.is_empty() {
             let (topic, settings) = (self.topic.clone(), self.settings.clone());

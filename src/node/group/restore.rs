@@ -71,7 +71,7 @@ pub(super) struct Belongs {
 }
 
 /// Reads a changelog topic.
-pub(super) struct LogReader {
+pub(in crate::node) struct LogReader {
     pub topic: String,
     pub settings: Settings,
 }
@@ -243,7 +243,7 @@ fn restore(job: Job, is_enough: &AtomicBool) -> Result<Restored> {
 
 impl LogReader {
     /// Reads a partition to its end, from where its snapshot ends if there is one that is right.
-    pub fn read(
+    pub(super) fn read(
         &self,
         partition: i32,
         home: Option<&Home>,

@@ -262,6 +262,18 @@ pub(super) fn built_columns(built_with: &Described) -> Result<Option<(Schema, No
     let (Some(columns), Some(format)) = (built_with.get(COLUMNS), built_with.get("format")) else {
         return Ok(None);
     };
+    built(columns, format, built_with.get("change")).map(Some)
+}
+
+/// Returns columns as they were declared, and how records are written.
+///
+/// # Errors
+/// `usage` for a declaration of another version.
+pub(in crate::node) fn built(
+    columns: &str,
+    format: &str,
+    change: Option<&str>,
+) -> Result<(Schema, Notation)> {
     let notation = match format {
         "json" => Notation::Json,
         "raw" => Notation::Raw,
@@ -273,10 +285,8 @@ pub(super) fn built_columns(built_with: &Described) -> Result<Option<(Schema, No
     };
     schema.open = notation == Notation::Json;
     schema.has_parts = true;
-    schema.change = built_with
-        .get("change")
-        .and_then(|name| schema.index_of(name));
-    Ok(Some((schema, notation)))
+    schema.change = change.and_then(|name| schema.index_of(name));
+    Ok((schema, notation))
 }
 
 /// Opens the producer of a process: for its results, its state and what it sets aside. Returns it with

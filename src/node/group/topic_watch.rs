@@ -24,7 +24,7 @@ const LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
 type Ids = BTreeMap<String, TopicIdentity>;
 
 /// Watches topics.
-pub(super) struct TopicWatch {
+pub(in crate::node) struct TopicWatch {
     settings: Settings,
     topics: Arc<[String]>,
     known: Ids,

@@ -11,6 +11,7 @@ use crate::kafka::admin::{Admin, Topic};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::producer::Producer;
 use crate::kafka::{Settings, check_topic_name};
+use crate::node::join;
 use crate::sink::topic::Shared;
 use crate::source::Committed;
 use crate::source::kafka::Starts;
@@ -59,7 +60,7 @@ impl Topics {
 }
 
 /// Makes sure that a topic exists with as many partitions as the input.
-fn open(
+pub(in crate::node) fn open(
     admin: &Admin,
     name: &str,
     group: &str,
@@ -77,7 +78,7 @@ fn open(
 }
 
 /// Returns the error of an input whose partitions are not as many as those of the group's state.
-pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
+pub(in crate::node) fn has_grown(group: &str, has: usize, had: usize) -> Error {
     Error::refused(format!(
         "the topic has {has} partitions, and the state of group `{group}` was built with {had}"
     ))
@@ -90,6 +91,8 @@ pub(super) fn has_grown(group: &str, has: usize, had: usize) -> Error {
 /// `retry` when no broker answers.
 pub fn state_topics(admin: &Admin, group: &str) -> Result<Vec<String>> {
     let names = [changelog::name_of(group), repartition::name_of(group)];
+    let names = names.into_iter().chain(join::group::internal_topics(group));
+    let names: Vec<String> = names.collect();
     let names = names.iter().filter(|name| check_topic_name(name).is_ok());
     let found = names.map(|name| admin.find_topic(name));
     let found: Vec<_> = found.collect::<Result<_>>()?;
@@ -178,7 +181,7 @@ pub fn refuse_lost_state(settings: &Settings, group: &str, starts: &Starts) -> R
 
 /// Returns where a group has come to in each partition, asked as a consumer would: librdkafka's
 /// request for administrators crashes on a coordinator that is still loading.
-pub(super) fn committed(
+pub(in crate::node) fn committed(
     settings: &Settings,
     group: &str,
     starts: &Starts,

@@ -7,6 +7,7 @@
 //! is read on, and `idle` later the silent one no longer holds event time back.
 
 mod feed;
+pub mod group;
 mod part;
 mod stage;
 pub mod summary;

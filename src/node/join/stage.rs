@@ -42,6 +42,8 @@ pub(super) struct Load {
     pub partition: usize,
     /// Those that fit.
     pub records: Records,
+    /// Their offsets, if someone wants to know them.
+    pub offsets: Option<Vec<i64>>,
     /// How many did not fit and were skipped; the last one may have ended the run instead.
     malformed: u64,
     /// The first of them.
@@ -56,10 +58,18 @@ impl Load {
         Load {
             partition: 0,
             records,
+            offsets: None,
             malformed: 0,
             first_skipped: None,
             stop: None,
         }
+    }
+
+    /// Forgets the records; those to come are of `partition`.
+    pub fn clear(&mut self, partition: usize) {
+        self.partition = partition;
+        self.records.clear(partition);
+        self.offsets.iter_mut().for_each(Vec::clear);
     }
 
     /// Returns whether there is something to be taken in: records, or the error to end with.
@@ -106,8 +116,7 @@ impl Stage {
 
     /// Decodes a batch into a load, whose records have been taken in.
     pub fn fill(&mut self, batch: Batch<'_>, load: &mut Load) {
-        load.partition = batch.partition;
-        load.records.clear(batch.partition);
+        load.clear(batch.partition);
         let mut arena = std::mem::take(&mut self.arena);
         match batch.records {
             Source::Messages(messages) if self.is_table => self.add_changes(messages, &arena, load),
@@ -226,8 +235,17 @@ impl Stage {
                 false => Err("it is not UTF-8".to_owned()),
             };
             match carried {
-                Ok(()) if is_null => load.records.add(time, key_end, Content::NullKey),
-                Ok(()) => load.records.add(time, key_end, Content::Keyed),
+                Ok(()) => {
+                    let content = if is_null {
+                        Content::NullKey
+                    } else {
+                        Content::Keyed
+                    };
+                    load.records.add(time, key_end, content);
+                    if let (Some(offsets), Place::Offset(_, offset)) = (&mut load.offsets, place) {
+                        offsets.push(offset);
+                    }
+                }
                 Err(reason) => {
                     line.truncate(start);
                     let before = row;

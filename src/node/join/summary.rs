@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::summary::{came_to, json_watermark, rounded_up, shown_watermark};
+use super::super::summary::{came_to, in_all, json_watermark, rounded_up, shown_watermark};
 use crate::engine::join::Side;
 use crate::engine::join::account::{Account, SideAccount};
 use crate::plan::join::name_of;
@@ -21,7 +21,16 @@ pub fn lines(account: &Account, watermark: i64, to: &str) -> Vec<String> {
             (counts.malformed, "malformed"),
             (counts.open(), "open"),
         ];
-        format!("{}: {}", name_of(side), came_to(counts.records, &outcomes))
+        let of_side = match counts.taken_over {
+            0 => came_to(counts.records, &outcomes),
+            held => format!(
+                "{} in, {} held before: {}",
+                format_plural(counts.records, "record"),
+                format_count(held),
+                in_all(outcomes.into_iter()),
+            ),
+        };
+        format!("{}: {of_side}", name_of(side))
     };
     let mut lines: Vec<String> = Side::BOTH.map(side).into();
     let alone = match account.alone {
@@ -59,6 +68,7 @@ pub fn json(account: &Account, watermark: i64) -> String {
         let counts: &SideAccount = account.side(side);
         json!({
             "in": counts.records,
+            "taken_over": counts.taken_over,
             "joined": counts.joined,
             "unmatched": counts.unmatched,
             "late": counts.late,
