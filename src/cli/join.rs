@@ -369,7 +369,9 @@ impl Options {
         {
             return ended;
         }
-        self.tell(plan, node.account(), node.watermark(), context)?;
+        let skipped = Side::BOTH.map(|side| node.first_skipped(side));
+        let came_to = (node.account(), node.watermark());
+        self.tell(plan, came_to, skipped, context)?;
         ended
     }
 
@@ -377,14 +379,13 @@ impl Options {
     fn tell(
         &self,
         plan: &JoinPlan,
-        account: &Account,
-        watermark: i64,
+        (account, watermark): (&Account, i64),
+        first_skipped: [Option<&str>; 2],
         context: &Context,
     ) -> Result<()> {
         for line in summary::lines(account, watermark, &self.to.behind_rows()) {
             context.report.account(line, "late");
         }
-        let first_skipped = Side::BOTH.map(|side| node.first_skipped(side));
         let first_skipped = first_skipped.into_iter().flatten();
         first_skipped.for_each(|line| context.report.status(line));
         for side in Side::BOTH {

@@ -139,11 +139,13 @@ impl Options {
         let mut node = Node::join(parts, options)?;
         let ended = node.run();
         let (account, watermark) = (node.account(), node.watermark());
+        let skipped = node.take_first_skipped();
         drop(node); // leaves the group, whatever is reported below
         match ended {
             Err(error) if !matches!(error.remedy(), Remedy::Stopped(_)) => Err(error),
             ended => {
-                self.tell(&plan, &account, watermark, context)?;
+                let skipped = skipped.each_ref().map(Option::as_deref);
+                self.tell(&plan, (&account, watermark), skipped, context)?;
                 ended
             }
         }

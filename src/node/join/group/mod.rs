@@ -124,6 +124,8 @@ pub struct Node<'n> {
     committed: Instant,
     /// What tasks that have ended counted.
     counted: Account,
+    /// The line about the first malformed record of each side that was skipped.
+    first_skipped: [Option<String>; 2],
     /// Whether the run has ended without what was done since the last commit.
     has_given_up: bool,
     /// When the group last rebalanced; `None` before this process is a member.
@@ -233,6 +235,7 @@ impl<'n> Node<'n> {
             is_open: false,
             committed: clock::now(),
             counted: Account::default(),
+            first_skipped: [None, None],
             has_given_up: false,
             shared: None,
             told: None,
@@ -254,6 +257,11 @@ impl<'n> Node<'n> {
             });
         }
         account
+    }
+
+    /// Returns the lines about the first malformed record of each side that was skipped.
+    pub fn take_first_skipped(&mut self) -> [Option<String>; 2] {
+        std::mem::take(&mut self.first_skipped)
     }
 
     /// Returns how far event time has come in the task furthest behind.
@@ -378,6 +386,15 @@ impl<'n> Node<'n> {
         let tasks = self.slots.values_mut().filter_map(Slot::task_mut);
         for task in tasks.filter(|task| task.can_go_on()) {
             task.go_on(topics, sink, producer)?;
+            for (nth, feed) in task.feeds.iter_mut().enumerate() {
+                let side = match task.id.0 {
+                    Role::Spread(side) => side.index(),
+                    Role::Join => nth,
+                };
+                if let Some(line) = feed.load.take_first_skipped() {
+                    self.first_skipped[side].get_or_insert(line);
+                }
+            }
         }
         Ok(true)
     }
