@@ -18,6 +18,9 @@ use crate::kafka::{Failure, REQUEST_TIMEOUT, is_settling, refusal_of, words_of};
 /// How long a broker may take for a change.
 const TIMEOUT_MS: i32 = REQUEST_TIMEOUT.as_millis() as i32;
 
+/// A topic's partition that nobody leads, and why.
+pub(super) type Unled = (String, i32, RDKafkaErrorCode);
+
 /// Topics and some of their partitions.
 pub(super) type Places = Vec<(String, Vec<i32>)>;
 
@@ -104,7 +107,7 @@ impl Admin {
     pub(super) fn leaders(
         &self,
         partitions: &[(&str, i32)],
-    ) -> Result<(BTreeMap<i32, Places>, Vec<(String, i32, RDKafkaErrorCode)>)> {
+    ) -> Result<(BTreeMap<i32, Places>, Vec<Unled>)> {
         let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| *topic).collect();
         let names = topics.iter().map(|name| (*name).to_owned()).collect();
         let found = self.ask_metadata(Some(names))?;

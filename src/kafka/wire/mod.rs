@@ -11,7 +11,7 @@
 //! - [`bytes`]: numbers, strings and arrays, in the classic and in the flexible form
 //! - [`versions`], [`metadata`], [`fetch`], [`produce`], [`init_producer_id`]: the requests
 //! - [`offsets`], [`create_topics`], [`change_topics`], [`describe_configs`], [`list_groups`], [`transactions`]: administration
-//! - [`sasl`]: logins
+//! - logins, in [`sasl`]
 //! - [`connection`]: one socket: frames out, frames in
 //! - [`transport`], [`tls`]: its bytes, in the clear or encrypted
 
