@@ -347,7 +347,7 @@ mod tests {
                     origin: partition as u32,
                     first: read as u64,
                     noted: Noted {
-                        places: if rows % 2 == 0 { &places } else { &[] },
+                        places: if rows.is_multiple_of(2) { &places } else { &[] },
                         appended: if self.came == Came::Appended {
                             &appended
                         } else {
@@ -355,7 +355,11 @@ mod tests {
                         },
                         columns: &[],
                     },
-                    malformed: if rows % 5 == 0 { &[misfit] } else { &[] },
+                    malformed: if rows.is_multiple_of(5) {
+                        &[misfit]
+                    } else {
+                        &[]
+                    },
                     times: &times,
                     arrivals: (self.came == Came::Column).then_some(&came),
                     selected: (self.filtered > 0).then_some(&selected),

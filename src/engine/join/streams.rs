@@ -255,7 +255,7 @@ impl Streams {
 /// Returns the key of held records that `newest` names; rather by one of the other side than `side`, whose
 /// bytes are wanted anyway.
 #[inline]
-fn key_of<'h>(held: [&'h Held; 2], newest: [Id; 2], side: Side) -> &'h [u8] {
+fn key_of(held: [&Held; 2], newest: [Id; 2], side: Side) -> &[u8] {
     let other = side.other().index();
     match newest[other] {
         NONE => held[side.index()].record(newest[side.index()]).key(),

@@ -153,7 +153,7 @@ impl Node<'_> {
                 Ok(Task::new(
                     id,
                     vec![feed],
-                    Work::Spread(spread),
+                    Work::Spread(Box::new(spread)),
                     is_committed,
                 ))
             }
@@ -230,7 +230,7 @@ impl Node<'_> {
         });
         let position = committed.unwrap_or(start.first);
         let end = self.options.exit.then_some(start.end);
-        let source = From::Input(stage, check);
+        let source = From::Input(Box::new(stage), check);
         Ok(Feed::new(place, source, records, position, end))
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Feed {
 /// What the records of a partition are.
 pub(super) enum From {
     /// Those of the input. `KeyCheck` where they are joined as they lie.
-    Input(Stage, Option<KeyCheck>),
+    Input(Box<Stage>, Option<KeyCheck>),
     /// Those that other tasks have sent.
     Tasks,
 }

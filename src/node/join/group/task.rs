@@ -44,7 +44,7 @@ struct Base {
 
 /// What a task does.
 pub(super) enum Work {
-    Spread(Spread),
+    Spread(Box<Spread>),
     Join(Box<Joining>),
 }
 
