@@ -311,6 +311,9 @@ pub fn check_replaced(text: &str, catalog: &Catalog, new: &Source, at: Span) -> 
             return refuse(format!("{part} formats differ: {old} and {new}"));
         }
     }
+    if old.windows != new.windows {
+        return refuse("the windows of its keys differ".to_owned());
+    }
     let added = |old: &[Column], new: &[Column]| old.iter().all(|column| new.contains(column));
     if !added(&old.schema.value, &new.schema.value) || old.schema.key != new.schema.key {
         return refuse(format!(

@@ -78,10 +78,14 @@ impl Replay {
             {
                 Effect::Said(_) | Effect::Unchanged(_) => {}
                 Effect::Inserted(record) => self.write(record),
-                Effect::Asked(statement, _) => match *statement {
+                Effect::Asked(statement, typed) => match *statement {
                     Statement::Show { .. }
                     | Statement::Describe { .. }
                     | Statement::DescribeAll(_) => {}
+                    Statement::Control { action, query } if action == "TERMINATE" => {
+                        let said = self.session.terminate(&typed, query.as_ref());
+                        said.map_err(|error| error.during(doing()))?;
+                    }
                     Statement::Query(_) => {
                         let what = "SELECT in a replay: CREATE STREAM … AS SELECT …";
                         return Err(Error::not_yet(what).during(doing()));

@@ -580,6 +580,10 @@ impl Session {
             );
             return Err(lexer::error(text, name.at, &message));
         }
+        if sink.windows.is_some() && plan.windows.is_none() {
+            let message = format!("The keys of {name} have windows, those of the query have none.");
+            return Err(lexer::error(text, name.at, &message));
+        }
         if !is_compatible(&plan.schema, &sink.schema) {
             let message = format!(
                 "Incompatible schema between results and sink.\nResult schema is {}, but the sink schema is {}.",

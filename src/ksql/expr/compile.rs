@@ -538,7 +538,8 @@ impl Compiler<'_> {
         let Some(index) = fields.iter().position(|field| field.name == name.text) else {
             let known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
             let reason = format!(
-                "Could not find field '{name}' in {inner}; its fields are {}",
+                "Could not find field '{name}' in {}; its fields are {}",
+                self.written(inner),
                 known.join(", ")
             );
             return Err(self.invalid(expr, &reason));
@@ -548,6 +549,12 @@ impl Compiler<'_> {
             kind: Kind::Field(Box::new(inner_node), index),
             of,
         })
+    }
+
+    /// Returns an expression as it is typed: an aggregate has another name by then.
+    fn written(&self, expr: &Expr) -> &str {
+        let range = expr.at.start..expr.at.end;
+        self.text.get(range).unwrap_or_default().trim()
     }
 
     fn index(&self, expr: &Expr, inner: &Expr, index: &Expr, lambdas: &Lambdas) -> Result<Node> {
