@@ -32,7 +32,14 @@ fn put_below(
         return;
     }
     let cell = &mut buffer[(screen.x + column, screen.y + line)];
-    let is_below = |known: char| known == ' ' || SHADES.contains(&known) || is_braille(known);
+    // Of panes in one line of characters the last one is seen.
+    let is_pane = |known: char| {
+        let panes = [Ink::Early, Ink::Pane, Ink::LatePane].map(Ink::stroke_letter);
+        panes.contains(&Some(known))
+    };
+    let is_below = |known: char| {
+        known == ' ' || SHADES.contains(&known) || is_braille(known) || is_pane(known)
+    };
     if cell.symbol().chars().all(is_below) {
         cell.set_char(letter).set_style(style);
     }
@@ -300,7 +307,7 @@ fn escape((color, bold): (Color, bool)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Medium, point};
+    use crate::picture::{Group, Medium, point};
 
     #[test]
     fn symbols_and_words_lie_above_lines() {
@@ -335,7 +342,16 @@ mod tests {
         scene.add("values", vec![words]);
         assert_eq!(
             text(&scene, false),
-            "╌╌╌╌17╌╌\n━━•━━━━━\n════════\n⠉⠉⠉⠉⠉⠉⠉⠉\n".replace('⠉', "⠒")
+            "╌╌╌╌17╌╌\n━━•━━━━━\n════════\n⠒⠒⠒⠒⠒⠒⠒⠒\n"
         );
+        let close = line(Ink::Pane, 0.0);
+        scene.groups.insert(
+            3,
+            Group {
+                name: "panes",
+                marks: vec![close],
+            },
+        );
+        assert!(text(&scene, false).starts_with("━━━━17━━\n"));
     }
 }
