@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::topics;
 use super::worker::{Work, Worker};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::interrupt::Interrupt;
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
@@ -203,6 +203,8 @@ fn end(hands: Vec<Hand>) -> Result<()> {
     let mut ended = Ok(());
     for hand in hands {
         let result = match hand.thread.join() {
+            // Ended before it had begun to work: that was asked of it.
+            Ok(Err(error)) if matches!(error.remedy(), Remedy::Stopped(_)) => Ok(()),
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         };
@@ -255,7 +257,7 @@ pub(super) fn clean_up(admin: &Admin, layout: Option<&Layout>, group: &str) -> R
     while let Err(error) = admin.delete_group(group) {
         if began.elapsed() > LEAVING {
             return match error.remedy() {
-                crate::error::Remedy::Retry => Err(error),
+                Remedy::Retry => Err(error),
                 _ => Ok(false),
             };
         }
