@@ -34,6 +34,13 @@ pub enum Remedy {
     Bug,
 }
 
+impl Remedy {
+    /// Returns whether a person has nothing to mend: of a group, the next process begins at the last commit.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(self, Remedy::Retry | Remedy::Rejoin | Remedy::Stopped(_))
+    }
+}
+
 /// What happened, where, and what to do next.
 #[derive(Debug)]
 pub struct Error(Box<Details>);

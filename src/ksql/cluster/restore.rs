@@ -5,9 +5,7 @@
 //! changelog, up to where it ended after that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
 use super::topics;
@@ -16,6 +14,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Offsets, Place};
+use crate::kafka::slot::Restoring;
 
 /// The row of a changelog that says how far its task has read; no operator's key begins like it.
 pub(super) const POSITIONS: &[u8] = b"positions";
@@ -43,39 +42,10 @@ pub(super) struct Restored {
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// A restoration under way; given up when it is dropped.
-pub(super) struct Restoring {
-    answer: mpsc::Receiver<Result<Restored>>,
-    is_enough: Arc<AtomicBool>,
-}
-
-impl Restoring {
-    /// Begins to restore, on a thread of its own.
-    pub fn begin(job: Job) -> Self {
-        let (sender, answer) = mpsc::channel();
-        let is_enough = Arc::<AtomicBool>::default();
-        let enough = is_enough.clone();
-        std::thread::spawn(move || {
-            let _ = sender.send(restore(job, &enough)); // nobody may wait any more
-        });
-        Restoring { answer, is_enough }
-    }
-
-    /// Returns what was found, once it is there.
-    pub fn answer(&mut self) -> Option<Result<Restored>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Error::bug(
-                "the thread of a restoration ended without a result",
-            ))),
-        }
-    }
-}
-
-impl Drop for Restoring {
-    fn drop(&mut self) {
-        self.is_enough.store(true, Ordering::Relaxed);
+impl Job {
+    /// Begins to restore.
+    pub fn begin(self) -> Restoring<Restored> {
+        Restoring::begin(|is_enough| restore(self, is_enough))
     }
 }
 

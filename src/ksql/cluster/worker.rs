@@ -21,7 +21,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::layout::{Cut, Layout};
 use super::outbox::Outbox;
-use super::restore::{Job, Restoring};
+use super::restore::{Job, Restored};
 use super::task::Task;
 use super::topics::AT_ONCE;
 use crate::context::Context;
@@ -84,7 +84,7 @@ pub(super) struct Worker {
 }
 
 /// A task, or what will be one.
-type Slot = slot::Slot<Restoring, Task>;
+type Slot = slot::Slot<Restored, Task>;
 
 impl Worker {
     /// Joins the query's group; its topics are there.
@@ -157,7 +157,7 @@ impl Worker {
             ));
         }
         match ended {
-            Err(error) if self.is_stopped() && is_passing(&error) => {
+            Err(error) if self.is_stopped() && error.remedy().is_passing() => {
                 self.context.report.warning(format!(
                     "query {}: the work since the last commit is discarded: {error}",
                     self.work.id
@@ -278,12 +278,13 @@ impl Worker {
         let from_end =
             |input: &super::layout::Input| !input.is_internal && !self.work.from_beginning;
         let places = places.zip(part.inputs.iter().map(from_end)).collect();
-        let restoring = Restoring::begin(Job {
+        let restoring = Job {
             settings: self.settings.clone(),
             offsets: self.member.offsets(),
             places,
             changelog: part.changelog.clone().map(|topic| (topic, task.1)),
-        });
+        }
+        .begin();
         self.slots.insert(task, Slot::Restoring(restoring));
     }
 
@@ -526,12 +527,4 @@ fn key_of(cut: &Cut, event: &Event) -> Result<Option<Vec<u8>>> {
         }
         None => values.saved().map(Some),
     }
-}
-
-/// Returns whether a person has nothing to mend: the next process begins at the last commit.
-fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.remedy(),
-        Remedy::Retry | Remedy::Rejoin | Remedy::Stopped(_)
-    )
 }

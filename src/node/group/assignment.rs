@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::commit_metadata::Role;
 use super::idle::Idle;
-use super::restore::{Belongs, Job, Local, LogReader, Restored, Restoring};
+use super::restore::{Belongs, Job, Local, LogReader, Restored};
 use super::snapshot::file::Flaw;
 use super::snapshot::{Home, Snapshot};
 use super::task::{Bounds, Task};
@@ -107,7 +107,7 @@ impl Node<'_> {
         if role != Role::Downstream && self.outputs.late.is_some() {
             operator.keep_lates();
         }
-        let restoring = Restoring::begin(Job {
+        let restoring = Job {
             operator,
             role,
             upstream,
@@ -122,7 +122,8 @@ impl Node<'_> {
             },
             log: self.log_reader(),
             home,
-        });
+        }
+        .begin();
         self.slots.insert(place, Slot::Restoring(restoring));
         Ok(())
     }

@@ -86,7 +86,7 @@ use crate::term::units::{format_bytes, format_count, format_plural};
 use commit::{Commit, Crash, Guarantee, Lease};
 use idle::Idle;
 use metrics::{Metrics, TaskFigures};
-use restore::Restoring;
+use restore::Restored;
 use snapshot::Snapshots;
 use task::{Counts, Task, Work};
 use topic_watch::TopicWatch;
@@ -177,7 +177,7 @@ pub struct Node<'n> {
 }
 
 /// The state of a partition that this process owns.
-type Slot = slot::Slot<Restoring, Task>;
+type Slot = slot::Slot<Restored, Task>;
 
 /// What a node is made of.
 pub struct Parts<'n> {
@@ -357,7 +357,7 @@ impl<'n> Node<'n> {
         self.tell_strays();
         let stopped = self.interrupt.check();
         match ended {
-            Err(error) if stopped.is_err() && is_passing(&error) => {
+            Err(error) if stopped.is_err() && error.remedy().is_passing() => {
                 self.report.warning(format!(
                     "the work since the last commit is discarded: {error}"
                 ));
@@ -629,12 +629,4 @@ impl<'n> Node<'n> {
         ))
         .hint("nothing is lost: start more processes of the group, or raise the limit"))
     }
-}
-
-/// Returns whether the user has nothing to fix: the next process begins at the last commit.
-fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.remedy(),
-        Remedy::Retry | Remedy::Rejoin | Remedy::Stopped(_)
-    )
 }

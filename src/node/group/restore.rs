@@ -18,7 +18,7 @@ use super::log::Log;
 use super::snapshot::file::Flaw;
 use super::snapshot::{Draft, Home};
 use super::state_position::{self, Kept, Misfit};
-use crate::clock::{self, Errand};
+use crate::clock;
 use crate::engine::codec::{self, Corrupt};
 use crate::engine::operator::Operator;
 use crate::error::{Error, Remedy, Result};
@@ -28,6 +28,7 @@ use crate::kafka::admin::{Admin, OffsetOf};
 use crate::kafka::fetch::Fetcher;
 use crate::kafka::member::{Offsets, Place};
 use crate::kafka::open_transactions::Open;
+use crate::kafka::slot::Restoring;
 use crate::node::evaluate::now_ms;
 use crate::source::Committed;
 
@@ -113,32 +114,10 @@ pub(super) struct Local {
     pub draft: io::Result<Draft>,
 }
 
-/// A restoration under way; given up when it is dropped.
-pub(super) struct Restoring {
-    errand: Errand<Result<Restored>>,
-    is_enough: Arc<AtomicBool>,
-}
-
-impl Restoring {
+impl Job {
     /// Begins to restore.
-    pub fn begin(job: Job) -> Self {
-        let is_enough = Arc::<AtomicBool>::default();
-        let with = is_enough.clone();
-        Restoring {
-            errand: Errand::begin(move || restore(job, &with)),
-            is_enough,
-        }
-    }
-
-    /// Returns the state, once it is there.
-    pub fn answer(&mut self) -> Option<Result<Restored>> {
-        self.errand.answer().map(Result::flatten)
-    }
-}
-
-impl Drop for Restoring {
-    fn drop(&mut self) {
-        self.is_enough.store(true, Ordering::Relaxed);
+    pub fn begin(self) -> Restoring<Restored> {
+        Restoring::begin(|is_enough| restore(self, is_enough))
     }
 }
 

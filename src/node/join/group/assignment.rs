@@ -7,7 +7,7 @@ use super::super::Options as StageOptions;
 use super::super::stage::Stage;
 use super::feed::{Feed, From, KeyCheck};
 use super::layout::{Role, TaskId};
-use super::restore::{self, Job, Restored, Restoring};
+use super::restore::{self, Job, Restored};
 use super::task::{Joining, Spread, Task, Work};
 use super::{Node, Slot, handover};
 use crate::clock;
@@ -88,11 +88,12 @@ impl Node<'_> {
             topic: layout.changelog.clone(),
             settings: self.parts.settings.clone(),
         };
-        let restoring = Restoring::begin(Job {
+        let restoring = Job {
             offsets: self.member.offsets(),
             places: layout.places(id),
             log: (role == Role::Join).then_some((log, partition)),
-        });
+        }
+        .begin();
         self.slots.insert(id, Slot::Restoring(restoring));
         Ok(())
     }

@@ -47,6 +47,7 @@ use crate::kafka::Settings;
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Member, Place};
 use crate::kafka::producer::TopicId;
+use crate::kafka::slot;
 use crate::node::group::repartition::{self, Purge};
 use crate::node::group::topic_watch::TopicWatch;
 use crate::node::group::topics;
@@ -58,7 +59,7 @@ use crate::sink::topic::Shared;
 use crate::term::report::Report;
 pub use layout::internal_topics;
 use layout::{Layout, Role, TaskId};
-use restore::Restoring;
+use restore::Restored;
 use silence::Silence;
 use task::Task;
 
@@ -148,26 +149,7 @@ struct Topics {
 }
 
 /// A task, or what will be one.
-enum Slot {
-    Restoring(Restoring),
-    Working(Box<Task>),
-}
-
-impl Slot {
-    fn task(&self) -> Option<&Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-
-    fn task_mut(&mut self) -> Option<&mut Task> {
-        match self {
-            Slot::Working(task) => Some(task),
-            Slot::Restoring(_) => None,
-        }
-    }
-}
+type Slot = slot::Slot<Restored, Task>;
 
 impl Topics {
     /// Opens the topics of a group, which are created where they are missing.
@@ -290,7 +272,7 @@ impl<'n> Node<'n> {
         }
         let stopped = self.parts.interrupt.check();
         match ended {
-            Err(error) if stopped.is_err() && is_passing(&error) => {
+            Err(error) if stopped.is_err() && error.remedy().is_passing() => {
                 self.parts.report.warning(format!(
                     "the work since the last commit is discarded: {error}"
                 ));
@@ -494,12 +476,4 @@ impl<'n> Node<'n> {
         }
         tasks.into_iter().try_for_each(|task| self.restore(task))
     }
-}
-
-/// Returns whether a person has nothing to mend: the next process begins at the last commit.
-fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.remedy(),
-        Remedy::Retry | Remedy::Rejoin | Remedy::Stopped(_)
-    )
 }

@@ -4,14 +4,14 @@
 //! to where it ended after that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::clock::{self, Errand};
+use crate::clock;
 use crate::error::{Error, Remedy, Result};
 use crate::kafka::admin::Admin;
 use crate::kafka::member::{Offsets, Place};
+use crate::kafka::slot::Restoring;
 use crate::node::group::changelog::HEADER;
 use crate::node::group::plan::is_plan;
 use crate::node::group::restore::LogReader;
@@ -39,32 +39,10 @@ pub(super) struct Restored {
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// A restoration under way; given up when it is dropped.
-pub(super) struct Restoring {
-    errand: Errand<Result<Restored>>,
-    is_enough: Arc<AtomicBool>,
-}
-
-impl Restoring {
+impl Job {
     /// Begins to restore.
-    pub fn begin(job: Job) -> Self {
-        let is_enough = Arc::<AtomicBool>::default();
-        let with = is_enough.clone();
-        Restoring {
-            errand: Errand::begin(move || restore(job, &with)),
-            is_enough,
-        }
-    }
-
-    /// Returns what was found, once it is there.
-    pub fn answer(&mut self) -> Option<Result<Restored>> {
-        self.errand.answer().map(Result::flatten)
-    }
-}
-
-impl Drop for Restoring {
-    fn drop(&mut self) {
-        self.is_enough.store(true, Ordering::Relaxed);
+    pub fn begin(self) -> Restoring<Restored> {
+        Restoring::begin(|is_enough| restore(self, is_enough))
     }
 }
 
